@@ -15,6 +15,7 @@ mod marks;
 mod messages;
 mod opening;
 mod pages;
+mod permits;
 mod repeats;
 mod revocations;
 mod rows;

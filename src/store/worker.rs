@@ -2,7 +2,8 @@
 
 use super::held::OpenFiles;
 use super::mark::{Mark, heads_of};
-use super::{lost, pages, rows, seek, write};
+use super::write::RecordWriter;
+use super::{lost, pages, rows, seek};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
     READS_PER_BATCH, SEEK_WEIGHT,
@@ -248,13 +249,13 @@ impl Worker {
             newest = newest.max(*now);
             // One that was ahead for a while ages no revocation.
             let is_revocation = matches!(record, Record::Revoke { .. });
-            let time = if is_revocation { *now } else { newest };
+            let now = if is_revocation { *now } else { newest };
             // It was decided in the belief that what is before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
             } else if spares {
                 let savepoint = transaction.savepoint()?;
-                match write::write(&savepoint, time, record) {
+                match (RecordWriter { db: &savepoint, now }).write(record) {
                     Ok(outcome) => {
                         savepoint.commit()?;
                         outcome
@@ -263,7 +264,7 @@ impl Worker {
                     Err(error) => return Err(error),
                 }
             } else {
-                write::write(&transaction, time, record)?
+                RecordWriter { db: &transaction, now }.write(record)?
             });
         }
         // One that changes nothing costs no write, and is no commit.

@@ -1,10 +1,11 @@
 //! Who is in a room, by its rows and by its log.
 
-use super::check::{Checker, shown, text_of};
+use super::check::{Checker, shown};
 use super::check_log::{LogSummary, LoggedPerson};
 use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
-use crate::store::rows::{RoomRow, check, member, parsed, unsigned};
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::rows::{MEMBERS_OF_ROOM, RoomRow, check, each, member, unsigned, user_of};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 /// Checks a room's members, invitations and bans. `seen` is what its log says, if that could be
@@ -18,19 +19,8 @@ pub(super) fn check_people(
     let mut people =
         PeopleChecker { checker, db, row, seen, owner_is_in: false, rows: 0, members: 0 };
     people.members()?;
-    people.permits(
-        "an invitation",
-        "SELECT user, sum = row_sum('invites', room, user, by), EXISTS (SELECT 1 FROM members m \
-         WHERE m.room = p.room AND m.user = p.user), by FROM invites p WHERE room = ?1 \
-         ORDER BY user",
-    )?;
-    people.permits(
-        "a ban",
-        "SELECT user, sum = row_sum('bans', room, user, by), EXISTS (SELECT 1 FROM members m \
-         WHERE m.room = p.room AND m.user = p.user) OR EXISTS (SELECT 1 FROM invites i \
-         WHERE i.room = p.room AND i.user = p.user), by FROM bans p WHERE room = ?1 \
-         ORDER BY user",
-    )?;
+    people.permits("an invitation", INVITES, &["members"])?;
+    people.permits("a ban", BANS, &["members", INVITES])?;
     people.room();
     Ok(())
 }
@@ -51,21 +41,13 @@ impl PeopleChecker<'_, '_> {
     }
 
     fn members(&mut self) -> Result<()> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT user, joined, read, read_messages, deleted_unread, delivered, has_written, \
-             own, sum = row_sum('members', room, user, joined, read, read_messages, \
-             deleted_unread, delivered, has_written, own) FROM members WHERE room = ?1 \
-             ORDER BY user",
-        )?;
-        let mut rows = statement.query([self.row.id])?;
         let mut sound = Vec::new();
-        while let Some(found) = rows.next()? {
+        each(self.db, MEMBERS_OF_ROOM, [self.row.id], |found| {
             self.checker.done.members += 1;
             self.rows += 1;
             self.members += 1;
-            let read = member(found, 1)
-                .and_then(|state| Ok((parsed(UserId::parse_any(&text_of(found, 0)?))?, state)));
-            let name = || format!("the row of member {}", shown(found, 0));
+            let read = member(found).and_then(|state| Ok((user_of(found, 1)?, state)));
+            let name = || format!("the row of member {}", shown(found, 1));
             if let Some((user, state)) =
                 self.checker.sound(Some(&self.row.state.room), read, name)?
             {
@@ -74,7 +56,8 @@ impl PeopleChecker<'_, '_> {
                 self.by_the_log(&user, &state);
                 sound.push(user);
             }
-        }
+            Ok(())
+        })?;
         if self.row.state.room.is_direct() {
             self.two(&sound);
         } else if let Some(seen) = self.seen
@@ -173,26 +156,29 @@ impl PeopleChecker<'_, '_> {
         }
     }
 
-    fn permits(&mut self, what: &str, sql: &str) -> Result<()> {
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query([self.row.id])?;
-        while let Some(found) = rows.next()? {
+    /// Invitations or bans, of whom no other table has a row.
+    fn permits(&mut self, what: &str, table: &str, others: &[&str]) -> Result<()> {
+        each(self.db, &permits::select(table), [self.row.id], |found| {
             self.rows += 1;
-            let read = check(found, 1, "").and_then(|()| text_of(found, 0));
-            let read = read.and_then(|user| parsed(UserId::parse_any(&user)));
+            let read = check(found, 2, "").and_then(|()| user_of(found, 0));
             let name = || format!("{what} of {}", shown(found, 0));
-            let Some(user) = self.checker.sound(Some(&self.row.state.room), read, name)? else {
-                continue;
-            };
-            if text_of(found, 3).map_or(true, |by| UserId::parse_any(&by).is_err()) {
-                let by = shown(found, 3);
+            let sound = self.checker.sound(Some(&self.row.state.room), read, name)?;
+            let Some(user) = sound else { return Ok(()) };
+            if user_of(found, 1).is_err() {
+                let by = shown(found, 1);
                 self.fault(format!("{what} of {user} is by {by}, which is no user's id"));
             }
-            if found.get(2)? {
+            let mut is_of_other = false;
+            for other in others {
+                let sql = format!("SELECT 1 FROM {other} WHERE room = ?1 AND user = ?2");
+                let key = params![self.row.id, user.as_str()];
+                is_of_other |= self.db.prepare_cached(&sql)?.exists(key)?;
+            }
+            if is_of_other {
                 self.fault(format!("there is {what} of {user}, who is a member or invited"));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// What the room's row says of its people.

@@ -2,9 +2,12 @@
 
 use super::derived::derive;
 use super::files::NewStore;
-use super::lines::{Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, RoomLine};
+use super::lines::{
+    Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, PermitLine, RoomLine,
+};
 use super::{DataError, Result, streams};
-use crate::store::rows;
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -93,11 +96,7 @@ impl Reader<'_> {
             }
             Line::User(user) => {
                 self.counts.users += 1;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))",
-                    )?
-                    .execute((&*user.id, &*user.name))?;
+                self.db.prepare_cached(INSERT_USER)?.execute((&*user.id, &*user.name))?;
             }
             Line::Revocation(revocation) => {
                 self.counts.revocations += 1;
@@ -124,23 +123,11 @@ impl Reader<'_> {
             }
             Line::Invite(invite) => {
                 self.counts.invites += 1;
-                let id = self.find(&invite.room)?;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO invites (room, user, by, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))",
-                    )?
-                    .execute((id, &*invite.user, &*invite.by))?;
+                self.permit(INVITES, &invite)?;
             }
             Line::Ban(ban) => {
                 self.counts.bans += 1;
-                let id = self.find(&ban.room)?;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO bans (room, user, by, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))",
-                    )?
-                    .execute((id, &*ban.user, &*ban.by))?;
+                self.permit(BANS, &ban)?;
             }
             Line::Entry(entry) => {
                 self.counts.entries += 1;
@@ -216,6 +203,12 @@ impl Reader<'_> {
         Ok(())
     }
 
+    fn permit(&mut self, table: &str, permit: &PermitLine<'_>) -> Result<()> {
+        let room = self.find(&permit.room)?;
+        permits::write(self.db, table, room, &permit.user, &permit.by)?;
+        Ok(())
+    }
+
     fn entry(&self, room: i64, entry: &EntryLine<'_>) -> Result<()> {
         let digest = match &entry.digest {
             None => None,
@@ -247,13 +240,6 @@ impl Reader<'_> {
         Ok(())
     }
 }
-
-/// All columns of an entry but how many reactions to it hold.
-pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries (room, seq, ts, kind, user, by, text, \
-     data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, sum) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-     row_sum('entries', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-     ?17, 0))";
 
 /// Something in a line; its number is added where it is known.
 fn wrong(what: &str) -> DataError {

@@ -103,6 +103,10 @@ impl From<LockError> for DataError {
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, DataError>;
 
+/// All that is kept of a room's log.
+const ENTRIES: &str =
+    concat!("SELECT ", rows::entry_columns!(), " FROM entries WHERE room = ?1 ORDER BY seq");
+
 /// What the system says of a file.
 fn failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
     |error| DataError::File(file.to_owned(), error)

@@ -2,15 +2,16 @@
 
 use super::check::shown;
 use super::check_log::LoggedPerson;
-use super::import::INSERT_ENTRY;
-use super::tolerant::{Skip, Sql, each, tolerated};
+use super::tolerant::{Skip, Sql, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
 use crate::store::lost::{BrokenRule, are};
+use crate::store::marks::deleted_after;
 use crate::store::rows::{
-    RoomRow, check, damaged, entry, entry_columns, is_damage, room_columns, room_row, save_room,
-    unsigned,
+    INSERT_ENTRY, INSERT_USER, RoomRow, USERS, check, damaged, each, entry, entry_at,
+    entry_columns, insert_room, room_columns, room_row, save_room, unsigned,
 };
+use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -76,7 +77,7 @@ impl Salvage<'_> {
         // Behind a place that cannot be read it goes on, further and further away.
         let mut skip = Skip::new(1);
         while let Some(from) = skip.next_start() {
-            let read = each(self.old, sql, &[&from], |row| {
+            let read = each(self.old, sql, [from], |row| {
                 let id: i64 = row.get(0)?;
                 skip.reached(id);
                 rooms.push(id);
@@ -97,21 +98,14 @@ impl Salvage<'_> {
 
     fn users(&mut self) -> Sql<()> {
         let mut bad = Vec::new();
-        let new = self.new;
-        let sql = "SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id";
-        let read = each(self.old, sql, &[], |row| {
-            match check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?))) {
-                Ok::<(String, String), _>((id, name)) => new
-                    .prepare_cached(
-                        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))",
-                    )?
-                    .execute((id, name))
-                    .map(drop),
-                Err(error) if is_damage(&error) => {
+        let read = each(self.old, USERS, (), |row| {
+            let user = check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?)));
+            match tolerated::<(String, String)>(user)? {
+                Some(user) => self.new.prepare_cached(INSERT_USER)?.execute(user).map(drop),
+                None => {
                     bad.push(shown(row, 0));
                     Ok(())
                 }
-                Err(error) => Err(error),
             }
         });
         if tolerated(read)?.is_none() {
@@ -178,19 +172,16 @@ impl Salvage<'_> {
         if is_sound && piece.to < head {
             self.lost(Some(&name), format!("{} lost", are("entry", "entries", piece.to + 1, head)));
         }
-        self.new
-            .prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?
-            .execute([name.as_str()])?;
-        let state = RoomState {
+        let mut row = insert_room(self.new, &name, "", false, None)?;
+        row.state = RoomState {
             head: piece.to,
             messages: piece.messages,
             ts: Timestamp(piece.ts),
             first: piece.from,
             first_ts: Timestamp(piece.first_ts),
             first_messages: piece.first_messages,
-            ..old.state.clone()
+            ..old.state
         };
-        let row = RoomRow { id: self.new.last_insert_rowid(), state, people: 0 };
         let mut room = SalvagedRoom {
             old_id: id,
             row,
@@ -204,14 +195,16 @@ impl Salvage<'_> {
             self.people(&mut room)?;
         }
         let again = std::mem::take(&mut room.again);
-        for kind in &again {
-            room.append(self.new, kind)?;
+        let count = match again.len() {
+            1 => "1 entry is".to_owned(),
+            count => format!("{count} entries are"),
+        };
+        let writer = RecordWriter { db: self.new, now: room.row.state.ts };
+        let has_more = !again.is_empty();
+        for kind in again {
+            writer.append(&mut room.row, kind, None)?;
         }
-        if !again.is_empty() {
-            let count = match again.len() {
-                1 => "1 entry is".to_owned(),
-                count => format!("{count} entries are"),
-            };
+        if has_more {
             self.lost(
                 Some(&name),
                 format!("{count} written at its end again: who came and went, what was changed"),
@@ -230,7 +223,7 @@ impl Salvage<'_> {
         let (mut best, mut current): (Option<Piece>, Option<Piece>) = (None, None);
         let mut skip = Skip::new(1);
         while let Some(from) = skip.next_start() {
-            let read = each(self.old, SQL, &[&old.id, &from], |row| {
+            let read = each(self.old, SQL, [old.id, from], |row| {
                 if let Ok(seq) = row.get(0) {
                     skip.reached(seq);
                 }
@@ -349,43 +342,6 @@ impl SalvagedRoom {
         (self.end + self.again.len() as u64) as i64
     }
 
-    fn append(&mut self, db: &Connection, kind: &EntryKind) -> Sql<()> {
-        let (name, user, target, text) = match kind {
-            EntryKind::Edited { target, text, by } => {
-                ("edited", by, Some(*target), text.as_deref())
-            }
-            EntryKind::Deleted { target, by } => ("deleted", by, Some(*target), None),
-            EntryKind::Joined { user, .. } => ("joined", user, None, None),
-            EntryKind::Left { user, .. } => ("left", user, None, None),
-            EntryKind::Message { .. } | EntryKind::Reacted { .. } => return Ok(()),
-        };
-        let state = &mut self.row.state;
-        state.head += 1;
-        if state.first == state.head {
-            state.first_ts = state.ts;
-        }
-        db.prepare_cached(INSERT_ENTRY)?.execute(params![
-            self.row.id,
-            state.head as i64,
-            state.ts.0,
-            name,
-            user.as_str(),
-            None::<&str>,
-            text,
-            None::<&str>,
-            None::<i64>,
-            target.map(|target| target as i64),
-            None::<&str>,
-            None::<bool>,
-            None::<&str>,
-            None::<i64>,
-            state.messages as i64,
-            None::<i64>,
-            None::<i64>,
-        ])?;
-        Ok(())
-    }
-
     /// Marks are within the log that is left.
     pub(super) fn set_marks(
         &self,
@@ -393,21 +349,16 @@ impl SalvagedRoom {
         user: &UserId,
         member: &mut MemberState,
     ) -> Sql<()> {
-        let (state, id) = (&self.row.state, self.row.id);
+        let state = &self.row.state;
         let before = state.first.saturating_sub(1);
         member.read = member.read.clamp(before, self.end.max(before));
         member.delivered = member.delivered.min(self.end);
         member.read_messages = if member.read == before {
             state.first_messages
         } else {
-            db.prepare_cached("SELECT messages FROM entries WHERE room = ?1 AND seq = ?2")?
-                .query_row(params![id, member.read as i64], |row| unsigned(row, 0))?
+            entry_at(db, &self.row, member.read)?.messages
         };
-        member.deleted_unread = db
-            .prepare_cached(
-                "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL",
-            )?
-            .query_row(params![id, member.read as i64], |row| unsigned(row, 0))?;
+        member.deleted_unread = deleted_after(db, self.row.id, member.read)?;
         let person = self.users.get(user);
         let wrote = person.is_some_and(|person| person.wrote);
         let is_kept =

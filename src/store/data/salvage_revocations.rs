@@ -2,9 +2,9 @@
 
 use super::check::shown;
 use super::salvage::Salvage;
-use super::tolerant::{Sql, each, tolerated};
-use crate::store::revocations::{put, revocation, revocation_columns};
-use crate::store::rows::{meta, unsigned};
+use super::tolerant::{Sql, tolerated};
+use crate::store::revocations::{REVOCATIONS, put, revocation, revocation_columns};
+use crate::store::rows::{each, meta, unsigned};
 use std::collections::BTreeSet;
 
 impl Salvage<'_> {
@@ -13,15 +13,13 @@ impl Salvage<'_> {
     pub(super) fn revocations(&mut self) -> Sql<()> {
         let new = self.new;
         let (mut lost, mut is_whole) = (BTreeSet::new(), false);
-        for sql in [
-            concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key"),
-            concat!(
-                "SELECT ",
-                revocation_columns!(),
-                " FROM revocations ORDER BY kind DESC, key DESC"
-            ),
-        ] {
-            let read = each(self.old, sql, &[], |row| match tolerated(revocation(row))? {
+        let backward = concat!(
+            "SELECT ",
+            revocation_columns!(),
+            " FROM revocations ORDER BY kind DESC, key DESC"
+        );
+        for sql in [REVOCATIONS, backward] {
+            let read = each(self.old, sql, (), |row| match tolerated(revocation(row))? {
                 Some(revocation) => put(new, &revocation),
                 None => {
                     lost.insert(format!("the revocation of {} {}", shown(row, 0), shown(row, 1)));

@@ -2,13 +2,13 @@
 
 use super::check::shown;
 use super::salvage::Salvage;
-use super::tolerant::{Sql, each, tolerated};
+use super::tolerant::{Sql, tolerated};
 use crate::base::StreamEvent;
 use crate::store::events::{
     StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
     stream_row,
 };
-use crate::store::rows::meta;
+use crate::store::rows::{each, meta};
 
 impl Salvage<'_> {
     /// Streams whose rows are what was written, each with the newest of its events that are sound and
@@ -16,7 +16,7 @@ impl Salvage<'_> {
     pub(super) fn streams(&mut self, epoch: &str) -> Sql<()> {
         let (mut sound, mut lost) = (Vec::new(), Vec::new());
         let sql = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY id");
-        let read = each(self.old, sql, &[], |row| {
+        let read = each(self.old, sql, (), |row| {
             match tolerated(stream_row(row))? {
                 Some(stream) => sound.push(stream),
                 None => lost.push(format!("stream {} is lost", shown(row, 1))),
@@ -50,7 +50,7 @@ impl Salvage<'_> {
             " FROM events WHERE stream = ?1 ORDER BY seq DESC"
         );
         let mut is_over = false;
-        let read = each(self.old, sql, &[&old.id], |found| {
+        let read = each(self.old, sql, [old.id], |found| {
             let Some(event) = tolerated(event(found))? else {
                 is_over = next.is_some();
                 return Ok(());

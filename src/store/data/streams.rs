@@ -6,8 +6,7 @@ use super::lines::{EventLine, Line, StreamLine, is_data};
 use super::{DataError, Result};
 use crate::base::{Data, PublicationId, StreamEvent, StreamId, Timestamp, UserId};
 use crate::store::events::{
-    StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
-    stream_row,
+    STREAMS, StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_row,
 };
 use crate::store::rows::{damaged, parsed, unsigned};
 use base64::Engine;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 /// The events of a stream, oldest first.
 const EVENTS: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq");
-const STREAMS: &str = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name");
 
 impl Checker<'_> {
     /// Streams, and that the events of each are there, without a hole, and in order.

@@ -1,7 +1,6 @@
 //! Reading what may be damaged: what cannot be read is passed over.
 
 use crate::store::rows::is_damage;
-use rusqlite::{Connection, Row};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
@@ -40,21 +39,6 @@ impl Skip {
         self.step = next;
         Ok(self.start.is_some())
     }
-}
-
-/// Hands each row that can be read to `row`.
-pub(super) fn each(
-    db: &Connection,
-    sql: &str,
-    params: &[&dyn rusqlite::ToSql],
-    mut row: impl FnMut(&Row<'_>) -> Sql<()>,
-) -> Sql<()> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
-    while let Some(found) = rows.next()? {
-        row(found)?;
-    }
-    Ok(())
 }
 
 /// What was read; None if it is damaged.
