@@ -25,22 +25,23 @@ impl Checker<'_> {
     /// What an entry says.
     pub(super) fn values(&mut self, entry: &Entry) {
         let seq = entry.seq;
-        let mut fault = |what| self.fault(Some(&entry.room), what);
         match &entry.kind {
             EntryKind::Message { body, cid, .. } => {
-                if body.data.as_ref().is_some_and(|data| !is_data(data)) {
-                    fault(format!("the data of message {seq} are not JSON as it is sent"));
+                self.rule(body.data.as_ref().is_none_or(|data| is_data(data)), || {
+                    format!("the data of message {seq} are not JSON as it is sent")
+                });
+                if let Some(other) = body.reply_to {
+                    self.rule((1..seq).contains(&other), || {
+                        format!("message {seq} answers entry {other}, which is not before it")
+                    });
                 }
-                if let Some(other) = body.reply_to.filter(|other| *other == 0 || *other >= seq) {
-                    fault(format!("message {seq} answers entry {other}, which is not before it"));
-                }
-                if cid.as_ref().is_some_and(|cid| cid.is_empty() || !is_short(cid)) {
-                    fault(format!("the client id of message {seq} is empty or too long"));
-                }
+                self.rule(cid.as_ref().is_none_or(|cid| !cid.is_empty() && is_short(cid)), || {
+                    format!("the client id of message {seq} is empty or too long")
+                });
             }
-            EntryKind::Reacted { emoji, .. } if !is_emoji(emoji) => {
+            EntryKind::Reacted { emoji, .. } => {
                 let what = "is empty, too long, or has control characters";
-                fault(format!("the reaction of entry {seq} {what}"));
+                self.rule(is_emoji(emoji), || format!("the reaction of entry {seq} {what}"));
             }
             _ => {}
         }

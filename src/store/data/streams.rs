@@ -8,10 +8,10 @@ use crate::base::{Data, PublicationId, StreamEvent, StreamId, Timestamp, UserId}
 use crate::store::events::{
     STREAMS, StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_row,
 };
-use crate::store::rows::{damaged, parsed, unsigned};
+use crate::store::rows::{damaged, each, parsed, unsigned};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 
 /// The events of a stream, oldest first.
@@ -20,88 +20,79 @@ const EVENTS: &str =
 
 impl Checker<'_> {
     /// Streams, and that the events of each are there, without a hole, and in order.
-    pub(super) fn streams(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare(STREAMS)?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
+    pub(super) fn streams(&mut self) -> rusqlite::Result<()> {
+        each(self.db, STREAMS, (), |row| {
             self.done.streams += 1;
             let what = || format!("the row of stream {}", shown(row, 1));
-            let Some(stream) = self.sound(None, stream_row(row), what)? else { continue };
+            let Some(stream) = self.sound(stream_row(row), what)? else { return Ok(()) };
             let name = &stream.name;
-            if stream.epoch.is_empty() || !is_epoch(&stream.epoch) {
-                self.fault(None, format!("the epoch of stream {name} is none"));
-            }
-            let read = format!("the events of stream {name}");
-            self.part(None, &read, |checker| checker.events(db, &stream))?;
-        }
-        let count = self.done.streams;
-        self.counted(db, "streams", count)
+            let is_right = !stream.epoch.is_empty() && is_epoch(&stream.epoch);
+            self.rule(is_right, || format!("the epoch of stream {name} is none"));
+            let events = format!("the events of stream {name}");
+            self.part(&events, |checker| checker.events(&stream))
+        })?;
+        self.counted("streams", self.done.streams)
     }
 
-    fn events(&mut self, db: &Connection, stream: &StreamRow) -> rusqlite::Result<()> {
-        let name = &stream.name;
-        let mut statement = db.prepare_cached(EVENTS)?;
-        let mut rows = statement.query([stream.id])?;
+    fn events(&mut self, stream: &StreamRow) -> rusqlite::Result<()> {
+        let (name, head) = (&stream.name, stream.head);
         let (mut expected, mut last) = (stream.first, Timestamp(i64::MIN));
-        while let Some(row) = rows.next()? {
+        each(self.db, EVENTS, [stream.id], |row| {
             self.done.events += 1;
             let what = || format!("event {} of stream {name}", shown(row, 0));
-            let read = self.sound(None, event(row), what)?;
+            let read = self.sound(event(row), what)?;
             let seq = read.as_ref().map_or(expected, |event| event.seq);
-            if seq != expected {
-                self.fault(None, format!("stream {name} goes on with {seq}, and not {expected}"));
-            }
+            self.rule(seq == expected, || {
+                format!("stream {name} goes on with {seq}, and not {expected}")
+            });
             expected = seq.saturating_add(1);
-            let Some(event) = read else { continue };
-            if event.ts < last {
-                self.fault(None, format!("event {seq} of stream {name} is before the last one"));
-            }
+            let Some(event) = read else { return Ok(()) };
+            self.rule(event.ts >= last, || {
+                format!("event {seq} of stream {name} is before the last one")
+            });
             last = event.ts;
-            if let Data::Json(text) = &event.data
-                && !is_data(text)
-            {
-                self.fault(None, format!("event {seq} of stream {name} is not JSON as it is sent"));
+            if let Data::Json(text) = &event.data {
+                self.rule(is_data(text), || {
+                    format!("event {seq} of stream {name} is not JSON as it is sent")
+                });
             }
-            if let Some(id) = &event.id {
-                self.publication(db, stream, seq, id)?;
+            match &event.id {
+                Some(id) => self.publication(stream, seq, id),
+                None => Ok(()),
             }
-        }
-        if expected != stream.head.saturating_add(1) {
-            let (end, head) = (expected.saturating_sub(1), stream.head);
-            self.fault(None, format!("stream {name} ends with {end}, and should with {head}"));
-        }
-        if last > stream.ts {
-            self.fault(None, format!("the newest event of stream {name} has another time"));
-        }
+        })?;
+        let end = expected.saturating_sub(1);
+        self.rule(expected == head.saturating_add(1), || {
+            format!("stream {name} ends with {end}, and should with {head}")
+        });
+        self.rule(last <= stream.ts, || {
+            format!("the newest event of stream {name} has another time")
+        });
         Ok(())
     }
-}
 
-impl Checker<'_> {
     /// That the index of publications leads to an event that has an id.
     fn publication(
         &mut self,
-        db: &Connection,
         stream: &StreamRow,
         seq: u64,
         id: &PublicationId,
     ) -> rusqlite::Result<()> {
         let name = &stream.name;
-        if id.id.is_empty() || !is_short(&id.id) {
-            self.fault(None, format!("the id of event {seq} of stream {name} is none"));
-        }
-        let mut statement = db.prepare_cached(
-            "SELECT seq FROM events INDEXED BY events_by_id \
-             WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL",
-        )?;
-        let mut rows = statement.query(params![stream.id, id.publisher(), &*id.id])?;
-        let found = rows.next()?.map(|row| unsigned(row, 0)).transpose()?;
-        if found != Some(seq) {
-            self.fault(
-                None,
-                format!("the index of ids does not lead to event {seq} of stream {name}"),
-            );
-        }
+        self.rule(!id.id.is_empty() && is_short(&id.id), || {
+            format!("the id of event {seq} of stream {name} is none")
+        });
+        let found = self
+            .db
+            .prepare_cached(
+                "SELECT seq FROM events INDEXED BY events_by_id \
+                 WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL",
+            )?
+            .query_row((stream.id, id.publisher(), &*id.id), |row| unsigned(row, 0))
+            .optional()?;
+        self.rule(found == Some(seq), || {
+            format!("the index of ids does not lead to event {seq} of stream {name}")
+        });
         Ok(())
     }
 }
