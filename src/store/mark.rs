@@ -227,21 +227,17 @@ impl Mark {
     /// So that it does not grow: with what the log has beyond the file, and that is nothing unless
     /// somebody reads the file.
     fn begin_anew(&mut self, db: &Connection) {
-        let (epoch, commits) = (self.said.epoch.clone(), self.said.commits);
-        let said = if is_log_in_file(db) {
-            Ok(Marked { epoch, in_file: commits, begun: commits, commits, heads: Heads::new() })
+        let mut said = self.said.clone();
+        let found = if is_log_in_file(db) {
+            (said.in_file, said.begun) = (said.commits, said.commits);
+            Ok(())
         } else {
-            let Marked { in_file, begun, .. } = self.said;
             read(&self.of).map(|found| match found {
-                MarkState::Mark(Marked { heads, .. }) => {
-                    Marked { epoch, in_file, begun, commits, heads }
-                }
-                MarkState::Nothing | MarkState::Damaged => {
-                    Marked { epoch, in_file, begun: commits, commits, heads: Heads::new() }
-                }
+                MarkState::Mark(Marked { heads, .. }) => said.heads = heads,
+                MarkState::Nothing | MarkState::Damaged => said.begun = said.commits,
             })
         };
-        match said.and_then(|said| Mark::begin(&self.of, said, self.is_log_called_for)) {
+        match found.and_then(|()| Mark::begin(&self.of, said, self.is_log_called_for)) {
             Ok(mark) => *self = mark,
             Err(error) => {
                 self.end = self.at + MARK_BYTES;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// What is known of a database's files before SQLite has seen them.
 pub(super) struct Files {
-    file: PathBuf,
+    pub(super) file: PathBuf,
     seen: StoreTraces,
     log_damaged_at: Option<u64>,
     /// It was said that something is lost: the mark that was there is known to be of another epoch.
