@@ -45,6 +45,7 @@ impl DirectoryLock {
         let database = directory.join(FILE_NAME);
         // What a repair has set aside, and was killed at, is a second name in here.
         be_alone(&database, fs::metadata(&database), |found| names_in(directory, found))?;
+        let held = |pid| LockError::Held { directory: directory.to_owned(), pid };
         let fail = |error| LockError::Io(path.clone(), error);
         let mut file = File::options()
             .read(true)
@@ -60,23 +61,20 @@ impl DirectoryLock {
                 let mut text = String::new();
                 let read = file.read_to_string(&mut text);
                 let pid = read.ok().and_then(|_| text.trim().parse().ok());
-                return Err(LockError::Held { directory: directory.to_owned(), pid });
+                return Err(held(pid));
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
         let of_directory = |error| LockError::Io(directory.to_owned(), error);
-        let held = File::open(directory).map_err(of_directory)?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { directory: directory.to_owned(), pid: None });
-            }
-            Err(TryLockError::Error(error)) => return Err(of_directory(error)),
-        }
+        let folder = File::open(directory).map_err(of_directory)?;
+        folder.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => held(None),
+            TryLockError::Error(error) => of_directory(error),
+        })?;
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;
         writeln!(file, "{}", process::id()).map_err(fail)?;
-        Ok(DirectoryLock { path, _file: file, _directory: held })
+        Ok(DirectoryLock { path, _file: file, _directory: folder })
     }
 
     /// The lock's file.

@@ -9,7 +9,7 @@ use super::rows::{self, check, damaged, meta, parsed};
 use super::whole::{self, NotWhole, WAL, with};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -84,18 +84,9 @@ pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
 /// What a database's file says without its log; None if that cannot be read.
 fn count_in_file(file: &Path) -> Option<Count> {
     // SQLite looks for no log beside what it is told never to change.
-    let mut uri = "file:".to_owned();
-    for byte in file.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                uri.push(char::from(*byte));
-            }
-            other => {
-                let _ = write!(uri, "%{other:02x}");
-            }
-        }
-    }
-    uri.push_str("?immutable=1");
+    let bytes = file.as_os_str().as_bytes().iter();
+    let escaped: String = bytes.map(|byte| format!("%{byte:02x}")).collect();
+    let uri = format!("file:{escaped}?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,8 +1,9 @@
 //! How far members have read and received, and how much of a log is kept.
 
 use super::rows::{
-    RoomRow, entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room,
+    entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room,
 };
+use super::seek::first_not;
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{Outcome, RoomId, Timestamp, UserId};
@@ -56,7 +57,13 @@ impl RecordWriter<'_> {
         let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
         let end = row.state.head + 1;
         let most = (row.state.first + TRIM_ENTRIES_MAX).min(end);
-        let kept_from = before.max(first_newer(db, &row, older_than)?).min(end);
+        // As a rule nothing is too old.
+        let is_too_old = |ts| ts <= older_than;
+        let newer = match is_too_old(row.state.first_ts) {
+            true => first_not(db, &row, is_too_old)?,
+            false => row.state.first,
+        };
+        let kept_from = before.max(newer).min(end);
         let first = kept_from.min(most);
         if first > row.state.first {
             let last_gone = entry_at(db, &row, first - 1)?;
@@ -95,20 +102,4 @@ pub(super) fn deleted_after(db: &Connection, room: i64, seq: u64) -> Result<u64>
         )?
         .query_row(params![room, seq as i64], |row| row.get(0))?;
     Ok(count.max(0) as u64)
-}
-
-/// The first entry that is newer than a time, or one more than the head: times never fall within a
-/// room.
-fn first_newer(db: &Connection, row: &RoomRow, older_than: Timestamp) -> Result<u64> {
-    let (mut low, mut high) = (row.state.first, row.state.head + 1);
-    // As a rule nothing is too old.
-    if low >= high || row.state.first_ts > older_than {
-        return Ok(low);
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let entry = entry_at(db, row, middle)?.entry;
-        if entry.ts > older_than { high = middle } else { low = middle + 1 }
-    }
-    Ok(low)
 }

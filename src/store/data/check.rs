@@ -96,30 +96,24 @@ fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const LOOKS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
     let look = || whole::log_damaged_at(file).map_err(failed(file));
-    let mut damaged_at = look()?;
     for _ in 1..LOOKS {
-        if damaged_at.is_none() {
-            break;
+        if look()?.is_none() {
+            return Ok(None);
         }
         std::thread::sleep(PAUSE);
-        damaged_at = look()?;
     }
-    Ok(damaged_at)
+    look()
 }
 
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
-    // Looked at once more: a server may have begun between the two.
-    let mut lost = None;
-    for _ in 0..2 {
+    let find = || -> Result<Option<Loss>> {
         let seen = look(file)?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
-        lost = found.unwrap_or_default();
-        if lost.is_none() {
-            break;
-        }
-    }
-    Ok(lost)
+        Ok(found.unwrap_or_default())
+    };
+    // Looked at once more: a server may have begun between the two.
+    if find()?.is_some() { find() } else { Ok(None) }
 }
 
 /// What the parts of a check share.

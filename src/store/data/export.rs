@@ -48,11 +48,12 @@ type LineOf = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>>;
 
 impl LineWriter<'_> {
     fn put(&mut self, line: &Line<'_>) -> Result<()> {
+        self.counts.count(line);
         line.write(&mut self.line).map_err(|error| DataError::Output(error.into()))?;
         self.out.write_all(&self.line).map_err(DataError::Output)
     }
 
-    /// Writes a line for each row that a query finds, and counts them.
+    /// Writes a line for each row that a query finds.
     fn lines(
         &mut self,
         db: &Connection,
@@ -60,24 +61,21 @@ impl LineWriter<'_> {
         params: impl Params,
         room: &str,
         line: LineOf,
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let mut statement = db.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
-        let mut count = 0;
         while let Some(row) = rows.next()? {
             self.put(&line(room, row)?)?;
-            count += 1;
         }
-        Ok(count)
+        Ok(())
     }
 
     fn store(&mut self, db: &Connection) -> Result<()> {
         let epoch = meta(db, "epoch")?.into();
         self.put(&Line::Store(StoreLine { format: FORMAT, epoch }))?;
-        self.counts.users = self.lines(db, USERS, (), "", user)?;
-        self.counts.revocations = self.lines(db, REVOCATIONS, (), "", revocation)?;
-        let (streams, events) = streams::export(db, &mut |line| self.put(line))?;
-        (self.counts.streams, self.counts.events) = (streams, events);
+        self.lines(db, USERS, (), "", user)?;
+        self.lines(db, REVOCATIONS, (), "", revocation)?;
+        streams::export(db, &mut |line| self.put(line))?;
         let mut rooms = db.prepare(ROOMS)?;
         let mut rows = rooms.query(())?;
         while let Some(row) = rows.next()? {
@@ -114,24 +112,21 @@ impl LineWriter<'_> {
             first_ts: row.get(10)?,
             first_messages: row.get(11)?,
         }))?;
-        let members = self.lines(db, MEMBERS_OF_ROOM, [id], room, member)?;
-        let invites = self.lines(db, &permits::select(INVITES), [id], room, |room, row| {
+        let before = self.counts.clone();
+        self.lines(db, MEMBERS_OF_ROOM, [id], room, member)?;
+        self.lines(db, &permits::select(INVITES), [id], room, |room, row| {
             permit(room, row).map(Line::Invite)
         })?;
-        let bans = self.lines(db, &permits::select(BANS), [id], room, |room, row| {
+        self.lines(db, &permits::select(BANS), [id], room, |room, row| {
             permit(room, row).map(Line::Ban)
         })?;
-        let entries = self.lines(db, ENTRIES, [id], room, entry)?;
-        if entries != (state.head + 1).saturating_sub(state.first)
-            || members + invites + bans != people
+        self.lines(db, ENTRIES, [id], room, entry)?;
+        let entries = (state.head + 1).saturating_sub(state.first);
+        if self.counts.entries - before.entries != entries
+            || self.counts.people() - before.people() != people
         {
             return Err(rows::damaged(format!("some of room {room} is not there")).into());
         }
-        self.counts.rooms += 1;
-        self.counts.members += members;
-        self.counts.invites += invites;
-        self.counts.bans += bans;
-        self.counts.entries += entries;
         Ok(())
     }
 }

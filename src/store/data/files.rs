@@ -27,45 +27,36 @@ pub(super) struct NewStore {
     /// Until it has taken its place.
     file: Option<PathBuf>,
     is_directory_new: bool,
-    lock: Option<DirectoryLock>,
+    /// Nobody else uses the directory until the new store is in its place.
+    _lock: DirectoryLock,
 }
 
 impl NewStore {
     /// In a directory that has no store, or is not there.
     pub(super) fn begin_empty(directory: &Path) -> Result<NewStore> {
-        let new = NewStore::hold(directory)?;
-        refuse_what_is_there(&directory.join(FILE_NAME))?;
-        new.begin()
+        NewStore::begin(directory, refuse_what_is_there)
     }
 
     /// In a directory that has a store, or none.
     pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
-        let new = NewStore::hold(directory)?;
-        let file = directory.join(FILE_NAME);
-        whole::settle(&file).map_err(failed(&file))?;
-        new.begin()
+        NewStore::begin(directory, |place| whole::settle(place).map_err(failed(place)))
     }
 
-    fn hold(directory: &Path) -> Result<NewStore> {
+    /// `look` is done at its place before anything is written.
+    fn begin(directory: &Path, look: impl FnOnce(&Path) -> Result<()>) -> Result<NewStore> {
         let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
-        let mut new =
-            NewStore { directory: directory.to_owned(), file: None, is_directory_new, lock: None };
-        // Nobody else uses the directory until the new store is in its place.
-        new.lock = Some(DirectoryLock::take(directory)?);
-        Ok(new)
-    }
-
-    fn begin(mut self) -> Result<NewStore> {
-        let file = self.directory.join(NEW_NAME);
+        let lock = DirectoryLock::take(directory)?;
+        look(&directory.join(FILE_NAME))?;
+        let file = directory.join(NEW_NAME);
         // What is left of one that was killed is of no use.
         for ending in ["", WAL, JOURNAL, INDEX] {
             remove(&with(&file, ending))?;
         }
         create_private(&file)?;
-        self.file = Some(file);
-        Ok(self)
+        let (directory, file) = (directory.to_owned(), Some(file));
+        Ok(NewStore { directory, file, is_directory_new, _lock: lock })
     }
 
     fn file(&self) -> &Path {
@@ -74,28 +65,28 @@ impl NewStore {
 
     /// Makes the tables and calls `fill`, all in one transaction.
     pub(super) fn fill<T>(&mut self, fill: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut db = open_alone(self.file())?;
-        // It gets its own when it is filled.
-        schema::prepare(&mut db, "")?.map_err(|_| DataError::Exists(self.file().to_owned()))?;
-        let transaction = db.transaction()?;
-        let filled = fill(&transaction)?;
-        transaction.commit()?;
-        db.close().map_err(|(_, error)| error)?;
-        Ok(filled)
+        let file = self.file();
+        write_alone(file, |db| {
+            // It gets its own epoch when it is filled.
+            schema::prepare(db, "")?.map_err(|_| DataError::Exists(file.to_owned()))?;
+            let transaction = db.transaction()?;
+            let filled = fill(&transaction)?;
+            transaction.commit()?;
+            Ok(filled)
+        })
     }
 
     /// Copies another store, which gets `epoch`.
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
         vacuum(from, self.file())?;
-        let db = open_alone(self.file())?;
-        schema::set_epoch(&db, epoch)?;
-        lost::call_for_log(&db, false)?;
-        db.close().map_err(|(_, error)| error)?;
-        Ok(())
+        write_alone(self.file(), |db| {
+            schema::set_epoch(db, epoch)?;
+            Ok(lost::call_for_log(db, false)?)
+        })
     }
 
     /// Whether it keeps the rules, by [`check`].
-    pub(super) fn check(&self) -> Result<Checked> {
+    fn check(&self) -> Result<Checked> {
         let mut first: Vec<BrokenRule> = Vec::new();
         let checked = check(self.file(), &mut |fault| {
             if first.len() < FAULTS_TOLD_MAX {
@@ -109,13 +100,19 @@ impl NewStore {
         }
     }
 
+    /// Checks it, and takes the place of what is there.
+    pub(super) fn finish(self) -> Result<Restored> {
+        let checked = self.check()?;
+        Ok(Restored { checked, old: self.take_its_place()? })
+    }
+
     /// Puts aside what is there of a store, and takes its place. Gives the name that the old one
     /// has now; of one whose file is gone, that of its log.
     ///
     /// A kill leaves the old store with its log, or the new one: what is there gets its other name
     /// beside the one that it has, the new file takes its place in one step, and only then the old
     /// log's first name goes. [`whole::settle`] does that after a kill in between.
-    pub(super) fn take_its_place(mut self) -> Result<Option<PathBuf>> {
+    fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
         sync(&new)?;
         let place = self.directory.join(FILE_NAME);
@@ -187,22 +184,24 @@ impl Drop for NewStore {
         for ending in ["", JOURNAL, WAL, INDEX] {
             let _ = std::fs::remove_file(with(&file, ending));
         }
-        if self.is_directory_new && self.lock.is_some() {
+        if self.is_directory_new {
             let _ = std::fs::remove_file(self.directory.join("parlor.lock"));
             let _ = std::fs::remove_dir(&self.directory);
         }
     }
 }
 
-/// Opens a file that is to be written without a journal: what is not whole is thrown away.
-fn open_alone(file: &Path) -> Result<Connection> {
-    let db = Connection::open(file)?;
+/// Writes to a file without a journal: what is not whole is thrown away.
+fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    let mut db = Connection::open(file)?;
     rows::add_row_sum(&db)?;
     db.pragma_update(None, "journal_mode", "OFF")?;
     db.pragma_update(None, "synchronous", "OFF")?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
     db.set_prepared_statement_cache_capacity(32);
-    Ok(db)
+    let written = write(&mut db)?;
+    db.close().map_err(|(_, error)| error)?;
+    Ok(written)
 }
 
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
@@ -216,9 +215,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     let copy = Aside::begin(to)?;
     vacuum(&from, copy.part())?;
     // It is whole without a log.
-    let db = open_alone(copy.part())?;
-    lost::call_for_log(&db, false)?;
-    db.close().map_err(|(_, error)| error)?;
+    write_alone(copy.part(), |db| Ok(lost::call_for_log(db, false)?))?;
     copy.finish()?;
     // What is missing is not seen in the copy.
     let lost = what_is_lost(&from)?;
@@ -228,7 +225,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     Ok(Checked { faults: checked.faults + count, ..checked })
 }
 
-/// What was restored.
+/// What was restored, or repaired.
 #[derive(Debug)]
 pub struct Restored {
     /// Of the store that is there now.
@@ -252,8 +249,7 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
     }
     let mut new = NewStore::begin_in(directory)?;
     new.copy(&backup, epoch)?;
-    let checked = new.check()?;
-    Ok(Restored { checked, old: new.take_its_place()? })
+    new.finish()
 }
 
 /// Copies all that is in a database to an empty file.

@@ -30,8 +30,7 @@ pub fn import(
         derive(db)?;
         Ok(counts)
     })?;
-    new.check()?;
-    new.take_its_place()?;
+    new.finish()?;
     Ok(counts)
 }
 
@@ -85,6 +84,7 @@ impl Reader<'_> {
         if is_first == self.is_begun {
             return Err(wrong("the first line, and no other, says `store`"));
         }
+        self.counts.count(&line);
         match line {
             Line::Store(store) => {
                 if store.format != FORMAT {
@@ -95,11 +95,9 @@ impl Reader<'_> {
                 self.db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
             }
             Line::User(user) => {
-                self.counts.users += 1;
                 self.db.prepare_cached(INSERT_USER)?.execute((&*user.id, &*user.name))?;
             }
             Line::Revocation(revocation) => {
-                self.counts.revocations += 1;
                 self.db
                     .prepare_cached(
                         "INSERT INTO revocations (kind, key, before, sum) \
@@ -107,33 +105,13 @@ impl Reader<'_> {
                     )?
                     .execute((&*revocation.kind, &*revocation.key, revocation.before))?;
             }
-            Line::Stream(stream) => {
-                self.counts.streams += 1;
-                streams::put_stream(self.db, &stream, new_epoch)?;
-            }
-            Line::Event(event) => {
-                self.counts.events += 1;
-                streams::put_event(self.db, &event)?;
-            }
+            Line::Stream(stream) => streams::put_stream(self.db, &stream, new_epoch)?,
+            Line::Event(event) => streams::put_event(self.db, &event)?,
             Line::Room(room) => self.room(&room)?,
-            Line::Member(member) => {
-                self.counts.members += 1;
-                let id = self.find(&member.room)?;
-                self.member(id, &member)?;
-            }
-            Line::Invite(invite) => {
-                self.counts.invites += 1;
-                self.permit(INVITES, &invite)?;
-            }
-            Line::Ban(ban) => {
-                self.counts.bans += 1;
-                self.permit(BANS, &ban)?;
-            }
-            Line::Entry(entry) => {
-                self.counts.entries += 1;
-                let id = self.find(&entry.room)?;
-                self.entry(id, &entry)?;
-            }
+            Line::Member(member) => self.member(&member)?,
+            Line::Invite(invite) => self.permit(INVITES, &invite)?,
+            Line::Ban(ban) => self.permit(BANS, &ban)?,
+            Line::Entry(entry) => self.entry(&entry)?,
             // It ends the reading, see above.
             Line::End(_) => {}
         }
@@ -157,7 +135,6 @@ impl Reader<'_> {
     }
 
     fn room(&mut self, room: &RoomLine<'_>) -> Result<()> {
-        self.counts.rooms += 1;
         // Its checksum comes when it is known how many people it has.
         self.db
             .prepare_cached(
@@ -182,7 +159,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn member(&self, room: i64, member: &MemberLine<'_>) -> Result<()> {
+    fn member(&mut self, member: &MemberLine<'_>) -> Result<()> {
+        let room = self.find(&member.room)?;
         self.db
             .prepare_cached(
                 "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, \
@@ -209,7 +187,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn entry(&self, room: i64, entry: &EntryLine<'_>) -> Result<()> {
+    fn entry(&mut self, entry: &EntryLine<'_>) -> Result<()> {
+        let room = self.find(&entry.room)?;
         let digest = match &entry.digest {
             None => None,
             Some(digits) if digits.len() == 16 => {

@@ -186,6 +186,30 @@ pub(super) fn is_data(text: &str) -> bool {
         && scan(text, JSON_DEPTH_MAX - AROUND_IT).is_ok()
 }
 
+impl Counts {
+    /// Counts a line; the first and the last one are not counted.
+    pub(super) fn count(&mut self, line: &Line<'_>) {
+        let count = match line {
+            Line::User(_) => &mut self.users,
+            Line::Revocation(_) => &mut self.revocations,
+            Line::Stream(_) => &mut self.streams,
+            Line::Event(_) => &mut self.events,
+            Line::Room(_) => &mut self.rooms,
+            Line::Member(_) => &mut self.members,
+            Line::Invite(_) => &mut self.invites,
+            Line::Ban(_) => &mut self.bans,
+            Line::Entry(_) => &mut self.entries,
+            Line::Store(_) | Line::End(_) => return,
+        };
+        *count += 1;
+    }
+
+    /// The rows of those who are members, invited or banned.
+    pub(super) fn people(&self) -> u64 {
+        self.members + self.invites + self.bans
+    }
+}
+
 impl Line<'_> {
     /// The line, with its end.
     pub(super) fn write(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {

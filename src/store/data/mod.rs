@@ -29,7 +29,7 @@ pub use export::export;
 pub use files::{Restored, backup, restore};
 pub use import::import;
 pub use lines::Counts;
-pub use repair::{Repaired, repair};
+pub use repair::repair;
 
 use super::lock::LockError;
 use super::lost::StoreTraces;

@@ -4,7 +4,7 @@ use super::check::shown;
 use super::salvage::Salvage;
 use super::tolerant::{Sql, tolerated};
 use crate::store::revocations::{REVOCATIONS, put, revocation, revocation_columns};
-use crate::store::rows::{each, meta, unsigned};
+use crate::store::rows::{each, unsigned};
 use std::collections::BTreeSet;
 
 impl Salvage<'_> {
@@ -36,12 +36,7 @@ impl Salvage<'_> {
         for what in lost {
             self.lost(None, format!("{what} is lost"));
         }
-        // Of rows that are not there the number tells, where that is sound.
-        let expected = meta(self.old, "revocations").ok();
-        let expected = expected.and_then(|number| number.parse::<u64>().ok());
-        if !is_whole || expected.is_some_and(|expected| expected > found) {
-            self.lost(None, "some revocations are lost".into());
-        }
+        self.are_all("revocations", found, is_whole);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::store::events::{
     StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
     stream_row,
 };
-use crate::store::rows::{each, meta};
+use crate::store::rows::each;
 
 impl Salvage<'_> {
     /// Streams whose rows are what was written, each with the newest of its events that are sound and
@@ -28,10 +28,7 @@ impl Salvage<'_> {
         for what in lost {
             self.lost(None, what);
         }
-        let expected = meta(self.old, "streams").ok().and_then(|count| count.parse::<u64>().ok());
-        if !is_whole || expected.is_some_and(|expected| expected > found) {
-            self.lost(None, "some streams are lost".into());
-        }
+        self.are_all("streams", found, is_whole);
         for stream in sound {
             self.stream(stream, epoch)?;
         }
