@@ -8,7 +8,7 @@ use crate::base::{
     Data, Outcome, PublicationId, StreamEvent, StreamId, StreamState, Timestamp, UserId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
 /// So much of what is kept may be removed later, as of rooms' logs.
@@ -74,6 +74,10 @@ macro_rules! event_columns {
 }
 pub(super) use event_columns;
 
+/// Those of a stream, newest first.
+pub(super) const EVENTS_BACKWARD: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq DESC");
+
 /// Reads the columns of `event_columns!`.
 pub(super) fn event(row: &Row<'_>) -> Result<StreamEvent> {
     check(row, 5, "an event")?;
@@ -93,18 +97,6 @@ pub(super) fn event(row: &Row<'_>) -> Result<StreamEvent> {
         }
     };
     Ok(StreamEvent { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data, id })
-}
-
-/// Data as a column has them.
-struct Column<'a>(&'a Data);
-
-impl ToSql for Column<'_> {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Data::Json(text) => ValueRef::Text(text.as_bytes()),
-            Data::Binary(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
 }
 
 /// An event as its publisher sends it.
@@ -233,6 +225,10 @@ pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
 
 /// Writes an event's row.
 pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) -> Result<()> {
+    let data = match &event.data {
+        Data::Json(text) => ValueRef::Text(text.as_bytes()),
+        Data::Binary(bytes) => ValueRef::Blob(bytes),
+    };
     db.prepare_cached(
         "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))",
@@ -241,7 +237,7 @@ pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) ->
         stream,
         event.seq as i64,
         event.ts.0,
-        Column(&event.data),
+        ToSqlOutput::Borrowed(data),
         event.id.as_ref().map(|id| id.publisher()),
         event.id.as_ref().map(|id| &*id.id),
     ])?;
@@ -272,12 +268,8 @@ fn newest(
     keep: u64,
     bytes_max: usize,
 ) -> Result<Vec<StreamEvent>> {
-    let mut statement = db.prepare_cached(concat!(
-        "SELECT ",
-        event_columns!(),
-        " FROM events WHERE stream = ?1 AND seq <= ?2 ORDER BY seq DESC"
-    ))?;
-    let mut rows = statement.query(params![row.id, i64::MAX])?;
+    let mut statement = db.prepare_cached(EVENTS_BACKWARD)?;
+    let mut rows = statement.query([row.id])?;
     let mut events = Vec::new();
     let (mut bytes, mut expected) = (0, row.head);
     while expected >= row.first {

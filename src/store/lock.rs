@@ -47,14 +47,9 @@ impl DirectoryLock {
         be_alone(&database, fs::metadata(&database), |found| names_in(directory, found))?;
         let held = |pid| LockError::Held { directory: directory.to_owned(), pid };
         let fail = |error| LockError::Io(path.clone(), error);
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(fail)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(fail)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -5,11 +5,10 @@
 
 use super::disk::{self, real};
 use super::mark::{self, Heads, MarkState};
-use super::rows::{self, check, damaged, meta, parsed};
+use super::rows::{self, check, damaged, each, meta, parsed};
 use super::whole::{self, NotWhole, WAL, with};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
-use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,11 +28,9 @@ const CALLS_FOR_LOG: &str = "calls_for_log";
 /// Those of a database; of one that no server has opened yet which counts them: none.
 pub(super) fn count(db: &Connection) -> Result<Count> {
     let mut count = Count::default();
-    let mut statement = db.prepare(
-        "SELECT key, value, sum = row_sum('meta', key, value) FROM meta WHERE key IN (?1, ?2)",
-    )?;
-    let mut rows = statement.query([COMMITS, CALLS_FOR_LOG])?;
-    while let Some(row) = rows.next()? {
+    let sql =
+        "SELECT key, value, sum = row_sum('meta', key, value) FROM meta WHERE key IN (?1, ?2)";
+    each(db, sql, [COMMITS, CALLS_FOR_LOG], |row| {
         check(row, 2, "the number of commits")?;
         let value = row.get_ref(1)?.as_str()?;
         if row.get_ref(0)?.as_str()? == COMMITS {
@@ -42,7 +39,8 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
         } else {
             count.calls_for_log = value == "1";
         }
-    }
+        Ok(())
+    })?;
     Ok(count)
 }
 
@@ -99,7 +97,8 @@ fn count_in_file(file: &Path) -> Option<Count> {
 #[derive(Debug)]
 pub(super) struct StoreTraces {
     mark: MarkState,
-    in_file: Option<Count>,
+    /// What the file says without its log, if that can be read.
+    pub(super) in_file: Option<Count>,
     has_log: bool,
 }
 
@@ -108,11 +107,6 @@ impl StoreTraces {
         let mark = mark::read(file)?;
         let has_log = with(&real(file), WAL).metadata().is_ok_and(|log| log.len() > 0);
         Ok(StoreTraces { mark, in_file: count_in_file(file), has_log })
-    }
-
-    /// How many commits the file has without its log, at least, and whether it says that it needs one.
-    pub(super) fn in_file(&self) -> Count {
-        self.in_file.unwrap_or_default()
     }
 
     /// Whether the file and its log are of different times: then pages of both would be taken for one
@@ -166,9 +160,9 @@ fn missing(db: &Connection, heads: &Heads) -> Result<Vec<BrokenRule>> {
     let mut missing = Vec::new();
     for (log, head) in heads {
         let (kind, name) = log.split_once(':').unwrap_or_default();
-        let sql = match kind {
-            "room" => "SELECT head FROM rooms WHERE name = ?1",
-            "stream" => "SELECT head FROM streams WHERE name = ?1",
+        let (sql, one, several) = match kind {
+            "room" => ("SELECT head FROM rooms WHERE name = ?1", "entry", "entries"),
+            "stream" => ("SELECT head FROM streams WHERE name = ?1", "event", "events"),
             _ => continue,
         };
         let found = db.prepare_cached(sql)?.query_row([name], |row| rows::unsigned(row, 0));
@@ -176,14 +170,13 @@ fn missing(db: &Connection, heads: &Heads) -> Result<Vec<BrokenRule>> {
         if first > *head {
             continue;
         }
+        let what = format!("{} lost", are(one, several, first, *head));
         missing.push(if kind == "room" {
             let room = parsed(RoomId::parse(name))?;
-            let what = format!("{} lost", are("entry", "entries", first, *head));
             BrokenRule { room: Some(room.as_str().to_owned()), what }
         } else {
             let stream = parsed(StreamId::parse(name))?;
-            let what = format!("stream {stream}: {} lost", are("event", "events", first, *head));
-            BrokenRule { room: None, what }
+            BrokenRule { room: None, what: format!("stream {stream}: {what}") }
         });
     }
     Ok(missing)
@@ -199,21 +192,13 @@ pub(super) fn are(one: &str, several: &str, first: u64, last: u64) -> String {
 }
 
 /// A rule that a store breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{what}", .room.as_ref().map(|room| format!("{room}: ")).unwrap_or_default())]
 pub struct BrokenRule {
     /// In which room, if it is in one.
     pub room: Option<String>,
     /// What is wrong.
     pub what: String,
-}
-
-impl fmt::Display for BrokenRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.room {
-            Some(room) => write!(f, "{room}: {}", self.what),
-            None => f.write_str(&self.what),
-        }
-    }
 }
 
 /// What a store has lost.

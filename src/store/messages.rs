@@ -8,7 +8,7 @@ use super::rows::{
 };
 use super::write::RecordWriter;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
-use crate::base::{Body, Entry, EntryKind, MemberState, Outcome, RoomId, UserId};
+use crate::base::{Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, UserId};
 use rusqlite::types::Null;
 use rusqlite::{OptionalExtension, Result, params};
 use std::sync::Arc;
@@ -30,7 +30,8 @@ impl RecordWriter<'_> {
             (Some(row), _) => row,
             (None, None) => return Ok(Outcome::NotMember),
             (None, Some(to)) => {
-                let mut row = insert_room(db, room, "", false, None)?;
+                let mut row =
+                    insert_room(db, RoomState::new(room.clone(), "".into(), false, None))?;
                 row.people = if from == to { 1 } else { 2 };
                 for user in [from, to] {
                     save_member(db, row.id, user, &MemberState::default())?;
@@ -49,7 +50,7 @@ impl RecordWriter<'_> {
             cid: cid.cloned(),
             changes: None,
         };
-        let entry = self.append(&mut row, kind, cid.map(|_| digest(body)))?;
+        let entry = self.append(&mut row, kind)?;
         // Whoever writes has read what came before.
         if let Some(mut member) = find_member(db, row.id, from)? {
             member.read = entry.seq;
@@ -100,7 +101,7 @@ impl RecordWriter<'_> {
             return self.unchanged(&row, message.edited.unwrap_or(target));
         }
         let kind = EntryKind::Edited { target, text: Some(Arc::clone(text)), by: by.clone() };
-        let entry = self.append(&mut row, kind, None)?;
+        let entry = self.append(&mut row, kind)?;
         self.db
             .prepare_cached(
                 "UPDATE entries SET text = ?3, edited = ?4, \
@@ -134,7 +135,7 @@ impl RecordWriter<'_> {
             return self.unchanged(&row, deleted);
         }
         let kind = EntryKind::Deleted { target, by: by.clone() };
-        let entry = self.append(&mut row, kind, None)?;
+        let entry = self.append(&mut row, kind)?;
         let key = [row.id, target as i64];
         db.prepare_cached(
             "UPDATE entries SET text = NULL, data = NULL, deleted = ?3, reacted = 0, \
@@ -199,7 +200,7 @@ impl RecordWriter<'_> {
             return Ok(Outcome::Full);
         }
         let kind = EntryKind::Reacted { target, emoji: Arc::clone(emoji), on, by: by.clone() };
-        let entry = self.append(&mut row, kind, None)?;
+        let entry = self.append(&mut row, kind)?;
         if on {
             db.prepare_cached(
                 "INSERT INTO reactions (room, target, emoji, user, seq, sum) \
@@ -263,12 +264,7 @@ impl RecordWriter<'_> {
     }
 
     /// Adds an entry to a room's log, with the next number.
-    pub(super) fn append(
-        &self,
-        row: &mut RoomRow,
-        kind: EntryKind,
-        digest: Option<i64>,
-    ) -> Result<Entry> {
+    pub(super) fn append(&self, row: &mut RoomRow, kind: EntryKind) -> Result<Entry> {
         let state = &mut row.state;
         state.head += 1;
         state.ts = state.ts.max(self.now);
@@ -277,79 +273,46 @@ impl RecordWriter<'_> {
             state.first_ts = state.ts;
         }
         let (seq, ts) = (state.head, state.ts);
-        let columns = Columns::of(&kind);
+        let (name, user, by, target) = match &kind {
+            EntryKind::Message { from, .. } => ("message", from, None, None),
+            EntryKind::Edited { target, by, .. } => ("edited", by, None, Some(*target)),
+            EntryKind::Deleted { target, by } => ("deleted", by, None, Some(*target)),
+            EntryKind::Reacted { target, by, .. } => ("reacted", by, None, Some(*target)),
+            EntryKind::Joined { user, by } => ("joined", user, by.as_ref(), None),
+            EntryKind::Left { user, by } => ("left", user, by.as_ref(), None),
+        };
+        let (body, cid) = match &kind {
+            EntryKind::Message { body, cid, .. } => (Some(body), cid.as_deref()),
+            _ => (None, None),
+        };
+        let text = match &kind {
+            EntryKind::Edited { text, .. } => text.as_deref(),
+            _ => body.map(|body| &*body.text),
+        };
+        let (emoji, is_on) = match &kind {
+            EntryKind::Reacted { emoji, on, .. } => (Some(&**emoji), Some(*on)),
+            _ => (None, None),
+        };
         self.db.prepare_cached(INSERT_ENTRY)?.execute(params![
             row.id,
             seq as i64,
             ts.0,
-            columns.kind,
-            columns.user,
-            columns.by.map(UserId::as_str),
-            columns.text,
-            columns.data,
-            columns.reply_to.map(|seq| seq as i64),
-            columns.target.map(|seq| seq as i64),
-            columns.emoji,
-            columns.is_on,
-            columns.cid,
-            digest,
+            name,
+            user.as_str(),
+            by.map(UserId::as_str),
+            text,
+            body.and_then(|body| body.data.as_deref()),
+            body.and_then(|body| body.reply_to).map(|seq| seq as i64),
+            target.map(|seq| seq as i64),
+            emoji,
+            is_on,
+            cid,
+            body.filter(|_| cid.is_some()).map(|body| digest(body)),
             state.messages as i64,
             Null,
             Null,
         ])?;
         save_room(self.db, row)?;
         Ok(Entry { room: row.state.room.clone(), seq, ts, kind })
-    }
-}
-
-/// What the columns have that depend on what an entry says.
-#[derive(Default)]
-struct Columns<'a> {
-    kind: &'a str,
-    user: &'a str,
-    by: Option<&'a UserId>,
-    text: Option<&'a str>,
-    data: Option<&'a str>,
-    reply_to: Option<u64>,
-    target: Option<u64>,
-    emoji: Option<&'a str>,
-    is_on: Option<bool>,
-    cid: Option<&'a str>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(kind: &'a str, user: &'a UserId) -> Columns<'a> {
-        Columns { kind, user: user.as_str(), ..Columns::default() }
-    }
-
-    fn of(kind: &'a EntryKind) -> Columns<'a> {
-        match kind {
-            EntryKind::Message { from, body, cid, .. } => Columns {
-                text: Some(&body.text),
-                data: body.data.as_deref(),
-                reply_to: body.reply_to,
-                cid: cid.as_deref(),
-                ..Columns::new("message", from)
-            },
-            EntryKind::Edited { target, text, by } => {
-                let text = text.as_deref();
-                Columns { target: Some(*target), text, ..Columns::new("edited", by) }
-            }
-            EntryKind::Deleted { target, by } => {
-                Columns { target: Some(*target), ..Columns::new("deleted", by) }
-            }
-            EntryKind::Reacted { target, emoji, on, by } => Columns {
-                target: Some(*target),
-                emoji: Some(emoji),
-                is_on: Some(*on),
-                ..Columns::new("reacted", by)
-            },
-            EntryKind::Joined { user, by } => {
-                Columns { by: by.as_ref(), ..Columns::new("joined", user) }
-            }
-            EntryKind::Left { user, by } => {
-                Columns { by: by.as_ref(), ..Columns::new("left", user) }
-            }
-        }
     }
 }

@@ -54,7 +54,7 @@ impl Files {
         let failed = |error| OpenError::Directory(self.file.clone(), error);
         lost::sync_log(&self.file).map_err(failed)?;
         let count = lost::count(db)?;
-        let in_file = self.seen.in_file();
+        let in_file = self.seen.in_file.unwrap_or_default();
         let said = Marked {
             epoch: epoch.to_owned(),
             in_file: in_file.commits,
@@ -150,9 +150,6 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     let db = Connection::open(&file)?;
     // If what is read now is damaged, its log is not brought into it and deleted by closing it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-    Ok((
-        db,
-        Served::new(&file),
-        Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) },
-    ))
+    let served = Served::new(&file);
+    Ok((db, served, Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) }))
 }

@@ -39,12 +39,9 @@ pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
     let mut rows =
         statement.query(params![row.id, first as i64, last as i64, query.entries_max as i64])?;
     let mut bytes = 0;
-    let mut expected = if query.from_end { last } else { first };
-    let mut has_more = query.entries_max > 0;
-    while has_more {
-        let Some(found) = rows.next()? else {
-            return Err(no_entry(&row, expected));
-        };
+    for place in 0..(last - first + 1).min(query.entries_max as u64) {
+        let expected = if query.from_end { last - place } else { first + place };
+        let found = rows.next()?.ok_or_else(|| no_entry(&row, expected))?;
         let found = with_changes(db, row.id, entry(&query.room, found)?)?;
         if found.seq != expected {
             return Err(no_entry(&row, expected));
@@ -54,9 +51,6 @@ pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
             break;
         }
         page.push(found);
-        let is_last = expected == if query.from_end { first } else { last };
-        has_more = !is_last && page.len() < query.entries_max;
-        expected = if query.from_end { expected.saturating_sub(1) } else { expected + 1 };
     }
     if query.from_end {
         page.reverse();

@@ -78,13 +78,13 @@ impl RecordWriter<'_> {
     }
 }
 
+/// A new row, by `kind`, `key` and `before`.
+pub(super) const INSERT_REVOCATION: &str = "INSERT INTO revocations (kind, key, before, sum) \
+     VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))";
+
 /// Writes a row, new or not; it is not counted.
 pub(super) fn put(db: &Connection, revocation: &Revocation) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO revocations (kind, key, before, sum) \
-         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3)) \
-         ON CONFLICT (kind, key) DO UPDATE SET before = excluded.before, sum = excluded.sum",
-    )?
-    .execute(columns(revocation))?;
-    Ok(())
+    let or_update = "ON CONFLICT (kind, key) DO UPDATE SET before = ?3, sum = excluded.sum";
+    let sql = format!("{INSERT_REVOCATION} {or_update}");
+    db.prepare_cached(&sql)?.execute(columns(revocation)).map(drop)
 }

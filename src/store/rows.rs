@@ -117,16 +117,10 @@ pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
     Ok(RoomRow { id: row.get(0)?, state, people: unsigned(row, 12)? })
 }
 
-pub(super) fn insert_room(
-    db: &Connection,
-    room: &RoomId,
-    title: &str,
-    open: bool,
-    owner: Option<&UserId>,
-) -> Result<RoomRow> {
-    db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([room.as_str()])?;
+pub(super) fn insert_room(db: &Connection, state: RoomState) -> Result<RoomRow> {
+    let name = state.room.as_str();
+    db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([name])?;
     count(db, "rooms", 1)?;
-    let state = RoomState::new(room.clone(), title.into(), open, owner.cloned());
     let row = RoomRow { id: db.last_insert_rowid(), state, people: 0 };
     save_room(db, &row)?;
     Ok(row)
@@ -226,6 +220,16 @@ pub(super) fn user_of(row: &Row<'_>, column: usize) -> Result<UserId> {
     parsed(UserId::parse_any(row.get_ref(column)?.as_str()?))
 }
 
+/// A new row of a member.
+macro_rules! insert_member {
+    () => {
+        "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, delivered, \
+         has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+         row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))"
+    };
+}
+pub(super) use insert_member;
+
 /// Writes a member's row, new or not.
 pub(super) fn save_member(
     db: &Connection,
@@ -233,15 +237,11 @@ pub(super) fn save_member(
     user: &UserId,
     member: &MemberState,
 ) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, delivered, \
-         has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-         row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)) \
-         ON CONFLICT (room, user) DO UPDATE SET joined = excluded.joined, read = excluded.read, \
-         read_messages = excluded.read_messages, deleted_unread = excluded.deleted_unread, \
-         delivered = excluded.delivered, has_written = excluded.has_written, own = excluded.own, \
-         sum = excluded.sum",
-    )?
+    db.prepare_cached(concat!(
+        insert_member!(),
+        " ON CONFLICT (room, user) DO UPDATE SET joined = ?3, read = ?4, read_messages = ?5, \
+         deleted_unread = ?6, delivered = ?7, has_written = ?8, own = ?9, sum = excluded.sum"
+    ))?
     .execute(params![
         room,
         user.as_str(),

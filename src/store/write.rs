@@ -6,7 +6,9 @@ use super::rows::{
     RoomRow, count, find_live_room, find_member, find_room, insert_room, parsed, save_member,
     save_room,
 };
-use crate::base::{Entry, EntryKind, MemberState, Outcome, Record, RoomId, Timestamp, UserId};
+use crate::base::{
+    Entry, EntryKind, MemberState, Outcome, Record, RoomId, RoomState, Timestamp, UserId,
+};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
@@ -34,9 +36,9 @@ impl RecordWriter<'_> {
                 if find_room(self.db, room)?.is_some() {
                     return Ok(Outcome::Conflict);
                 }
-                let title = title.as_deref().unwrap_or("");
-                let row = insert_room(self.db, room, title, *open, Some(owner))?;
-                self.people(row, owner, *is_own, members, invited)
+                let title = title.clone().unwrap_or_default();
+                let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
+                self.people(insert_room(self.db, state)?, owner, *is_own, members, invited)
             }
             Record::Update { room, title, open, owner } => {
                 self.update(room, title.as_ref(), *open, owner.as_ref())
@@ -210,7 +212,10 @@ impl RecordWriter<'_> {
         let mut row = match find_room(db, room)? {
             Some(row) if row.state.is_ended => return Ok(Outcome::NotMember),
             Some(row) => row,
-            None if is_own => insert_room(db, room, "", true, Some(user))?,
+            None if is_own => {
+                let owner = Some(user.clone());
+                insert_room(db, RoomState::new(room.clone(), "".into(), true, owner))?
+            }
             None => return Ok(Outcome::NotMember),
         };
         if find_member(db, row.id, user)?.is_some() {
@@ -240,7 +245,7 @@ impl RecordWriter<'_> {
     ) -> Result<Entry> {
         row.people += 1;
         let kind = EntryKind::Joined { user: user.clone(), by: by.cloned() };
-        let entry = self.append(row, kind, None)?;
+        let entry = self.append(row, kind)?;
         let member = MemberState {
             joined: entry.seq,
             read: entry.seq,
@@ -265,6 +270,6 @@ impl RecordWriter<'_> {
                 .query_row([row.id], |heir| parsed(UserId::parse_any(heir.get_ref(0)?.as_str()?)))
                 .optional()?;
         }
-        self.append(row, EntryKind::Left { user: user.clone(), by: by.cloned() }, None)
+        self.append(row, EntryKind::Left { user: user.clone(), by: by.cloned() })
     }
 }

@@ -8,10 +8,10 @@ use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
 use super::tolerant::Sql;
-use super::{DataError, Result, database_of, failed, look, of_this_version, open_read_only};
+use super::{DataError, Result, database_of, failed, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId};
-use crate::store::lost::{BrokenRule, Loss};
+use crate::store::lost::{BrokenRule, Loss, StoreTraces};
 use crate::store::revocations::{REVOCATIONS, revocation};
 use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
 use crate::store::{schema, whole};
@@ -108,7 +108,7 @@ fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
-        let seen = look(file)?;
+        let seen = StoreTraces::look(file).map_err(failed(file))?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
         Ok(found.unwrap_or_default())
     };
@@ -243,9 +243,8 @@ impl<'a> Checker<'a> {
     /// Compares the number of a table's rows with what `meta` says.
     pub(super) fn counted(&mut self, table: &str, count: u64) -> Sql<()> {
         let expected = meta(self.db, table)?;
-        self.rule(expected == count.to_string(), || {
-            format!("there are {count} {table}, and there should be {expected}")
-        });
+        let broken = || format!("there are {count} {table}, and there should be {expected}");
+        self.rule(expected == count.to_string(), broken);
         Ok(())
     }
 

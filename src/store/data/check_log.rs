@@ -84,11 +84,14 @@ impl LogChecker<'_, '_> {
         };
         self.numbers(&read);
         self.checker.values(&read.entry);
-        let is_null = |column| Ok::<_, rusqlite::Error>(found.get_ref(column)? == ValueRef::Null);
-        let nulls = Nulls { text: is_null(5)?, data: is_null(6)?, cid: is_null(11)? };
         match &read.entry.kind {
-            EntryKind::Message { .. } => self.message(&read, &nulls)?,
-            EntryKind::Edited { target, by, .. } => self.edited(seq, *target, by, &nulls)?,
+            EntryKind::Message { .. } => {
+                let has_text = found.get_ref(5)? != ValueRef::Null;
+                self.message(&read, has_text)?;
+            }
+            EntryKind::Edited { target, text, by } => {
+                self.edited(seq, *target, text.is_some(), by)?;
+            }
             EntryKind::Deleted { target, .. } => {
                 if let Some(message) = self.target(seq, *target)? {
                     self.rule(message.deleted == Some(seq), || {
@@ -127,23 +130,21 @@ impl LogChecker<'_, '_> {
         if let Some(before) = self.messages {
             let (says, count) =
                 (read.messages, before.saturating_add(u64::from(read.entry.is_message())));
-            self.rule(says == count, || {
-                format!("entry {seq} counts {says} messages, and there are {count}")
-            });
+            let broken = || format!("entry {seq} counts {says} messages, and there are {count}");
+            self.rule(says == count, broken);
         }
         self.messages = Some(read.messages);
     }
 
-    fn message(&mut self, read: &EntryRow, nulls: &Nulls) -> Result<()> {
+    fn message(&mut self, read: &EntryRow, has_text: bool) -> Result<()> {
         let seq = read.entry.seq;
         let EntryKind::Message { from, body, cid, .. } = &read.entry.kind else { return Ok(()) };
         self.seen.users.entry(from.clone()).or_default().wrote = true;
         if let Some(cid) = cid {
             self.cid(seq, from, cid)?;
         }
-        self.rule(nulls.cid == read.digest.is_none(), || {
-            format!("entry {seq} has a client id without a digest, or the reverse")
-        });
+        let broken = || format!("entry {seq} has a client id without a digest, or the reverse");
+        self.rule(cid.is_some() == read.digest.is_some(), broken);
         let (edited, _) = self.follow(seq, "edited")?;
         self.rule(read.edited == edited, || {
             let (says, log) = (said(read.edited), said(edited));
@@ -156,18 +157,16 @@ impl LogChecker<'_, '_> {
         });
         if read.deleted.is_some() {
             self.seen.deleted.push(seq);
-            self.rule(nulls.text && nulls.data && read.reacted == 0, || {
-                format!("message {seq} is deleted, and its text is there")
-            });
-        } else if nulls.text {
+            let broken = || format!("message {seq} is deleted, and its text is there");
+            self.rule(!has_text && body.data.is_none() && read.reacted == 0, broken);
+        } else if !has_text {
             self.fault(format!("message {seq} has no text"));
         } else if let Some(edit) = edited
             && let Some(EntryRow { entry, .. }) = self.other(edit)?
             && let EntryKind::Edited { text, .. } = &entry.kind
         {
-            self.rule(text.as_deref() == Some(&*body.text), || {
-                format!("message {seq} does not have the text of its edit {edit}")
-            });
+            let broken = || format!("message {seq} does not have the text of its edit {edit}");
+            self.rule(text.as_deref() == Some(&*body.text), broken);
         }
         let says = read.reacted;
         if says > 0 {
@@ -176,9 +175,8 @@ impl LogChecker<'_, '_> {
                 .db
                 .prepare_cached("SELECT count(*) FROM reactions WHERE room = ?1 AND target = ?2")?
                 .query_row([self.row.id, seq as i64], |found| unsigned(found, 0))?;
-            self.rule(count == says, || {
-                format!("message {seq} has {count} reactions, and says {says}")
-            });
+            let broken = || format!("message {seq} has {count} reactions, and says {says}");
+            self.rule(count == says, broken);
         }
         Ok(())
     }
@@ -211,17 +209,16 @@ impl LogChecker<'_, '_> {
         Ok(())
     }
 
-    fn edited(&mut self, seq: u64, target: u64, by: &UserId, nulls: &Nulls) -> Result<()> {
+    fn edited(&mut self, seq: u64, target: u64, has_text: bool, by: &UserId) -> Result<()> {
         let Some(message) = self.target(seq, target)? else { return Ok(()) };
         let EntryKind::Message { from, .. } = &message.entry.kind else { return Ok(()) };
         self.rule(from == by, || format!("entry {seq}: {by} edits a message of {from}"));
-        self.rule(message.deleted.is_some() == nulls.text, || {
-            let what = if nulls.text { "is gone" } else { "of a deleted message is there" };
+        self.rule(message.deleted.is_none() == has_text, || {
+            let what = if has_text { "of a deleted message is there" } else { "is gone" };
             format!("entry {seq}: the text {what}")
         });
-        self.rule(message.edited.is_some_and(|newest| newest >= seq), || {
-            format!("message {target} does not say that entry {seq} edits it")
-        });
+        let broken = || format!("message {target} does not say that entry {seq} edits it");
+        self.rule(message.edited.is_some_and(|newest| newest >= seq), broken);
         Ok(())
     }
 
@@ -261,9 +258,8 @@ impl LogChecker<'_, '_> {
             return Ok(None);
         }
         let found = self.other(target)?;
-        self.rule(found.as_ref().is_none_or(|found| found.entry.is_message()), || {
-            format!("entry {seq} changes entry {target}, which is no message")
-        });
+        let broken = || format!("entry {seq} changes entry {target}, which is no message");
+        self.rule(found.as_ref().is_none_or(|found| found.entry.is_message()), broken);
         Ok(found.filter(|found| found.entry.is_message()))
     }
 
@@ -279,16 +275,14 @@ impl LogChecker<'_, '_> {
         if last == head {
             if let Some(messages) = self.messages {
                 let says = state.messages;
-                self.rule(messages == says, || {
-                    format!("the room has {messages} messages, and says {says}")
-                });
+                let broken = || format!("the room has {messages} messages, and says {says}");
+                self.rule(messages == says, broken);
             }
             let is_empty = state.first > head;
             let is_right = is_empty || self.ts == state.ts;
             self.rule(is_right, || "the room says another time than its newest entry".into());
-            self.rule(!is_empty || state.first_ts == Timestamp(0), || {
-                "the room says a time of its first entry, and has none".into()
-            });
+            let broken = || "the room says a time of its first entry, and has none".into();
+            self.rule(!is_empty || state.first_ts == Timestamp(0), broken);
         } else {
             self.seen.is_whole = false;
             self.fault(if last < head {
@@ -299,13 +293,6 @@ impl LogChecker<'_, '_> {
         }
         self.rule(head != 0, || "the room never had an entry".into());
     }
-}
-
-/// Which columns of an entry have nothing.
-struct Nulls {
-    text: bool,
-    data: bool,
-    cid: bool,
 }
 
 fn said(seq: Option<u64>) -> String {

@@ -101,9 +101,8 @@ impl PeopleChecker<'_, '_> {
             let what = format!("{user} has read up to {read}, which is not within the log");
             self.checker.fault(what);
         }
-        self.rule(delivered <= state.head, || {
-            format!("{user} has received up to {delivered}, beyond the log")
-        });
+        let broken = || format!("{user} has received up to {delivered}, beyond the log");
+        self.rule(delivered <= state.head, broken);
         Ok(())
     }
 
@@ -126,9 +125,8 @@ impl PeopleChecker<'_, '_> {
             return self.checker.fault(what);
         }
         let is_known = is_kept || person.wrote;
-        self.rule(person.wrote == member.has_written || !is_known, || {
-            format!("the row of {user} does not say right whether they wrote")
-        });
+        let broken = || format!("the row of {user} does not say right whether they wrote");
+        self.rule(person.wrote == member.has_written || !is_known, broken);
     }
 
     /// A direct message has its two members, or one who writes to themselves.
@@ -164,9 +162,8 @@ impl PeopleChecker<'_, '_> {
                 let key = params![self.row.id, user.as_str()];
                 has_other |= db.prepare_cached(&sql)?.exists(key)?;
             }
-            self.rule(!has_other, || {
-                format!("there is {what} of {user}, who is a member or invited")
-            });
+            let broken = || format!("there is {what} of {user}, who is a member or invited");
+            self.rule(!has_other, broken);
             Ok(())
         })
     }
@@ -183,21 +180,18 @@ impl PeopleChecker<'_, '_> {
         self.rule(is_short(&state.title), || "its title is too long".into());
         let (has_owner, has_title) = (state.owner.is_some(), !state.title.is_empty());
         if state.is_ended {
-            self.rule(rows == 0 && !has_owner && !has_title, || {
-                "it has ended, and has a title, an owner or people".into()
-            });
+            let broken = || "it has ended, and has a title, an owner or people".into();
+            self.rule(rows == 0 && !has_owner && !has_title, broken);
         } else if state.room.is_direct() {
             if let Some(owner) = &state.owner {
                 let what = format!("it is one of direct messages, and {owner} is its owner");
                 self.checker.fault(what);
             }
-            self.rule(!state.is_open && !has_title, || {
-                "it is one of direct messages, and is open or has a title".into()
-            });
+            let broken = || "it is one of direct messages, and is open or has a title".into();
+            self.rule(!state.is_open && !has_title, broken);
         } else if let Some(owner) = &state.owner {
-            self.rule(owner_is_in, || {
-                format!("its owner {owner} is no member, or their row is damaged")
-            });
+            let broken = || format!("its owner {owner} is no member, or their row is damaged");
+            self.rule(owner_is_in, broken);
         } else {
             self.rule(members == 0, || "it has members and no owner".into());
         }

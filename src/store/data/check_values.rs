@@ -27,17 +27,15 @@ impl Checker<'_> {
         let seq = entry.seq;
         match &entry.kind {
             EntryKind::Message { body, cid, .. } => {
-                self.rule(body.data.as_ref().is_none_or(|data| is_data(data)), || {
-                    format!("the data of message {seq} are not JSON as it is sent")
-                });
+                let broken = || format!("the data of message {seq} are not JSON as it is sent");
+                self.rule(body.data.as_ref().is_none_or(|data| is_data(data)), broken);
                 if let Some(other) = body.reply_to {
                     self.rule((1..seq).contains(&other), || {
                         format!("message {seq} answers entry {other}, which is not before it")
                     });
                 }
-                self.rule(cid.as_ref().is_none_or(|cid| !cid.is_empty() && is_short(cid)), || {
-                    format!("the client id of message {seq} is empty or too long")
-                });
+                let broken = || format!("the client id of message {seq} is empty or too long");
+                self.rule(cid.as_ref().is_none_or(|cid| !cid.is_empty() && is_short(cid)), broken);
             }
             EntryKind::Reacted { emoji, .. } => {
                 let what = "is empty, too long, or has control characters";

@@ -32,12 +32,13 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let db = open_sound(&file)?;
     // All that is read from here on is of one moment.
     db.execute_batch("BEGIN")?;
-    let mut writer = LineWriter { out, line: Vec::new(), counts: Counts::default() };
-    writer.store(&db).map_err(|error| damaged(&file, error))?;
+    let mut writer = LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default() };
+    writer.store().map_err(|error| damaged(&file, error))?;
     Ok(writer.counts)
 }
 
 struct LineWriter<'a> {
+    db: &'a Connection,
     out: &'a mut dyn Write,
     line: Vec<u8>,
     counts: Counts,
@@ -54,15 +55,8 @@ impl LineWriter<'_> {
     }
 
     /// Writes a line for each row that a query finds.
-    fn lines(
-        &mut self,
-        db: &Connection,
-        sql: &str,
-        params: impl Params,
-        room: &str,
-        line: LineOf,
-    ) -> Result<()> {
-        let mut statement = db.prepare_cached(sql)?;
+    fn lines(&mut self, sql: &str, params: impl Params, room: &str, line: LineOf) -> Result<()> {
+        let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
         while let Some(row) = rows.next()? {
             self.put(&line(room, row)?)?;
@@ -70,16 +64,17 @@ impl LineWriter<'_> {
         Ok(())
     }
 
-    fn store(&mut self, db: &Connection) -> Result<()> {
+    fn store(&mut self) -> Result<()> {
+        let db = self.db;
         let epoch = meta(db, "epoch")?.into();
         self.put(&Line::Store(StoreLine { format: FORMAT, epoch }))?;
-        self.lines(db, USERS, (), "", user)?;
-        self.lines(db, REVOCATIONS, (), "", revocation)?;
+        self.lines(USERS, (), "", user)?;
+        self.lines(REVOCATIONS, (), "", revocation)?;
         streams::export(db, &mut |line| self.put(line))?;
         let mut rooms = db.prepare(ROOMS)?;
         let mut rows = rooms.query(())?;
         while let Some(row) = rows.next()? {
-            self.room(db, row)?;
+            self.room(row)?;
         }
         let counts = self.counts.clone();
         for (table, count) in [
@@ -96,7 +91,7 @@ impl LineWriter<'_> {
         self.out.flush().map_err(DataError::Output)
     }
 
-    fn room(&mut self, db: &Connection, row: &Row<'_>) -> Result<()> {
+    fn room(&mut self, row: &Row<'_>) -> Result<()> {
         let RoomRow { id, state, people } = room_row(row)?;
         let room = state.room.as_str();
         self.put(&Line::Room(RoomLine {
@@ -113,14 +108,14 @@ impl LineWriter<'_> {
             first_messages: row.get(11)?,
         }))?;
         let before = self.counts.clone();
-        self.lines(db, MEMBERS_OF_ROOM, [id], room, member)?;
-        self.lines(db, &permits::select(INVITES), [id], room, |room, row| {
+        self.lines(MEMBERS_OF_ROOM, [id], room, member)?;
+        self.lines(&permits::select(INVITES), [id], room, |room, row| {
             permit(room, row).map(Line::Invite)
         })?;
-        self.lines(db, &permits::select(BANS), [id], room, |room, row| {
+        self.lines(&permits::select(BANS), [id], room, |room, row| {
             permit(room, row).map(Line::Ban)
         })?;
-        self.lines(db, ENTRIES, [id], room, entry)?;
+        self.lines(ENTRIES, [id], room, entry)?;
         let entries = (state.head + 1).saturating_sub(state.first);
         if self.counts.entries - before.entries != entries
             || self.counts.people() - before.people() != people

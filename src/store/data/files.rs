@@ -5,6 +5,7 @@ use super::check::{Checked, check, what_is_lost};
 use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
 use crate::store::lock::DirectoryLock;
 use crate::store::lost::BrokenRule;
+use crate::store::store::OpenError;
 use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
 use crate::store::{disk, lost, mark, rows, schema};
 use rusqlite::Connection;
@@ -47,14 +48,15 @@ impl NewStore {
         let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
-        let lock = DirectoryLock::take(directory)?;
+        let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
         look(&directory.join(FILE_NAME))?;
         let file = directory.join(NEW_NAME);
         // What is left of one that was killed is of no use.
         for ending in ["", WAL, JOURNAL, INDEX] {
             remove(&with(&file, ending))?;
         }
-        create_private(&file)?;
+        let created = File::options().write(true).create_new(true).mode(0o600).open(&file);
+        created.map_err(exists_or_failed(&file))?;
         let (directory, file) = (directory.to_owned(), Some(file));
         Ok(NewStore { directory, file, is_directory_new, _lock: lock })
     }
@@ -114,7 +116,7 @@ impl NewStore {
     /// log's first name goes. [`whole::settle`] does that after a kill in between.
     fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
-        sync(&new)?;
+        disk::sync(&new).map_err(failed(&new))?;
         let place = self.directory.join(FILE_NAME);
         // Then it is one file. One that is damaged stays as it is.
         if place.exists() && matches!(whole::fault(&place), Ok(None)) {
@@ -127,12 +129,12 @@ impl NewStore {
         let aside = self.put_aside(&place)?;
         std::fs::rename(&new, &place).map_err(failed(&place))?;
         self.file = None;
-        sync(&self.directory)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
         mark::remove(&place).map_err(failed(&place))?;
         for ending in [WAL, INDEX] {
             remove(&with(&place, ending))?;
         }
-        sync(&self.directory)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
         Ok(aside)
     }
 
@@ -154,7 +156,7 @@ impl NewStore {
                 other => other.map_err(failed(&from))?,
             }
         }
-        sync(&self.directory)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
         // The new file has no log that says whose this is; all that it would undo in the old one is
         // that it was to have such a log.
         remove(&with(place, JOURNAL))?;
@@ -278,16 +280,6 @@ fn refuse_what_is_there(file: &Path) -> Result<()> {
     whole::log_beside(file).map_or(Ok(()), |log| Err(DataError::LeftOver(log)))
 }
 
-fn create_private(file: &Path) -> Result<()> {
-    let created = File::options().write(true).create_new(true).mode(0o600).open(file);
-    created.map(|_| ()).map_err(exists_or_failed(file))
-}
-
 fn remove(file: &Path) -> Result<()> {
     disk::remove(file).map_err(failed(file))
-}
-
-/// What was written is on the disk. Also for directories: a name is then, too.
-fn sync(path: &Path) -> Result<()> {
-    disk::sync(path).map_err(failed(path))
 }

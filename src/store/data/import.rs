@@ -7,7 +7,8 @@ use super::lines::{
 };
 use super::{DataError, Result, streams};
 use crate::store::permits::{self, BANS, INVITES};
-use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER};
+use crate::store::revocations::INSERT_REVOCATION;
+use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER, insert_member};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -98,12 +99,8 @@ impl Reader<'_> {
                 self.db.prepare_cached(INSERT_USER)?.execute((&*user.id, &*user.name))?;
             }
             Line::Revocation(revocation) => {
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO revocations (kind, key, before, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))",
-                    )?
-                    .execute((&*revocation.kind, &*revocation.key, revocation.before))?;
+                let columns = (&*revocation.kind, &*revocation.key, revocation.before);
+                self.db.prepare_cached(INSERT_REVOCATION)?.execute(columns)?;
             }
             Line::Stream(stream) => streams::put_stream(self.db, &stream, new_epoch)?,
             Line::Event(event) => streams::put_event(self.db, &event)?,
@@ -161,23 +158,17 @@ impl Reader<'_> {
 
     fn member(&mut self, member: &MemberLine<'_>) -> Result<()> {
         let room = self.find(&member.room)?;
-        self.db
-            .prepare_cached(
-                "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, \
-                 delivered, has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-                 row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
-            )?
-            .execute(params![
-                room,
-                member.user,
-                member.joined,
-                member.read,
-                member.read_messages,
-                member.deleted_unread,
-                member.delivered,
-                member.has_written,
-                member.own,
-            ])?;
+        self.db.prepare_cached(insert_member!())?.execute(params![
+            room,
+            member.user,
+            member.joined,
+            member.read,
+            member.read_messages,
+            member.deleted_unread,
+            member.delivered,
+            member.has_written,
+            member.own,
+        ])?;
         Ok(())
     }
 
@@ -189,14 +180,11 @@ impl Reader<'_> {
 
     fn entry(&mut self, entry: &EntryLine<'_>) -> Result<()> {
         let room = self.find(&entry.room)?;
-        let digest = match &entry.digest {
-            None => None,
-            Some(digits) if digits.len() == 16 => {
-                let bits = u64::from_str_radix(digits, 16);
-                Some(bits.map_err(|_| wrong("a digest has 16 hexadecimal digits"))?.cast_signed())
-            }
-            Some(_) => return Err(wrong("a digest has 16 hexadecimal digits")),
+        let number = |digits: &str| match u64::from_str_radix(digits, 16) {
+            Ok(number) if digits.len() == 16 => Ok(number.cast_signed()),
+            _ => Err(wrong("a digest has 16 hexadecimal digits")),
         };
+        let digest = entry.digest.as_deref().map(number).transpose()?;
         self.db.prepare_cached(INSERT_ENTRY)?.execute(params![
             room,
             entry.seq,

@@ -17,8 +17,7 @@ mod lines;
 mod repair;
 mod salvage;
 mod salvage_people;
-mod salvage_revocations;
-mod salvage_streams;
+mod salvage_rest;
 mod streams;
 mod tolerant;
 
@@ -31,7 +30,6 @@ pub use import::import;
 pub use lines::Counts;
 pub use repair::repair;
 
-use super::lock::LockError;
 use super::lost::StoreTraces;
 use super::store::OpenError;
 use super::whole::{self, FILE_NAME, NotWhole};
@@ -94,12 +92,6 @@ fn list(first: &[BrokenRule], count: u64) -> String {
     lines
 }
 
-impl From<LockError> for DataError {
-    fn from(error: LockError) -> DataError {
-        DataError::Open(OpenError::Lock(error))
-    }
-}
-
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, DataError>;
 
@@ -137,16 +129,11 @@ fn open_read_only(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
     }
-    let seen = look(file)?;
+    let seen = StoreTraces::look(file).map_err(failed(file))?;
     let db = open_untouched(file)?;
     set_up(&db)?;
     refuse_mixture(&seen, &db, file)?;
     Ok(db)
-}
-
-/// What lies beside a database.
-fn look(file: &Path) -> Result<StoreTraces> {
-    StoreTraces::look(file).map_err(failed(file))
 }
 
 /// A file and a log that are of different times are not read together.

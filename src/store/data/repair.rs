@@ -7,8 +7,8 @@
 use super::derived::derive;
 use super::files::{NewStore, Restored};
 use super::salvage::{Salvage, salvage_file};
-use super::{DataError, NotWhole, Result, database_of, fault_of_files, look, refuse_mixture};
-use crate::store::lost::BrokenRule;
+use super::{DataError, NotWhole, Result, database_of, failed, fault_of_files, refuse_mixture};
+use crate::store::lost::{BrokenRule, StoreTraces};
 use crate::store::rows;
 use crate::store::whole::FILE_NAME;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
             DataError::Database(error)
         }
     };
-    let seen = look(&file)?;
+    let seen = StoreTraces::look(&file).map_err(failed(&file))?;
     let old = salvage_file(&file).map_err(damaged)?;
     match refuse_mixture(&seen, &old, &file) {
         // What cannot be told of damaged data is not told.

@@ -1,6 +1,5 @@
 //! What can be kept of one room of a damaged store.
 
-use super::check::shown;
 use super::check_log::LoggedPerson;
 use super::tolerant::{Sql, each_readable, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
@@ -8,8 +7,8 @@ use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
 use crate::store::lost::{BrokenRule, are};
 use crate::store::marks::deleted_after;
 use crate::store::rows::{
-    EntryRow, INSERT_ENTRY, INSERT_USER, RoomRow, USERS, check, damaged, each, entry, entry_at,
-    entry_columns, insert_room, meta, room_columns, room_row, save_room,
+    EntryRow, INSERT_ENTRY, RoomRow, damaged, entry, entry_at, entry_columns, insert_room, meta,
+    room_columns, room_row, save_room,
 };
 use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
@@ -81,27 +80,6 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    fn users(&mut self) -> Sql<()> {
-        let mut bad = Vec::new();
-        let read = each(self.old, USERS, (), |row| {
-            let user = check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?)));
-            match tolerated::<(String, String)>(user)? {
-                Some(user) => self.new.prepare_cached(INSERT_USER)?.execute(user).map(drop),
-                None => {
-                    bad.push(shown(row, 0));
-                    Ok(())
-                }
-            }
-        });
-        if tolerated(read)?.is_none() {
-            self.lost(None, "some users' names cannot be read".into());
-        }
-        for user in bad {
-            self.lost(None, format!("the name of user {user} is lost"));
-        }
-        Ok(())
-    }
-
     /// A room's row; of one that is damaged no more than its name, if two places have it.
     fn row_of(&mut self, id: i64) -> Sql<Option<(RoomRow, bool)>> {
         let sql = concat!("SELECT ", room_columns!(), " FROM rooms WHERE id = ?1");
@@ -151,9 +129,8 @@ impl Salvage<'_> {
                 self.lost(Some(&name), format!("{} lost", are("entry", "entries", first, last)));
             }
         }
-        let mut row = insert_room(self.new, &name, "", false, None)?;
         let (end, is_tail_whole) = (kept.head, is_sound && kept.head == head);
-        row.state = kept;
+        let row = insert_room(self.new, kept)?;
         let (users, again) = (BTreeMap::new(), Vec::new());
         let mut room = SalvagedRoom { old_id: id, row, end, is_tail_whole, users, again };
         self.copy_log(&mut room)?;
@@ -171,7 +148,7 @@ impl Salvage<'_> {
         }
         let writer = RecordWriter { db: self.new, now: room.row.state.ts };
         for kind in again {
-            writer.append(&mut room.row, kind, None)?;
+            writer.append(&mut room.row, kind)?;
         }
         save_room(self.new, &room.row)
     }

@@ -42,19 +42,16 @@ impl Checker<'_> {
             let what = || format!("event {} of stream {name}", shown(row, 0));
             let read = self.sound(event(row), what)?;
             let seq = read.as_ref().map_or(expected, |event| event.seq);
-            self.rule(seq == expected, || {
-                format!("stream {name} goes on with {seq}, and not {expected}")
-            });
+            let broken = || format!("stream {name} goes on with {seq}, and not {expected}");
+            self.rule(seq == expected, broken);
             expected = seq.saturating_add(1);
             let Some(event) = read else { return Ok(()) };
-            self.rule(event.ts >= last, || {
-                format!("event {seq} of stream {name} is before the last one")
-            });
+            let broken = || format!("event {seq} of stream {name} is before the last one");
+            self.rule(event.ts >= last, broken);
             last = event.ts;
             if let Data::Json(text) = &event.data {
-                self.rule(is_data(text), || {
-                    format!("event {seq} of stream {name} is not JSON as it is sent")
-                });
+                let broken = || format!("event {seq} of stream {name} is not JSON as it is sent");
+                self.rule(is_data(text), broken);
             }
             match &event.id {
                 Some(id) => self.publication(stream, seq, id),
@@ -62,12 +59,10 @@ impl Checker<'_> {
             }
         })?;
         let end = expected.saturating_sub(1);
-        self.rule(expected == head.saturating_add(1), || {
-            format!("stream {name} ends with {end}, and should with {head}")
-        });
-        self.rule(last <= stream.ts, || {
-            format!("the newest event of stream {name} has another time")
-        });
+        let broken = || format!("stream {name} ends with {end}, and should with {head}");
+        self.rule(expected == head.saturating_add(1), broken);
+        let broken = || format!("the newest event of stream {name} has another time");
+        self.rule(last <= stream.ts, broken);
         Ok(())
     }
 
@@ -79,9 +74,8 @@ impl Checker<'_> {
         id: &PublicationId,
     ) -> rusqlite::Result<()> {
         let name = &stream.name;
-        self.rule(!id.id.is_empty() && is_short(&id.id), || {
-            format!("the id of event {seq} of stream {name} is none")
-        });
+        let broken = || format!("the id of event {seq} of stream {name} is none");
+        self.rule(!id.id.is_empty() && is_short(&id.id), broken);
         let found = self
             .db
             .prepare_cached(
@@ -90,9 +84,8 @@ impl Checker<'_> {
             )?
             .query_row((stream.id, id.publisher(), &*id.id), |row| unsigned(row, 0))
             .optional()?;
-        self.rule(found == Some(seq), || {
-            format!("the index of ids does not lead to event {seq} of stream {name}")
-        });
+        let broken = || format!("the index of ids does not lead to event {seq} of stream {name}");
+        self.rule(found == Some(seq), broken);
         Ok(())
     }
 }

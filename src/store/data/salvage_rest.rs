@@ -1,16 +1,71 @@
-//! What can be kept of the durable streams of a damaged store.
+//! What can be kept of a damaged store beside its rooms: names, revocations, durable streams.
 
 use super::check::shown;
 use super::salvage::Salvage;
 use super::tolerant::{Sql, tolerated};
 use crate::base::StreamEvent;
 use crate::store::events::{
-    StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
+    EVENTS_BACKWARD, StreamRow, event, insert_event, insert_stream, save_stream, stream_columns,
     stream_row,
 };
-use crate::store::rows::each;
+use crate::store::revocations::{REVOCATIONS, put, revocation, revocation_columns};
+use crate::store::rows::{INSERT_USER, USERS, check, each, unsigned};
+use std::collections::BTreeSet;
 
 impl Salvage<'_> {
+    pub(super) fn users(&mut self) -> Sql<()> {
+        let mut bad = Vec::new();
+        let read = each(self.old, USERS, (), |row| {
+            let user = check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?)));
+            match tolerated::<(String, String)>(user)? {
+                Some(user) => self.new.prepare_cached(INSERT_USER)?.execute(user).map(drop),
+                None => {
+                    bad.push(shown(row, 0));
+                    Ok(())
+                }
+            }
+        });
+        if tolerated(read)?.is_none() {
+            self.lost(None, "some users' names cannot be read".into());
+        }
+        for user in bad {
+            self.lost(None, format!("the name of user {user} is lost"));
+        }
+        Ok(())
+    }
+
+    /// Revocations whose rows are what was written. One that is lost lets a token in again, so they
+    /// are read from both ends if there is a place that cannot be read.
+    pub(super) fn revocations(&mut self) -> Sql<()> {
+        let new = self.new;
+        let (mut lost, mut is_whole) = (BTreeSet::new(), false);
+        let backward = concat!(
+            "SELECT ",
+            revocation_columns!(),
+            " FROM revocations ORDER BY kind DESC, key DESC"
+        );
+        for sql in [REVOCATIONS, backward] {
+            let read = each(self.old, sql, (), |row| match tolerated(revocation(row))? {
+                Some(revocation) => put(new, &revocation),
+                None => {
+                    lost.insert(format!("the revocation of {} {}", shown(row, 0), shown(row, 1)));
+                    Ok(())
+                }
+            });
+            is_whole = tolerated(read)?.is_some();
+            if is_whole {
+                break;
+            }
+        }
+        let kept = new.query_row("SELECT count(*) FROM revocations", (), |row| unsigned(row, 0))?;
+        let found = kept + lost.len() as u64;
+        for what in lost {
+            self.lost(None, format!("{what} is lost"));
+        }
+        self.are_all("revocations", found, is_whole);
+        Ok(())
+    }
+
     /// Streams whose rows are what was written, each with the newest of its events that are sound and
     /// have no hole between them. Their epochs are `epoch`: what is lost had numbers, too.
     pub(super) fn streams(&mut self, epoch: &str) -> Sql<()> {
@@ -41,13 +96,8 @@ impl Salvage<'_> {
         let mut row = StreamRow { id, epoch: epoch.into(), ..old.clone() };
         // The first that is sound, newest first, is the head.
         let mut next: Option<u64> = None;
-        let sql = concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE stream = ?1 ORDER BY seq DESC"
-        );
         let mut is_over = false;
-        let read = each(self.old, sql, [old.id], |found| {
+        let read = each(self.old, EVENTS_BACKWARD, [old.id], |found| {
             let Some(event) = tolerated(event(found))? else {
                 is_over = next.is_some();
                 return Ok(());
