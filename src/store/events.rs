@@ -189,30 +189,24 @@ fn find_same_id(
 }
 
 fn forget_id(db: &Connection, stream: i64, seq: u64) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE events SET by = NULL, id = NULL, \
-         sum = row_sum('events', stream, seq, ts, data, NULL, NULL) WHERE stream = ?1 AND seq = ?2",
-    )?
-    .execute(params![stream, seq as i64])?;
+    let sql = "UPDATE events SET by = NULL, id = NULL, \
+         sum = row_sum('events', stream, seq, ts, data, NULL, NULL) WHERE stream = ?1 AND seq = ?2";
+    db.prepare_cached(sql)?.execute(params![stream, seq as i64])?;
     Ok(())
 }
 
 /// A new row, to be saved; it is not counted.
 pub(super) fn insert_stream(db: &Connection, name: &StreamId, epoch: &str) -> Result<i64> {
-    db.prepare_cached(
-        "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)",
-    )?
-    .execute([name.as_str(), epoch])?;
+    let sql = "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)";
+    db.prepare_cached(sql)?.execute([name.as_str(), epoch])?;
     Ok(db.last_insert_rowid())
 }
 
 /// Writes a stream's row.
 pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
-         sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1",
-    )?
-    .execute(params![
+    let sql = "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
+         sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
         row.id,
         row.name.as_str(),
         &*row.epoch,
@@ -229,11 +223,9 @@ pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) ->
         Data::Json(text) => ValueRef::Text(text.as_bytes()),
         Data::Binary(bytes) => ValueRef::Blob(bytes),
     };
-    db.prepare_cached(
-        "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))",
-    )?
-    .execute(params![
+    let sql = "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))";
+    db.prepare_cached(sql)?.execute(params![
         stream,
         event.seq as i64,
         event.ts.0,

@@ -50,16 +50,14 @@ impl DirectoryLock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
                 let mut text = String::new();
                 let read = file.read_to_string(&mut text);
-                let pid = read.ok().and_then(|_| text.trim().parse().ok());
-                return Err(held(pid));
+                held(read.ok().and_then(|_| text.trim().parse().ok()))
             }
-            Err(TryLockError::Error(error)) => return Err(fail(error)),
-        }
+            TryLockError::Error(error) => fail(error),
+        })?;
         let of_directory = |error| LockError::Io(directory.to_owned(), error);
         let folder = File::open(directory).map_err(of_directory)?;
         folder.try_lock().map_err(|error| match error {

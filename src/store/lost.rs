@@ -61,11 +61,9 @@ pub(super) fn add_count(db: &Connection) -> Result<()> {
 /// Tells how many rows that has changed.
 fn set(db: &Connection, key: &str, value: &str) -> Result<usize> {
     // One that is damaged stays damaged.
-    db.prepare_cached(
-        "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
-         WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)",
-    )?
-    .execute([key, value])
+    let sql = "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
+         WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)";
+    db.prepare_cached(sql)?.execute([key, value])
 }
 
 pub(super) fn set_commits(db: &Connection, commits: u64) -> Result<()> {

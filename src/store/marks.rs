@@ -82,24 +82,25 @@ impl RecordWriter<'_> {
         let (first, messages) = (row.state.first, row.state.first_messages);
         let deleted = deleted_after(db, row.id, first - 1)?;
         // Nobody's mark stays before what is kept.
-        db.prepare_cached(
-            "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
+        let sql = "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
              sum = row_sum('members', room, user, joined, ?2, ?3, ?4, delivered, has_written, own) \
              WHERE room = ?1 AND read < ?2 \
              AND sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-             delivered, has_written, own)",
-        )?
-        .execute([row.id, (first - 1) as i64, messages as i64, deleted as i64])?;
+             delivered, has_written, own)";
+        db.prepare_cached(sql)?.execute([
+            row.id,
+            (first - 1) as i64,
+            messages as i64,
+            deleted as i64,
+        ])?;
         Ok(Outcome::Trimmed { first, kept_from, first_ts: row.state.first_ts, messages, deleted })
     }
 }
 
 /// How many messages after an entry are deleted.
 pub(super) fn deleted_after(db: &Connection, room: i64, seq: u64) -> Result<u64> {
-    let count: i64 = db
-        .prepare_cached(
-            "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL",
-        )?
-        .query_row(params![room, seq as i64], |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL";
+    let count: i64 =
+        db.prepare_cached(sql)?.query_row(params![room, seq as i64], |row| row.get(0))?;
     Ok(count.max(0) as u64)
 }

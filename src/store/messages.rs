@@ -102,14 +102,16 @@ impl RecordWriter<'_> {
         }
         let kind = EntryKind::Edited { target, text: Some(Arc::clone(text)), by: by.clone() };
         let entry = self.append(&mut row, kind)?;
-        self.db
-            .prepare_cached(
-                "UPDATE entries SET text = ?3, edited = ?4, \
-                 sum = row_sum('entries', room, seq, ts, kind, user, by, ?3, data, reply_to, \
-                 target, emoji, is_on, cid, digest, messages, ?4, deleted, reacted) \
-                 WHERE room = ?1 AND seq = ?2",
-            )?
-            .execute(params![row.id, target as i64, &**text, entry.seq as i64])?;
+        let sql = "UPDATE entries SET text = ?3, edited = ?4, \
+             sum = row_sum('entries', room, seq, ts, kind, user, by, ?3, data, reply_to, \
+             target, emoji, is_on, cid, digest, messages, ?4, deleted, reacted) \
+             WHERE room = ?1 AND seq = ?2";
+        self.db.prepare_cached(sql)?.execute(params![
+            row.id,
+            target as i64,
+            &**text,
+            entry.seq as i64
+        ])?;
         self.changed(&row, target, entry)
     }
 
@@ -137,31 +139,25 @@ impl RecordWriter<'_> {
         let kind = EntryKind::Deleted { target, by: by.clone() };
         let entry = self.append(&mut row, kind)?;
         let key = [row.id, target as i64];
-        db.prepare_cached(
-            "UPDATE entries SET text = NULL, data = NULL, deleted = ?3, reacted = 0, \
+        let sql = "UPDATE entries SET text = NULL, data = NULL, deleted = ?3, reacted = 0, \
              sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, NULL, reply_to, target, \
-             emoji, is_on, cid, digest, messages, edited, ?3, 0) WHERE room = ?1 AND seq = ?2",
-        )?
-        .execute(params![row.id, target as i64, entry.seq as i64])?;
+             emoji, is_on, cid, digest, messages, edited, ?3, 0) WHERE room = ?1 AND seq = ?2";
+        db.prepare_cached(sql)?.execute(params![row.id, target as i64, entry.seq as i64])?;
         // What it said before is gone, too. A row that is damaged stays so, and is shown to nobody.
-        db.prepare_cached(
-            "UPDATE entries SET text = NULL, \
+        let sql = "UPDATE entries SET text = NULL, \
              sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, data, reply_to, target, \
              emoji, is_on, cid, digest, messages, edited, deleted, reacted) \
              WHERE room = ?1 AND target = ?2 AND kind = 'edited' \
              AND sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, reply_to, \
-             target, emoji, is_on, cid, digest, messages, edited, deleted, reacted)",
-        )?
-        .execute(key)?;
+             target, emoji, is_on, cid, digest, messages, edited, deleted, reacted)";
+        db.prepare_cached(sql)?.execute(key)?;
         db.prepare_cached("DELETE FROM reactions WHERE room = ?1 AND target = ?2")?.execute(key)?;
-        db.prepare_cached(
-            "UPDATE members SET deleted_unread = deleted_unread + 1, \
+        let sql = "UPDATE members SET deleted_unread = deleted_unread + 1, \
              sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread + 1, \
              delivered, has_written, own) WHERE room = ?1 AND read < ?2 \
              AND sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-             delivered, has_written, own)",
-        )?
-        .execute(key)?;
+             delivered, has_written, own)";
+        db.prepare_cached(sql)?.execute(key)?;
         self.changed(&row, target, entry)
     }
 
@@ -180,20 +176,17 @@ impl RecordWriter<'_> {
         }
         let (room, message) = (row.id, target as i64);
         let key = params![room, message, &**emoji, by.as_str()];
+        let sql = "SELECT sum = row_sum('reactions', room, target, emoji, user, seq) \
+             FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4";
         let holds = db
-            .prepare_cached(
-                "SELECT sum = row_sum('reactions', room, target, emoji, user, seq) FROM reactions \
-                 WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4",
-            )?
+            .prepare_cached(sql)?
             .query_row(key, |found| check(found, 0, "a reaction"))
             .optional()?;
         if holds.is_some() == on {
-            let newest: Option<i64> = db
-                .prepare_cached(
-                    "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
-                     AND user = ?4 AND kind = 'reacted'",
-                )?
-                .query_row(key, |found| found.get(0))?;
+            let sql = "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
+                 AND user = ?4 AND kind = 'reacted'";
+            let newest: Option<i64> =
+                db.prepare_cached(sql)?.query_row(key, |found| found.get(0))?;
             return self.unchanged(&row, newest.map_or(target, |seq| seq.max(0) as u64));
         }
         if on && self.is_full(&row, target, emoji, by)? {
@@ -202,11 +195,9 @@ impl RecordWriter<'_> {
         let kind = EntryKind::Reacted { target, emoji: Arc::clone(emoji), on, by: by.clone() };
         let entry = self.append(&mut row, kind)?;
         if on {
-            db.prepare_cached(
-                "INSERT INTO reactions (room, target, emoji, user, seq, sum) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, row_sum('reactions', ?1, ?2, ?3, ?4, ?5))",
-            )?
-            .execute(params![
+            let sql = "INSERT INTO reactions (room, target, emoji, user, seq, sum) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, row_sum('reactions', ?1, ?2, ?3, ?4, ?5))";
+            db.prepare_cached(sql)?.execute(params![
                 room,
                 message,
                 &**emoji,
@@ -214,19 +205,15 @@ impl RecordWriter<'_> {
                 entry.seq as i64
             ])?;
         } else {
-            db.prepare_cached(
-                "DELETE FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
-                 AND user = ?4",
-            )?
-            .execute(key)?;
+            let sql = "DELETE FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
+                 AND user = ?4";
+            db.prepare_cached(sql)?.execute(key)?;
         }
-        db.prepare_cached(
-            "UPDATE entries SET reacted = reacted + ?3, \
+        let sql = "UPDATE entries SET reacted = reacted + ?3, \
              sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, reply_to, target, \
              emoji, is_on, cid, digest, messages, edited, deleted, reacted + ?3) \
-             WHERE room = ?1 AND seq = ?2",
-        )?
-        .execute(params![room, message, if on { 1 } else { -1 }])?;
+             WHERE room = ?1 AND seq = ?2";
+        db.prepare_cached(sql)?.execute(params![room, message, if on { 1 } else { -1 }])?;
         self.changed(&row, target, entry)
     }
 
@@ -237,9 +224,9 @@ impl RecordWriter<'_> {
         if others.contains(emoji) {
             return Ok(false);
         }
-        let mut is_own = self.db.prepare_cached(
-            "SELECT 1 FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4",
-        )?;
+        let sql =
+            "SELECT 1 FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4";
+        let mut is_own = self.db.prepare_cached(sql)?;
         let mut own = 0;
         for other in &others {
             let key = params![row.id, target as i64, &**other, by.as_str()];

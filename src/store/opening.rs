@@ -63,16 +63,14 @@ impl Files {
             heads: Heads::new(),
         };
         let is_log_called_for = count.calls_for_log && in_file.calls_for_log;
-        match Mark::begin(&self.file, said, is_log_called_for) {
-            Ok(mark) => Ok(Some(mark)),
-            Err(error) => {
-                log::warn!(
-                    "no mark can be kept beside the data: {error}. If the write-ahead log is lost, a start may not \
-                    notice"
-                );
-                Ok(None)
-            }
+        let mark = Mark::begin(&self.file, said, is_log_called_for);
+        if let Err(error) = &mark {
+            log::warn!(
+                "no mark can be kept beside the data: {error}. If the write-ahead log is lost, a start may not \
+                notice"
+            );
         }
+        Ok(mark.ok())
     }
 }
 
@@ -102,7 +100,7 @@ pub(super) fn begin(
         }
         other => return Err(wrong_version(other)),
     };
-    schema::use_write_ahead_log(db)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
         Some(mut snapshot) => {
             schema::add_indexes(db)?;

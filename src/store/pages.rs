@@ -72,10 +72,9 @@ pub(super) fn with_changes(db: &Connection, room: i64, found: EntryRow) -> Resul
 
 /// The different reactions to a message.
 pub(super) fn emojis(db: &Connection, room: i64, target: u64) -> Result<Vec<Arc<str>>> {
-    let mut next = db.prepare_cached(
-        "SELECT emoji FROM reactions WHERE room = ?1 AND target = ?2 AND emoji > ?3 \
-         ORDER BY emoji LIMIT 1",
-    )?;
+    let sql = "SELECT emoji FROM reactions WHERE room = ?1 AND target = ?2 AND emoji > ?3 \
+         ORDER BY emoji LIMIT 1";
+    let mut next = db.prepare_cached(sql)?;
     let mut emojis: Vec<Arc<str>> = Vec::new();
     // From one to the next by the index: a reaction of thousands costs no more than one of one.
     while emojis.len() < REACTIONS_PER_MESSAGE_MAX {

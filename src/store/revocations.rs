@@ -66,13 +66,12 @@ impl RecordWriter<'_> {
 
     /// Forgets revocations of tokens whose time has long been over.
     fn forget(&self) -> Result<()> {
+        let sql = "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM \
+             revocations WHERE kind = 'token' AND before > 0 AND before < ?1 \
+             ORDER BY before, key LIMIT ?2)";
         let gone = self
             .db
-            .prepare_cached(
-                "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM \
-                 revocations WHERE kind = 'token' AND before > 0 AND before < ?1 \
-                 ORDER BY before, key LIMIT ?2)",
-            )?
+            .prepare_cached(sql)?
             .execute((self.now.0.saturating_sub(FORGOTTEN_AFTER_MS), FORGOTTEN_PER_REVOCATION))?;
         if gone == 0 { Ok(()) } else { count(self.db, "revocations", -(gone as i64)) }
     }

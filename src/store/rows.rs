@@ -129,13 +129,11 @@ pub(super) fn insert_room(db: &Connection, state: RoomState) -> Result<RoomRow> 
 /// Writes a room's state into its row.
 pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
     let state = &row.state;
-    db.prepare_cached(
-        "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, messages = ?8, \
-         ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
+    let sql = "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, \
+         messages = ?8, ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
          people = ?13, sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-         ?13) WHERE id = ?1",
-    )?
-    .execute(params![
+         ?13) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
         row.id,
         state.room.as_str(),
         &*state.title,
@@ -155,13 +153,10 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
 
 /// Counts new rows of a table of which `meta` knows how many it has, or, below 0, rows that are gone.
 pub(super) fn count(db: &Connection, table: &str, rows: i64) -> Result<()> {
-    let counted = db
-        .prepare_cached(
-            "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
-             sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
-             WHERE key = ?1 AND sum = row_sum('meta', key, value)",
-        )?
-        .execute((table, rows))?;
+    let sql = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
+         sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
+         WHERE key = ?1 AND sum = row_sum('meta', key, value)";
+    let counted = db.prepare_cached(sql)?.execute((table, rows))?;
     if counted == 1 { Ok(()) } else { Err(damaged(format!("the number of {table}"))) }
 }
 
@@ -260,8 +255,8 @@ pub(super) fn save_member(
 macro_rules! entry_columns {
     () => {
         "seq, ts, kind, user, by, text, data, reply_to, target, emoji, is_on, cid, digest, \
-         messages, edited, deleted, reacted, sum = row_sum('entries', room, seq, ts, kind, user, by, \
-         text, data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, \
+         messages, edited, deleted, reacted, sum = row_sum('entries', room, seq, ts, kind, user, \
+         by, text, data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, \
          reacted)"
     };
 }

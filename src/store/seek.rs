@@ -31,11 +31,10 @@ pub(super) fn first_not(
     row: &RoomRow,
     earlier: impl Fn(Timestamp) -> bool,
 ) -> Result<u64> {
-    let mut statement = db.prepare_cached(
-        "SELECT ts, sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, reply_to, \
-         target, emoji, is_on, cid, digest, messages, edited, deleted, reacted) \
-         FROM entries WHERE room = ?1 AND seq = ?2",
-    )?;
+    let sql = "SELECT ts, sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, \
+         reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, reacted) \
+         FROM entries WHERE room = ?1 AND seq = ?2";
+    let mut statement = db.prepare_cached(sql)?;
     let (mut low, mut high) = (row.state.first, row.state.head + 1);
     while low < high {
         let middle = low + (high - low) / 2;

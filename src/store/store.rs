@@ -6,7 +6,9 @@ use super::held::{FilesStatus, OpenFiles, Space};
 use super::lock::{DirectoryLock, LockError};
 use super::opening::{begin, open_in};
 use super::whole::Served;
-use super::worker::{ReadCommand, ReadWanted, StoreCommand, Worker, WorkerOutput, WriteCommand};
+use super::worker::{
+    ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
+};
 use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
@@ -97,15 +99,6 @@ impl From<NotTaken> for Outcome {
     }
 }
 
-/// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
-struct Farewell<W: Fn()>(W);
-
-impl<W: Fn()> Drop for Farewell<W> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 /// A store, open for one server.
 #[derive(Debug)]
 pub struct Store {
@@ -129,7 +122,7 @@ impl Store {
     pub fn open(
         place: &Place,
         epoch: &str,
-        wake: impl Fn() + Clone + Send + 'static,
+        wake: impl Fn() + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
         Store::open_timed(place, epoch, &EventsWanted::ALL, wake, || Duration::ZERO)
     }
@@ -144,7 +137,7 @@ impl Store {
         place: &Place,
         epoch: &str,
         wanted: &EventsWanted<'_>,
-        wake: impl Fn() + Clone + Send + 'static,
+        wake: impl Fn() + Send + 'static,
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
         let (mut db, files, served, lock) = match place {
@@ -186,25 +179,21 @@ impl Store {
             .as_ref()
             .zip(lock.as_ref())
             .map(|(files, lock)| OpenFiles::new(lock.path(), &files.file, Arc::clone(&seen)));
-        let farewell = Farewell(wake.clone());
         let worker = Worker {
             db,
             commands: receiver,
             told: Arc::clone(&told),
-            wake: Box::new(wake),
             clock: Box::new(clock),
             counters: StoreCounters::default(),
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
             failure_log: Timestamp(i64::MIN),
             held,
             mark,
+            wake: WakeAtEnd(Box::new(wake)),
         };
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
-            .spawn(move || {
-                let _farewell = farewell;
-                worker.run();
-            })
+            .spawn(move || worker.run())
             .map_err(OpenError::Thread)?;
         let store = Store {
             commands: Some(commands),

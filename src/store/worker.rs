@@ -87,8 +87,6 @@ pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<StoreCommand>,
     pub(super) told: Arc<Mutex<WorkerOutput>>,
-    /// Wakes the reactor.
-    pub(super) wake: Box<dyn Fn() + Send>,
     /// How long ago it began; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
@@ -100,6 +98,18 @@ pub(super) struct Worker {
     pub(super) held: Option<OpenFiles>,
     /// What is said of its commits outside of its log.
     pub(super) mark: Option<Mark>,
+    /// Wakes the reactor. The last one: what is before it is closed when it says that all is over.
+    pub(super) wake: WakeAtEnd,
+}
+
+/// Wakes the reactor, also when the thread ends, however it ends: it looks then whether that was
+/// meant.
+pub(super) struct WakeAtEnd(pub(super) Box<dyn Fn() + Send>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 impl Worker {
@@ -145,7 +155,7 @@ impl Worker {
             told.answers.extend(new);
             told.counters.clone_from(&self.counters);
             drop(told);
-            (self.wake)();
+            (self.wake.0)();
         }
     }
 

@@ -86,12 +86,9 @@ impl RecordWriter<'_> {
         if !is_known {
             count(self.db, "users", 1)?;
         }
-        self.db
-            .prepare_cached(
-                "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
-                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum",
-            )?
-            .execute(params![user.as_str(), name])?;
+        let sql = "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum";
+        self.db.prepare_cached(sql)?.execute(params![user.as_str(), name])?;
         Ok(Outcome::Done)
     }
 

@@ -2,6 +2,8 @@
 
 use super::ENTRIES;
 use super::check::{Checker, shown};
+use super::check_values::{is_emoji, is_short};
+use super::lines::is_data;
 use super::tolerant::tolerated;
 use crate::base::{Entry, EntryKind, Timestamp, UserId};
 use crate::store::lost::are;
@@ -18,6 +20,30 @@ pub(super) struct LogSummary {
     pub(super) deleted: Vec<u64>,
     /// Whether all of it could be read.
     pub(super) is_whole: bool,
+}
+
+impl LogSummary {
+    /// Adds what an entry says of somebody.
+    pub(super) fn note(&mut self, entry: &Entry) {
+        let (user, is_in) = match &entry.kind {
+            EntryKind::Joined { user, .. } => (user, true),
+            EntryKind::Left { user, .. } => (user, false),
+            EntryKind::Message { from, .. } => {
+                self.users.entry(from.clone()).or_default().wrote = true;
+                return;
+            }
+            EntryKind::Edited { .. } | EntryKind::Deleted { .. } | EntryKind::Reacted { .. } => {
+                return;
+            }
+        };
+        let joined = is_in.then_some(entry.seq);
+        self.users.insert(user.clone(), LoggedPerson { joined, is_in: Some(is_in), wrote: false });
+    }
+
+    /// Whether somebody is a member; None: it does not say yet.
+    fn is_in(&self, user: &UserId) -> Option<bool> {
+        self.users.get(user).and_then(|person| person.is_in)
+    }
 }
 
 /// What a log says of somebody.
@@ -83,7 +109,7 @@ impl LogChecker<'_, '_> {
             return Ok(());
         };
         self.numbers(&read);
-        self.checker.values(&read.entry);
+        self.values(&read.entry);
         match &read.entry.kind {
             EntryKind::Message { .. } => {
                 let has_text = found.get_ref(5)? != ValueRef::Null;
@@ -101,19 +127,16 @@ impl LogChecker<'_, '_> {
             }
             EntryKind::Reacted { .. } => self.reacted(&read.entry)?,
             EntryKind::Joined { user, .. } => {
-                let person = self.seen.users.entry(user.clone()).or_default();
-                let was_in = person.is_in == Some(true);
-                *person = LoggedPerson { joined: Some(seq), is_in: Some(true), wrote: false };
+                let was_in = self.seen.is_in(user) == Some(true);
                 self.rule(!was_in, || format!("entry {seq}: {user} comes, and was there"));
             }
             EntryKind::Left { user, .. } => {
                 let is_from_the_beginning = self.row.state.first == 1 && self.seen.is_whole;
-                let person = self.seen.users.entry(user.clone()).or_default();
-                let was_in = person.is_in.unwrap_or(!is_from_the_beginning);
-                *person = LoggedPerson { joined: None, is_in: Some(false), wrote: false };
+                let was_in = self.seen.is_in(user).unwrap_or(!is_from_the_beginning);
                 self.rule(was_in, || format!("entry {seq}: {user} goes, and was not there"));
             }
         }
+        self.seen.note(&read.entry);
         Ok(())
     }
 
@@ -139,7 +162,6 @@ impl LogChecker<'_, '_> {
     fn message(&mut self, read: &EntryRow, has_text: bool) -> Result<()> {
         let seq = read.entry.seq;
         let EntryKind::Message { from, body, cid, .. } = &read.entry.kind else { return Ok(()) };
-        self.seen.users.entry(from.clone()).or_default().wrote = true;
         if let Some(cid) = cid {
             self.cid(seq, from, cid)?;
         }
@@ -179,6 +201,29 @@ impl LogChecker<'_, '_> {
             self.rule(count == says, broken);
         }
         Ok(())
+    }
+
+    /// What a server would not have taken from a client, and hands on to others as it is.
+    fn values(&mut self, entry: &Entry) {
+        let seq = entry.seq;
+        match &entry.kind {
+            EntryKind::Message { body, cid, .. } => {
+                let broken = || format!("the data of message {seq} are not JSON as it is sent");
+                self.rule(body.data.as_ref().is_none_or(|data| is_data(data)), broken);
+                if let Some(other) = body.reply_to {
+                    self.rule((1..seq).contains(&other), || {
+                        format!("message {seq} answers entry {other}, which is not before it")
+                    });
+                }
+                let broken = || format!("the client id of message {seq} is empty or too long");
+                self.rule(cid.as_ref().is_none_or(|cid| !cid.is_empty() && is_short(cid)), broken);
+            }
+            EntryKind::Reacted { emoji, .. } => {
+                let what = "is empty, too long, or has control characters";
+                self.rule(is_emoji(emoji), || format!("the reaction of entry {seq} {what}"));
+            }
+            _ => {}
+        }
     }
 
     /// The newest entry of a kind about a message, and how many there are.
@@ -229,22 +274,16 @@ impl LogChecker<'_, '_> {
         let db = self.checker.db;
         let (room, target_seq, seq) = (self.row.id, *target as i64, read.seq as i64);
         let key = params![room, target_seq, &**emoji, by.as_str()];
-        let newest: Option<i64> = db
-            .prepare_cached(
-                "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
-                 AND user = ?4 AND kind = 'reacted'",
-            )?
-            .query_row(key, |found| found.get(0))?;
+        let sql = "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
+             AND user = ?4 AND kind = 'reacted'";
+        let newest: Option<i64> = db.prepare_cached(sql)?.query_row(key, |found| found.get(0))?;
         if newest != Some(seq) {
             return Ok(());
         }
-        let holds: Option<i64> = db
-            .prepare_cached(
-                "SELECT seq FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
-                 AND user = ?4",
-            )?
-            .query_row(key, |found| found.get(0))
-            .optional()?;
+        let sql = "SELECT seq FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
+             AND user = ?4";
+        let holds: Option<i64> =
+            db.prepare_cached(sql)?.query_row(key, |found| found.get(0)).optional()?;
         self.rule(holds == (*on && message.deleted.is_none()).then_some(seq), || {
             format!("the reaction of {by} to message {target} is not that of entry {seq}")
         });

@@ -133,25 +133,22 @@ impl Reader<'_> {
 
     fn room(&mut self, room: &RoomLine<'_>) -> Result<()> {
         // Its checksum comes when it is known how many people it has.
-        self.db
-            .prepare_cached(
-                "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
-                 first_ts, first_messages, sum) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
-            )?
-            .execute(params![
-                room.room,
-                room.title,
-                room.open,
-                room.ended,
-                room.owner,
-                room.head,
-                room.messages,
-                room.ts,
-                room.first,
-                room.first_ts,
-                room.first_messages,
-            ])?;
+        let sql = "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
+             first_ts, first_messages, sum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)";
+        self.db.prepare_cached(sql)?.execute(params![
+            room.room,
+            room.title,
+            room.open,
+            room.ended,
+            room.owner,
+            room.head,
+            room.messages,
+            room.ts,
+            room.first,
+            room.first_ts,
+            room.first_messages,
+        ])?;
         self.room = Some((room.room.clone().into_owned(), self.db.last_insert_rowid()));
         Ok(())
     }

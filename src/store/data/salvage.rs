@@ -1,6 +1,6 @@
 //! What can be kept of one room of a damaged store.
 
-use super::check_log::LoggedPerson;
+use super::check_log::LogSummary;
 use super::tolerant::{Sql, each_readable, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
@@ -13,7 +13,6 @@ use crate::store::rows::{
 use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Opens a damaged database, to read what can be read of it.
@@ -87,15 +86,11 @@ impl Salvage<'_> {
         if let Some(row) = tolerated(read)? {
             return Ok(Some((row, true)));
         }
-        let name: Sql<Option<String>> = self
-            .old
-            .prepare_cached(
-                "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
-                 FROM rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
-                 WHERE i.name = t.name AND i.id = ?1)",
-            )?
-            .query_row([id], |row| row.get(0))
-            .optional();
+        let sql = "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
+             FROM rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
+             WHERE i.name = t.name AND i.id = ?1)";
+        let name: Sql<Option<String>> =
+            self.old.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional();
         let name = tolerated(name)?.flatten();
         let Some(room) = name.and_then(|name| RoomId::parse(&name).ok()) else {
             self.lost(None, format!("the room with the number {id} is lost, as its name is"));
@@ -131,8 +126,8 @@ impl Salvage<'_> {
         }
         let (end, is_tail_whole) = (kept.head, is_sound && kept.head == head);
         let row = insert_room(self.new, kept)?;
-        let (users, again) = (BTreeMap::new(), Vec::new());
-        let mut room = SalvagedRoom { old_id: id, row, end, is_tail_whole, users, again };
+        let (seen, again) = (LogSummary::default(), Vec::new());
+        let mut room = SalvagedRoom { old_id: id, row, end, is_tail_whole, seen, again };
         self.copy_log(&mut room)?;
         if !room.row.state.is_ended {
             self.people(&mut room)?;
@@ -224,31 +219,17 @@ impl Salvage<'_> {
             for column in 0..16 {
                 values.push(found.get::<_, Value>(column)?);
             }
-            match read.entry.kind {
-                EntryKind::Message { from, body, .. } => {
-                    room.users.entry(from.clone()).or_default().wrote = true;
-                    if read.edited.is_some_and(|edit| edit > last) {
-                        let text = read.deleted.is_none().then_some(body.text);
-                        let kind = EntryKind::Edited { target: seq, text, by: from.clone() };
-                        values[15] = Value::Integer(room.write_again(kind));
-                    }
-                    if read.deleted.is_some_and(|deletion| deletion > last) {
-                        let kind = EntryKind::Deleted { target: seq, by: from };
-                        values[16] = Value::Integer(room.write_again(kind));
-                    }
+            room.seen.note(&read.entry);
+            if let EntryKind::Message { from, body, .. } = read.entry.kind {
+                if read.edited.is_some_and(|edit| edit > last) {
+                    let text = read.deleted.is_none().then_some(body.text);
+                    let kind = EntryKind::Edited { target: seq, text, by: from.clone() };
+                    values[15] = Value::Integer(room.write_again(kind));
                 }
-                EntryKind::Joined { user, .. } => {
-                    let joined =
-                        LoggedPerson { joined: Some(seq), is_in: Some(true), wrote: false };
-                    room.users.insert(user, joined);
+                if read.deleted.is_some_and(|deletion| deletion > last) {
+                    let kind = EntryKind::Deleted { target: seq, by: from };
+                    values[16] = Value::Integer(room.write_again(kind));
                 }
-                EntryKind::Left { user, .. } => {
-                    let left = LoggedPerson { joined: None, is_in: Some(false), wrote: false };
-                    room.users.insert(user, left);
-                }
-                EntryKind::Edited { .. }
-                | EntryKind::Deleted { .. }
-                | EntryKind::Reacted { .. } => {}
             }
             self.new.prepare_cached(INSERT_ENTRY)?.execute(rusqlite::params_from_iter(values))?;
         }
@@ -272,7 +253,8 @@ pub(super) struct SalvagedRoom {
     /// The last entry that is kept of the old log.
     pub(super) end: u64,
     pub(super) is_tail_whole: bool,
-    pub(super) users: BTreeMap<UserId, LoggedPerson>,
+    /// What the log says that is kept.
+    pub(super) seen: LogSummary,
     /// Entries that are written at the end.
     again: Vec<EntryKind>,
 }
@@ -301,7 +283,7 @@ impl SalvagedRoom {
             entry_at(db, &self.row, member.read)?.messages
         };
         member.deleted_unread = deleted_after(db, self.row.id, member.read)?;
-        let person = self.users.get(user);
+        let person = self.seen.users.get(user);
         let wrote = person.is_some_and(|person| person.wrote);
         let is_kept =
             if state.room.is_direct() { state.first == 1 } else { member.joined >= state.first };

@@ -55,7 +55,7 @@ impl Salvage<'_> {
     ) {
         let name = room.row.state.room.clone();
         let of_log = |room: &SalvagedRoom, user: &UserId| {
-            let person = room.users.get(user);
+            let person = room.seen.users.get(user);
             person.filter(|person| person.is_in == Some(true)).and_then(|person| person.joined)
         };
         let end = room.end;
@@ -66,7 +66,7 @@ impl Salvage<'_> {
                 None => room.write_again(EntryKind::Joined { user: user.clone(), by: None }) as u64,
             };
         }
-        let users: Vec<UserId> = room.users.keys().cloned().collect();
+        let users: Vec<UserId> = room.seen.users.keys().cloned().collect();
         for user in users {
             let joined = of_log(room, &user).filter(|_| !members.contains_key(&user));
             let Some(joined) = joined else { continue };

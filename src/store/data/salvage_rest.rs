@@ -13,6 +13,7 @@ use crate::store::rows::{INSERT_USER, USERS, check, each, unsigned};
 use std::collections::BTreeSet;
 
 impl Salvage<'_> {
+    /// Names whose rows are what was written.
     pub(super) fn users(&mut self) -> Sql<()> {
         let mut bad = Vec::new();
         let read = each(self.old, USERS, (), |row| {

@@ -76,12 +76,11 @@ impl Checker<'_> {
         let name = &stream.name;
         let broken = || format!("the id of event {seq} of stream {name} is none");
         self.rule(!id.id.is_empty() && is_short(&id.id), broken);
+        let sql = "SELECT seq FROM events INDEXED BY events_by_id \
+             WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL";
         let found = self
             .db
-            .prepare_cached(
-                "SELECT seq FROM events INDEXED BY events_by_id \
-                 WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL",
-            )?
+            .prepare_cached(sql)?
             .query_row((stream.id, id.publisher(), &*id.id), |row| unsigned(row, 0))
             .optional()?;
         let broken = || format!("the index of ids does not lead to event {seq} of stream {name}");
