@@ -1,25 +1,27 @@
 //! What a server needs of a store.
 
 use super::held::Space;
-use super::store::{NotTaken, Store};
+use super::store::NotTaken;
 use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 
 /// Remembers records and reads pages, without ever blocking: what becomes of them is told later, in
-/// the order of the commits. [`Store`] is the real one; a simulator has its own.
+/// the order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
 pub trait Backend {
-    /// As [`Store::write`].
+    /// Hands a record to the store; its outcome comes with `ticket`.
     ///
     /// # Errors
     /// [`NotTaken`]: nothing will be stored.
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken>;
 
-    /// As [`Store::read`].
+    /// Asks for a page; it comes with `ticket`.
     ///
     /// # Errors
     /// As [`Backend::write`].
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken>;
 
-    /// As [`Store::seek`].
+    /// Asks for the last entry before a time of each of some rooms, of which there are at most
+    /// [`SEEK_ROOMS_MAX`](crate::base::limits::SEEK_ROOMS_MAX): [`Outcome::Positions`] comes with
+    /// `ticket`.
     ///
     /// # Errors
     /// As [`Backend::write`].
@@ -31,71 +33,30 @@ pub trait Backend {
         since: Timestamp,
     ) -> Result<(), NotTaken>;
 
-    /// As [`Store::outcomes`].
+    /// What has been answered since the last call, in the order of the commits.
     fn outcomes(&mut self) -> Vec<(u64, Outcome)>;
 
-    /// As [`Store::counters`]. One that counts nothing has nothing to tell.
+    /// What the store's thread has counted, as of its last answer. A store that counts nothing has
+    /// nothing to tell.
     fn counters(&self) -> StoreCounters {
         StoreCounters::default()
     }
 
-    /// As [`Store::has_lost_files`]. One without files loses none.
+    /// Whether its files are not where they were when it was opened: nothing is stored until they
+    /// are. A store without files loses none.
     fn has_lost_files(&self) -> bool {
         false
     }
 
-    /// As [`Store::space`]. One without files needs none.
+    /// How much room the disk has on which its files are, as it was looked a moment ago; none
+    /// without files.
     fn space(&self) -> Option<Space> {
         None
     }
 
-    /// As [`Store::has_died`].
+    /// Whether the store's thread has ended although nobody closed it: by a fault of ours.
     fn has_died(&self) -> bool;
 
-    /// As [`Store::close`].
+    /// Waits until all that was handed over is committed, and closes. Outcomes can still be taken.
     fn close(&mut self);
-}
-
-impl Backend for Store {
-    fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
-        Store::write(self, ticket, now, record)
-    }
-
-    fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
-        Store::read(self, ticket, now, query)
-    }
-
-    fn seek(
-        &mut self,
-        ticket: u64,
-        now: Timestamp,
-        rooms: Vec<RoomId>,
-        since: Timestamp,
-    ) -> Result<(), NotTaken> {
-        Store::seek(self, ticket, now, rooms, since)
-    }
-
-    fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
-        Store::outcomes(self)
-    }
-
-    fn counters(&self) -> StoreCounters {
-        Store::counters(self)
-    }
-
-    fn has_lost_files(&self) -> bool {
-        Store::has_lost_files(self)
-    }
-
-    fn space(&self) -> Option<Space> {
-        Store::space(self)
-    }
-
-    fn has_died(&self) -> bool {
-        Store::has_died(self)
-    }
-
-    fn close(&mut self) {
-        Store::close(self);
-    }
 }

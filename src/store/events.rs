@@ -1,13 +1,14 @@
 //! Durable streams: their events, numbered within the transaction, and read at the start.
 
-use super::repeats::{self, is_really_new};
-use super::rows::{check, count_one, damaged, parsed, unsigned};
+use super::repeats::EVENTS;
+use super::rows::{check, count, damaged, parsed, unsigned};
+use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{
     Data, Outcome, PublicationId, StreamEvent, StreamId, StreamState, Timestamp, UserId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
 /// So much of what is kept may be removed later, as of rooms' logs.
@@ -49,6 +50,9 @@ macro_rules! stream_columns {
 }
 pub(super) use stream_columns;
 
+pub(super) const STREAMS: &str =
+    concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name");
+
 /// Reads the columns of `stream_columns!`.
 pub(super) fn stream_row(row: &Row<'_>) -> Result<StreamRow> {
     check(row, 6, "a stream")?;
@@ -69,6 +73,10 @@ macro_rules! event_columns {
     };
 }
 pub(super) use event_columns;
+
+/// Those of a stream, newest first.
+pub(super) const EVENTS_BACKWARD: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq DESC");
 
 /// Reads the columns of `event_columns!`.
 pub(super) fn event(row: &Row<'_>) -> Result<StreamEvent> {
@@ -91,87 +99,70 @@ pub(super) fn event(row: &Row<'_>) -> Result<StreamEvent> {
     Ok(StreamEvent { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data, id })
 }
 
-/// Data as a column has them.
-struct Column<'a>(&'a Data);
-
-impl ToSql for Column<'_> {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Data::Json(text) => ValueRef::Text(text.as_bytes()),
-            Data::Binary(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
+/// An event as its publisher sends it.
+pub(super) struct PublishedEvent<'a> {
+    pub(super) stream: &'a StreamId,
+    pub(super) data: &'a Data,
+    pub(super) keep: u64,
+    pub(super) id: Option<&'a Arc<PublicationId>>,
 }
 
-/// Adds an event to its stream, which comes into being by its first one.
-pub(super) fn append(
-    db: &Connection,
-    now: Timestamp,
-    (name, epoch): (&StreamId, &Arc<str>),
-    data: &Data,
-    keep: u64,
-    id: Option<&Arc<PublicationId>>,
-) -> Result<Outcome> {
-    let row = match find_stream(db, name)? {
-        Some(row) => row,
-        None => {
-            count_one(db, "streams")?;
-            let id = insert_stream(db, name, epoch)?;
-            let epoch = Arc::clone(epoch);
-            StreamRow { id, name: name.clone(), epoch, head: 0, ts: now, first: 1 }
+impl PublishedEvent<'_> {
+    /// What comes of it if another has its id; none if that is kept no more.
+    fn outcome_of_repeat(&self, row: &StreamRow, first: &StreamEvent) -> Option<Outcome> {
+        let StreamEvent { seq, ts, data, .. } = first;
+        if seq.saturating_add(self.keep.max(1)) <= row.head {
+            return None;
         }
-    };
-    // A repeat is found here, in the transaction that would add it, as one of a message is.
-    match repeat_in(db, &row, data, keep, id)? {
-        Some(SameId::Kept(repeat)) => Ok(repeat),
-        Some(SameId::Gone(seq)) => {
-            // It is only not removed yet: its id is free again.
-            forget_id(db, row.id, seq)?;
-            append_new(db, now, row, data, keep, id)
+        let (epoch, seq, ts) = (Arc::clone(&row.epoch), *seq, *ts);
+        let duplicate = Outcome::Event { epoch, seq, ts, is_duplicate: true };
+        Some(if data == self.data { duplicate } else { Outcome::Mismatch })
+    }
+}
+
+impl RecordWriter<'_> {
+    /// Adds an event to its stream, which comes into being by its first one.
+    pub(super) fn publish(&self, event: &PublishedEvent<'_>, epoch: &Arc<str>) -> Result<Outcome> {
+        let (db, name) = (self.db, event.stream);
+        let mut row = match find_stream(db, name)? {
+            Some(row) => row,
+            None => {
+                count(db, "streams", 1)?;
+                let id = insert_stream(db, name, epoch)?;
+                let epoch = Arc::clone(epoch);
+                StreamRow { id, name: name.clone(), epoch, head: 0, ts: self.now, first: 1 }
+            }
+        };
+        // A repeat is found here, in the transaction that would add it, as one of a message is.
+        if let Some(first) = find_same_id(db, &row, event.id)? {
+            match event.outcome_of_repeat(&row, &first) {
+                Some(outcome) => return Ok(outcome),
+                // It is only not removed yet: its id is free again.
+                None => forget_id(db, row.id, first.seq)?,
+            }
         }
-        None => append_new(db, now, row, data, keep, id),
+        row.head += 1;
+        row.ts = row.ts.max(self.now);
+        let (seq, ts) = (row.head, row.ts);
+        let (data, id) = (event.data.clone(), event.id.cloned());
+        insert_event(db, row.id, &StreamEvent { seq, ts, data, id })?;
+        let kept_from = (row.head + 1).saturating_sub(event.keep.max(1)).max(row.first);
+        let excess = kept_from - row.first;
+        if excess > 0 && excess >= event.keep / SLACK_SHARE {
+            row.first = kept_from.min(row.first + TRIM_ENTRIES_MAX);
+            db.prepare_cached("DELETE FROM events WHERE stream = ?1 AND seq < ?2")?
+                .execute([row.id, row.first as i64])?;
+        }
+        save_stream(db, &row)?;
+        Ok(Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: false })
     }
-}
 
-/// What came of an event that was published before with the same id, if it is kept.
-pub(super) fn repeat(
-    db: &Connection,
-    name: &StreamId,
-    data: &Data,
-    keep: u64,
-    id: Option<&Arc<PublicationId>>,
-) -> Result<Option<Outcome>> {
-    let Some(row) = find_stream(db, name)? else { return Ok(None) };
-    Ok(match repeat_in(db, &row, data, keep, id)? {
-        Some(SameId::Kept(repeat)) => Some(repeat),
-        Some(SameId::Gone(_)) | None => None,
-    })
-}
-
-/// An event with the same id.
-enum SameId {
-    /// What comes of the second one.
-    Kept(Outcome),
-    /// The first one's number, which is kept no more.
-    Gone(u64),
-}
-
-fn repeat_in(
-    db: &Connection,
-    row: &StreamRow,
-    data: &Data,
-    keep: u64,
-    id: Option<&Arc<PublicationId>>,
-) -> Result<Option<SameId>> {
-    let Some(id) = id else { return Ok(None) };
-    let Some(first) = find_repeat(db, row, id)? else { return Ok(None) };
-    let StreamEvent { seq, ts, data: of_first, .. } = first;
-    if seq.saturating_add(keep.max(1)) <= row.head {
-        return Ok(Some(SameId::Gone(seq)));
+    /// What came of an event that was published before with the same id, if it is kept.
+    pub(super) fn published_before(&self, event: &PublishedEvent<'_>) -> Result<Option<Outcome>> {
+        let Some(row) = find_stream(self.db, event.stream)? else { return Ok(None) };
+        let first = find_same_id(self.db, &row, event.id)?;
+        Ok(first.and_then(|first| event.outcome_of_repeat(&row, &first)))
     }
-    let epoch = Arc::clone(&row.epoch);
-    let duplicate = Outcome::Event { epoch, seq, ts, is_duplicate: true };
-    Ok(Some(SameId::Kept(if of_first == *data { duplicate } else { Outcome::Mismatch })))
 }
 
 fn find_stream(db: &Connection, name: &StreamId) -> Result<Option<StreamRow>> {
@@ -180,75 +171,42 @@ fn find_stream(db: &Connection, name: &StreamId) -> Result<Option<StreamRow>> {
         .optional()
 }
 
-fn append_new(
-    db: &Connection,
-    now: Timestamp,
-    mut row: StreamRow,
-    data: &Data,
-    keep: u64,
-    id: Option<&Arc<PublicationId>>,
-) -> Result<Outcome> {
-    row.head += 1;
-    row.ts = row.ts.max(now);
-    let (data, id) = (data.clone(), id.cloned());
-    insert_event(db, row.id, &StreamEvent { seq: row.head, ts: row.ts, data, id })?;
-    let kept_from = (row.head + 1).saturating_sub(keep.max(1)).max(row.first);
-    let excess = kept_from - row.first;
-    if excess > 0 && excess >= keep / SLACK_SHARE {
-        row.first = kept_from.min(row.first + TRIM_ENTRIES_MAX);
-        db.prepare_cached("DELETE FROM events WHERE stream = ?1 AND seq < ?2")?
-            .execute(params![row.id, row.first as i64])?;
-    }
-    save_stream(db, &row)?;
-    Ok(Outcome::Event { epoch: row.epoch, seq: row.head, ts: row.ts, is_duplicate: false })
-}
-
 /// The event that was published with this id, if it is still there.
-fn find_repeat(
+fn find_same_id(
     db: &Connection,
     row: &StreamRow,
-    id: &Arc<PublicationId>,
+    id: Option<&Arc<PublicationId>>,
 ) -> Result<Option<StreamEvent>> {
-    let found = db
-        .prepare_cached(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE stream = ?1 AND by = ?2 AND id = ?3"
-        ))?
-        .query_row(params![row.id, id.publisher(), &*id.id], event)
-        .optional()?;
-    match found {
-        Some(found) if found.id.as_ref() != Some(id) => Err(damaged(repeats::EVENTS.name.into())),
-        Some(found) => Ok(Some(found)),
-        None => is_really_new(db, &repeats::EVENTS, row.id, id.publisher(), &id.id).map(|()| None),
-    }
+    let Some(id) = id else { return Ok(None) };
+    let key = (row.id, id.publisher(), &*id.id);
+    let sql = concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM events WHERE stream = ?1 AND by = ?2 AND id = ?3"
+    );
+    let found = db.prepare_cached(sql)?.query_row(key, event).optional()?;
+    EVENTS.verified(db, key, found, |found| found.id.as_ref() == Some(id))
 }
 
 fn forget_id(db: &Connection, stream: i64, seq: u64) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE events SET by = NULL, id = NULL, \
-         sum = row_sum('events', stream, seq, ts, data, NULL, NULL) WHERE stream = ?1 AND seq = ?2",
-    )?
-    .execute(params![stream, seq as i64])?;
+    let sql = "UPDATE events SET by = NULL, id = NULL, \
+         sum = row_sum('events', stream, seq, ts, data, NULL, NULL) WHERE stream = ?1 AND seq = ?2";
+    db.prepare_cached(sql)?.execute(params![stream, seq as i64])?;
     Ok(())
 }
 
 /// A new row, to be saved; it is not counted.
 pub(super) fn insert_stream(db: &Connection, name: &StreamId, epoch: &str) -> Result<i64> {
-    db.prepare_cached(
-        "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)",
-    )?
-    .execute([name.as_str(), epoch])?;
+    let sql = "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)";
+    db.prepare_cached(sql)?.execute([name.as_str(), epoch])?;
     Ok(db.last_insert_rowid())
 }
 
 /// Writes a stream's row.
 pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
-    db.prepare_cached(
-        "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
-         sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1",
-    )?
-    .execute(params![
+    let sql = "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
+         sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
         row.id,
         row.name.as_str(),
         &*row.epoch,
@@ -261,15 +219,17 @@ pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
 
 /// Writes an event's row.
 pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))",
-    )?
-    .execute(params![
+    let data = match &event.data {
+        Data::Json(text) => ValueRef::Text(text.as_bytes()),
+        Data::Binary(bytes) => ValueRef::Blob(bytes),
+    };
+    let sql = "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))";
+    db.prepare_cached(sql)?.execute(params![
         stream,
         event.seq as i64,
         event.ts.0,
-        Column(&event.data),
+        ToSqlOutput::Borrowed(data),
         event.id.as_ref().map(|id| id.publisher()),
         event.id.as_ref().map(|id| &*id.id),
     ])?;
@@ -279,10 +239,8 @@ pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) ->
 /// All streams, with as many of their newest events as are wanted. Of each it sees that the newest
 /// one is there.
 pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<StreamState>> {
-    let rows: Vec<StreamRow> = db
-        .prepare(concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name"))?
-        .query_map((), stream_row)?
-        .collect::<Result<_>>()?;
+    let rows: Vec<StreamRow> =
+        db.prepare(STREAMS)?.query_map((), stream_row)?.collect::<Result<_>>()?;
     let mut left = wanted.all_bytes;
     let mut streams = Vec::with_capacity(rows.len());
     for row in rows {
@@ -302,12 +260,8 @@ fn newest(
     keep: u64,
     bytes_max: usize,
 ) -> Result<Vec<StreamEvent>> {
-    let mut statement = db.prepare_cached(concat!(
-        "SELECT ",
-        event_columns!(),
-        " FROM events WHERE stream = ?1 AND seq <= ?2 ORDER BY seq DESC"
-    ))?;
-    let mut rows = statement.query(params![row.id, i64::MAX])?;
+    let mut statement = db.prepare_cached(EVENTS_BACKWARD)?;
+    let mut rows = statement.query([row.id])?;
     let mut events = Vec::new();
     let (mut bytes, mut expected) = (0, row.head);
     while expected >= row.first {

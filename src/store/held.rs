@@ -5,6 +5,7 @@
 //! commit, and once a second where there is none. It is done by `stat`: to open the database's file a second time, and
 //! close it, would let go of SQLite's locks on it (fcntl(2)).
 
+use super::disk::{identity, real};
 use super::schema::LOG_KEPT_BYTES;
 use super::whole::{WAL, with};
 use std::io::ErrorKind;
@@ -53,8 +54,8 @@ struct NamedFile {
 
 impl NamedFile {
     fn new(path: PathBuf) -> NamedFile {
-        let found = path.metadata().ok();
-        NamedFile { path, known: found.map(|found| (found.dev(), found.ino())), bytes_min: 0 }
+        let known = identity(&path);
+        NamedFile { path, known, bytes_min: 0 }
     }
 
     /// Whether its name means another file, or none. Where the system does not say so it may still be there.
@@ -81,12 +82,10 @@ pub(super) struct OpenFiles {
 impl OpenFiles {
     /// Those of a directory that is held, and whose database is open.
     pub(super) fn new(lock: &Path, file: &Path, seen: Arc<FilesStatus>) -> OpenFiles {
-        // SQLite has the log beside the file that a link leads to.
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let held = OpenFiles {
             lock: NamedFile::new(lock.to_owned()),
             file: NamedFile::new(file.to_owned()),
-            log: NamedFile::new(with(&real, WAL)),
+            log: NamedFile::new(with(&real(file), WAL)),
             seen,
         };
         held.look_for_space();

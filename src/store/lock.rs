@@ -1,5 +1,6 @@
 //! One process holds a data directory: a second one refuses and names the first.
 
+use super::disk::if_there;
 use super::whole::FILE_NAME;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -44,38 +45,29 @@ impl DirectoryLock {
         let database = directory.join(FILE_NAME);
         // What a repair has set aside, and was killed at, is a second name in here.
         be_alone(&database, fs::metadata(&database), |found| names_in(directory, found))?;
+        let held = |pid| LockError::Held { directory: directory.to_owned(), pid };
         let fail = |error| LockError::Io(path.clone(), error);
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(&path).map_err(fail)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
                 let mut text = String::new();
                 let read = file.read_to_string(&mut text);
-                let pid = read.ok().and_then(|_| text.trim().parse().ok());
-                return Err(LockError::Held { directory: directory.to_owned(), pid });
+                held(read.ok().and_then(|_| text.trim().parse().ok()))
             }
-            Err(TryLockError::Error(error)) => return Err(fail(error)),
-        }
+            TryLockError::Error(error) => fail(error),
+        })?;
         let of_directory = |error| LockError::Io(directory.to_owned(), error);
-        let held = File::open(directory).map_err(of_directory)?;
-        match held.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::Held { directory: directory.to_owned(), pid: None });
-            }
-            Err(TryLockError::Error(error)) => return Err(of_directory(error)),
-        }
+        let folder = File::open(directory).map_err(of_directory)?;
+        folder.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => held(None),
+            TryLockError::Error(error) => of_directory(error),
+        })?;
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;
         writeln!(file, "{}", process::id()).map_err(fail)?;
-        Ok(DirectoryLock { path, _file: file, _directory: held })
+        Ok(DirectoryLock { path, _file: file, _directory: folder })
     }
 
     /// The lock's file.
@@ -90,16 +82,11 @@ fn be_alone(
     found: io::Result<Metadata>,
     names_max: impl FnOnce(&Metadata) -> u64,
 ) -> Result<(), LockError> {
-    match found {
-        Ok(found)
-            if found.is_file() && (found.nlink() <= 1 || found.nlink() <= names_max(&found)) =>
-        {
-            Ok(())
-        }
-        Ok(_) => Err(LockError::NotAlone(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(LockError::Io(path.to_owned(), error)),
-    }
+    let found = if_there(found).map_err(|error| LockError::Io(path.to_owned(), error))?;
+    let is_alone = found.is_none_or(|found| {
+        found.is_file() && (found.nlink() <= 1 || found.nlink() <= names_max(&found))
+    });
+    if is_alone { Ok(()) } else { Err(LockError::NotAlone(path.to_owned())) }
 }
 
 /// How many names a file has in a directory.

@@ -3,12 +3,12 @@
 //! The database counts its commits, and says whether a server has it open, so that a log must be
 //! there; the [mark](super::mark) says how many commits there were.
 
+use super::disk::{self, real};
 use super::mark::{self, Heads, MarkState};
-use super::rows::{self, check, damaged, meta, parsed};
+use super::rows::{self, check, damaged, each, meta, parsed};
 use super::whole::{self, NotWhole, WAL, with};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
-use std::fmt::{self, Write};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -28,11 +28,9 @@ const CALLS_FOR_LOG: &str = "calls_for_log";
 /// Those of a database; of one that no server has opened yet which counts them: none.
 pub(super) fn count(db: &Connection) -> Result<Count> {
     let mut count = Count::default();
-    let mut statement = db.prepare(
-        "SELECT key, value, sum = row_sum('meta', key, value) FROM meta WHERE key IN (?1, ?2)",
-    )?;
-    let mut rows = statement.query([COMMITS, CALLS_FOR_LOG])?;
-    while let Some(row) = rows.next()? {
+    let sql =
+        "SELECT key, value, sum = row_sum('meta', key, value) FROM meta WHERE key IN (?1, ?2)";
+    each(db, sql, [COMMITS, CALLS_FOR_LOG], |row| {
         check(row, 2, "the number of commits")?;
         let value = row.get_ref(1)?.as_str()?;
         if row.get_ref(0)?.as_str()? == COMMITS {
@@ -41,7 +39,8 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
         } else {
             count.calls_for_log = value == "1";
         }
-    }
+        Ok(())
+    })?;
     Ok(count)
 }
 
@@ -62,11 +61,9 @@ pub(super) fn add_count(db: &Connection) -> Result<()> {
 /// Tells how many rows that has changed.
 fn set(db: &Connection, key: &str, value: &str) -> Result<usize> {
     // One that is damaged stays damaged.
-    db.prepare_cached(
-        "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
-         WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)",
-    )?
-    .execute([key, value])
+    let sql = "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
+         WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)";
+    db.prepare_cached(sql)?.execute([key, value])
 }
 
 pub(super) fn set_commits(db: &Connection, commits: u64) -> Result<()> {
@@ -83,18 +80,9 @@ pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
 /// What a database's file says without its log; None if that cannot be read.
 fn count_in_file(file: &Path) -> Option<Count> {
     // SQLite looks for no log beside what it is told never to change.
-    let mut uri = "file:".to_owned();
-    for byte in file.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                uri.push(char::from(*byte));
-            }
-            other => {
-                let _ = write!(uri, "%{other:02x}");
-            }
-        }
-    }
-    uri.push_str("?immutable=1");
+    let bytes = file.as_os_str().as_bytes().iter();
+    let escaped: String = bytes.map(|byte| format!("%{byte:02x}")).collect();
+    let uri = format!("file:{escaped}?immutable=1");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -107,21 +95,16 @@ fn count_in_file(file: &Path) -> Option<Count> {
 #[derive(Debug)]
 pub(super) struct StoreTraces {
     mark: MarkState,
-    in_file: Option<Count>,
+    /// What the file says without its log, if that can be read.
+    pub(super) in_file: Option<Count>,
     has_log: bool,
 }
 
 impl StoreTraces {
     pub(super) fn look(file: &Path) -> io::Result<StoreTraces> {
         let mark = mark::read(file)?;
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let has_log = with(&real, WAL).metadata().is_ok_and(|log| log.len() > 0);
+        let has_log = with(&real(file), WAL).metadata().is_ok_and(|log| log.len() > 0);
         Ok(StoreTraces { mark, in_file: count_in_file(file), has_log })
-    }
-
-    /// How many commits the file has without its log, at least, and whether it says that it needs one.
-    pub(super) fn in_file(&self) -> Count {
-        self.in_file.unwrap_or_default()
     }
 
     /// Whether the file and its log are of different times: then pages of both would be taken for one
@@ -149,15 +132,9 @@ impl StoreTraces {
         let no_mark = match &self.mark {
             MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;
-                if commits >= marked.commits && missing.is_empty() {
-                    return Ok(None);
-                }
-                return Ok(Some(Loss::Behind {
-                    commits,
-                    marked: marked.commits,
-                    begun: marked.begun,
-                    missing,
-                }));
+                let (begun, marked) = (marked.begun, marked.commits);
+                let is_behind = commits < marked || !missing.is_empty();
+                return Ok(is_behind.then_some(Loss::Behind { commits, marked, begun, missing }));
             }
             MarkState::Mark(_) => "is of another store",
             MarkState::Damaged => "is damaged",
@@ -176,87 +153,73 @@ impl StoreTraces {
     }
 }
 
-/// Of the logs whose heads the mark has: those that end before.
-fn missing(db: &Connection, heads: &Heads) -> Result<Vec<Missing>> {
+/// Of the logs whose heads the mark has: what those lack that end before.
+fn missing(db: &Connection, heads: &Heads) -> Result<Vec<BrokenRule>> {
     let mut missing = Vec::new();
-    for (name, head) in heads {
-        let log = match name.split_once(':') {
-            Some(("room", name)) => LogName::Room(parsed(RoomId::parse(name))?),
-            Some(("stream", name)) => LogName::Stream(parsed(StreamId::parse(name))?),
+    for (log, head) in heads {
+        let (kind, name) = log.split_once(':').unwrap_or_default();
+        let (sql, one, several) = match kind {
+            "room" => ("SELECT head FROM rooms WHERE name = ?1", "entry", "entries"),
+            "stream" => ("SELECT head FROM streams WHERE name = ?1", "event", "events"),
             _ => continue,
         };
-        let (sql, name) = match &log {
-            LogName::Room(room) => ("SELECT head FROM rooms WHERE name = ?1", room.as_str()),
-            LogName::Stream(stream) => {
-                ("SELECT head FROM streams WHERE name = ?1", stream.as_str())
-            }
-        };
         let found = db.prepare_cached(sql)?.query_row([name], |row| rows::unsigned(row, 0));
-        let found = found.optional()?.unwrap_or(0);
-        if found < *head {
-            missing.push(Missing { log, first: found + 1, last: *head });
+        let first = found.optional()?.unwrap_or(0) + 1;
+        if first > *head {
+            continue;
         }
+        let what = format!("{} lost", are(one, several, first, *head));
+        missing.push(if kind == "room" {
+            let room = parsed(RoomId::parse(name))?;
+            BrokenRule { room: Some(room.as_str().to_owned()), what }
+        } else {
+            let stream = parsed(StreamId::parse(name))?;
+            BrokenRule { room: None, what: format!("stream {stream}: {what}") }
+        });
     }
     Ok(missing)
 }
 
-/// A room's log, or a durable stream's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LogName {
-    Room(RoomId),
-    Stream(StreamId),
-}
-
-/// What is not in a log any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
-    pub(super) log: LogName,
-    first: u64,
-    last: u64,
-}
-
-impl Missing {
-    pub(super) fn room(&self) -> Option<&RoomId> {
-        match &self.log {
-            LogName::Room(room) => Some(room),
-            LogName::Stream(_) => None,
-        }
+/// `entry 7 is`, or `entries 7 to 9 are`.
+pub(super) fn are(one: &str, several: &str, first: u64, last: u64) -> String {
+    if first == last {
+        format!("{one} {first} is")
+    } else {
+        format!("{several} {first} to {last} are")
     }
 }
 
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (one, several) = match &self.log {
-            LogName::Room(_) => ("entry", "entries"),
-            LogName::Stream(stream) => {
-                write!(f, "stream {stream}: ")?;
-                ("event", "events")
-            }
-        };
-        match (self.first, self.last) {
-            (first, last) if first == last => write!(f, "{one} {first} is lost"),
-            (first, last) => write!(f, "{several} {first} to {last} are lost"),
-        }
-    }
+/// A rule that a store breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{what}", .room.as_ref().map(|room| format!("{room}: ")).unwrap_or_default())]
+pub struct BrokenRule {
+    /// In which room, if it is in one.
+    pub room: Option<String>,
+    /// What is wrong.
+    pub what: String,
 }
 
 /// What a store has lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Loss {
-    /// It has not all the commits that its mark says.
-    Behind {
-        commits: u64,
-        marked: u64,
-        /// When the mark was begun.
-        begun: u64,
-        missing: Vec<Missing>,
-    },
+    /// It has not all the commits that its mark says, which was begun at one of them.
+    #[error("the data have {commits} commits, and {marked} were made: the write-ahead log, or all of it, is missing, cut or an older one{}", untold(*.commits, *.begun))]
+    Behind { commits: u64, marked: u64, begun: u64, missing: Vec<BrokenRule> },
     /// There is no mark by which that could be told.
+    #[error(
+        "the mark of the data {0}, and the server did not end in order: whether its write-ahead log is whole cannot be told"
+    )]
     Unknown(&'static str),
 }
 
+/// What a mark does not know that was begun after the commits that are there.
+fn untold(commits: u64, begun: u64) -> String {
+    let what = "which logs had changed by commit";
+    if commits < begun { format!("; {what} {begun} cannot be told") } else { String::new() }
+}
+
 impl Loss {
-    pub(super) fn missing(&self) -> &[Missing] {
+    pub(super) fn missing(&self) -> &[BrokenRule] {
         match self {
             Loss::Behind { missing, .. } => missing,
             Loss::Unknown(_) => &[],
@@ -264,35 +227,8 @@ impl Loss {
     }
 }
 
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Loss::Behind { commits, marked, begun, .. } => {
-                write!(
-                    f,
-                    "the data have {commits} commits, and {marked} were made: the write-ahead log, \
-                     or all of it, is missing, cut or an older one"
-                )?;
-                if commits < begun {
-                    write!(f, "; which logs had changed by commit {begun} cannot be told")?;
-                }
-                Ok(())
-            }
-            Loss::Unknown(mark) => write!(
-                f,
-                "the mark of the data {mark}, and the server did not end in order: whether its \
-                 write-ahead log is whole cannot be told"
-            ),
-        }
-    }
-}
-
 /// Brings what was read of a log to the disk: a kill may have come before that, and what is shown is
 /// not to be lost with the power.
 pub(super) fn sync_log(file: &Path) -> io::Result<()> {
-    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    match whole::log_beside(&real) {
-        Some(log) => std::fs::File::open(log)?.sync_all(),
-        None => Ok(()),
-    }
+    whole::log_beside(&real(file)).map_or(Ok(()), |log| disk::sync(&log))
 }

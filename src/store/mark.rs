@@ -18,6 +18,7 @@
 //! The first line has the epoch, how many commits `parlor.db` has without its log, and how many there
 //! were when the file was begun.
 
+use super::disk::{self, if_there};
 use super::{lost, rows};
 use crate::base::limits::{BATCH_RECORDS_MAX, MARK_BYTES, MARK_LINE_BYTES_MAX};
 use crate::base::{Outcome, Record};
@@ -25,7 +26,7 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -92,10 +93,9 @@ pub(super) enum MarkState {
 
 /// Reads the mark of the database `file`.
 pub(super) fn read(file: &Path) -> io::Result<MarkState> {
-    match File::open(file.with_extension(ENDING)) {
-        Ok(mark) => parse(&mut BufReader::new(mark)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(MarkState::Nothing),
-        Err(error) => Err(error),
+    match if_there(File::open(file.with_extension(ENDING)))? {
+        Some(mark) => parse(&mut BufReader::new(mark)),
+        None => Ok(MarkState::Nothing),
     }
 }
 
@@ -145,10 +145,7 @@ fn put_line(lines: &mut String, text: &str) {
 
 /// Forgets the mark of a database: what it says is of another.
 pub(super) fn remove(file: &Path) -> io::Result<()> {
-    match std::fs::remove_file(file.with_extension(ENDING)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    disk::remove(&file.with_extension(ENDING))
 }
 
 /// The mark of a store that is open.
@@ -186,8 +183,7 @@ impl Mark {
         file.write_all_at(lines.as_bytes(), 0)?;
         file.sync_all()?;
         std::fs::rename(&new, &place)?;
-        let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        disk::sync(disk::folder_of(of))?;
         let at = lines.len() as u64;
         // Many logs have changed: then it is as long as it must be.
         let end = (2 * at).max(MARK_BYTES);
@@ -231,21 +227,17 @@ impl Mark {
     /// So that it does not grow: with what the log has beyond the file, and that is nothing unless
     /// somebody reads the file.
     fn begin_anew(&mut self, db: &Connection) {
-        let (epoch, commits) = (self.said.epoch.clone(), self.said.commits);
-        let said = if is_log_in_file(db) {
-            Ok(Marked { epoch, in_file: commits, begun: commits, commits, heads: Heads::new() })
+        let mut said = self.said.clone();
+        let found = if is_log_in_file(db) {
+            (said.in_file, said.begun) = (said.commits, said.commits);
+            Ok(())
         } else {
-            let Marked { in_file, begun, .. } = self.said;
             read(&self.of).map(|found| match found {
-                MarkState::Mark(Marked { heads, .. }) => {
-                    Marked { epoch, in_file, begun, commits, heads }
-                }
-                MarkState::Nothing | MarkState::Damaged => {
-                    Marked { epoch, in_file, begun: commits, commits, heads: Heads::new() }
-                }
+                MarkState::Mark(Marked { heads, .. }) => said.heads = heads,
+                MarkState::Nothing | MarkState::Damaged => said.begun = said.commits,
             })
         };
-        match said.and_then(|said| Mark::begin(&self.of, said, self.is_log_called_for)) {
+        match found.and_then(|()| Mark::begin(&self.of, said, self.is_log_called_for)) {
             Ok(mark) => *self = mark,
             Err(error) => {
                 self.end = self.at + MARK_BYTES;

@@ -1,127 +1,106 @@
 //! How far members have read and received, and how much of a log is kept.
 
 use super::rows::{
-    RoomRow, damaged, find_entry, find_live_room, find_member, find_room, save_member, save_room,
+    entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room,
 };
+use super::seek::first_not;
+use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{Outcome, RoomId, Timestamp, UserId};
 use rusqlite::{Connection, Result, params};
 
-pub(super) fn read(db: &Connection, room: &RoomId, user: &UserId, seq: u64) -> Result<Outcome> {
-    let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    let Some(mut member) = find_member(db, row.id, user)? else { return Ok(Outcome::NotMember) };
-    let seq = seq.min(row.state.head);
-    if seq > member.read {
-        let entry = find_entry(db, &row, seq)?;
-        let entry = entry.ok_or_else(|| damaged(format!("{room} has no entry {seq}")))?;
-        member.read = seq;
-        member.read_messages = entry.messages;
-        member.deleted_unread = deleted_after(db, row.id, seq)?;
-        save_member(db, row.id, user, &member)?;
+impl RecordWriter<'_> {
+    pub(super) fn read(&self, room: &RoomId, user: &UserId, seq: u64) -> Result<Outcome> {
+        let db = self.db;
+        let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let Some(mut member) = find_member(db, row.id, user)? else {
+            return Ok(Outcome::NotMember);
+        };
+        let seq = seq.min(row.state.head);
+        if seq > member.read {
+            member.read = seq;
+            member.read_messages = entry_at(db, &row, seq)?.messages;
+            member.deleted_unread = deleted_after(db, row.id, seq)?;
+            save_member(db, row.id, user, &member)?;
+        }
+        Ok(Outcome::Read {
+            seq: member.read,
+            messages: member.read_messages,
+            deleted: member.deleted_unread,
+        })
     }
-    Ok(Outcome::Read {
-        seq: member.read,
-        messages: member.read_messages,
-        deleted: member.deleted_unread,
-    })
+
+    /// Rooms that there are not, or of which the user is no member, are passed over: they may have
+    /// left meanwhile.
+    pub(super) fn delivered(&self, user: &UserId, marks: &[(RoomId, u64)]) -> Result<Outcome> {
+        for (room, seq) in marks {
+            let Some(row) = find_live_room(self.db, room)? else { continue };
+            let Some(mut member) = find_member(self.db, row.id, user)? else { continue };
+            let seq = (*seq).min(row.state.head);
+            if seq > member.delivered {
+                member.delivered = seq;
+                save_member(self.db, row.id, user, &member)?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Removes the oldest entries: those before an entry, and those that are no newer than a time,
+    /// but no more than [`TRIM_ENTRIES_MAX`].
+    pub(super) fn trim(
+        &self,
+        room: &RoomId,
+        before: u64,
+        older_than: Timestamp,
+    ) -> Result<Outcome> {
+        let db = self.db;
+        let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let end = row.state.head + 1;
+        let most = (row.state.first + TRIM_ENTRIES_MAX).min(end);
+        // As a rule nothing is too old.
+        let is_too_old = |ts| ts <= older_than;
+        let newer = match is_too_old(row.state.first_ts) {
+            true => first_not(db, &row, is_too_old)?,
+            false => row.state.first,
+        };
+        let kept_from = before.max(newer).min(end);
+        let first = kept_from.min(most);
+        if first > row.state.first {
+            let last_gone = entry_at(db, &row, first - 1)?;
+            let next = find_entry(db, &row, first)?;
+            for sql in [
+                "DELETE FROM entries WHERE room = ?1 AND seq < ?2",
+                "DELETE FROM reactions WHERE room = ?1 AND target < ?2",
+            ] {
+                db.prepare_cached(sql)?.execute(params![row.id, first as i64])?;
+            }
+            row.state.first = first;
+            row.state.first_ts = next.map_or(Timestamp(0), |next| next.entry.ts);
+            row.state.first_messages = last_gone.messages;
+            save_room(db, &row)?;
+        }
+        let (first, messages) = (row.state.first, row.state.first_messages);
+        let deleted = deleted_after(db, row.id, first - 1)?;
+        // Nobody's mark stays before what is kept.
+        let sql = "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
+             sum = row_sum('members', room, user, joined, ?2, ?3, ?4, delivered, has_written, own) \
+             WHERE room = ?1 AND read < ?2 \
+             AND sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
+             delivered, has_written, own)";
+        db.prepare_cached(sql)?.execute([
+            row.id,
+            (first - 1) as i64,
+            messages as i64,
+            deleted as i64,
+        ])?;
+        Ok(Outcome::Trimmed { first, kept_from, first_ts: row.state.first_ts, messages, deleted })
+    }
 }
 
 /// How many messages after an entry are deleted.
-fn deleted_after(db: &Connection, room: i64, seq: u64) -> Result<u64> {
-    let count: i64 = db
-        .prepare_cached(
-            "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL",
-        )?
-        .query_row(params![room, seq as i64], |row| row.get(0))?;
+pub(super) fn deleted_after(db: &Connection, room: i64, seq: u64) -> Result<u64> {
+    let sql = "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL";
+    let count: i64 =
+        db.prepare_cached(sql)?.query_row(params![room, seq as i64], |row| row.get(0))?;
     Ok(count.max(0) as u64)
-}
-
-/// Rooms that there are not, or of which the user is no member, are passed over: they may have left
-/// meanwhile.
-pub(super) fn delivered(
-    db: &Connection,
-    user: &UserId,
-    marks: &[(RoomId, u64)],
-) -> Result<Outcome> {
-    for (room, seq) in marks {
-        let Some(row) = find_live_room(db, room)? else { continue };
-        let Some(mut member) = find_member(db, row.id, user)? else { continue };
-        let seq = (*seq).min(row.state.head);
-        if seq > member.delivered {
-            member.delivered = seq;
-            save_member(db, row.id, user, &member)?;
-        }
-    }
-    Ok(Outcome::Done)
-}
-
-/// Removes the oldest entries: those before an entry, and those that are no newer than a time, but
-/// no more than [`TRIM_ENTRIES_MAX`].
-pub(super) fn trim(
-    db: &Connection,
-    room: &RoomId,
-    before: u64,
-    older_than: Timestamp,
-) -> Result<Outcome> {
-    let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
-    let state = &row.state;
-    let end = state.head + 1;
-    let most = (state.first + TRIM_ENTRIES_MAX).min(end);
-    let newer = first_newer(db, &row, older_than)?;
-    let kept_from = before.max(newer).min(end);
-    let first = kept_from.min(most);
-    if first > state.first {
-        let last_gone = find_entry(db, &row, first - 1)?;
-        let last_gone = last_gone.ok_or_else(|| damaged(format!("{room} has a hole")))?;
-        let next = find_entry(db, &row, first)?;
-        for sql in [
-            "DELETE FROM entries WHERE room = ?1 AND seq < ?2",
-            "DELETE FROM reactions WHERE room = ?1 AND target < ?2",
-        ] {
-            db.prepare_cached(sql)?.execute(params![row.id, first as i64])?;
-        }
-        row.state.first = first;
-        row.state.first_ts = next.map_or(Timestamp(0), |next| next.entry.ts);
-        row.state.first_messages = last_gone.messages;
-        save_room(db, &row)?;
-    }
-    let deleted = deleted_after(db, row.id, row.state.first - 1)?;
-    // Nobody's mark stays before what is kept.
-    db.prepare_cached(
-        "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
-         sum = row_sum('members', room, user, joined, ?2, ?3, ?4, delivered, has_written, own) \
-         WHERE room = ?1 AND read < ?2 \
-         AND sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-         delivered, has_written, own)",
-    )?
-    .execute(params![
-        row.id,
-        (row.state.first - 1) as i64,
-        row.state.first_messages as i64,
-        deleted as i64,
-    ])?;
-    Ok(Outcome::Trimmed {
-        first: row.state.first,
-        kept_from,
-        first_ts: row.state.first_ts,
-        messages: row.state.first_messages,
-        deleted,
-    })
-}
-
-/// The first entry that is newer than a time, or one more than the head: times never fall within a
-/// room.
-fn first_newer(db: &Connection, row: &RoomRow, older_than: Timestamp) -> Result<u64> {
-    let (mut low, mut high) = (row.state.first, row.state.head + 1);
-    // As a rule nothing is too old.
-    if low >= high || row.state.first_ts > older_than {
-        return Ok(low);
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let entry = find_entry(db, row, middle)?;
-        let entry = entry.ok_or_else(|| damaged(format!("{} has a hole", row.state.room)))?;
-        if entry.entry.ts > older_than { high = middle } else { low = middle + 1 }
-    }
-    Ok(low)
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod data;
+mod disk;
 mod events;
 mod held;
 mod lock;
@@ -14,6 +15,7 @@ mod marks;
 mod messages;
 mod opening;
 mod pages;
+mod permits;
 mod repeats;
 mod revocations;
 mod rows;

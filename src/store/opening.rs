@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// What is known of a database's files before SQLite has seen them.
 pub(super) struct Files {
-    file: PathBuf,
+    pub(super) file: PathBuf,
     seen: StoreTraces,
     log_damaged_at: Option<u64>,
     /// It was said that something is lost: the mark that was there is known to be of another epoch.
@@ -37,8 +37,7 @@ impl Files {
         let Some(loss) = self.seen.loss(db)? else { return Ok(self.log_damaged_at.is_some()) };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
         for missing in loss.missing().iter().take(LOST_TOLD_MAX) {
-            let room = missing.room().map(|room| format!("{room}: ")).unwrap_or_default();
-            log::error!("{room}{missing}");
+            log::error!("{missing}");
         }
         match loss.missing().len().saturating_sub(LOST_TOLD_MAX) {
             0 => {}
@@ -55,7 +54,7 @@ impl Files {
         let failed = |error| OpenError::Directory(self.file.clone(), error);
         lost::sync_log(&self.file).map_err(failed)?;
         let count = lost::count(db)?;
-        let in_file = self.seen.in_file();
+        let in_file = self.seen.in_file.unwrap_or_default();
         let said = Marked {
             epoch: epoch.to_owned(),
             in_file: in_file.commits,
@@ -64,16 +63,14 @@ impl Files {
             heads: Heads::new(),
         };
         let is_log_called_for = count.calls_for_log && in_file.calls_for_log;
-        match Mark::begin(&self.file, said, is_log_called_for) {
-            Ok(mark) => Ok(Some(mark)),
-            Err(error) => {
-                log::warn!(
-                    "no mark can be kept beside the data: {error}. If the write-ahead log is lost, a start may not \
-                    notice"
-                );
-                Ok(None)
-            }
+        let mark = Mark::begin(&self.file, said, is_log_called_for);
+        if let Err(error) = &mark {
+            log::warn!(
+                "no mark can be kept beside the data: {error}. If the write-ahead log is lost, a start may not \
+                notice"
+            );
         }
+        Ok(mark.ok())
     }
 }
 
@@ -103,7 +100,7 @@ pub(super) fn begin(
         }
         other => return Err(wrong_version(other)),
     };
-    schema::use_write_ahead_log(db)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
         Some(mut snapshot) => {
             schema::add_indexes(db)?;
@@ -151,9 +148,6 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     let db = Connection::open(&file)?;
     // If what is read now is damaged, its log is not brought into it and deleted by closing it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-    Ok((
-        db,
-        Served::new(&file),
-        Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) },
-    ))
+    let served = Served::new(&file);
+    Ok((db, served, Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) }))
 }

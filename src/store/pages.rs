@@ -1,14 +1,16 @@
 //! What is read: pages of logs, and at the start all but the logs.
 
 use super::events::{EventsWanted, streams};
-use super::revocations::{columns, revocations};
+use super::revocations::{REVOCATIONS, columns, revocation};
 use super::rows::{
-    EntryRow, RoomRow, check, damaged, entry, entry_columns, find_live_room, member, meta, parsed,
-    room_columns, room_row,
+    EntryRow, MEMBERS, ROOMS, RoomRow, USERS, check, damaged, each, entry, entry_columns,
+    find_live_room, member, meta, no_entry, room_row, user_of,
 };
 use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX, REACTIONS_PER_MESSAGE_MAX};
-use crate::base::{Changes, Entry, EntryKind, Invite, Outcome, Query, RoomId, Snapshot, UserId};
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use crate::base::{
+    Changes, Entry, EntryKind, Invite, Outcome, Query, Revocation, RoomId, Snapshot, UserId,
+};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
 /// Reads a page of a room's log, from its primary key.
@@ -37,24 +39,18 @@ pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
     let mut rows =
         statement.query(params![row.id, first as i64, last as i64, query.entries_max as i64])?;
     let mut bytes = 0;
-    let mut expected = if query.from_end { last } else { first };
-    let mut has_more = query.entries_max > 0;
-    while has_more {
-        let Some(found) = rows.next()? else {
-            return Err(damaged(format!("{} has no entry {expected}", query.room)));
-        };
+    for place in 0..(last - first + 1).min(query.entries_max as u64) {
+        let expected = if query.from_end { last - place } else { first + place };
+        let found = rows.next()?.ok_or_else(|| no_entry(&row, expected))?;
         let found = with_changes(db, row.id, entry(&query.room, found)?)?;
         if found.seq != expected {
-            return Err(damaged(format!("{} has no entry {expected}", query.room)));
+            return Err(no_entry(&row, expected));
         }
         bytes += found.weight();
         if bytes > query.bytes_max && !page.is_empty() {
             break;
         }
         page.push(found);
-        let is_last = expected == if query.from_end { first } else { last };
-        has_more = !is_last && page.len() < query.entries_max;
-        expected = if query.from_end { expected.saturating_sub(1) } else { expected + 1 };
     }
     if query.from_end {
         page.reverse();
@@ -76,10 +72,9 @@ pub(super) fn with_changes(db: &Connection, room: i64, found: EntryRow) -> Resul
 
 /// The different reactions to a message.
 pub(super) fn emojis(db: &Connection, room: i64, target: u64) -> Result<Vec<Arc<str>>> {
-    let mut next = db.prepare_cached(
-        "SELECT emoji FROM reactions WHERE room = ?1 AND target = ?2 AND emoji > ?3 \
-         ORDER BY emoji LIMIT 1",
-    )?;
+    let sql = "SELECT emoji FROM reactions WHERE room = ?1 AND target = ?2 AND emoji > ?3 \
+         ORDER BY emoji LIMIT 1";
+    let mut next = db.prepare_cached(sql)?;
     let mut emojis: Vec<Arc<str>> = Vec::new();
     // From one to the next by the index: a reaction of thousands costs no more than one of one.
     while emojis.len() < REACTIONS_PER_MESSAGE_MAX {
@@ -107,17 +102,14 @@ fn reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reac
 
 /// Reads them all, so that one that is missing is noticed.
 fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reactions> {
-    let mut statement = db.prepare_cached(
-        "SELECT seq, emoji, user, sum = row_sum('reactions', room, target, emoji, user, seq) \
-         FROM reactions WHERE room = ?1 AND target = ?2 LIMIT ?3",
-    )?;
-    let mut rows = statement.query(params![room, target as i64, count as i64 + 1])?;
+    let sql = "SELECT seq, emoji, user, sum = row_sum('reactions', room, target, emoji, user, seq) \
+         FROM reactions WHERE room = ?1 AND target = ?2 LIMIT ?3";
     let mut all: Vec<(i64, Arc<str>, UserId)> = Vec::new();
-    while let Some(row) = rows.next()? {
+    each(db, sql, [room, target as i64, count as i64 + 1], |row| {
         check(row, 3, "a reaction")?;
-        let user = parsed(UserId::parse_any(row.get_ref(2)?.as_str()?))?;
-        all.push((row.get(0)?, row.get_ref(1)?.as_str()?.into(), user));
-    }
+        all.push((row.get(0)?, row.get_ref(1)?.as_str()?.into(), user_of(row, 2)?));
+        Ok(())
+    })?;
     all.sort();
     // No two came by one entry.
     all.dedup_by_key(|(seq, ..)| *seq);
@@ -138,20 +130,18 @@ fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Res
 
 /// Reads the first of each: a reaction of thousands costs no more than one of a few.
 fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> {
-    let mut users_of = db.prepare_cached(
-        "SELECT user, seq, sum = row_sum('reactions', room, target, emoji, user, seq) \
-         FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 ORDER BY seq LIMIT ?4",
-    )?;
+    let sql = "SELECT user, seq, sum = row_sum('reactions', room, target, emoji, user, seq) \
+         FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 ORDER BY seq LIMIT ?4";
     let mut found = Vec::new();
     for emoji in emojis(db, room, target)? {
         let most = REACTION_USERS_MAX as i64;
-        let mut rows = users_of.query(params![room, target as i64, &*emoji, most])?;
         let (mut since, mut users) = (None, Vec::new());
-        while let Some(row) = rows.next()? {
+        each(db, sql, params![room, target as i64, &*emoji, most], |row| {
             check(row, 2, "a reaction")?;
             since = since.or(Some(row.get::<_, i64>(1)?));
-            users.push(parsed(UserId::parse_any(row.get_ref(0)?.as_str()?))?);
-        }
+            users.push(user_of(row, 0)?);
+            Ok(())
+        })?;
         found.push((since, emoji, users));
     }
     found.sort_by_key(|(since, ..)| *since);
@@ -162,10 +152,7 @@ fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> 
 /// and events are there.
 pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Snapshot> {
     let epoch = meta(db, "epoch")?;
-    let rooms: Vec<RoomRow> = db
-        .prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?
-        .query_map((), room_row)?
-        .collect::<Result<_>>()?;
+    let rooms: Vec<RoomRow> = db.prepare(ROOMS)?.query_map((), room_row)?.collect::<Result<_>>()?;
     are_all(db, "rooms", rooms.iter().map(|row| row.id))?;
     let mut newest = db.prepare("SELECT max(seq) FROM entries WHERE room = ?1")?;
     for row in rooms.iter().filter(|row| row.state.head >= row.state.first) {
@@ -184,43 +171,32 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
             return Err(damaged(format!("room {name} is not found by its name")));
         }
     }
-    let mut people = PeopleRows::new(&rooms);
-    let members = people.read(
-        db,
-        "SELECT room, user, joined, read, read_messages, deleted_unread, delivered, has_written, \
-         own, sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-         delivered, has_written, own) FROM members ORDER BY room, user",
-        |room, user, row| Ok((room, user, member(row, 2)?)),
-    )?;
+    let mut people = PeopleRows { rooms: &rooms, counts: vec![0; rooms.len()] };
+    let members = people.read(db, MEMBERS, |room, user, row| Ok((room, user, member(row)?)))?;
     let invites = people.read(
         db,
         "SELECT room, user, by, sum = row_sum('invites', room, user, by) FROM invites \
          ORDER BY room, user",
         |room, user, row| {
             check(row, 3, "an invitation")?;
-            Ok(Invite { room, user, by: parsed(UserId::parse_any(row.get_ref(2)?.as_str()?))? })
+            Ok(Invite { room, user, by: user_of(row, 2)? })
         },
     )?;
     let bans = people.read(
         db,
-        "SELECT room, user, by, sum = row_sum('bans', room, user, by) FROM bans \
-         ORDER BY room, user",
-        |room, user, row| {
-            check(row, 3, "a ban")?;
-            Ok((room, user))
-        },
+        "SELECT room, user, sum = row_sum('bans', room, user, by) FROM bans ORDER BY room, user",
+        |room, user, row| check(row, 2, "a ban").map(|()| (room, user)),
     )?;
     people.are_all()?;
-    let names: Vec<(UserId, Arc<str>)> = db
-        .prepare("SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id")?
-        .query_map((), |row| {
-            check(row, 2, "a user")?;
-            let user = parsed(UserId::parse_any(row.get_ref(0)?.as_str()?))?;
-            Ok((user, Arc::from(row.get_ref(1)?.as_str()?)))
-        })?
-        .collect::<Result<_>>()?;
+    let mut names: Vec<(UserId, Arc<str>)> = Vec::new();
+    each(db, USERS, (), |row| {
+        check(row, 2, "a user")?;
+        names.push((user_of(row, 0)?, row.get_ref(1)?.as_str()?.into()));
+        Ok(())
+    })?;
     are_all(db, "users", names.iter().map(|(user, _)| user))?;
-    let revocations = revocations(db)?;
+    let revocations: Vec<Revocation> =
+        db.prepare(REVOCATIONS)?.query_map((), revocation)?.collect::<Result<_>>()?;
     let keys = revocations.iter().map(columns).map(|(kind, key, _)| (kind, key));
     are_all(db, "revocations", keys)?;
     let streams = streams(db, wanted)?;
@@ -256,24 +232,17 @@ struct PeopleRows<'a> {
     counts: Vec<u64>,
 }
 
-impl<'a> PeopleRows<'a> {
-    fn new(rooms: &'a [RoomRow]) -> PeopleRows<'a> {
-        PeopleRows { rooms, counts: vec![0; rooms.len()] }
-    }
-
+impl PeopleRows<'_> {
     /// Reads a table whose first columns are the room and the user, in their order.
     fn read<T>(
         &mut self,
         db: &Connection,
         sql: &str,
-        parse: impl Fn(RoomId, UserId, &rusqlite::Row<'_>) -> Result<T>,
+        parse: impl Fn(RoomId, UserId, &Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = db.prepare(sql)?;
-        let mut rows = statement.query(())?;
         let (mut found, mut last) = (Vec::new(), None);
-        while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let user = parsed(UserId::parse_any(row.get_ref(1)?.as_str()?))?;
+        each(db, sql, (), |row| {
+            let (id, user): (i64, _) = (row.get(0)?, user_of(row, 1)?);
             let key = Some((id, user.clone()));
             let place = self.rooms.binary_search_by_key(&id, |room| room.id);
             let (Ok(place), true) = (place, last < key) else {
@@ -282,14 +251,15 @@ impl<'a> PeopleRows<'a> {
             last = key;
             found.push(parse(self.rooms[place].state.room.clone(), user, row)?);
             self.counts[place] += 1;
-        }
+            Ok(())
+        })?;
         Ok(found)
     }
 
     fn are_all(&self) -> Result<()> {
         for (row, found) in self.rooms.iter().zip(&self.counts) {
+            let name = &row.state.room;
             if row.people != *found {
-                let name = &row.state.room;
                 return Err(damaged(format!("a row of a member of room {name} is not there")));
             }
         }

@@ -6,30 +6,25 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
 /// The message that was sent with this id, if there is one.
-pub(super) fn find_repeat(
+pub(super) fn find_message_by_cid(
     db: &Connection,
     row: &RoomRow,
     from: &UserId,
     cid: &Arc<str>,
 ) -> Result<Option<EntryRow>> {
+    let key = (row.id, from.as_str(), &**cid);
     let found = db
         .prepare_cached(concat!(
             "SELECT ",
             entry_columns!(),
             " FROM entries WHERE room = ?1 AND user = ?2 AND cid = ?3"
         ))?
-        .query_row(params![row.id, from.as_str(), &**cid], |found| entry(&row.state.room, found))
+        .query_row(key, |found| entry(&row.state.room, found))
         .optional()?;
-    // An index that leads to another entry is damaged.
-    let leads_there = |found: &EntryRow| {
+    MESSAGES.verified(db, key, found, |found| {
         matches!(&found.entry.kind,
         EntryKind::Message { from: by, cid: Some(of), .. } if by == from && of == cid)
-    };
-    match found {
-        Some(found) if !leads_there(&found) => Err(damaged(MESSAGES.name.into())),
-        Some(found) => Ok(Some(found)),
-        None => is_really_new(db, &MESSAGES, row.id, from.as_str(), cid).map(|()| None),
-    }
+    })
 }
 
 /// An index of ids: what stands in it behind a key, what before it, and whether a row has the id that the index says.
@@ -38,7 +33,7 @@ pub(super) struct Ids {
     before: &'static str,
     /// Two places that say the same are believed, also of a row that is damaged elsewhere.
     is_right: &'static str,
-    pub(super) name: &'static str,
+    name: &'static str,
 }
 
 const MESSAGES: Ids = Ids {
@@ -64,29 +59,41 @@ pub(super) const EVENTS: Ids = Ids {
     name: "the index of publications",
 };
 
-/// What an index does not find may be there: its page may be damaged. A key that was changed still
-/// stands in the place of the right one, so that the search ends beside it: the keys on both sides
-/// must be those of their entries.
-pub(super) fn is_really_new(
-    db: &Connection,
-    ids: &Ids,
-    log: i64,
-    by: &str,
-    id: &str,
-) -> Result<()> {
-    for sql in [ids.after, ids.before] {
-        let mut statement = db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![log, by, id])?;
-        let Some(found) = rows.next()? else { continue };
-        let (log, seq): (i64, i64) = (found.get(0)?, found.get(3)?);
-        let (by, id) = (found.get_ref(1)?.as_str()?, found.get_ref(2)?.as_str()?);
-        let is_right: Option<Option<bool>> = db
-            .prepare_cached(ids.is_right)?
-            .query_row(params![log, seq, by, id], |row| row.get(0))
-            .optional()?;
-        if is_right.flatten() != Some(true) {
-            return Err(damaged(ids.name.into()));
-        }
+impl Ids {
+    /// What an index has led to. If that has another id, or nothing was found although it may be
+    /// there, the index is damaged.
+    pub(super) fn verified<T>(
+        &self,
+        db: &Connection,
+        key: (i64, &str, &str),
+        found: Option<T>,
+        has_id: impl FnOnce(&T) -> bool,
+    ) -> Result<Option<T>> {
+        let is_right = match &found {
+            Some(found) => has_id(found),
+            None => self.has_right_neighbours(db, key)?,
+        };
+        if is_right { Ok(found) } else { Err(damaged(self.name.into())) }
     }
-    Ok(())
+
+    /// What an index does not find may be there: its page may be damaged. A key that was changed
+    /// still stands in the place of the right one, so that the search ends beside it: the keys on
+    /// both sides must be those of their entries.
+    fn has_right_neighbours(&self, db: &Connection, key: (i64, &str, &str)) -> Result<bool> {
+        for sql in [self.after, self.before] {
+            let mut statement = db.prepare_cached(sql)?;
+            let mut rows = statement.query(key)?;
+            let Some(found) = rows.next()? else { continue };
+            let (log, seq): (i64, i64) = (found.get(0)?, found.get(3)?);
+            let (by, id) = (found.get_ref(1)?.as_str()?, found.get_ref(2)?.as_str()?);
+            let is_right: Option<Option<bool>> = db
+                .prepare_cached(self.is_right)?
+                .query_row(params![log, seq, by, id], |row| row.get(0))
+                .optional()?;
+            if is_right.flatten() != Some(true) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }

@@ -1,6 +1,7 @@
 //! Tokens that are good no more: their rows.
 
 use super::rows::{check, count, damaged, parsed};
+use super::write::RecordWriter;
 use crate::base::limits::{FORGOTTEN_AFTER_MS, FORGOTTEN_PER_REVOCATION};
 use crate::base::{Outcome, Revocation, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
@@ -12,6 +13,10 @@ macro_rules! revocation_columns {
     };
 }
 pub(super) use revocation_columns;
+
+/// All of them, those of tokens first.
+pub(super) const REVOCATIONS: &str =
+    concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
 
 /// Reads the columns of `revocation_columns!`.
 pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation> {
@@ -35,55 +40,50 @@ pub(super) fn columns(revocation: &Revocation) -> (&'static str, &str, i64) {
     }
 }
 
-/// All of them, those of tokens first.
-pub(super) fn revocations(db: &Connection) -> Result<Vec<Revocation>> {
-    db.prepare(concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key"))?
-        .query_map((), revocation)?
-        .collect()
-}
-
-pub(super) fn revoke(
-    db: &Connection,
-    now: Timestamp,
-    revocation: &Revocation,
-    once: bool,
-) -> Result<Outcome> {
-    forget(db, now)?;
-    let (kind, key, before) = columns(revocation);
-    let sql =
-        concat!("SELECT ", revocation_columns!(), " FROM revocations WHERE kind = ?1 AND key = ?2");
-    let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
-    match known {
-        Some(_) if once => return Ok(Outcome::Conflict),
-        // What is revoked longer holds; of a token, for ever is 0.
-        Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
-        Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),
-        Some(Revocation::User(_, known)) if known.0 >= before => return Ok(Outcome::Done),
-        Some(_) => {}
-        None => count(db, "revocations", 1)?,
+impl RecordWriter<'_> {
+    pub(super) fn revoke(&self, revocation: &Revocation, once: bool) -> Result<Outcome> {
+        let db = self.db;
+        self.forget()?;
+        let (kind, key, before) = columns(revocation);
+        let sql = concat!(
+            "SELECT ",
+            revocation_columns!(),
+            " FROM revocations WHERE kind = ?1 AND key = ?2"
+        );
+        let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
+        match known {
+            Some(_) if once => return Ok(Outcome::Conflict),
+            // What is revoked longer holds; of a token, for ever is 0.
+            Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
+            Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),
+            Some(Revocation::User(_, known)) if known.0 >= before => return Ok(Outcome::Done),
+            Some(_) => {}
+            None => count(db, "revocations", 1)?,
+        }
+        put(db, revocation)?;
+        Ok(Outcome::Done)
     }
-    put(db, revocation)?;
-    Ok(Outcome::Done)
+
+    /// Forgets revocations of tokens whose time has long been over.
+    fn forget(&self) -> Result<()> {
+        let sql = "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM \
+             revocations WHERE kind = 'token' AND before > 0 AND before < ?1 \
+             ORDER BY before, key LIMIT ?2)";
+        let gone = self
+            .db
+            .prepare_cached(sql)?
+            .execute((self.now.0.saturating_sub(FORGOTTEN_AFTER_MS), FORGOTTEN_PER_REVOCATION))?;
+        if gone == 0 { Ok(()) } else { count(self.db, "revocations", -(gone as i64)) }
+    }
 }
 
-/// Forgets revocations of tokens whose time has long been over.
-fn forget(db: &Connection, now: Timestamp) -> Result<()> {
-    let gone = db
-        .prepare_cached(
-            "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM revocations \
-             WHERE kind = 'token' AND before > 0 AND before < ?1 ORDER BY before, key LIMIT ?2)",
-        )?
-        .execute((now.0.saturating_sub(FORGOTTEN_AFTER_MS), FORGOTTEN_PER_REVOCATION))?;
-    if gone == 0 { Ok(()) } else { count(db, "revocations", -(gone as i64)) }
-}
+/// A new row, by `kind`, `key` and `before`.
+pub(super) const INSERT_REVOCATION: &str = "INSERT INTO revocations (kind, key, before, sum) \
+     VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))";
 
 /// Writes a row, new or not; it is not counted.
 pub(super) fn put(db: &Connection, revocation: &Revocation) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO revocations (kind, key, before, sum) \
-         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3)) \
-         ON CONFLICT (kind, key) DO UPDATE SET before = excluded.before, sum = excluded.sum",
-    )?
-    .execute(columns(revocation))?;
-    Ok(())
+    let or_update = "ON CONFLICT (kind, key) DO UPDATE SET before = ?3, sum = excluded.sum";
+    let sql = format!("{INSERT_REVOCATION} {or_update}");
+    db.prepare_cached(&sql)?.execute(columns(revocation)).map(drop)
 }

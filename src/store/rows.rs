@@ -8,7 +8,7 @@ use crate::base::{
 };
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Type, ValueRef};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Result, Row, params};
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
@@ -52,10 +52,8 @@ fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
 
 /// Of what a message was when it was sent, for repeats that come after an edit or a deletion.
 pub(super) fn digest(body: &Body) -> i64 {
-    let text = |text: &Option<Arc<str>>| text.as_ref().map(|text| text.as_bytes().to_vec());
-    let data = text(&body.data);
+    let data = body.data.as_ref().map_or(ValueRef::Null, |data| ValueRef::Text(data.as_bytes()));
     let reply_to = body.reply_to.map_or(ValueRef::Null, |seq| ValueRef::Integer(seq as i64));
-    let data = data.as_deref().map_or(ValueRef::Null, ValueRef::Text);
     sum([ValueRef::Text(body.text.as_bytes()), data, reply_to].into_iter())
 }
 
@@ -84,6 +82,9 @@ macro_rules! room_columns {
 }
 pub(super) use room_columns;
 
+/// All of them.
+pub(super) const ROOMS: &str = concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id");
+
 /// A room, if there is or was one of this name.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
     db.prepare_cached(concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1"))?
@@ -99,13 +100,13 @@ pub(super) fn find_live_room(db: &Connection, room: &RoomId) -> Result<Option<Ro
 /// Reads the columns of `room_columns!`.
 pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
     check(row, 13, "a room")?;
-    let owner: Option<String> = row.get(5)?;
+    let owner = row.get_ref(5)?.as_str_or_null()?;
     let state = RoomState {
         room: parsed(RoomId::parse(row.get_ref(1)?.as_str()?))?,
         title: row.get_ref(2)?.as_str()?.into(),
         is_open: row.get(3)?,
         is_ended: row.get(4)?,
-        owner: owner.map(|owner| parsed(UserId::parse_any(&owner))).transpose()?,
+        owner: owner.map(|owner| parsed(UserId::parse_any(owner))).transpose()?,
         head: unsigned(row, 6)?,
         messages: unsigned(row, 7)?,
         ts: Timestamp(row.get(8)?),
@@ -116,16 +117,10 @@ pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
     Ok(RoomRow { id: row.get(0)?, state, people: unsigned(row, 12)? })
 }
 
-pub(super) fn insert_room(
-    db: &Connection,
-    room: &RoomId,
-    title: &str,
-    open: bool,
-    owner: Option<&UserId>,
-) -> Result<RoomRow> {
-    db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([room.as_str()])?;
-    count_one(db, "rooms")?;
-    let state = RoomState::new(room.clone(), title.into(), open, owner.cloned());
+pub(super) fn insert_room(db: &Connection, state: RoomState) -> Result<RoomRow> {
+    let name = state.room.as_str();
+    db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([name])?;
+    count(db, "rooms", 1)?;
     let row = RoomRow { id: db.last_insert_rowid(), state, people: 0 };
     save_room(db, &row)?;
     Ok(row)
@@ -134,13 +129,11 @@ pub(super) fn insert_room(
 /// Writes a room's state into its row.
 pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
     let state = &row.state;
-    db.prepare_cached(
-        "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, messages = ?8, \
-         ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
+    let sql = "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, \
+         messages = ?8, ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
          people = ?13, sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-         ?13) WHERE id = ?1",
-    )?
-    .execute(params![
+         ?13) WHERE id = ?1";
+    db.prepare_cached(sql)?.execute(params![
         row.id,
         state.room.as_str(),
         &*state.title,
@@ -158,20 +151,12 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
     Ok(())
 }
 
-/// Counts a new row of a table of which `meta` knows how many it has.
-pub(super) fn count_one(db: &Connection, table: &str) -> Result<()> {
-    count(db, table, 1)
-}
-
-/// Counts new rows of such a table, or, below 0, rows that are gone.
+/// Counts new rows of a table of which `meta` knows how many it has, or, below 0, rows that are gone.
 pub(super) fn count(db: &Connection, table: &str, rows: i64) -> Result<()> {
-    let counted = db
-        .prepare_cached(
-            "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
-             sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
-             WHERE key = ?1 AND sum = row_sum('meta', key, value)",
-        )?
-        .execute((table, rows))?;
+    let sql = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
+         sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
+         WHERE key = ?1 AND sum = row_sum('meta', key, value)";
+    let counted = db.prepare_cached(sql)?.execute((table, rows))?;
     if counted == 1 { Ok(()) } else { Err(damaged(format!("the number of {table}"))) }
 }
 
@@ -185,33 +170,60 @@ pub(super) fn meta(db: &Connection, key: &str) -> Result<String> {
     found.optional()?.ok_or_else(|| damaged(format!("there is no {key}")))
 }
 
+/// The columns of a membership that [`member`] reads.
+macro_rules! member_columns {
+    () => {
+        "room, user, joined, read, read_messages, deleted_unread, delivered, has_written, own, \
+         sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
+         delivered, has_written, own)"
+    };
+}
+
+/// All of them.
+pub(super) const MEMBERS: &str =
+    concat!("SELECT ", member_columns!(), " FROM members ORDER BY room, user");
+/// Those of a room.
+pub(super) const MEMBERS_OF_ROOM: &str =
+    concat!("SELECT ", member_columns!(), " FROM members WHERE room = ?1 ORDER BY user");
+const MEMBER: &str =
+    concat!("SELECT ", member_columns!(), " FROM members WHERE room = ?1 AND user = ?2");
+
 pub(super) fn find_member(
     db: &Connection,
     room: i64,
     user: &UserId,
 ) -> Result<Option<MemberState>> {
-    db.prepare_cached(
-        "SELECT joined, read, read_messages, deleted_unread, delivered, has_written, own, \
-         sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-         delivered, has_written, own) FROM members WHERE room = ?1 AND user = ?2",
-    )?
-    .query_row(params![room, user.as_str()], |row| member(row, 0))
-    .optional()
+    db.prepare_cached(MEMBER)?.query_row(params![room, user.as_str()], member).optional()
 }
 
-/// Reads `joined, read, read_messages, deleted_unread, delivered, has_written, own` and the check.
-pub(super) fn member(row: &Row<'_>, first: usize) -> Result<MemberState> {
-    check(row, first + 7, "a membership")?;
+/// Reads the columns of `member_columns!`.
+pub(super) fn member(row: &Row<'_>) -> Result<MemberState> {
+    check(row, 9, "a membership")?;
     Ok(MemberState {
-        joined: unsigned(row, first)?,
-        read: unsigned(row, first + 1)?,
-        read_messages: unsigned(row, first + 2)?,
-        deleted_unread: unsigned(row, first + 3)?,
-        delivered: unsigned(row, first + 4)?,
-        has_written: row.get(first + 5)?,
-        is_own: row.get(first + 6)?,
+        joined: unsigned(row, 2)?,
+        read: unsigned(row, 3)?,
+        read_messages: unsigned(row, 4)?,
+        deleted_unread: unsigned(row, 5)?,
+        delivered: unsigned(row, 6)?,
+        has_written: row.get(7)?,
+        is_own: row.get(8)?,
     })
 }
+
+/// A column with a user's id.
+pub(super) fn user_of(row: &Row<'_>, column: usize) -> Result<UserId> {
+    parsed(UserId::parse_any(row.get_ref(column)?.as_str()?))
+}
+
+/// A new row of a member.
+macro_rules! insert_member {
+    () => {
+        "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, delivered, \
+         has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+         row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))"
+    };
+}
+pub(super) use insert_member;
 
 /// Writes a member's row, new or not.
 pub(super) fn save_member(
@@ -220,15 +232,11 @@ pub(super) fn save_member(
     user: &UserId,
     member: &MemberState,
 ) -> Result<()> {
-    db.prepare_cached(
-        "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, delivered, \
-         has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-         row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)) \
-         ON CONFLICT (room, user) DO UPDATE SET joined = excluded.joined, read = excluded.read, \
-         read_messages = excluded.read_messages, deleted_unread = excluded.deleted_unread, \
-         delivered = excluded.delivered, has_written = excluded.has_written, own = excluded.own, \
-         sum = excluded.sum",
-    )?
+    db.prepare_cached(concat!(
+        insert_member!(),
+        " ON CONFLICT (room, user) DO UPDATE SET joined = ?3, read = ?4, read_messages = ?5, \
+         deleted_unread = ?6, delivered = ?7, has_written = ?8, own = ?9, sum = excluded.sum"
+    ))?
     .execute(params![
         room,
         user.as_str(),
@@ -247,8 +255,8 @@ pub(super) fn save_member(
 macro_rules! entry_columns {
     () => {
         "seq, ts, kind, user, by, text, data, reply_to, target, emoji, is_on, cid, digest, \
-         messages, edited, deleted, reacted, sum = row_sum('entries', room, seq, ts, kind, user, by, \
-         text, data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, \
+         messages, edited, deleted, reacted, sum = row_sum('entries', room, seq, ts, kind, user, \
+         by, text, data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, \
          reacted)"
     };
 }
@@ -269,9 +277,9 @@ pub(super) struct EntryRow {
 /// Reads the columns of `entry_columns!`.
 pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
     check(row, 17, "an entry")?;
-    let user = parsed(UserId::parse_any(row.get_ref(3)?.as_str()?))?;
-    let by: Option<String> = row.get(4)?;
-    let by = by.map(|by| parsed(UserId::parse_any(&by))).transpose()?;
+    let user = user_of(row, 3)?;
+    let by = row.get_ref(4)?.as_str_or_null()?;
+    let by = by.map(|by| parsed(UserId::parse_any(by))).transpose()?;
     let shared = |column| -> Result<Option<Arc<str>>> {
         Ok(row.get_ref(column)?.as_str_or_null()?.map(Arc::from))
     };
@@ -325,7 +333,45 @@ pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Opt
         .query_row(params![row.id, seq as i64], |found| entry(&row.state.room, found))
         .optional()?;
     // Logs have no holes: what is not found is damaged, and not nothing.
-    found.map(Some).ok_or_else(|| damaged(format!("{} has no entry {seq}", row.state.room)))
+    found.map(Some).ok_or_else(|| no_entry(row, seq))
+}
+
+/// An entry of a room that must be there.
+pub(super) fn entry_at(db: &Connection, row: &RoomRow, seq: u64) -> Result<EntryRow> {
+    find_entry(db, row, seq)?.ok_or_else(|| no_entry(row, seq))
+}
+
+pub(super) fn no_entry(row: &RoomRow, seq: u64) -> rusqlite::Error {
+    damaged(format!("{} has no entry {seq}", row.state.room))
+}
+
+/// All columns of an entry but how many reactions to it hold.
+pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries (room, seq, ts, kind, user, by, text, \
+     data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, sum) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+     row_sum('entries', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+     ?17, 0))";
+
+/// All names of users: `id`, `name` and the check.
+pub(super) const USERS: &str =
+    "SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id";
+/// A name, by `id` and `name`.
+pub(super) const INSERT_USER: &str =
+    "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))";
+
+/// Hands each row that a query finds to `row`.
+pub(super) fn each(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut row: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(found) = rows.next()? {
+        row(found)?;
+    }
+    Ok(())
 }
 
 /// Compares a row with its checksum.
@@ -342,10 +388,8 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
 }
 
 pub(super) fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
-    let number: Option<i64> = row.get(column)?;
-    let unsigned =
-        |number| u64::try_from(number).map_err(|_| damaged(format!("the number {number}")));
-    number.map(unsigned).transpose()
+    let is_null = row.get_ref(column)? == ValueRef::Null;
+    if is_null { Ok(None) } else { unsigned(row, column).map(Some) }
 }
 
 pub(super) fn parsed<T>(name: std::result::Result<T, NameError>) -> Result<T> {

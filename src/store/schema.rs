@@ -242,11 +242,6 @@ pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes the file one with a write-ahead log, if it is not.
-pub(super) fn use_write_ahead_log(db: &Connection) -> rusqlite::Result<()> {
-    db.pragma_update(None, "journal_mode", "WAL")
-}
-
 /// How the database is used: acknowledged means on disk. It writes nothing.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // With a write-ahead log FULL means that each commit waits for the log to be on disk.

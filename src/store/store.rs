@@ -1,11 +1,14 @@
 //! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
 
+use super::backend::Backend;
 use super::events::EventsWanted;
 use super::held::{FilesStatus, OpenFiles, Space};
 use super::lock::{DirectoryLock, LockError};
 use super::opening::{begin, open_in};
-use super::whole::{FILE_NAME, Served};
-use super::worker::{StoreCommand, Worker, WorkerAnswer};
+use super::whole::Served;
+use super::worker::{
+    ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
+};
 use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
@@ -72,16 +75,10 @@ pub enum OpenError {
     Damaged(PathBuf, String),
     /// SQLite says no.
     #[error("cannot open the database: {0}")]
-    Database(rusqlite::Error),
+    Database(#[from] rusqlite::Error),
     /// The thread could not be started.
     #[error("cannot start the store's thread: {0}")]
     Thread(std::io::Error),
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> OpenError {
-        OpenError::Database(error)
-    }
 }
 
 /// Why a store takes nothing.
@@ -100,22 +97,6 @@ impl From<NotTaken> for Outcome {
             NotTaken::Unavailable => Outcome::Unavailable,
         }
     }
-}
-
-/// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
-struct Farewell<W: Fn()>(W);
-
-impl<W: Fn()> Drop for Farewell<W> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
-/// What the thread has told, and was not fetched yet.
-#[derive(Debug, Default)]
-struct WorkerOutput {
-    answers: Vec<WorkerAnswer>,
-    counters: StoreCounters,
 }
 
 /// A store, open for one server.
@@ -141,7 +122,7 @@ impl Store {
     pub fn open(
         place: &Place,
         epoch: &str,
-        wake: impl Fn() + Clone + Send + 'static,
+        wake: impl Fn() + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
         Store::open_timed(place, epoch, &EventsWanted::ALL, wake, || Duration::ZERO)
     }
@@ -156,7 +137,7 @@ impl Store {
         place: &Place,
         epoch: &str,
         wanted: &EventsWanted<'_>,
-        wake: impl Fn() + Clone + Send + 'static,
+        wake: impl Fn() + Send + 'static,
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
         let (mut db, files, served, lock) = match place {
@@ -178,11 +159,9 @@ impl Store {
             let mark = files.as_ref().map(|files| files.mark(&db, &snapshot.epoch)).transpose()?;
             Ok((snapshot, mark.flatten()))
         });
-        let (snapshot, mark) = begun.map_err(|error| match (place, error) {
-            (Place::Directory(directory), OpenError::Database(error))
-                if rows::is_damage(&error) =>
-            {
-                OpenError::Damaged(directory.join(FILE_NAME), rows::what(&error))
+        let (snapshot, mark) = begun.map_err(|error| match (&files, error) {
+            (Some(files), OpenError::Database(error)) if rows::is_damage(&error) => {
+                OpenError::Damaged(files.file.clone(), rows::what(&error))
             }
             (_, other) => other,
         })?;
@@ -193,35 +172,28 @@ impl Store {
         // Bounded by `submit`: a bounded channel would own the memory of its full length.
         let (commands, receiver) = channel();
         let told = Arc::new(Mutex::new(WorkerOutput::default()));
-        let to_reactor = Arc::clone(&told);
-        let wake_at_end = wake.clone();
-        let answer = move |new: Vec<WorkerAnswer>, counters: &StoreCounters| {
-            let mut told = to_reactor.lock().unwrap_or_else(PoisonError::into_inner);
-            told.answers.extend(new);
-            told.counters.clone_from(counters);
-            drop(told);
-            wake();
-        };
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
-        let newest = of_rooms.chain(of_streams).max().unwrap_or_default();
         let seen = Arc::new(FilesStatus::default());
-        let held = match (place, &lock) {
-            (Place::Directory(directory), Some(lock)) => {
-                let file = directory.join(FILE_NAME);
-                Some(OpenFiles::new(lock.path(), &file, Arc::clone(&seen)))
-            }
-            (Place::Directory(_) | Place::Memory, _) => None,
+        let held = files
+            .as_ref()
+            .zip(lock.as_ref())
+            .map(|(files, lock)| OpenFiles::new(lock.path(), &files.file, Arc::clone(&seen)));
+        let worker = Worker {
+            db,
+            commands: receiver,
+            told: Arc::clone(&told),
+            clock: Box::new(clock),
+            counters: StoreCounters::default(),
+            newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
+            failure_log: Timestamp(i64::MIN),
+            held,
+            mark,
+            wake: WakeAtEnd(Box::new(wake)),
         };
-        let worker =
-            Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest, (held, mark));
-        let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
-            .spawn(move || {
-                let _farewell = farewell;
-                worker.run();
-            })
+            .spawn(move || worker.run())
             .map_err(OpenError::Thread)?;
         let store = Store {
             commands: Some(commands),
@@ -250,39 +222,6 @@ impl Store {
         }
     }
 
-    /// Hands a record to the store; its outcome comes with `ticket`.
-    ///
-    /// # Errors
-    /// [`NotTaken`]: nothing will be stored.
-    pub fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
-        let failures_heard = self.failures_heard;
-        self.submit(StoreCommand::Write { ticket, now, record, failures_heard })
-    }
-
-    /// Asks for a page; it comes with `ticket`.
-    ///
-    /// # Errors
-    /// As [`Store::write`].
-    pub fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
-        self.submit(StoreCommand::Read { ticket, now, query })
-    }
-
-    /// Asks for the last entry before a time of each of some rooms, of which there are at most
-    /// [`SEEK_ROOMS_MAX`](crate::base::limits::SEEK_ROOMS_MAX): [`Outcome::Positions`] comes with
-    /// `ticket`.
-    ///
-    /// # Errors
-    /// As [`Store::write`].
-    pub fn seek(
-        &mut self,
-        ticket: u64,
-        now: Timestamp,
-        rooms: Vec<RoomId>,
-        since: Timestamp,
-    ) -> Result<(), NotTaken> {
-        self.submit(StoreCommand::Seek { ticket, now, rooms, since })
-    }
-
     fn submit(&mut self, command: StoreCommand) -> Result<(), NotTaken> {
         let weight = command.weight();
         if self.waiting >= STORE_QUEUE_MAX || self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
@@ -294,9 +233,31 @@ impl Store {
         self.waiting_bytes += weight;
         Ok(())
     }
+}
 
-    /// What has been answered since the last call, in the order of the commits.
-    pub fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+impl Backend for Store {
+    fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
+        let failures_heard = self.failures_heard;
+        self.submit(StoreCommand::Write(WriteCommand { ticket, now, record, failures_heard }))
+    }
+
+    fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
+        let wanted = ReadWanted::Page(query);
+        self.submit(StoreCommand::Read(ReadCommand { ticket, now, wanted }))
+    }
+
+    fn seek(
+        &mut self,
+        ticket: u64,
+        now: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    ) -> Result<(), NotTaken> {
+        let wanted = ReadWanted::Places(rooms, since);
+        self.submit(StoreCommand::Read(ReadCommand { ticket, now, wanted }))
+    }
+
+    fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = std::mem::take(&mut told.answers);
         drop(told);
@@ -310,32 +271,23 @@ impl Store {
         outcomes
     }
 
-    /// What the store's thread has counted, as of its last answer.
-    #[must_use]
-    pub fn counters(&self) -> StoreCounters {
+    fn counters(&self) -> StoreCounters {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
     }
 
-    /// Whether its files are not where they were when it was opened: nothing is stored until they are.
-    #[must_use]
-    pub fn has_lost_files(&self) -> bool {
+    fn has_lost_files(&self) -> bool {
         self.seen.is_lost()
     }
 
-    /// How much room the disk has on which its files are, as it was looked a moment ago; none in memory.
-    #[must_use]
-    pub fn space(&self) -> Option<Space> {
+    fn space(&self) -> Option<Space> {
         self.seen.space()
     }
 
-    /// Whether the store's thread has ended although nobody closed it: by a fault of ours.
-    #[must_use]
-    pub fn has_died(&self) -> bool {
+    fn has_died(&self) -> bool {
         self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// Waits until all that was handed over is committed, and closes. Outcomes can still be taken.
-    pub fn close(&mut self) {
+    fn close(&mut self) {
         self.commands = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

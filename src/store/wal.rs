@@ -4,6 +4,7 @@
 //! head, and frames with a page each. What counts are the frames up to the last one that ends a
 //! transaction, before the first that is not what was written.
 
+use super::disk::if_there;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -30,10 +31,8 @@ pub(super) struct Committed {
 /// Reads a log, beside a file of `file_bytes`. None if it is not there, or SQLite would not take
 /// anything of it.
 pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Committed>> {
-    match open(log)? {
-        Some(log) => pages_of(&mut BufReader::with_capacity(BUFFER_BYTES, log), file_bytes),
-        None => Ok(None),
-    }
+    let Some(log) = if_there(File::open(log))? else { return Ok(None) };
+    pages_of(&mut BufReader::with_capacity(BUFFER_BYTES, log), file_bytes)
 }
 
 /// Where a log is not what was written although more was committed behind that, which SQLite does
@@ -42,21 +41,13 @@ pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Commit
 /// A frame that is not whole at the end is what a kill leaves, and so are frames behind it that end no
 /// transaction.
 pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
-    let Some(file) = open(log)? else { return Ok(None) };
+    let Some(file) = if_there(File::open(log))? else { return Ok(None) };
     let found = damage_of(&mut BufReader::with_capacity(BUFFER_BYTES, file))?;
     let Some((head, at)) = found else { return Ok(None) };
     // A server may have begun the log anew meanwhile.
     let mut now = [0; HEAD_BYTES];
     let is_same = filled(&mut File::open(log)?, &mut now)? && now == head;
     Ok(is_same.then_some(at))
-}
-
-fn open(log: &Path) -> io::Result<Option<File>> {
-    match File::open(log) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn pages_of(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed>> {

@@ -4,11 +4,10 @@
 //! empty, and does not miss the end of a file that has a log. So this is asked first, and without
 //! SQLite: nothing is changed by it.
 
+use super::disk::{identity, if_there, real};
 use super::wal::{self, number};
-use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,51 +22,29 @@ pub(super) const INDEX: &str = "-shm";
 const LOCKS_AT: u64 = 0x4000_0000;
 
 /// Why files are not a whole store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotWhole {
     /// The file is not there, and its log is.
+    #[error("it is not there, and its log {} is", name_of(.0))]
     Gone(PathBuf),
     /// The file is empty, and its log is not.
+    #[error("it is empty, and its log {} is not", name_of(.0))]
     Empty(PathBuf),
     /// The log is of another file.
+    #[error("{} beside it is the log of another file, and must be moved away", name_of(.0))]
     NotItsLog(PathBuf),
     /// The log is older than the file.
+    #[error("{} beside it is an older log than its own, and must be moved away", name_of(.0))]
     OlderLog(PathBuf),
     /// The file is older than the log was when it began.
+    #[error("it is older than {} beside it, which does not go on where it ends and must be moved away", name_of(.0))]
     OlderFile(PathBuf),
     /// The last bytes of the file are not there.
+    #[error("its last {0} bytes are not there")]
     Cut(u64),
 }
 
-impl fmt::Display for NotWhole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NotWhole::Gone(log) => {
-                write!(f, "it is not there, and its log {} is", name_of(log))
-            }
-            NotWhole::Empty(log) => write!(f, "it is empty, and its log {} is not", name_of(log)),
-            NotWhole::NotItsLog(log) => write!(
-                f,
-                "{} beside it is the log of another file, and must be moved away",
-                name_of(log)
-            ),
-            NotWhole::OlderLog(log) => write!(
-                f,
-                "{} beside it is an older log than its own, and must be moved away",
-                name_of(log)
-            ),
-            NotWhole::OlderFile(log) => write!(
-                f,
-                "it is older than {} beside it, which does not go on where it ends and must be \
-                 moved away",
-                name_of(log)
-            ),
-            NotWhole::Cut(bytes) => write!(f, "its last {bytes} bytes are not there"),
-        }
-    }
-}
-
-fn name_of(log: &Path) -> impl fmt::Display {
+fn name_of(log: &Path) -> impl std::fmt::Display {
     log.file_name().unwrap_or(log.as_os_str()).display()
 }
 
@@ -87,8 +64,7 @@ pub(super) fn log_beside(file: &Path) -> Option<PathBuf> {
 /// What is wrong with a database's files; None if nothing is, or there is none. Also while a
 /// server uses them.
 pub(super) fn fault(file: &Path) -> io::Result<Option<NotWhole>> {
-    // SQLite looks for the log beside the file that a link leads to.
-    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let file = &real(file);
     if Served::is(file) {
         return Ok(None);
     }
@@ -128,7 +104,7 @@ pub(super) fn fault(file: &Path) -> io::Result<Option<NotWhole>> {
 /// Where the log beside a file is not what was written, so that what was committed behind that is
 /// lost.
 pub(super) fn log_damaged_at(file: &Path) -> io::Result<Option<u64>> {
-    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let file = &real(file);
     if Served::is(file) {
         return Ok(None);
     }
@@ -149,25 +125,12 @@ pub(super) fn settle(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Which file it is, by whatever name.
-pub(super) fn identity(file: &Path) -> Option<(u64, u64)> {
-    file.metadata().ok().map(|file| (file.dev(), file.ino()))
-}
-
-fn metadata(file: &Path) -> io::Result<Option<Metadata>> {
-    match file.metadata() {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 fn is_without_log(file: &Path) -> io::Result<bool> {
     Ok(DatabaseHeader::read(file)?.is_some_and(|head| head.never_had_a_log))
 }
 
 fn bytes_of(file: &Path) -> io::Result<Option<u64>> {
-    Ok(metadata(file)?.map(|file| file.len()))
+    Ok(if_there(file.metadata())?.map(|file| file.len()))
 }
 
 /// What the head of a database says (SQLite's file format, 1.3).
@@ -181,7 +144,7 @@ struct DatabaseHeader {
 impl DatabaseHeader {
     /// None if there is none.
     fn read(file: &Path) -> io::Result<Option<DatabaseHeader>> {
-        if !metadata(file)?.is_some_and(|file| file.is_file()) {
+        if !if_there(file.metadata())?.is_some_and(|file| file.is_file()) {
             return Ok(None);
         }
         let mut head = Vec::new();

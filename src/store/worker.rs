@@ -2,7 +2,8 @@
 
 use super::held::OpenFiles;
 use super::mark::{Mark, heads_of};
-use super::{lost, pages, rows, seek, write};
+use super::write::RecordWriter;
+use super::{lost, pages, rows, seek};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
     READS_PER_BATCH, SEEK_WEIGHT,
@@ -11,37 +12,55 @@ use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the thread is asked.
 #[derive(Debug)]
 pub(super) enum StoreCommand {
-    Write {
-        ticket: u64,
-        now: Timestamp,
-        record: Record,
-        /// How many failed batches whoever decided this record had heard of.
-        failures_heard: u64,
-    },
-    Read {
-        ticket: u64,
-        now: Timestamp,
-        query: Query,
-    },
-    Seek {
-        ticket: u64,
-        now: Timestamp,
-        rooms: Vec<RoomId>,
-        since: Timestamp,
-    },
+    Write(WriteCommand),
+    Read(ReadCommand),
+}
+
+/// A record to commit.
+#[derive(Debug)]
+pub(super) struct WriteCommand {
+    pub(super) ticket: u64,
+    pub(super) now: Timestamp,
+    pub(super) record: Record,
+    /// How many failed batches whoever decided this record had heard of.
+    pub(super) failures_heard: u64,
+}
+
+/// Something to look up.
+#[derive(Debug)]
+pub(super) struct ReadCommand {
+    pub(super) ticket: u64,
+    pub(super) now: Timestamp,
+    pub(super) wanted: ReadWanted,
+}
+
+#[derive(Debug)]
+pub(super) enum ReadWanted {
+    Page(Query),
+    /// The last entries of some rooms before a time.
+    Places(Vec<RoomId>, Timestamp),
 }
 
 impl StoreCommand {
     pub(super) fn weight(&self) -> usize {
         match self {
-            StoreCommand::Write { record, .. } => record.weight(),
-            StoreCommand::Read { query, .. } => query.bytes_max / READ_WEIGHT_SHARE,
-            StoreCommand::Seek { rooms, .. } => rooms.len() * SEEK_WEIGHT,
+            StoreCommand::Write(write) => write.record.weight(),
+            StoreCommand::Read(read) => read.wanted.weight(),
+        }
+    }
+}
+
+impl ReadWanted {
+    fn weight(&self) -> usize {
+        match self {
+            ReadWanted::Page(query) => query.bytes_max / READ_WEIGHT_SHARE,
+            ReadWanted::Places(rooms, _) => rooms.len() * SEEK_WEIGHT,
         }
     }
 }
@@ -51,46 +70,49 @@ impl StoreCommand {
 pub(super) struct WorkerAnswer {
     pub(super) ticket: u64,
     pub(super) outcome: Outcome,
-    /// Of the command, see [`Command::weight`].
+    /// Of the command, see [`StoreCommand::weight`].
     pub(super) weight: usize,
     /// How many batches have failed until now.
     pub(super) failures: u64,
 }
 
-type AnswerFn = dyn Fn(Vec<WorkerAnswer>, &StoreCounters) + Send;
+/// What the thread has told, and was not fetched yet.
+#[derive(Debug, Default)]
+pub(super) struct WorkerOutput {
+    pub(super) answers: Vec<WorkerAnswer>,
+    pub(super) counters: StoreCounters,
+}
 
 pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<StoreCommand>,
-    /// Hands answers to the reactor, with what was counted by then, and wakes it.
-    pub(super) answer: Box<AnswerFn>,
+    pub(super) told: Arc<Mutex<WorkerOutput>>,
     /// How long ago it began; only differences count.
-    clock: Box<dyn Fn() -> Duration + Send>,
-    counters: StoreCounters,
+    pub(super) clock: Box<dyn Fn() -> Duration + Send>,
+    pub(super) counters: StoreCounters,
     /// The time of the newest entry: that of the next one is no earlier, in whichever room.
-    newest: Timestamp,
+    pub(super) newest: Timestamp,
     /// When the next failure is logged.
-    failure_log: Timestamp,
+    pub(super) failure_log: Timestamp,
     /// Its files; none of a store in memory.
-    held: Option<OpenFiles>,
+    pub(super) held: Option<OpenFiles>,
     /// What is said of its commits outside of its log.
-    mark: Option<Mark>,
+    pub(super) mark: Option<Mark>,
+    /// Wakes the reactor. The last one: what is before it is closed when it says that all is over.
+    pub(super) wake: WakeAtEnd,
+}
+
+/// Wakes the reactor, also when the thread ends, however it ends: it looks then whether that was
+/// meant.
+pub(super) struct WakeAtEnd(pub(super) Box<dyn Fn() + Send>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 impl Worker {
-    pub(super) fn new(
-        db: Connection,
-        commands: Receiver<StoreCommand>,
-        answer: Box<AnswerFn>,
-        clock: Box<dyn Fn() -> Duration + Send>,
-        newest: Timestamp,
-        (held, mark): (Option<OpenFiles>, Option<Mark>),
-    ) -> Worker {
-        let counters = StoreCounters::default();
-        let failure_log = Timestamp(i64::MIN);
-        Worker { db, commands, answer, clock, counters, newest, failure_log, held, mark }
-    }
-
     /// Works until the other end of the commands is gone; what waited by then is done.
     pub(super) fn run(mut self) {
         let mut batch = Vec::new();
@@ -105,24 +127,17 @@ impl Worker {
             let more = std::iter::from_fn(|| self.commands.try_recv().ok());
             for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
                 match command {
-                    StoreCommand::Write { .. } => batch.push(command),
-                    StoreCommand::Read { .. } | StoreCommand::Seek { .. } => {
-                        reads.push_back(command)
-                    }
+                    StoreCommand::Write(write) => batch.push(write),
+                    StoreCommand::Read(read) => reads.push_back(read),
                 }
             }
             // Records first, and answered at once: nobody's message waits for others' pages. A page
             // shows what was asked for before it, and is committed.
             let answers = self.write(&mut batch);
-            if !answers.is_empty() {
-                (self.answer)(answers, &self.counters);
-            }
+            self.answer(answers);
             let count = reads.len().min(READS_PER_BATCH);
-            let pages: Vec<WorkerAnswer> =
-                reads.drain(..count).map(|read| self.read(read)).collect();
-            if !pages.is_empty() {
-                (self.answer)(pages, &self.counters);
-            }
+            let pages = reads.drain(..count).map(|read| self.read(read)).collect();
+            self.answer(pages);
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
         if let Err(error) = lost::call_for_log(&self.db, false) {
@@ -130,6 +145,17 @@ impl Worker {
         }
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
             log::warn!("the write-ahead log could not be checkpointed: {error}");
+        }
+    }
+
+    /// Hands answers to the reactor, with what was counted by then.
+    fn answer(&self, new: Vec<WorkerAnswer>) {
+        if !new.is_empty() {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.answers.extend(new);
+            told.counters.clone_from(&self.counters);
+            drop(told);
+            (self.wake.0)();
         }
     }
 
@@ -148,77 +174,59 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, command: StoreCommand) -> WorkerAnswer {
-        let weight = command.weight();
-        let (ticket, now, room, read) = match command {
-            StoreCommand::Read { ticket, now, query } => {
-                let page = pages::read(&self.db, &query);
-                (ticket, now, Some(query.room), page)
-            }
-            StoreCommand::Seek { ticket, now, rooms, since } => {
-                (ticket, now, None, seek::seek(&self.db, &rooms, since))
-            }
-            StoreCommand::Write { .. } => unreachable!("records are not among the reads"),
+    fn read(&mut self, command: ReadCommand) -> WorkerAnswer {
+        let ReadCommand { ticket, now, wanted } = command;
+        let read = match &wanted {
+            ReadWanted::Page(query) => pages::read(&self.db, query),
+            ReadWanted::Places(rooms, since) => seek::seek(&self.db, rooms, *since),
         };
-        let outcome = match read {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                // Where a place was sought the damage names its room itself.
-                let room = room.map_or(String::new(), |room| format!(" room {room}"));
-                self.log_failure(now, &format!("cannot read{room}: {error}"));
-                if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
-            }
-        };
+        let outcome = read.unwrap_or_else(|error| {
+            // Where a place was sought the damage names its room itself.
+            let of_room = match &wanted {
+                ReadWanted::Page(query) => format!(" room {}", query.room),
+                ReadWanted::Places(..) => String::new(),
+            };
+            self.log_failure(now, &format!("cannot read{of_room}: {error}"));
+            if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
+        });
         self.counters.pages += 1;
-        WorkerAnswer { ticket, outcome, weight, failures: self.counters.failures }
+        let (weight, failures) = (wanted.weight(), self.counters.failures);
+        WorkerAnswer { ticket, outcome, weight, failures }
     }
 
-    fn write(&mut self, batch: &mut Vec<StoreCommand>) -> Vec<WorkerAnswer> {
+    fn write(&mut self, batch: &mut Vec<WriteCommand>) -> Vec<WorkerAnswer> {
         let outcomes = self.outcomes(batch);
         let failures = self.counters.failures;
         let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
-            let weight = command.weight();
-            let (StoreCommand::Write { ticket, .. }
-            | StoreCommand::Read { ticket, .. }
-            | StoreCommand::Seek { ticket, .. }) = command;
+            let (ticket, weight) = (command.ticket, command.record.weight());
             WorkerAnswer { ticket, outcome, weight, failures }
         });
         answers.collect()
     }
 
     /// One outcome for each record, in order. If one cannot be committed, none is.
-    fn outcomes(&mut self, batch: &[StoreCommand]) -> Vec<Outcome> {
-        let records: Vec<_> = batch
-            .iter()
-            .filter_map(|command| match command {
-                StoreCommand::Write { now, record, failures_heard, .. } => {
-                    Some((*now, record, *failures_heard))
-                }
-                StoreCommand::Read { .. } | StoreCommand::Seek { .. } => None,
-            })
-            .collect();
-        if records.is_empty() {
-            return Vec::new();
-        }
+    fn outcomes(&mut self, batch: &[WriteCommand]) -> Vec<Outcome> {
+        let Some(first) = batch.first() else { return Vec::new() };
+        let nothing = || vec![Outcome::Unavailable; batch.len()];
         if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
             self.counters.failures += 1;
-            return vec![Outcome::Unavailable; records.len()];
+            return nothing();
         }
         let begun = (self.clock)();
-        let committed = match self.commit(&records, false) {
+        let committed = match self.commit(batch, false) {
             Err(error) if rows::is_damage(&error) => {
-                self.log_failure(records[0].0, &format!("has damaged data: {error}"));
-                self.commit(&records, true)
+                self.log_failure(first.now, &format!("has damaged data: {error}"));
+                self.commit(batch, true)
             }
             other => other,
         };
         let took = (self.clock)().saturating_sub(begun);
         self.counters.commits.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        self.counters.batches.observe(records.len() as u64);
+        self.counters.batches.observe(batch.len() as u64);
         committed.unwrap_or_else(|error| {
             self.counters.failures += 1;
-            self.log_failure(records[0].0, &format!("cannot write, nothing was stored: {error}"));
-            vec![Outcome::Unavailable; records.len()]
+            self.log_failure(first.now, &format!("cannot write, nothing was stored: {error}"));
+            nothing()
         })
     }
 
@@ -233,28 +241,24 @@ impl Worker {
 
     /// Commits records together. If it `spares` the others, one that meets damaged data is left
     /// out, which costs a savepoint for each.
-    fn commit(
-        &mut self,
-        records: &[(Timestamp, &Record, u64)],
-        spares: bool,
-    ) -> rusqlite::Result<Vec<Outcome>> {
+    fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Outcome>> {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes_before = transaction.total_changes();
-        let mut outcomes = Vec::with_capacity(records.len());
+        let mut outcomes = Vec::with_capacity(batch.len());
         let mut newest = self.newest;
-        for (now, record, failures_heard) in records {
+        for WriteCommand { now, record, failures_heard, .. } in batch {
             // A clock that was set back is waited for: one time stands for a place in all logs.
             newest = newest.max(*now);
             // One that was ahead for a while ages no revocation.
             let is_revocation = matches!(record, Record::Revoke { .. });
-            let time = if is_revocation { *now } else { newest };
+            let now = if is_revocation { *now } else { newest };
             // It was decided in the belief that what is before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
             } else if spares {
                 let savepoint = transaction.savepoint()?;
-                match write::write(&savepoint, time, record) {
+                match (RecordWriter { db: &savepoint, now }).write(record) {
                     Ok(outcome) => {
                         savepoint.commit()?;
                         outcome
@@ -263,7 +267,7 @@ impl Worker {
                     Err(error) => return Err(error),
                 }
             } else {
-                write::write(&transaction, time, record)?
+                RecordWriter { db: &transaction, now }.write(record)?
             });
         }
         // One that changes nothing costs no write, and is no commit.
@@ -277,8 +281,8 @@ impl Worker {
             held.committed();
         }
         if let Some(mark) = self.mark.as_mut().filter(|_| has_changed) {
-            let batch = records.iter().map(|(_, record, _)| *record).zip(&outcomes);
-            mark.committed(&self.db, &heads_of(batch));
+            let records = batch.iter().map(|command| &command.record);
+            mark.committed(&self.db, &heads_of(records.zip(&outcomes)));
         }
         Ok(outcomes)
     }

@@ -1,344 +1,272 @@
-//! Records as SQL: rooms and their members. All functions here run within the worker's
-//! transaction.
+//! Records as SQL: rooms and their members. All of it runs within the worker's transaction.
 
-use super::events;
-use super::marks;
-use super::messages::{self, append};
-use super::revocations;
+use super::events::PublishedEvent;
+use super::permits::{self, BANS, INVITES};
 use super::rows::{
-    RoomRow, count_one, damaged, find_live_room, find_member, find_room, insert_room, parsed,
-    save_member, save_room,
+    RoomRow, count, find_live_room, find_member, find_room, insert_room, parsed, save_member,
+    save_room,
 };
-use crate::base::{EntryKind, MemberState, Outcome, Record, RoomId, Timestamp, UserId};
+use crate::base::{
+    Entry, EntryKind, MemberState, Outcome, Record, RoomId, RoomState, Timestamp, UserId,
+};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
-/// Writes one record. Whatever it finds wrong it finds before it changes anything: an error is the
-/// database's, and the whole batch is rolled back.
-pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<Outcome> {
-    match record {
-        Record::Message { room, from, to, body, cid } => {
-            messages::send(db, now, room, from, to.as_ref(), body, cid.as_ref())
-        }
-        Record::Edit { room, target, text, by } => messages::edit(db, now, room, *target, text, by),
-        Record::Delete { room, target, by, is_moderator } => {
-            messages::delete(db, now, room, *target, by, *is_moderator)
-        }
-        Record::React { room, target, emoji, on, by } => {
-            messages::react(db, now, room, *target, emoji, *on, by)
-        }
-        Record::Create { room, title, open, owner, members, invited, is_own } => {
-            let looks = (title.as_deref(), *open);
-            create(db, now, room, looks, (owner, *is_own), (members, invited))
-        }
-        Record::Update { room, title, open, owner } => {
-            update(db, room, title.as_ref(), *open, owner.as_ref())
-        }
-        Record::End { room } => end(db, room),
-        Record::Join { room, user, by, is_own } => join(db, now, room, user, by.as_ref(), *is_own),
-        Record::Invite { room, user, by } => invite(db, room, user, by),
-        Record::Uninvite { room, user } => withdraw(db, Permit::Invite, room, user),
-        Record::Leave { room, user, by } => remove(db, now, room, user, by.as_ref()),
-        Record::Ban { room, user, by } => ban(db, now, room, user, by),
-        Record::Unban { room, user } => withdraw(db, Permit::Ban, room, user),
-        Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
-        Record::Delivered { user, marks } => marks::delivered(db, user, marks),
-        Record::Trim { room, before, older_than } => marks::trim(db, room, *before, *older_than),
-        Record::Event { stream, epoch, data, keep, id } => {
-            events::append(db, now, (stream, epoch), data, *keep, id.as_ref())
-        }
-        Record::Repeat { of, limit, retry_after_ms } => {
-            let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
-            Ok(repeat(db, of)?.unwrap_or(over))
-        }
-        Record::Revoke { revocation, once } => revocations::revoke(db, now, revocation, *once),
-        Record::Name { user, name } => self::name(db, user, name),
-    }
+/// Writes records at a time. Whatever it finds wrong it finds before it changes anything: an error
+/// is the database's, and the whole batch is rolled back.
+pub(super) struct RecordWriter<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) now: Timestamp,
 }
 
-/// What was stored before under the same id, if a record is only a repeat of it.
-fn repeat(db: &Connection, of: &Record) -> Result<Option<Outcome>> {
-    match of {
-        Record::Message { room, from, body, cid, .. } => {
-            messages::repeat(db, room, from, body, cid.as_ref())
-        }
-        Record::Event { stream, data, keep, id, .. } => {
-            events::repeat(db, stream, data, *keep, id.as_ref())
-        }
-        _ => Ok(None),
-    }
-}
-
-fn name(db: &Connection, user: &UserId, name: &str) -> Result<Outcome> {
-    let known: Option<i64> = db
-        .prepare_cached("SELECT sum FROM users WHERE id = ?1")?
-        .query_row([user.as_str()], |row| row.get(0))
-        .optional()?;
-    if known.is_none() {
-        count_one(db, "users")?;
-    }
-    db.prepare_cached(
-        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum",
-    )?
-    .execute(params![user.as_str(), name])?;
-    Ok(Outcome::Done)
-}
-
-fn invite(db: &Connection, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    // They may have come in another way, or been banned, after this was decided.
-    let is_void = find_member(db, row.id, user)?.is_some() || has(db, Permit::Ban, row.id, user)?;
-    if !is_void {
-        put(db, Permit::Invite, &mut row, user, by)?;
-        save_room(db, &row)?;
-    }
-    Ok(Outcome::Done)
-}
-
-/// Takes back an invitation or a ban.
-fn withdraw(db: &Connection, permit: Permit, room: &RoomId, user: &UserId) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    take(db, permit, &mut row, user)?;
-    save_room(db, &row)?;
-    Ok(Outcome::Done)
-}
-
-fn remove(
-    db: &Connection,
-    now: Timestamp,
-    room: &RoomId,
-    user: &UserId,
-    by: Option<&UserId>,
-) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    if find_member(db, row.id, user)?.is_none() {
-        return Ok(Outcome::NotMember);
-    }
-    let entries = vec![leave(db, now, &mut row, user, by)?];
-    Ok(Outcome::Room { room: row.state, entries })
-}
-
-fn ban(
-    db: &Connection,
-    now: Timestamp,
-    room: &RoomId,
-    user: &UserId,
-    by: &UserId,
-) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    let entries = match find_member(db, row.id, user)? {
-        Some(_) => vec![leave(db, now, &mut row, user, Some(by))?],
-        None => Vec::new(),
-    };
-    take(db, Permit::Invite, &mut row, user)?;
-    put(db, Permit::Ban, &mut row, user, by)?;
-    save_room(db, &row)?;
-    Ok(Outcome::Room { room: row.state, entries })
-}
-
-fn create(
-    db: &Connection,
-    now: Timestamp,
-    room: &RoomId,
-    (title, open): (Option<&str>, bool),
-    (owner, is_own): (&UserId, bool),
-    (members, invited): (&[UserId], &[UserId]),
-) -> Result<Outcome> {
-    if find_room(db, room)?.is_some() {
-        return Ok(Outcome::Conflict);
-    }
-    let mut row = insert_room(db, room, title.unwrap_or(""), open, Some(owner))?;
-    let mut entries = vec![become_member(db, now, &mut row, owner, None, is_own)?];
-    for member in members.iter().filter(|member| *member != owner) {
-        if find_member(db, row.id, member)?.is_none() {
-            entries.push(become_member(db, now, &mut row, member, Some(owner), false)?);
+impl RecordWriter<'_> {
+    pub(super) fn write(&self, record: &Record) -> Result<Outcome> {
+        match record {
+            Record::Message { room, from, to, body, cid } => {
+                self.send(room, from, to.as_ref(), body, cid.as_ref())
+            }
+            Record::Edit { room, target, text, by } => self.edit(room, *target, text, by),
+            Record::Delete { room, target, by, is_moderator } => {
+                self.delete(room, *target, by, *is_moderator)
+            }
+            Record::React { room, target, emoji, on, by } => {
+                self.react(room, *target, emoji, *on, by)
+            }
+            Record::Create { room, title, open, owner, members, invited, is_own } => {
+                if find_room(self.db, room)?.is_some() {
+                    return Ok(Outcome::Conflict);
+                }
+                let title = title.clone().unwrap_or_default();
+                let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
+                self.people(insert_room(self.db, state)?, owner, *is_own, members, invited)
+            }
+            Record::Update { room, title, open, owner } => {
+                self.update(room, title.as_ref(), *open, owner.as_ref())
+            }
+            Record::End { room } => self.end(room),
+            Record::Join { room, user, by, is_own } => self.join(room, user, by.as_ref(), *is_own),
+            Record::Invite { room, user, by } => self.invite(room, user, by),
+            Record::Uninvite { room, user } => self.withdraw(INVITES, room, user),
+            Record::Leave { room, user, by } => self.remove(room, user, by.as_ref()),
+            Record::Ban { room, user, by } => self.ban(room, user, by),
+            Record::Unban { room, user } => self.withdraw(BANS, room, user),
+            Record::Read { room, user, seq } => self.read(room, user, *seq),
+            Record::Delivered { user, marks } => self.delivered(user, marks),
+            Record::Trim { room, before, older_than } => self.trim(room, *before, *older_than),
+            Record::Event { stream, epoch, data, keep, id } => {
+                self.publish(&PublishedEvent { stream, data, keep: *keep, id: id.as_ref() }, epoch)
+            }
+            Record::Repeat { of, limit, retry_after_ms } => {
+                let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
+                Ok(self.repeat(of)?.unwrap_or(over))
+            }
+            Record::Revoke { revocation, once } => self.revoke(revocation, *once),
+            Record::Name { user, name } => self.name(user, name),
         }
     }
-    for user in invited {
-        if find_member(db, row.id, user)?.is_none() {
-            put(db, Permit::Invite, &mut row, user, owner)?;
+
+    /// What was stored before under the same id, if a record is only a repeat of it.
+    fn repeat(&self, of: &Record) -> Result<Option<Outcome>> {
+        match of {
+            Record::Message { room, from, body, cid, .. } => {
+                let Some(row) = find_live_room(self.db, room)? else { return Ok(None) };
+                self.sent_before(&row, from, body, cid.as_ref())
+            }
+            Record::Event { stream, data, keep, id, .. } => {
+                let event = PublishedEvent { stream, data, keep: *keep, id: id.as_ref() };
+                self.published_before(&event)
+            }
+            _ => Ok(None),
         }
     }
-    if !invited.is_empty() {
-        save_room(db, &row)?;
-    }
-    Ok(Outcome::Room { room: row.state, entries })
-}
 
-fn update(
-    db: &Connection,
-    room: &RoomId,
-    title: Option<&Arc<str>>,
-    open: Option<bool>,
-    owner: Option<&UserId>,
-) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    if let Some(owner) = owner {
-        if find_member(db, row.id, owner)?.is_none() {
+    fn name(&self, user: &UserId, name: &str) -> Result<Outcome> {
+        let is_known =
+            self.db.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([user.as_str()])?;
+        if !is_known {
+            count(self.db, "users", 1)?;
+        }
+        let sql = "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum";
+        self.db.prepare_cached(sql)?.execute(params![user.as_str(), name])?;
+        Ok(Outcome::Done)
+    }
+
+    fn invite(&self, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
+        let db = self.db;
+        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        // They may have come in another way, or been banned, after this was decided.
+        let is_void =
+            find_member(db, row.id, user)?.is_some() || permits::has(db, BANS, row.id, user)?;
+        if !is_void {
+            permits::put(db, INVITES, &mut row, user, by)?;
+            save_room(db, &row)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Takes back an invitation or a ban.
+    fn withdraw(&self, table: &str, room: &RoomId, user: &UserId) -> Result<Outcome> {
+        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+        permits::take(self.db, table, &mut row, user)?;
+        save_room(self.db, &row)?;
+        Ok(Outcome::Done)
+    }
+
+    fn remove(&self, room: &RoomId, user: &UserId, by: Option<&UserId>) -> Result<Outcome> {
+        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+        if find_member(self.db, row.id, user)?.is_none() {
             return Ok(Outcome::NotMember);
         }
-        row.state.owner = Some(owner.clone());
+        let entries = vec![self.leave(&mut row, user, by)?];
+        Ok(Outcome::Room { room: row.state, entries })
     }
-    if let Some(title) = title {
-        row.state.title = Arc::clone(title);
-    }
-    row.state.is_open = open.unwrap_or(row.state.is_open);
-    save_room(db, &row)?;
-    Ok(Outcome::Room { room: row.state, entries: Vec::new() })
-}
 
-/// Its log goes later, some entries at a time: see [`marks::trim`].
-fn end(db: &Connection, room: &RoomId) -> Result<Outcome> {
-    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-    for sql in [
-        "DELETE FROM members WHERE room = ?1",
-        "DELETE FROM invites WHERE room = ?1",
-        "DELETE FROM bans WHERE room = ?1",
-    ] {
-        db.prepare_cached(sql)?.execute([row.id])?;
-    }
-    row.state.is_ended = true;
-    row.state.owner = None;
-    row.state.title = "".into();
-    row.people = 0;
-    save_room(db, &row)?;
-    Ok(Outcome::Room { room: row.state, entries: Vec::new() })
-}
-
-fn join(
-    db: &Connection,
-    now: Timestamp,
-    room: &RoomId,
-    user: &UserId,
-    by: Option<&UserId>,
-    is_own: bool,
-) -> Result<Outcome> {
-    let mut row = match find_room(db, room)? {
-        Some(row) if row.state.is_ended => return Ok(Outcome::NotMember),
-        Some(row) => row,
-        None if is_own => insert_room(db, room, "", true, Some(user))?,
-        None => return Ok(Outcome::NotMember),
-    };
-    if find_member(db, row.id, user)?.is_some() {
-        return Ok(Outcome::Room { room: row.state, entries: Vec::new() });
-    }
-    if has(db, Permit::Ban, row.id, user)? {
-        return Ok(Outcome::Forbidden);
-    }
-    // The room may have come into being after this was decided.
-    if is_own && !row.state.is_open && !has(db, Permit::Invite, row.id, user)? {
-        return Ok(Outcome::NotMember);
-    }
-    take(db, Permit::Invite, &mut row, user)?;
-    if row.state.owner.is_none() {
-        row.state.owner = Some(user.clone());
-    }
-    let entries = vec![become_member(db, now, &mut row, user, by, is_own)?];
-    Ok(Outcome::Room { room: row.state, entries })
-}
-
-fn become_member(
-    db: &Connection,
-    now: Timestamp,
-    row: &mut RoomRow,
-    user: &UserId,
-    by: Option<&UserId>,
-    is_own: bool,
-) -> Result<crate::base::Entry> {
-    let kind = EntryKind::Joined { user: user.clone(), by: by.cloned() };
-    row.people += 1;
-    let entry = append(db, now, row, kind, None)?;
-    let member = MemberState {
-        joined: entry.seq,
-        read: entry.seq,
-        read_messages: row.state.messages,
-        deleted_unread: 0,
-        delivered: entry.seq,
-        has_written: false,
-        is_own,
-    };
-    save_member(db, row.id, user, &member)?;
-    Ok(entry)
-}
-
-fn leave(
-    db: &Connection,
-    now: Timestamp,
-    row: &mut RoomRow,
-    user: &UserId,
-    by: Option<&UserId>,
-) -> Result<crate::base::Entry> {
-    db.prepare_cached("DELETE FROM members WHERE room = ?1 AND user = ?2")?
-        .execute(params![row.id, user.as_str()])?;
-    row.people = row.people.saturating_sub(1);
-    if row.state.owner.as_ref() == Some(user) {
-        let heir: Option<String> = db
-            .prepare_cached("SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1")?
-            .query_row([row.id], |found| found.get(0))
-            .optional()?;
-        row.state.owner = heir.map(|name| parsed(UserId::parse_any(&name))).transpose()?;
-    }
-    append(db, now, row, EntryKind::Left { user: user.clone(), by: by.cloned() }, None)
-}
-
-/// What a user may do although they are no member, or may not.
-#[derive(Clone, Copy)]
-enum Permit {
-    Invite,
-    Ban,
-}
-
-/// The row of the room has to be saved after it.
-fn put(
-    db: &Connection,
-    permit: Permit,
-    row: &mut RoomRow,
-    user: &UserId,
-    by: &UserId,
-) -> Result<()> {
-    row.people += u64::from(!has(db, permit, row.id, user)?);
-    let sql = match permit {
-        Permit::Invite => {
-            "INSERT OR REPLACE INTO invites (room, user, by, sum) \
-             VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))"
+    fn ban(&self, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
+        let db = self.db;
+        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let mut entries = Vec::new();
+        if find_member(db, row.id, user)?.is_some() {
+            entries.push(self.leave(&mut row, user, Some(by))?);
         }
-        Permit::Ban => {
-            "INSERT OR REPLACE INTO bans (room, user, by, sum) \
-             VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))"
-        }
-    };
-    db.prepare_cached(sql)?.execute(params![row.id, user.as_str(), by.as_str()])?;
-    Ok(())
-}
+        permits::take(db, INVITES, &mut row, user)?;
+        permits::put(db, BANS, &mut row, user, by)?;
+        save_room(db, &row)?;
+        Ok(Outcome::Room { room: row.state, entries })
+    }
 
-/// The row of the room has to be saved after it.
-fn take(db: &Connection, permit: Permit, row: &mut RoomRow, user: &UserId) -> Result<()> {
-    let sql = match permit {
-        Permit::Invite => "DELETE FROM invites WHERE room = ?1 AND user = ?2",
-        Permit::Ban => "DELETE FROM bans WHERE room = ?1 AND user = ?2",
-    };
-    let gone = db.prepare_cached(sql)?.execute(params![row.id, user.as_str()])?;
-    row.people = row.people.saturating_sub(gone as u64);
-    Ok(())
-}
+    /// Fills a new room.
+    fn people(
+        &self,
+        mut row: RoomRow,
+        owner: &UserId,
+        is_own: bool,
+        members: &[UserId],
+        invited: &[UserId],
+    ) -> Result<Outcome> {
+        let mut entries = vec![self.become_member(&mut row, owner, None, is_own)?];
+        for member in members.iter().filter(|member| *member != owner) {
+            if find_member(self.db, row.id, member)?.is_none() {
+                entries.push(self.become_member(&mut row, member, Some(owner), false)?);
+            }
+        }
+        for user in invited {
+            if find_member(self.db, row.id, user)?.is_none() {
+                permits::put(self.db, INVITES, &mut row, user, owner)?;
+            }
+        }
+        if !invited.is_empty() {
+            save_room(self.db, &row)?;
+        }
+        Ok(Outcome::Room { room: row.state, entries })
+    }
 
-fn has(db: &Connection, permit: Permit, room: i64, user: &UserId) -> Result<bool> {
-    let sql = match permit {
-        Permit::Invite => {
-            "SELECT sum = row_sum('invites', room, user, by) FROM invites \
-             WHERE room = ?1 AND user = ?2"
+    fn update(
+        &self,
+        room: &RoomId,
+        title: Option<&Arc<str>>,
+        open: Option<bool>,
+        owner: Option<&UserId>,
+    ) -> Result<Outcome> {
+        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+        if let Some(owner) = owner {
+            if find_member(self.db, row.id, owner)?.is_none() {
+                return Ok(Outcome::NotMember);
+            }
+            row.state.owner = Some(owner.clone());
         }
-        Permit::Ban => {
-            "SELECT sum = row_sum('bans', room, user, by) FROM bans WHERE room = ?1 AND user = ?2"
+        if let Some(title) = title {
+            row.state.title = Arc::clone(title);
         }
-    };
-    let is_right: Option<bool> = db
-        .prepare_cached(sql)?
-        .query_row(params![room, user.as_str()], |row| row.get(0))
-        .optional()?;
-    match is_right {
-        Some(false) => Err(damaged("an invitation or a ban is not what was written".into())),
-        found => Ok(found.is_some()),
+        row.state.is_open = open.unwrap_or(row.state.is_open);
+        save_room(self.db, &row)?;
+        Ok(Outcome::Room { room: row.state, entries: Vec::new() })
+    }
+
+    /// Its log goes later, some entries at a time: see [`RecordWriter::trim`].
+    fn end(&self, room: &RoomId) -> Result<Outcome> {
+        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+        for table in ["members", INVITES, BANS] {
+            let sql = format!("DELETE FROM {table} WHERE room = ?1");
+            self.db.prepare_cached(&sql)?.execute([row.id])?;
+        }
+        row.state.is_ended = true;
+        row.state.owner = None;
+        row.state.title = "".into();
+        row.people = 0;
+        save_room(self.db, &row)?;
+        Ok(Outcome::Room { room: row.state, entries: Vec::new() })
+    }
+
+    fn join(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        by: Option<&UserId>,
+        is_own: bool,
+    ) -> Result<Outcome> {
+        let db = self.db;
+        let mut row = match find_room(db, room)? {
+            Some(row) if row.state.is_ended => return Ok(Outcome::NotMember),
+            Some(row) => row,
+            None if is_own => {
+                let owner = Some(user.clone());
+                insert_room(db, RoomState::new(room.clone(), "".into(), true, owner))?
+            }
+            None => return Ok(Outcome::NotMember),
+        };
+        if find_member(db, row.id, user)?.is_some() {
+            return Ok(Outcome::Room { room: row.state, entries: Vec::new() });
+        }
+        if permits::has(db, BANS, row.id, user)? {
+            return Ok(Outcome::Forbidden);
+        }
+        // The room may have come into being after this was decided.
+        if is_own && !row.state.is_open && !permits::has(db, INVITES, row.id, user)? {
+            return Ok(Outcome::NotMember);
+        }
+        permits::take(db, INVITES, &mut row, user)?;
+        if row.state.owner.is_none() {
+            row.state.owner = Some(user.clone());
+        }
+        let entries = vec![self.become_member(&mut row, user, by, is_own)?];
+        Ok(Outcome::Room { room: row.state, entries })
+    }
+
+    fn become_member(
+        &self,
+        row: &mut RoomRow,
+        user: &UserId,
+        by: Option<&UserId>,
+        is_own: bool,
+    ) -> Result<Entry> {
+        row.people += 1;
+        let kind = EntryKind::Joined { user: user.clone(), by: by.cloned() };
+        let entry = self.append(row, kind)?;
+        let member = MemberState {
+            joined: entry.seq,
+            read: entry.seq,
+            read_messages: row.state.messages,
+            delivered: entry.seq,
+            is_own,
+            ..MemberState::default()
+        };
+        save_member(self.db, row.id, user, &member)?;
+        Ok(entry)
+    }
+
+    fn leave(&self, row: &mut RoomRow, user: &UserId, by: Option<&UserId>) -> Result<Entry> {
+        self.db
+            .prepare_cached("DELETE FROM members WHERE room = ?1 AND user = ?2")?
+            .execute(params![row.id, user.as_str()])?;
+        row.people = row.people.saturating_sub(1);
+        if row.state.owner.as_ref() == Some(user) {
+            row.state.owner = self
+                .db
+                .prepare_cached("SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1")?
+                .query_row([row.id], |heir| parsed(UserId::parse_any(heir.get_ref(0)?.as_str()?)))
+                .optional()?;
+        }
+        self.append(row, EntryKind::Left { user: user.clone(), by: by.cloned() })
     }
 }

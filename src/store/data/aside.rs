@@ -1,8 +1,9 @@
 //! A file that has its name only when it is whole: it is written beside it, under that name, the process's id and
 //! `.part`.
 
-use super::{DataError, Result};
-use crate::store::whole::JOURNAL;
+use super::{DataError, Result, exists_or_failed, failed};
+use crate::store::disk::{self, folder_of};
+use crate::store::whole::{JOURNAL, with};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -35,10 +36,7 @@ impl Aside {
         forget_left(place);
         let part = part_of(place, process::id());
         let file = File::options().write(true).create_new(true).mode(0o600).open(&part);
-        let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => DataError::Exists(part.clone()),
-            _ => DataError::File(part.clone(), error),
-        })?;
+        let file = file.map_err(exists_or_failed(&part))?;
         Ok(Aside { place: place.to_owned(), part, file, is_finished: false })
     }
 
@@ -59,36 +57,27 @@ impl Aside {
     /// # Errors
     /// [`DataError::Exists`] if the name is taken by now; what the system says. Then there is no file.
     pub fn finish(mut self) -> Result<()> {
-        let failed = |error| DataError::File(self.place.clone(), error);
-        self.file.sync_all().map_err(failed)?;
+        self.file.sync_all().map_err(failed(&self.place))?;
         // A link takes no other file's place.
         match std::fs::hard_link(&self.part, &self.place) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(DataError::Exists(self.place.clone()));
-            }
             // Where there are no links.
-            Err(_) if self.place.symlink_metadata().is_err() => {
-                std::fs::rename(&self.part, &self.place).map_err(failed)?;
+            Err(error)
+                if error.kind() != io::ErrorKind::AlreadyExists
+                    && self.place.symlink_metadata().is_err() =>
+            {
+                std::fs::rename(&self.part, &self.place).map_err(failed(&self.place))?;
             }
-            Err(error) => return Err(failed(error)),
+            other => other.map_err(exists_or_failed(&self.place))?,
         }
         self.is_finished = true;
         let _ = std::fs::remove_file(&self.part);
         // The name is to last, too.
-        File::open(folder_of(&self.place)).and_then(|folder| folder.sync_all()).map_err(failed)
+        disk::sync(folder_of(&self.place)).map_err(failed(&self.place))
     }
 }
 
-fn folder_of(place: &Path) -> &Path {
-    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
-}
-
 fn part_of(place: &Path, process: u32) -> PathBuf {
-    let mut name = place.as_os_str().to_owned();
-    name.push(format!(".{process}{PART}"));
-    name.into()
+    with(place, &format!(".{process}{PART}"))
 }
 
 /// Takes away what processes have left that are gone. Nothing is lost where that fails.

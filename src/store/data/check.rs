@@ -7,38 +7,20 @@
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
-use super::{DataError, Result, database_of, look, of_this_version, open_read_only};
+use super::tolerant::Sql;
+use super::{DataError, Result, database_of, failed, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
-use crate::base::{Revocation, RoomId, UserId};
-use crate::store::lost::Loss;
-use crate::store::revocations::{revocation, revocation_columns};
-use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
+use crate::base::{Revocation, RoomId};
+use crate::store::lost::{BrokenRule, Loss, StoreTraces};
+use crate::store::revocations::{REVOCATIONS, revocation};
+use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
 use crate::store::{schema, whole};
 use rusqlite::{Connection, Row};
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 /// Faults that SQLite's own check tells at most.
 const SQLITE_FAULTS_MAX: u32 = 1_000;
-
-/// A rule that a store breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokenRule {
-    /// In which room, if it is in one.
-    pub room: Option<String>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for BrokenRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.room {
-            Some(room) => write!(f, "{room}: {}", self.what),
-            None => f.write_str(&self.what),
-        }
-    }
-}
 
 /// What was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,23 +48,30 @@ pub struct Checked {
 /// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
 pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let file = database_of(path)?;
-    let mut checker = Checker { report, done: Checked::default() };
-    what_is_lost(&file)?.into_iter().for_each(|fault| checker.found(fault));
+    let lost = what_is_lost(&file)?;
+    let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
+    lost.into_iter().for_each(&mut *report);
     let opened = open_read_only(&file).and_then(|db| {
         // All that is read from here on is of one moment.
         db.execute_batch("BEGIN")?;
         of_this_version(&db)?;
         Ok(db)
     });
-    match opened {
-        Ok(db) => checker.all(&db)?,
-        Err(DataError::Database(error)) if rows::is_damage(&error) => {
-            checker.fault(None, format!("the file cannot be read: {}", rows::what(&error)));
+    let what = match opened {
+        Ok(db) => {
+            let mut checker = Checker { report, db: &db, room: None, done };
+            checker.all()?;
+            return Ok(checker.done);
         }
-        Err(DataError::Damaged(_, what)) => checker.fault(None, format!("the file: {what}")),
+        Err(DataError::Database(error)) if rows::is_damage(&error) => {
+            format!("the file cannot be read: {}", rows::what(&error))
+        }
+        Err(DataError::Damaged(_, what)) => format!("the file: {what}"),
         Err(error) => return Err(error),
-    }
-    Ok(checker.done)
+    };
+    report(BrokenRule { room: None, what });
+    done.faults += 1;
+    Ok(done)
 }
 
 /// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
@@ -96,10 +85,7 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
     }
     if let Some(loss) = loss_of(file)? {
         lost.push(BrokenRule { room: None, what: loss.to_string() });
-        for missing in loss.missing() {
-            let room = missing.room().map(|room| room.as_str().to_owned());
-            lost.push(BrokenRule { room, what: missing.to_string() });
-        }
+        lost.extend_from_slice(loss.missing());
     }
     Ok(lost)
 }
@@ -109,63 +95,60 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
 fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const LOOKS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
-    let look = || {
-        let found = whole::log_damaged_at(file);
-        found.map_err(|error| DataError::File(file.to_owned(), error))
-    };
-    let mut damaged_at = look()?;
+    let look = || whole::log_damaged_at(file).map_err(failed(file));
     for _ in 1..LOOKS {
-        if damaged_at.is_none() {
-            break;
+        if look()?.is_none() {
+            return Ok(None);
         }
         std::thread::sleep(PAUSE);
-        damaged_at = look()?;
     }
-    Ok(damaged_at)
+    look()
 }
 
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
-    // Looked at once more: a server may have begun between the two.
-    let mut lost = None;
-    for _ in 0..2 {
-        let seen = look(file)?;
+    let find = || -> Result<Option<Loss>> {
+        let seen = StoreTraces::look(file).map_err(failed(file))?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
-        lost = found.unwrap_or_default();
-        if lost.is_none() {
-            break;
-        }
-    }
-    Ok(lost)
+        Ok(found.unwrap_or_default())
+    };
+    // Looked at once more: a server may have begun between the two.
+    if find()?.is_some() { find() } else { Ok(None) }
 }
 
 /// What the parts of a check share.
 pub(super) struct Checker<'a> {
     report: &'a mut dyn FnMut(BrokenRule),
+    pub(super) db: &'a Connection,
+    /// The room whose rules are checked, if they are one's.
+    room: Option<RoomId>,
     pub(super) done: Checked,
 }
 
-impl Checker<'_> {
-    pub(super) fn fault(&mut self, room: Option<&RoomId>, what: String) {
-        self.found(BrokenRule { room: room.map(|room| room.as_str().to_owned()), what });
+impl<'a> Checker<'a> {
+    pub(super) fn fault(&mut self, what: String) {
+        self.done.faults += 1;
+        let room = self.room.as_ref().map(|room| room.as_str().to_owned());
+        (self.report)(BrokenRule { room, what });
     }
 
-    fn found(&mut self, fault: BrokenRule) {
-        self.done.faults += 1;
-        (self.report)(fault);
+    /// Tells of a rule that does not hold.
+    pub(super) fn rule(&mut self, holds: bool, broken: impl FnOnce() -> String) {
+        if !holds {
+            self.fault(broken());
+        }
     }
 
     /// Does a part of the check: damage by which it ends is a fault, and what comes behind it is
     /// not checked.
     pub(super) fn part(
         &mut self,
-        room: Option<&RoomId>,
         what: &str,
-        part: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+        part: impl FnOnce(&mut Checker<'a>) -> Sql<()>,
+    ) -> Sql<()> {
         match part(self) {
             Err(error) if rows::is_damage(&error) => {
-                self.fault(room, format!("{what} cannot be read: {}", rows::what(&error)));
+                self.fault(format!("{what} cannot be read: {}", rows::what(&error)));
                 Ok(())
             }
             other => other,
@@ -175,172 +158,133 @@ impl Checker<'_> {
     /// The value of a row, or a fault.
     pub(super) fn sound<T>(
         &mut self,
-        room: Option<&RoomId>,
-        read: rusqlite::Result<T>,
+        read: Sql<T>,
         what: impl FnOnce() -> String,
-    ) -> rusqlite::Result<Option<T>> {
+    ) -> Sql<Option<T>> {
         match read {
-            Ok(value) => Ok(Some(value)),
             Err(error) if rows::is_damage(&error) => {
                 let why = match rows::what(&error) {
                     why if why.ends_with("not what was written") => String::new(),
                     why => format!(" ({why})"),
                 };
-                self.fault(room, format!("{} is not what was written{why}", what()));
+                self.fault(format!("{} is not what was written{why}", what()));
                 Ok(None)
             }
-            Err(error) => Err(error),
+            read => read.map(Some),
         }
     }
 
-    fn all(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        self.part(None, "the file", |checker| checker.file(db))?;
-        self.part(None, "the epoch", |checker| {
-            checker.done.epoch = meta(db, "epoch")?;
-            if checker.done.epoch.is_empty() {
-                checker.fault(None, "the epoch is empty".into());
-            } else if !is_epoch(&checker.done.epoch) {
-                checker.fault(None, "the epoch is none that a server would make".into());
-            }
-            Ok(())
-        })?;
-        self.part(None, "the users", |checker| checker.users(db))?;
-        self.part(None, "the revocations", |checker| checker.revocations(db))?;
-        self.part(None, "the streams", |checker| checker.streams(db))?;
-        self.part(None, "the rooms", |checker| checker.rooms(db))
+    fn all(&mut self) -> Sql<()> {
+        self.part("the file", Checker::file)?;
+        self.part("the epoch", Checker::epoch)?;
+        self.part("the users", Checker::users)?;
+        self.part("the revocations", Checker::revocations)?;
+        self.part("the streams", Checker::streams)?;
+        self.part("the rooms", Checker::rooms)
     }
 
     /// SQLite's own rules, and rows of no room, or of no stream.
-    fn file(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare(&format!("PRAGMA integrity_check({SQLITE_FAULTS_MAX})"))?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
+    fn file(&mut self) -> Sql<()> {
+        let sql = format!("PRAGMA integrity_check({SQLITE_FAULTS_MAX})");
+        each(self.db, &sql, (), |row| {
             let said: String = row.get(0)?;
-            if said != "ok" {
-                self.fault(None, format!("SQLite says: {}", said.trim().replace('\n', "; ")));
-            }
-        }
-        for name in schema::declared_otherwise(db)? {
-            self.fault(None, format!("{name}: the file declares it otherwise than parlor does"));
-        }
-        let mut statement =
-            db.prepare("SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let (table, count): (String, u32) = (row.get(0)?, row.get(1)?);
-            let whole = if table == "events" { "stream" } else { "room" };
-            self.fault(None, format!("{table}: {count} rows are of no {whole}"));
-        }
-        Ok(())
-    }
-
-    fn users(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement =
-            db.prepare("SELECT id, sum = row_sum('users', id, name), name FROM users ORDER BY id")?;
-        let mut rows = statement.query(())?;
-        let mut count = 0u64;
-        while let Some(row) = rows.next()? {
-            count += 1;
-            let read = rows::check(row, 1, "").and_then(|()| text_of(row, 0));
-            let read = read.and_then(|id| parsed(UserId::parse_any(&id)));
-            let what = || format!("the name of user {}", shown(row, 0));
-            let Some(user) = self.sound(None, read, what)? else { continue };
-            if !is_short(row.get_ref(2)?.as_str().unwrap_or_default()) {
-                self.fault(None, format!("the name of user {user} is too long"));
-            }
-        }
-        self.counted(db, "users", count)
-    }
-
-    fn revocations(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let sql = concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
-        let mut statement = db.prepare(sql)?;
-        let mut rows = statement.query(())?;
-        let mut count = 0u64;
-        while let Some(row) = rows.next()? {
-            count += 1;
-            let what = || format!("the revocation of {} {}", shown(row, 0), shown(row, 1));
-            if let Some(Revocation::Token(jti, _)) = self.sound(None, revocation(row), what)?
-                && jti.len() > JTI_BYTES_MAX
-            {
-                let jti = shown(row, 1);
-                self.fault(None, format!("the revocation of token {jti} has too long a name"));
-            }
-        }
-        self.counted(db, "revocations", count)
-    }
-
-    pub(super) fn counted(
-        &mut self,
-        db: &Connection,
-        table: &str,
-        count: u64,
-    ) -> rusqlite::Result<()> {
-        let expected = meta(db, table)?;
-        if expected != count.to_string() {
-            self.fault(None, format!("there are {count} {table}, and there should be {expected}"));
-        }
-        Ok(())
-    }
-
-    fn rooms(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement =
-            db.prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            self.done.rooms += 1;
-            let read = room_row(row);
-            let name = || format!("the row of room {}, whose log is not checked,", shown(row, 1));
-            if let Some(room) = self.sound(None, read, name)? {
-                self.room(db, &room)?;
-            }
-        }
-        self.counted(db, "rooms", self.done.rooms)
-    }
-
-    fn room(&mut self, db: &Connection, row: &RoomRow) -> rusqlite::Result<()> {
-        let name = &row.state.room;
-        let mut seen = None;
-        self.part(Some(name), "the log", |checker| {
-            seen = Some(check_log(checker, db, row)?);
+            let says = || format!("SQLite says: {}", said.trim().replace('\n', "; "));
+            self.rule(said == "ok", says);
             Ok(())
         })?;
-        self.part(Some(name), "the reactions", |checker| checker.reactions(db, row))?;
-        self.part(Some(name), "the members", |checker| {
-            check_people(checker, db, row, seen.as_ref())
+        for name in schema::declared_otherwise(self.db)? {
+            self.fault(format!("{name}: the file declares it otherwise than parlor does"));
+        }
+        let sql = "SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1";
+        each(self.db, sql, (), |row| {
+            let (table, count): (String, u32) = (row.get(0)?, row.get(1)?);
+            let whole = if table == "events" { "stream" } else { "room" };
+            self.fault(format!("{table}: {count} rows are of no {whole}"));
+            Ok(())
         })
     }
 
-    /// Each reaction that holds is one of the log. That none is missing is seen in the log.
-    fn reactions(&mut self, db: &Connection, row: &RoomRow) -> rusqlite::Result<()> {
-        let room = Some(&row.state.room);
-        let mut statement = db.prepare_cached(
-            "SELECT r.target, r.user, r.sum = row_sum('reactions', r.room, r.target, r.emoji, \
-             r.user, r.seq), e.kind IS 'reacted' AND e.target = r.target AND e.emoji = r.emoji \
-             AND e.user = r.user AND e.is_on = 1 \
-             FROM reactions r LEFT JOIN entries e ON e.room = r.room AND e.seq = r.seq \
-             WHERE r.room = ?1",
-        )?;
-        let mut rows = statement.query([row.id])?;
-        while let Some(found) = rows.next()? {
-            let read = rows::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));
-            let what = || format!("a reaction to message {}", shown(found, 0));
-            if let Some(of_log) = self.sound(room, read, what)?
-                && of_log != Some(true)
-            {
-                let (target, user) = (shown(found, 0), shown(found, 1));
-                self.fault(
-                    room,
-                    format!("a reaction of {user} to message {target} is not one of the log"),
-                );
-            }
-        }
+    fn epoch(&mut self) -> Sql<()> {
+        let epoch = meta(self.db, "epoch")?;
+        self.done.epoch.clone_from(&epoch);
+        self.rule(!epoch.is_empty(), || "the epoch is empty".into());
+        self.rule(is_epoch(&epoch), || "the epoch is none that a server would make".into());
         Ok(())
     }
-}
 
-pub(super) fn text_of(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    row.get(column)
+    fn users(&mut self) -> Sql<()> {
+        let mut count = 0;
+        each(self.db, USERS, (), |row| {
+            count += 1;
+            let read = rows::check(row, 2, "").and_then(|()| user_of(row, 0));
+            let what = || format!("the name of user {}", shown(row, 0));
+            let Some(user) = self.sound(read, what)? else { return Ok(()) };
+            let name = row.get_ref(1)?.as_str().unwrap_or_default();
+            self.rule(is_short(name), || format!("the name of user {user} is too long"));
+            Ok(())
+        })?;
+        self.counted("users", count)
+    }
+
+    fn revocations(&mut self) -> Sql<()> {
+        let mut count = 0;
+        each(self.db, REVOCATIONS, (), |row| {
+            count += 1;
+            let what = || format!("the revocation of {} {}", shown(row, 0), shown(row, 1));
+            if let Some(Revocation::Token(jti, _)) = self.sound(revocation(row), what)? {
+                let too_long = || format!("{} has too long a name", what());
+                self.rule(jti.len() <= JTI_BYTES_MAX, too_long);
+            }
+            Ok(())
+        })?;
+        self.counted("revocations", count)
+    }
+
+    /// Compares the number of a table's rows with what `meta` says.
+    pub(super) fn counted(&mut self, table: &str, count: u64) -> Sql<()> {
+        let expected = meta(self.db, table)?;
+        let broken = || format!("there are {count} {table}, and there should be {expected}");
+        self.rule(expected == count.to_string(), broken);
+        Ok(())
+    }
+
+    fn rooms(&mut self) -> Sql<()> {
+        each(self.db, ROOMS, (), |row| {
+            self.done.rooms += 1;
+            let name = || format!("the row of room {}, whose log is not checked,", shown(row, 1));
+            let Some(room) = self.sound(room_row(row), name)? else { return Ok(()) };
+            self.room = Some(room.state.room.clone());
+            let mut seen = None;
+            self.part("the log", |checker| {
+                seen = Some(check_log(checker, &room)?);
+                Ok(())
+            })?;
+            self.part("the reactions", |checker| checker.reactions(room.id))?;
+            self.part("the members", |checker| check_people(checker, &room, seen.as_ref()))?;
+            self.room = None;
+            Ok(())
+        })?;
+        self.counted("rooms", self.done.rooms)
+    }
+
+    /// Each reaction that holds is one of the log. That none is missing is seen in the log.
+    fn reactions(&mut self, room: i64) -> Sql<()> {
+        let sql = "SELECT r.target, r.user, r.sum = row_sum('reactions', r.room, r.target, \
+             r.emoji, r.user, r.seq), e.kind IS 'reacted' AND e.target = r.target \
+             AND e.emoji = r.emoji AND e.user = r.user AND e.is_on = 1 \
+             FROM reactions r LEFT JOIN entries e ON e.room = r.room AND e.seq = r.seq \
+             WHERE r.room = ?1";
+        each(self.db, sql, [room], |found| {
+            let read = rows::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));
+            let what = || format!("a reaction to message {}", shown(found, 0));
+            let Some(of_log) = self.sound(read, what)? else { return Ok(()) };
+            self.rule(of_log == Some(true), || {
+                let (target, user) = (shown(found, 0), shown(found, 1));
+                format!("a reaction of {user} to message {target} is not one of the log")
+            });
+            Ok(())
+        })
+    }
 }
 
 /// A value as a person is told of it, whatever it is: damage may have made it anything.

@@ -1,44 +1,33 @@
 //! Who is in a room, by its rows and by its log.
 
-use super::check::{Checker, shown, text_of};
+use super::check::{Checker, shown};
 use super::check_log::{LogSummary, LoggedPerson};
 use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
-use crate::store::rows::{RoomRow, check, member, parsed, unsigned};
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::rows::{MEMBERS_OF_ROOM, RoomRow, check, each, member, unsigned, user_of};
+use rusqlite::{OptionalExtension, Result, params};
 
 /// Checks a room's members, invitations and bans. `seen` is what its log says, if that could be
 /// read.
 pub(super) fn check_people(
     checker: &mut Checker<'_>,
-    db: &Connection,
     row: &RoomRow,
     seen: Option<&LogSummary>,
 ) -> Result<()> {
-    let mut people =
-        PeopleChecker { checker, db, row, seen, owner_is_in: false, rows: 0, members: 0 };
+    let seen = seen.filter(|seen| seen.is_whole);
+    let mut people = PeopleChecker { checker, row, seen, owner_is_in: false, rows: 0, members: 0 };
     people.members()?;
-    people.permits(
-        "an invitation",
-        "SELECT user, sum = row_sum('invites', room, user, by), EXISTS (SELECT 1 FROM members m \
-         WHERE m.room = p.room AND m.user = p.user), by FROM invites p WHERE room = ?1 \
-         ORDER BY user",
-    )?;
-    people.permits(
-        "a ban",
-        "SELECT user, sum = row_sum('bans', room, user, by), EXISTS (SELECT 1 FROM members m \
-         WHERE m.room = p.room AND m.user = p.user) OR EXISTS (SELECT 1 FROM invites i \
-         WHERE i.room = p.room AND i.user = p.user), by FROM bans p WHERE room = ?1 \
-         ORDER BY user",
-    )?;
+    people.permits("an invitation", INVITES, &["members"])?;
+    people.permits("a ban", BANS, &["members", INVITES])?;
     people.room();
     Ok(())
 }
 
 struct PeopleChecker<'a, 'b> {
     checker: &'a mut Checker<'b>,
-    db: &'a Connection,
     row: &'a RoomRow,
+    /// What the log says, if all of it could be read.
     seen: Option<&'a LogSummary>,
     owner_is_in: bool,
     rows: u64,
@@ -46,46 +35,33 @@ struct PeopleChecker<'a, 'b> {
 }
 
 impl PeopleChecker<'_, '_> {
-    fn fault(&mut self, what: String) {
-        self.checker.fault(Some(&self.row.state.room), what);
+    fn rule(&mut self, holds: bool, broken: impl FnOnce() -> String) {
+        self.checker.rule(holds, broken);
     }
 
     fn members(&mut self) -> Result<()> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT user, joined, read, read_messages, deleted_unread, delivered, has_written, \
-             own, sum = row_sum('members', room, user, joined, read, read_messages, \
-             deleted_unread, delivered, has_written, own) FROM members WHERE room = ?1 \
-             ORDER BY user",
-        )?;
-        let mut rows = statement.query([self.row.id])?;
+        let state = &self.row.state;
         let mut sound = Vec::new();
-        while let Some(found) = rows.next()? {
+        each(self.checker.db, MEMBERS_OF_ROOM, [self.row.id], |found| {
             self.checker.done.members += 1;
             self.rows += 1;
             self.members += 1;
-            let read = member(found, 1)
-                .and_then(|state| Ok((parsed(UserId::parse_any(&text_of(found, 0)?))?, state)));
-            let name = || format!("the row of member {}", shown(found, 0));
-            if let Some((user, state)) =
-                self.checker.sound(Some(&self.row.state.room), read, name)?
-            {
-                self.owner_is_in |= self.row.state.owner.as_ref() == Some(&user);
-                self.marks(&user, &state)?;
-                self.by_the_log(&user, &state);
-                sound.push(user);
-            }
-        }
-        if self.row.state.room.is_direct() {
+            let read = member(found).and_then(|state| Ok((user_of(found, 1)?, state)));
+            let name = || format!("the row of member {}", shown(found, 1));
+            let Some((user, member)) = self.checker.sound(read, name)? else { return Ok(()) };
+            self.owner_is_in |= state.owner.as_ref() == Some(&user);
+            self.marks(&user, &member)?;
+            self.by_the_log(&user, &member);
+            sound.push(user);
+            Ok(())
+        })?;
+        if state.room.is_direct() {
             self.two(&sound);
-        } else if let Some(seen) = self.seen
-            && seen.is_whole
-            && !self.row.state.is_ended
-        {
-            let is_missing = |(user, person): &(&UserId, &LoggedPerson)| {
-                person.is_in == Some(true) && sound.binary_search(user).is_err()
-            };
-            for (user, _) in seen.users.iter().filter(is_missing) {
-                self.fault(format!("{user} is a member by the log, and has no sound row"));
+        } else if let Some(seen) = self.seen.filter(|_| !state.is_ended) {
+            for (user, person) in &seen.users {
+                let is_missing = person.is_in == Some(true) && sound.binary_search(user).is_err();
+                let what = || format!("{user} is a member by the log, and has no sound row");
+                self.rule(!is_missing, what);
             }
         }
         Ok(())
@@ -94,46 +70,45 @@ impl PeopleChecker<'_, '_> {
     /// How far a member has read and received.
     fn marks(&mut self, user: &UserId, member: &MemberState) -> Result<()> {
         let state = &self.row.state;
-        let (head, before) = (state.head, state.first.saturating_sub(1));
-        if !(before..=head).contains(&member.read) {
-            let read = member.read;
-            self.fault(format!("{user} has read up to {read}, which is not within the log"));
-        } else {
-            let messages = if member.read == before {
+        let before = state.first.saturating_sub(1);
+        let MemberState { read, read_messages, deleted_unread, delivered, .. } = *member;
+        if (before..=state.head).contains(&read) {
+            let messages = if read == before {
                 Some(state.first_messages)
             } else {
-                self.db
+                self.checker
+                    .db
                     .prepare_cached("SELECT messages FROM entries WHERE room = ?1 AND seq = ?2")?
-                    .query_row(params![self.row.id, member.read as i64], |row| unsigned(row, 0))
+                    .query_row(params![self.row.id, read as i64], |row| unsigned(row, 0))
                     .optional()?
             };
-            if let Some(messages) = messages
-                && messages != member.read_messages
-            {
-                let says = member.read_messages;
-                self.fault(format!("{user} has read {messages} messages, and the row says {says}"));
+            if let Some(messages) = messages {
+                self.rule(messages == read_messages, || {
+                    format!("{user} has read {messages} messages, and the row says {read_messages}")
+                });
             }
-            if let Some(seen) = self.seen.filter(|seen| seen.is_whole) {
-                let read = seen.deleted.partition_point(|seq| *seq <= member.read);
-                let unread = (seen.deleted.len() - read) as u64;
-                if unread != member.deleted_unread {
-                    let says = member.deleted_unread;
-                    self.fault(format!(
-                        "{unread} messages that {user} has not read are deleted, and the row says {says}"
-                    ));
-                }
+            if let Some(seen) = self.seen {
+                let before = seen.deleted.partition_point(|seq| *seq <= read);
+                let unread = (seen.deleted.len() - before) as u64;
+                self.rule(unread == deleted_unread, || {
+                    format!(
+                        "{unread} messages that {user} has not read are deleted, \
+                         and the row says {deleted_unread}"
+                    )
+                });
             }
+        } else {
+            let what = format!("{user} has read up to {read}, which is not within the log");
+            self.checker.fault(what);
         }
-        if member.delivered > head {
-            let delivered = member.delivered;
-            self.fault(format!("{user} has received up to {delivered}, beyond the log"));
-        }
+        let broken = || format!("{user} has received up to {delivered}, beyond the log");
+        self.rule(delivered <= state.head, broken);
         Ok(())
     }
 
     /// When a member came, and whether they wrote since.
     fn by_the_log(&mut self, user: &UserId, member: &MemberState) {
-        let Some(seen) = self.seen.filter(|seen| seen.is_whole) else { return };
+        let Some(seen) = self.seen else { return };
         let state = &self.row.state;
         let nobody = LoggedPerson::default();
         let person = seen.users.get(user).unwrap_or(&nobody);
@@ -145,90 +120,80 @@ impl PeopleChecker<'_, '_> {
         } else {
             person.joined == Some(joined) && person.is_in == Some(true)
         };
-        let has_written = member.has_written;
         if !is_right {
-            self.fault(format!("{user} came by entry {joined}, which the log does not say"));
-        } else if person.wrote != has_written && (is_kept || person.wrote) {
-            self.fault(format!("the row of {user} does not say right whether they wrote"));
+            let what = format!("{user} came by entry {joined}, which the log does not say");
+            return self.checker.fault(what);
         }
+        let is_known = is_kept || person.wrote;
+        let broken = || format!("the row of {user} does not say right whether they wrote");
+        self.rule(person.wrote == member.has_written || !is_known, broken);
     }
 
     /// A direct message has its two members, or one who writes to themselves.
     fn two(&mut self, found: &[UserId]) {
-        let name = self.row.state.room.clone();
-        let ids = name.as_str().split(':').skip(1).map(UserId::parse);
-        let Ok(ids) = ids.collect::<std::result::Result<Vec<_>, _>>() else {
-            return self.fault("its name is not one of two users".into());
+        let state = &self.row.state;
+        let ids: Option<Vec<UserId>> =
+            state.room.as_str().split(':').skip(1).map(|id| UserId::parse(id).ok()).collect();
+        let Some([one, other]) = ids.as_deref() else {
+            return self.checker.fault("its name is not one of two users".into());
         };
-        let [one, other] = ids.as_slice() else {
-            return self.fault("its name is not one of two users".into());
-        };
-        if RoomId::direct(one, other) != name {
-            self.fault("its name does not have its users in order".into());
-        }
+        let is_in_order = RoomId::direct(one, other) == state.room;
+        self.rule(is_in_order, || "its name does not have its users in order".into());
         let are_right = found.len() == if one == other { 1 } else { 2 }
             && found.iter().all(|user| user == one || user == other);
-        if !are_right && !self.row.state.is_ended {
-            self.fault("its members are not the two of its name".into());
-        }
+        self.rule(are_right || state.is_ended, || "its members are not the two of its name".into());
     }
 
-    fn permits(&mut self, what: &str, sql: &str) -> Result<()> {
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query([self.row.id])?;
-        while let Some(found) = rows.next()? {
+    /// Invitations or bans, of users of whom no other table has a row.
+    fn permits(&mut self, what: &str, table: &str, others: &[&str]) -> Result<()> {
+        let db = self.checker.db;
+        each(db, &permits::select(table), [self.row.id], |found| {
             self.rows += 1;
-            let read = check(found, 1, "").and_then(|()| text_of(found, 0));
-            let read = read.and_then(|user| parsed(UserId::parse_any(&user)));
+            let read = check(found, 2, "").and_then(|()| user_of(found, 0));
             let name = || format!("{what} of {}", shown(found, 0));
-            let Some(user) = self.checker.sound(Some(&self.row.state.room), read, name)? else {
-                continue;
-            };
-            if text_of(found, 3).map_or(true, |by| UserId::parse_any(&by).is_err()) {
-                let by = shown(found, 3);
-                self.fault(format!("{what} of {user} is by {by}, which is no user's id"));
+            let Some(user) = self.checker.sound(read, name)? else { return Ok(()) };
+            self.rule(user_of(found, 1).is_ok(), || {
+                let by = shown(found, 1);
+                format!("{what} of {user} is by {by}, which is no user's id")
+            });
+            let mut has_other = false;
+            for other in others {
+                let sql = format!("SELECT 1 FROM {other} WHERE room = ?1 AND user = ?2");
+                let key = params![self.row.id, user.as_str()];
+                has_other |= db.prepare_cached(&sql)?.exists(key)?;
             }
-            if found.get(2)? {
-                self.fault(format!("there is {what} of {user}, who is a member or invited"));
-            }
-        }
-        Ok(())
+            let broken = || format!("there is {what} of {user}, who is a member or invited");
+            self.rule(!has_other, broken);
+            Ok(())
+        })
     }
 
     /// What the room's row says of its people.
     fn room(&mut self) {
-        let state = &self.row.state;
-        let (says, rows) = (self.row.people, self.rows);
-        let is_direct = state.room.is_direct();
-        let owner = state.owner.clone();
-        if says != rows {
-            self.fault(format!(
-                "there are {rows} rows of members, invitations and bans, and the room says {says}"
-            ));
-        }
-        if !is_short(&state.title) {
-            self.fault("its title is too long".into());
-        }
+        let RoomRow { state, people, .. } = self.row;
+        let (rows, members, owner_is_in) = (self.rows, self.members, self.owner_is_in);
+        self.rule(*people == rows, || {
+            format!(
+                "there are {rows} rows of members, invitations and bans, and the room says {people}"
+            )
+        });
+        self.rule(is_short(&state.title), || "its title is too long".into());
+        let (has_owner, has_title) = (state.owner.is_some(), !state.title.is_empty());
         if state.is_ended {
-            if rows > 0 || owner.is_some() || !state.title.is_empty() {
-                self.fault("it has ended, and has a title, an owner or people".into());
+            let broken = || "it has ended, and has a title, an owner or people".into();
+            self.rule(rows == 0 && !has_owner && !has_title, broken);
+        } else if state.room.is_direct() {
+            if let Some(owner) = &state.owner {
+                let what = format!("it is one of direct messages, and {owner} is its owner");
+                self.checker.fault(what);
             }
-            return;
-        }
-        match owner {
-            Some(owner) if is_direct => {
-                self.fault(format!("it is one of direct messages, and {owner} is its owner"));
-            }
-            Some(owner) if !self.owner_is_in => {
-                self.fault(format!("its owner {owner} is no member, or their row is damaged"));
-            }
-            None if !is_direct && self.members > 0 => {
-                self.fault("it has members and no owner".into());
-            }
-            _ => {}
-        }
-        if is_direct && (state.is_open || !state.title.is_empty()) {
-            self.fault("it is one of direct messages, and is open or has a title".into());
+            let broken = || "it is one of direct messages, and is open or has a title".into();
+            self.rule(!state.is_open && !has_title, broken);
+        } else if let Some(owner) = &state.owner {
+            let broken = || format!("its owner {owner} is no member, or their row is damaged");
+            self.rule(owner_is_in, broken);
+        } else {
+            self.rule(members == 0, || "it has members and no owner".into());
         }
     }
 }

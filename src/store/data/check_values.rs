@@ -1,9 +1,6 @@
-//! What a server would not have taken from a client, and hands on to others as it is.
+//! What a server would take.
 
-use super::check::Checker;
-use super::lines::is_data;
 use crate::base::limits::SHORT_TEXT_BYTES_MAX;
-use crate::base::{Entry, EntryKind};
 
 /// A new store's epoch has 16 letters and digits; an embedding program may have another.
 const EPOCH_BYTES_MAX: usize = 64;
@@ -17,32 +14,6 @@ pub(super) fn is_short(text: &str) -> bool {
     text.len() <= SHORT_TEXT_BYTES_MAX as usize
 }
 
-fn is_emoji(text: &str) -> bool {
+pub(super) fn is_emoji(text: &str) -> bool {
     !text.is_empty() && is_short(text) && !text.chars().any(char::is_control)
-}
-
-impl Checker<'_> {
-    /// What an entry says.
-    pub(super) fn values(&mut self, entry: &Entry) {
-        let seq = entry.seq;
-        let mut fault = |what| self.fault(Some(&entry.room), what);
-        match &entry.kind {
-            EntryKind::Message { body, cid, .. } => {
-                if body.data.as_ref().is_some_and(|data| !is_data(data)) {
-                    fault(format!("the data of message {seq} are not JSON as it is sent"));
-                }
-                if let Some(other) = body.reply_to.filter(|other| *other == 0 || *other >= seq) {
-                    fault(format!("message {seq} answers entry {other}, which is not before it"));
-                }
-                if cid.as_ref().is_some_and(|cid| cid.is_empty() || !is_short(cid)) {
-                    fault(format!("the client id of message {seq} is empty or too long"));
-                }
-            }
-            EntryKind::Reacted { emoji, .. } if !is_emoji(emoji) => {
-                let what = "is empty, too long, or has control characters";
-                fault(format!("the reaction of entry {seq} {what}"));
-            }
-            _ => {}
-        }
-    }
 }

@@ -6,11 +6,11 @@ use super::lines::{
     Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
     UserLine,
 };
-use super::{DataError, Result, damaged, database_of, open_sound, streams};
-use crate::store::revocations::{columns, revocation, revocation_columns};
-use crate::store::rows::{self, check, entry_columns, meta, room_columns, room_row};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row, Statement};
+use super::{DataError, ENTRIES, Result, damaged, database_of, open_sound, streams};
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::revocations::{self, REVOCATIONS};
+use crate::store::rows::{self, MEMBERS_OF_ROOM, ROOMS, RoomRow, USERS, check, meta, room_row};
+use rusqlite::{Connection, Params, Row};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
@@ -32,169 +32,124 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let db = open_sound(&file)?;
     // All that is read from here on is of one moment.
     db.execute_batch("BEGIN")?;
-    let mut writer = LineWriter { out, line: Vec::new(), counts: Counts::default() };
-    writer.store(&db).map_err(|error| damaged(&file, error))?;
+    let mut writer = LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default() };
+    writer.store().map_err(|error| damaged(&file, error))?;
     Ok(writer.counts)
 }
 
 struct LineWriter<'a> {
+    db: &'a Connection,
     out: &'a mut dyn Write,
     line: Vec<u8>,
     counts: Counts,
 }
 
+/// The line of a row, of a room by its name.
+type LineOf = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>>;
+
 impl LineWriter<'_> {
     fn put(&mut self, line: &Line<'_>) -> Result<()> {
+        self.counts.count(line);
         line.write(&mut self.line).map_err(|error| DataError::Output(error.into()))?;
         self.out.write_all(&self.line).map_err(DataError::Output)
     }
 
-    fn store(&mut self, db: &Connection) -> Result<()> {
+    /// Writes a line for each row that a query finds.
+    fn lines(&mut self, sql: &str, params: impl Params, room: &str, line: LineOf) -> Result<()> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        while let Some(row) = rows.next()? {
+            self.put(&line(room, row)?)?;
+        }
+        Ok(())
+    }
+
+    fn store(&mut self) -> Result<()> {
+        let db = self.db;
         let epoch = meta(db, "epoch")?.into();
         self.put(&Line::Store(StoreLine { format: FORMAT, epoch }))?;
-        let mut users =
-            db.prepare("SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id")?;
-        let mut rows = users.query(())?;
-        while let Some(row) = rows.next()? {
-            check(row, 2, "a user")?;
-            self.put(&Line::User(UserLine { id: text(row, 0)?, name: text(row, 1)? }))?;
-            self.counts.users += 1;
-        }
-        self.revocations(db)?;
-        let (streams, events) = streams::export(db, &mut |line| self.put(line))?;
-        (self.counts.streams, self.counts.events) = (streams, events);
-        let mut of_room = OfRoom::prepare(db)?;
-        let mut rooms =
-            db.prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?;
+        self.lines(USERS, (), "", user)?;
+        self.lines(REVOCATIONS, (), "", revocation)?;
+        streams::export(db, &mut |line| self.put(line))?;
+        let mut rooms = db.prepare(ROOMS)?;
         let mut rows = rooms.query(())?;
         while let Some(row) = rows.next()? {
-            let parsed = room_row(row)?;
-            let room = parsed.state.room.as_str();
-            self.put(&Line::Room(RoomLine {
-                room: room.into(),
-                title: text(row, 2)?,
-                open: row.get(3)?,
-                ended: row.get(4)?,
-                owner: optional_text(row, 5)?,
-                head: row.get(6)?,
-                messages: row.get(7)?,
-                ts: row.get(8)?,
-                first: row.get(9)?,
-                first_ts: row.get(10)?,
-                first_messages: row.get(11)?,
-            }))?;
-            self.counts.rooms += 1;
-            let before = self.counts.clone();
-            self.of_room(&mut of_room, parsed.id, room)?;
-            let (now, state) = (&self.counts, &parsed.state);
-            let people = |counts: &Counts| counts.members + counts.invites + counts.bans;
-            let is_whole = now.entries - before.entries
-                == (state.head + 1).saturating_sub(state.first)
-                && people(now) - people(&before) == parsed.people;
-            if !is_whole {
-                return Err(rows::damaged(format!("some of room {room} is not there")).into());
-            }
+            self.room(row)?;
         }
-        let Counts { users, revocations, streams, rooms, .. } = self.counts;
-        let counts = [
-            ("users", users),
-            ("revocations", revocations),
-            ("streams", streams),
-            ("rooms", rooms),
-        ];
-        for (table, count) in counts {
+        let counts = self.counts.clone();
+        for (table, count) in [
+            ("users", counts.users),
+            ("revocations", counts.revocations),
+            ("streams", counts.streams),
+            ("rooms", counts.rooms),
+        ] {
             if meta(db, table)? != count.to_string() {
                 return Err(rows::damaged(format!("some {table} are not there")).into());
             }
         }
-        let counts = self.counts.clone();
         self.put(&Line::End(counts))?;
         self.out.flush().map_err(DataError::Output)
     }
 
-    fn revocations(&mut self, db: &Connection) -> Result<()> {
-        let sql = concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
-        let mut statement = db.prepare(sql)?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let revocation = revocation(row)?;
-            let (kind, key, before) = columns(&revocation);
-            let line = RevocationLine { kind: kind.into(), key: key.into(), before };
-            self.put(&Line::Revocation(line))?;
-            self.counts.revocations += 1;
-        }
-        Ok(())
-    }
-
-    fn of_room(&mut self, of_room: &mut OfRoom<'_>, id: i64, room: &str) -> Result<()> {
-        let mut rows = of_room.members.query([id])?;
-        while let Some(row) = rows.next()? {
-            check(row, 8, "a membership")?;
-            self.put(&Line::Member(MemberLine {
-                room: room.into(),
-                user: text(row, 0)?,
-                joined: row.get(1)?,
-                read: row.get(2)?,
-                read_messages: row.get(3)?,
-                deleted_unread: row.get(4)?,
-                delivered: row.get(5)?,
-                has_written: row.get(6)?,
-                own: row.get(7)?,
-            }))?;
-            self.counts.members += 1;
-        }
-        let mut rows = of_room.invites.query([id])?;
-        while let Some(row) = rows.next()? {
-            self.put(&Line::Invite(permit(room, row)?))?;
-            self.counts.invites += 1;
-        }
-        let mut rows = of_room.bans.query([id])?;
-        while let Some(row) = rows.next()? {
-            self.put(&Line::Ban(permit(room, row)?))?;
-            self.counts.bans += 1;
-        }
-        let mut rows = of_room.entries.query([id])?;
-        while let Some(row) = rows.next()? {
-            check(row, 17, "an entry")?;
-            self.put(&Line::Entry(Box::new(entry(room, row)?)))?;
-            self.counts.entries += 1;
+    fn room(&mut self, row: &Row<'_>) -> Result<()> {
+        let RoomRow { id, state, people } = room_row(row)?;
+        let room = state.room.as_str();
+        self.put(&Line::Room(RoomLine {
+            room: room.into(),
+            title: text(row, 2)?,
+            open: row.get(3)?,
+            ended: row.get(4)?,
+            owner: optional_text(row, 5)?,
+            head: row.get(6)?,
+            messages: row.get(7)?,
+            ts: row.get(8)?,
+            first: row.get(9)?,
+            first_ts: row.get(10)?,
+            first_messages: row.get(11)?,
+        }))?;
+        let before = self.counts.clone();
+        self.lines(MEMBERS_OF_ROOM, [id], room, member)?;
+        self.lines(&permits::select(INVITES), [id], room, |room, row| {
+            permit(room, row).map(Line::Invite)
+        })?;
+        self.lines(&permits::select(BANS), [id], room, |room, row| {
+            permit(room, row).map(Line::Ban)
+        })?;
+        self.lines(ENTRIES, [id], room, entry)?;
+        let entries = (state.head + 1).saturating_sub(state.first);
+        if self.counts.entries - before.entries != entries
+            || self.counts.people() - before.people() != people
+        {
+            return Err(rows::damaged(format!("some of room {room} is not there")).into());
         }
         Ok(())
     }
 }
 
-/// What is read for each room.
-struct OfRoom<'a> {
-    members: Statement<'a>,
-    invites: Statement<'a>,
-    bans: Statement<'a>,
-    entries: Statement<'a>,
+fn user<'a>(_: &str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
+    check(row, 2, "a user")?;
+    Ok(Line::User(UserLine { id: text(row, 0)?, name: text(row, 1)? }))
 }
 
-impl OfRoom<'_> {
-    fn prepare(db: &Connection) -> rusqlite::Result<OfRoom<'_>> {
-        Ok(OfRoom {
-            members: db.prepare(
-                "SELECT user, joined, read, read_messages, deleted_unread, delivered, \
-                 has_written, own, sum = row_sum('members', room, user, joined, read, \
-                 read_messages, deleted_unread, delivered, has_written, own) \
-                 FROM members WHERE room = ?1 ORDER BY user",
-            )?,
-            invites: db.prepare(
-                "SELECT user, by, sum = row_sum('invites', room, user, by) FROM invites \
-                 WHERE room = ?1 ORDER BY user",
-            )?,
-            bans: db.prepare(
-                "SELECT user, by, sum = row_sum('bans', room, user, by) FROM bans \
-                 WHERE room = ?1 ORDER BY user",
-            )?,
-            entries: db.prepare(concat!(
-                "SELECT ",
-                entry_columns!(),
-                " FROM entries WHERE room = ?1 ORDER BY seq"
-            ))?,
-        })
-    }
+fn revocation<'a>(_: &str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
+    revocations::revocation(row)?;
+    let (kind, key, before) = (text(row, 0)?, text(row, 1)?, row.get(2)?);
+    Ok(Line::Revocation(RevocationLine { kind, key, before }))
+}
+
+fn member<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
+    check(row, 9, "a membership")?;
+    Ok(Line::Member(MemberLine {
+        room: room.into(),
+        user: text(row, 1)?,
+        joined: row.get(2)?,
+        read: row.get(3)?,
+        read_messages: row.get(4)?,
+        deleted_unread: row.get(5)?,
+        delivered: row.get(6)?,
+        has_written: row.get(7)?,
+        own: row.get(8)?,
+    }))
 }
 
 fn permit<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<PermitLine<'a>> {
@@ -202,9 +157,10 @@ fn permit<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<PermitLine<'a
     Ok(PermitLine { room: room.into(), user: text(row, 0)?, by: text(row, 1)? })
 }
 
-fn entry<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<EntryLine<'a>> {
+fn entry<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
+    check(row, 17, "an entry")?;
     let digest: Option<i64> = row.get(12)?;
-    Ok(EntryLine {
+    Ok(Line::Entry(Box::new(EntryLine {
         room: room.into(),
         seq: row.get(0)?,
         ts: row.get(1)?,
@@ -222,7 +178,7 @@ fn entry<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<EntryLine<'a>>
         messages: row.get(13)?,
         edited: row.get(14)?,
         deleted: row.get(15)?,
-    })
+    })))
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Cow<'a, str>> {
@@ -230,8 +186,5 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Cow<'a, str>> {
 }
 
 fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<Cow<'a, str>>> {
-    match row.get_ref(column)? {
-        ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_str()?.into())),
-    }
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(Cow::from))
 }

@@ -1,11 +1,13 @@
 //! Files that take a store's place, and copies of stores.
 
 use super::aside::Aside;
-use super::check::{BrokenRule, Checked, check, what_is_lost};
-use super::{DataError, Result, damaged, database_of, open_sound};
+use super::check::{Checked, check, what_is_lost};
+use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
 use crate::store::lock::DirectoryLock;
-use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, identity, with};
-use crate::store::{lost, mark, rows, schema};
+use crate::store::lost::BrokenRule;
+use crate::store::store::OpenError;
+use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
+use crate::store::{disk, lost, mark, rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -26,46 +28,37 @@ pub(super) struct NewStore {
     /// Until it has taken its place.
     file: Option<PathBuf>,
     is_directory_new: bool,
-    lock: Option<DirectoryLock>,
+    /// Nobody else uses the directory until the new store is in its place.
+    _lock: DirectoryLock,
 }
 
 impl NewStore {
     /// In a directory that has no store, or is not there.
     pub(super) fn begin_empty(directory: &Path) -> Result<NewStore> {
-        let new = NewStore::hold(directory)?;
-        refuse_what_is_there(&directory.join(FILE_NAME))?;
-        new.begin()
+        NewStore::begin(directory, refuse_what_is_there)
     }
 
     /// In a directory that has a store, or none.
     pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
-        let new = NewStore::hold(directory)?;
-        let file = directory.join(FILE_NAME);
-        whole::settle(&file).map_err(|error| DataError::File(file, error))?;
-        new.begin()
+        NewStore::begin(directory, |place| whole::settle(place).map_err(failed(place)))
     }
 
-    fn hold(directory: &Path) -> Result<NewStore> {
+    /// `look` is done at its place before anything is written.
+    fn begin(directory: &Path, look: impl FnOnce(&Path) -> Result<()>) -> Result<NewStore> {
         let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(directory);
-        made.map_err(|error| DataError::File(directory.to_owned(), error))?;
-        let mut new =
-            NewStore { directory: directory.to_owned(), file: None, is_directory_new, lock: None };
-        // Nobody else uses the directory until the new store is in its place.
-        new.lock = Some(DirectoryLock::take(directory)?);
-        Ok(new)
-    }
-
-    fn begin(mut self) -> Result<NewStore> {
-        let file = self.directory.join(NEW_NAME);
+        builder.recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
+        let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
+        look(&directory.join(FILE_NAME))?;
+        let file = directory.join(NEW_NAME);
         // What is left of one that was killed is of no use.
         for ending in ["", WAL, JOURNAL, INDEX] {
             remove(&with(&file, ending))?;
         }
-        create_private(&file)?;
-        self.file = Some(file);
-        Ok(self)
+        let created = File::options().write(true).create_new(true).mode(0o600).open(&file);
+        created.map_err(exists_or_failed(&file))?;
+        let (directory, file) = (directory.to_owned(), Some(file));
+        Ok(NewStore { directory, file, is_directory_new, _lock: lock })
     }
 
     fn file(&self) -> &Path {
@@ -74,28 +67,28 @@ impl NewStore {
 
     /// Makes the tables and calls `fill`, all in one transaction.
     pub(super) fn fill<T>(&mut self, fill: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut db = open_alone(self.file())?;
-        // It gets its own when it is filled.
-        schema::prepare(&mut db, "")?.map_err(|_| DataError::Exists(self.file().to_owned()))?;
-        let transaction = db.transaction()?;
-        let filled = fill(&transaction)?;
-        transaction.commit()?;
-        db.close().map_err(|(_, error)| error)?;
-        Ok(filled)
+        let file = self.file();
+        write_alone(file, |db| {
+            // It gets its own epoch when it is filled.
+            schema::prepare(db, "")?.map_err(|_| DataError::Exists(file.to_owned()))?;
+            let transaction = db.transaction()?;
+            let filled = fill(&transaction)?;
+            transaction.commit()?;
+            Ok(filled)
+        })
     }
 
     /// Copies another store, which gets `epoch`.
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
         vacuum(from, self.file())?;
-        let db = open_alone(self.file())?;
-        schema::set_epoch(&db, epoch)?;
-        lost::call_for_log(&db, false)?;
-        db.close().map_err(|(_, error)| error)?;
-        Ok(())
+        write_alone(self.file(), |db| {
+            schema::set_epoch(db, epoch)?;
+            Ok(lost::call_for_log(db, false)?)
+        })
     }
 
     /// Whether it keeps the rules, by [`check`].
-    pub(super) fn check(&self) -> Result<Checked> {
+    fn check(&self) -> Result<Checked> {
         let mut first: Vec<BrokenRule> = Vec::new();
         let checked = check(self.file(), &mut |fault| {
             if first.len() < FAULTS_TOLD_MAX {
@@ -109,34 +102,39 @@ impl NewStore {
         }
     }
 
+    /// Checks it, and takes the place of what is there.
+    pub(super) fn finish(self) -> Result<Restored> {
+        let checked = self.check()?;
+        Ok(Restored { checked, old: self.take_its_place()? })
+    }
+
     /// Puts aside what is there of a store, and takes its place. Gives the name that the old one
     /// has now; of one whose file is gone, that of its log.
     ///
     /// A kill leaves the old store with its log, or the new one: what is there gets its other name
     /// beside the one that it has, the new file takes its place in one step, and only then the old
     /// log's first name goes. [`whole::settle`] does that after a kill in between.
-    pub(super) fn take_its_place(mut self) -> Result<Option<PathBuf>> {
+    fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
-        sync(&new)?;
+        disk::sync(&new).map_err(failed(&new))?;
         let place = self.directory.join(FILE_NAME);
         // Then it is one file. One that is damaged stays as it is.
         if place.exists() && matches!(whole::fault(&place), Ok(None)) {
             fold_log(&place);
         }
-        let forgotten = |error| DataError::File(place.clone(), error);
         if !place.exists() {
             // It may have the epoch of what was there, as an import can.
-            mark::remove(&place).map_err(forgotten)?;
+            mark::remove(&place).map_err(failed(&place))?;
         }
         let aside = self.put_aside(&place)?;
-        std::fs::rename(&new, &place).map_err(|error| DataError::File(place.clone(), error))?;
+        std::fs::rename(&new, &place).map_err(failed(&place))?;
         self.file = None;
-        sync(&self.directory)?;
-        mark::remove(&place).map_err(forgotten)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
+        mark::remove(&place).map_err(failed(&place))?;
         for ending in [WAL, INDEX] {
             remove(&with(&place, ending))?;
         }
-        sync(&self.directory)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
         Ok(aside)
     }
 
@@ -155,10 +153,10 @@ impl NewStore {
             match std::fs::hard_link(&from, &to) {
                 // By a run that was killed: see `aside`.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other.map_err(|error| DataError::File(from, error))?,
+                other => other.map_err(failed(&from))?,
             }
         }
-        sync(&self.directory)?;
+        disk::sync(&self.directory).map_err(failed(&self.directory))?;
         // The new file has no log that says whose this is; all that it would undo in the old one is
         // that it was to have such a log.
         remove(&with(place, JOURNAL))?;
@@ -170,8 +168,8 @@ impl NewStore {
         let is_usable = |name: &PathBuf| {
             ["", WAL, JOURNAL, INDEX].into_iter().all(|ending| {
                 let (old, now) = (with(name, ending), with(place, ending));
-                old.symlink_metadata().is_err()
-                    || (identity(&old).is_some() && identity(&old) == identity(&now))
+                let own = disk::identity(&old);
+                old.symlink_metadata().is_err() || (own.is_some() && own == disk::identity(&now))
             })
         };
         let mut names =
@@ -188,22 +186,24 @@ impl Drop for NewStore {
         for ending in ["", JOURNAL, WAL, INDEX] {
             let _ = std::fs::remove_file(with(&file, ending));
         }
-        if self.is_directory_new && self.lock.is_some() {
+        if self.is_directory_new {
             let _ = std::fs::remove_file(self.directory.join("parlor.lock"));
             let _ = std::fs::remove_dir(&self.directory);
         }
     }
 }
 
-/// Opens a file that is to be written without a journal: what is not whole is thrown away.
-fn open_alone(file: &Path) -> Result<Connection> {
-    let db = Connection::open(file)?;
+/// Writes to a file without a journal: what is not whole is thrown away.
+fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    let mut db = Connection::open(file)?;
     rows::add_row_sum(&db)?;
     db.pragma_update(None, "journal_mode", "OFF")?;
     db.pragma_update(None, "synchronous", "OFF")?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
     db.set_prepared_statement_cache_capacity(32);
-    Ok(db)
+    let written = write(&mut db)?;
+    db.close().map_err(|(_, error)| error)?;
+    Ok(written)
 }
 
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
@@ -217,9 +217,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     let copy = Aside::begin(to)?;
     vacuum(&from, copy.part())?;
     // It is whole without a log.
-    let db = open_alone(copy.part())?;
-    lost::call_for_log(&db, false)?;
-    db.close().map_err(|(_, error)| error)?;
+    write_alone(copy.part(), |db| Ok(lost::call_for_log(db, false)?))?;
     copy.finish()?;
     // What is missing is not seen in the copy.
     let lost = what_is_lost(&from)?;
@@ -229,7 +227,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     Ok(Checked { faults: checked.faults + count, ..checked })
 }
 
-/// What was restored.
+/// What was restored, or repaired.
 #[derive(Debug)]
 pub struct Restored {
     /// Of the store that is there now.
@@ -246,22 +244,21 @@ pub struct Restored {
 pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored> {
     let backup = database_of(backup)?;
     for own in [FILE_NAME, NEW_NAME] {
-        if identity(&backup).is_some_and(|file| identity(&directory.join(own)) == Some(file)) {
+        let file = disk::identity(&backup);
+        if file.is_some() && file == disk::identity(&directory.join(own)) {
             return Err(DataError::Itself(backup));
         }
     }
     let mut new = NewStore::begin_in(directory)?;
     new.copy(&backup, epoch)?;
-    let checked = new.check()?;
-    Ok(Restored { checked, old: new.take_its_place()? })
+    new.finish()
 }
 
 /// Copies all that is in a database to an empty file.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
     let db = open_sound(from)?;
-    let name = to.to_str().ok_or_else(|| {
-        DataError::File(to.to_owned(), io::Error::other("its name is not in UTF-8"))
-    })?;
+    let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
+    let name = to.to_str().ok_or_else(not_text)?;
     db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
     Ok(())
 }
@@ -283,28 +280,6 @@ fn refuse_what_is_there(file: &Path) -> Result<()> {
     whole::log_beside(file).map_or(Ok(()), |log| Err(DataError::LeftOver(log)))
 }
 
-fn create_private(file: &Path) -> Result<()> {
-    let created = File::options().write(true).create_new(true).mode(0o600).open(file);
-    match created {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(DataError::Exists(file.to_owned()))
-        }
-        Err(error) => Err(DataError::File(file.to_owned(), error)),
-    }
-}
-
 fn remove(file: &Path) -> Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(DataError::File(file.to_owned(), error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What was written is on the disk. Also for directories: a name is then, too.
-fn sync(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|error| DataError::File(path.to_owned(), error))
+    disk::remove(file).map_err(failed(file))
 }

@@ -2,9 +2,13 @@
 
 use super::derived::derive;
 use super::files::NewStore;
-use super::lines::{Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, RoomLine};
+use super::lines::{
+    Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, PermitLine, RoomLine,
+};
 use super::{DataError, Result, streams};
-use crate::store::rows;
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::revocations::INSERT_REVOCATION;
+use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER, insert_member};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -27,8 +31,7 @@ pub fn import(
         derive(db)?;
         Ok(counts)
     })?;
-    new.check()?;
-    new.take_its_place()?;
+    new.finish()?;
     Ok(counts)
 }
 
@@ -82,6 +85,7 @@ impl Reader<'_> {
         if is_first == self.is_begun {
             return Err(wrong("the first line, and no other, says `store`"));
         }
+        self.counts.count(&line);
         match line {
             Line::Store(store) => {
                 if store.format != FORMAT {
@@ -92,61 +96,19 @@ impl Reader<'_> {
                 self.db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
             }
             Line::User(user) => {
-                self.counts.users += 1;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))",
-                    )?
-                    .execute((&*user.id, &*user.name))?;
+                self.db.prepare_cached(INSERT_USER)?.execute((&*user.id, &*user.name))?;
             }
             Line::Revocation(revocation) => {
-                self.counts.revocations += 1;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO revocations (kind, key, before, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))",
-                    )?
-                    .execute((&*revocation.kind, &*revocation.key, revocation.before))?;
+                let columns = (&*revocation.kind, &*revocation.key, revocation.before);
+                self.db.prepare_cached(INSERT_REVOCATION)?.execute(columns)?;
             }
-            Line::Stream(stream) => {
-                self.counts.streams += 1;
-                streams::put_stream(self.db, &stream, new_epoch)?;
-            }
-            Line::Event(event) => {
-                self.counts.events += 1;
-                streams::put_event(self.db, &event)?;
-            }
+            Line::Stream(stream) => streams::put_stream(self.db, &stream, new_epoch)?,
+            Line::Event(event) => streams::put_event(self.db, &event)?,
             Line::Room(room) => self.room(&room)?,
-            Line::Member(member) => {
-                self.counts.members += 1;
-                let id = self.find(&member.room)?;
-                self.member(id, &member)?;
-            }
-            Line::Invite(invite) => {
-                self.counts.invites += 1;
-                let id = self.find(&invite.room)?;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO invites (room, user, by, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))",
-                    )?
-                    .execute((id, &*invite.user, &*invite.by))?;
-            }
-            Line::Ban(ban) => {
-                self.counts.bans += 1;
-                let id = self.find(&ban.room)?;
-                self.db
-                    .prepare_cached(
-                        "INSERT INTO bans (room, user, by, sum) \
-                         VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))",
-                    )?
-                    .execute((id, &*ban.user, &*ban.by))?;
-            }
-            Line::Entry(entry) => {
-                self.counts.entries += 1;
-                let id = self.find(&entry.room)?;
-                self.entry(id, &entry)?;
-            }
+            Line::Member(member) => self.member(&member)?,
+            Line::Invite(invite) => self.permit(INVITES, &invite)?,
+            Line::Ban(ban) => self.permit(BANS, &ban)?,
+            Line::Entry(entry) => self.entry(&entry)?,
             // It ends the reading, see above.
             Line::End(_) => {}
         }
@@ -170,61 +132,56 @@ impl Reader<'_> {
     }
 
     fn room(&mut self, room: &RoomLine<'_>) -> Result<()> {
-        self.counts.rooms += 1;
         // Its checksum comes when it is known how many people it has.
-        self.db
-            .prepare_cached(
-                "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
-                 first_ts, first_messages, sum) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
-            )?
-            .execute(params![
-                room.room,
-                room.title,
-                room.open,
-                room.ended,
-                room.owner,
-                room.head,
-                room.messages,
-                room.ts,
-                room.first,
-                room.first_ts,
-                room.first_messages,
-            ])?;
+        let sql = "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
+             first_ts, first_messages, sum) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)";
+        self.db.prepare_cached(sql)?.execute(params![
+            room.room,
+            room.title,
+            room.open,
+            room.ended,
+            room.owner,
+            room.head,
+            room.messages,
+            room.ts,
+            room.first,
+            room.first_ts,
+            room.first_messages,
+        ])?;
         self.room = Some((room.room.clone().into_owned(), self.db.last_insert_rowid()));
         Ok(())
     }
 
-    fn member(&self, room: i64, member: &MemberLine<'_>) -> Result<()> {
-        self.db
-            .prepare_cached(
-                "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, \
-                 delivered, has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
-                 row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
-            )?
-            .execute(params![
-                room,
-                member.user,
-                member.joined,
-                member.read,
-                member.read_messages,
-                member.deleted_unread,
-                member.delivered,
-                member.has_written,
-                member.own,
-            ])?;
+    fn member(&mut self, member: &MemberLine<'_>) -> Result<()> {
+        let room = self.find(&member.room)?;
+        self.db.prepare_cached(insert_member!())?.execute(params![
+            room,
+            member.user,
+            member.joined,
+            member.read,
+            member.read_messages,
+            member.deleted_unread,
+            member.delivered,
+            member.has_written,
+            member.own,
+        ])?;
         Ok(())
     }
 
-    fn entry(&self, room: i64, entry: &EntryLine<'_>) -> Result<()> {
-        let digest = match &entry.digest {
-            None => None,
-            Some(digits) if digits.len() == 16 => {
-                let bits = u64::from_str_radix(digits, 16);
-                Some(bits.map_err(|_| wrong("a digest has 16 hexadecimal digits"))?.cast_signed())
-            }
-            Some(_) => return Err(wrong("a digest has 16 hexadecimal digits")),
+    fn permit(&mut self, table: &str, permit: &PermitLine<'_>) -> Result<()> {
+        let room = self.find(&permit.room)?;
+        permits::write(self.db, table, room, &permit.user, &permit.by)?;
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &EntryLine<'_>) -> Result<()> {
+        let room = self.find(&entry.room)?;
+        let number = |digits: &str| match u64::from_str_radix(digits, 16) {
+            Ok(number) if digits.len() == 16 => Ok(number.cast_signed()),
+            _ => Err(wrong("a digest has 16 hexadecimal digits")),
         };
+        let digest = entry.digest.as_deref().map(number).transpose()?;
         self.db.prepare_cached(INSERT_ENTRY)?.execute(params![
             room,
             entry.seq,
@@ -247,13 +204,6 @@ impl Reader<'_> {
         Ok(())
     }
 }
-
-/// All columns of an entry but how many reactions to it hold.
-pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries (room, seq, ts, kind, user, by, text, \
-     data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, sum) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-     row_sum('entries', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-     ?17, 0))";
 
 /// Something in a line; its number is added where it is known.
 fn wrong(what: &str) -> DataError {

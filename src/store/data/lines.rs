@@ -20,25 +20,15 @@ type LineText<'a> = Cow<'a, str>;
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line<'a> {
     /// The first one.
-    #[serde(borrow)]
     Store(StoreLine<'a>),
-    #[serde(borrow)]
     User(UserLine<'a>),
-    #[serde(borrow)]
     Revocation(RevocationLine<'a>),
-    #[serde(borrow)]
     Stream(StreamLine<'a>),
-    #[serde(borrow)]
     Event(EventLine<'a>),
-    #[serde(borrow)]
     Room(RoomLine<'a>),
-    #[serde(borrow)]
     Member(MemberLine<'a>),
-    #[serde(borrow)]
     Invite(PermitLine<'a>),
-    #[serde(borrow)]
     Ban(PermitLine<'a>),
-    #[serde(borrow)]
     Entry(Box<EntryLine<'a>>),
     /// The last one: without it, something is missing.
     End(Counts),
@@ -48,25 +38,20 @@ pub(super) enum Line<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct StoreLine<'a> {
     pub(super) format: u32,
-    #[serde(borrow)]
     pub(super) epoch: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserLine<'a> {
-    #[serde(borrow)]
     pub(super) id: LineText<'a>,
-    #[serde(borrow)]
     pub(super) name: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevocationLine<'a> {
-    #[serde(borrow)]
     pub(super) kind: LineText<'a>,
-    #[serde(borrow)]
     pub(super) key: LineText<'a>,
     pub(super) before: i64,
 }
@@ -74,9 +59,7 @@ pub(super) struct RevocationLine<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamLine<'a> {
-    #[serde(borrow)]
     pub(super) stream: LineText<'a>,
-    #[serde(borrow)]
     pub(super) epoch: LineText<'a>,
     pub(super) head: u64,
     pub(super) ts: i64,
@@ -87,31 +70,28 @@ pub(super) struct StreamLine<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventLine<'a> {
-    #[serde(borrow)]
     pub(super) stream: LineText<'a>,
     pub(super) seq: u64,
     pub(super) ts: i64,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<LineText<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<LineText<'a>>,
     /// Whose the id is, if it is a user's.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<LineText<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<LineText<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoomLine<'a> {
-    #[serde(borrow)]
     pub(super) room: LineText<'a>,
-    #[serde(borrow)]
     pub(super) title: LineText<'a>,
     pub(super) open: bool,
     pub(super) ended: bool,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) owner: Option<LineText<'a>>,
     pub(super) head: i64,
     pub(super) messages: i64,
@@ -124,9 +104,7 @@ pub(super) struct RoomLine<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MemberLine<'a> {
-    #[serde(borrow)]
     pub(super) room: LineText<'a>,
-    #[serde(borrow)]
     pub(super) user: LineText<'a>,
     pub(super) joined: i64,
     pub(super) read: i64,
@@ -141,48 +119,42 @@ pub(super) struct MemberLine<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PermitLine<'a> {
-    #[serde(borrow)]
     pub(super) room: LineText<'a>,
-    #[serde(borrow)]
     pub(super) user: LineText<'a>,
-    #[serde(borrow)]
     pub(super) by: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EntryLine<'a> {
-    #[serde(borrow)]
     pub(super) room: LineText<'a>,
     pub(super) seq: i64,
     pub(super) ts: i64,
-    #[serde(borrow)]
     pub(super) kind: LineText<'a>,
-    #[serde(borrow)]
     pub(super) user: LineText<'a>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<LineText<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<LineText<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<LineText<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reply_to: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) target: Option<i64>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) emoji: Option<LineText<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) on: Option<bool>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cid: Option<LineText<'a>>,
     /// In hexadecimal digits: JSON's numbers are not exact in all programs.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<LineText<'a>>,
     pub(super) messages: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) edited: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<i64>,
 }
 
@@ -212,6 +184,30 @@ pub(super) fn is_data(text: &str) -> bool {
     let value: serde_json::Result<&RawValue> = serde_json::from_str(text);
     value.is_ok_and(|value| value.get().len() == text.len())
         && scan(text, JSON_DEPTH_MAX - AROUND_IT).is_ok()
+}
+
+impl Counts {
+    /// Counts a line; the first and the last one are not counted.
+    pub(super) fn count(&mut self, line: &Line<'_>) {
+        let count = match line {
+            Line::User(_) => &mut self.users,
+            Line::Revocation(_) => &mut self.revocations,
+            Line::Stream(_) => &mut self.streams,
+            Line::Event(_) => &mut self.events,
+            Line::Room(_) => &mut self.rooms,
+            Line::Member(_) => &mut self.members,
+            Line::Invite(_) => &mut self.invites,
+            Line::Ban(_) => &mut self.bans,
+            Line::Entry(_) => &mut self.entries,
+            Line::Store(_) | Line::End(_) => return,
+        };
+        *count += 1;
+    }
+
+    /// The rows of those who are members, invited or banned.
+    pub(super) fn people(&self) -> u64 {
+        self.members + self.invites + self.bans
+    }
 }
 
 impl Line<'_> {

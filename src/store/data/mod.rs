@@ -17,20 +17,19 @@ mod lines;
 mod repair;
 mod salvage;
 mod salvage_people;
-mod salvage_revocations;
-mod salvage_streams;
+mod salvage_rest;
 mod streams;
 mod tolerant;
 
+pub use super::lost::BrokenRule;
 pub use aside::Aside;
-pub use check::{BrokenRule, Checked, check};
+pub use check::{Checked, check};
 pub use export::export;
 pub use files::{Restored, backup, restore};
 pub use import::import;
 pub use lines::Counts;
-pub use repair::{Repaired, repair};
+pub use repair::repair;
 
-use super::lock::LockError;
 use super::lost::StoreTraces;
 use super::store::OpenError;
 use super::whole::{self, FILE_NAME, NotWhole};
@@ -65,7 +64,7 @@ pub enum DataError {
     Output(io::Error),
     /// It could not be opened, or another process holds it.
     #[error(transparent)]
-    Open(OpenError),
+    Open(#[from] OpenError),
     /// It is damaged: what is wrong.
     #[error("{} is damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
@@ -80,50 +79,38 @@ pub enum DataError {
     Line(u64, String),
     /// SQLite says no.
     #[error("the database: {}", rows::what(.0))]
-    Database(rusqlite::Error),
+    Database(#[from] rusqlite::Error),
 }
 
 /// The first faults, each in a line, and how many more there are.
 fn list(first: &[BrokenRule], count: u64) -> String {
-    let mut lines: String = first
-        .iter()
-        .map(|fault| {
-            format!(
-                "
-  {fault}"
-            )
-        })
-        .collect();
-    match count.saturating_sub(first.len() as u64) {
-        0 => {}
-        more => lines.push_str(&format!(
-            "
-  and {more} more"
-        )),
+    let mut lines: String = first.iter().map(|fault| format!("\n  {fault}")).collect();
+    let more = count.saturating_sub(first.len() as u64);
+    if more > 0 {
+        lines.push_str(&format!("\n  and {more} more"));
     }
     lines
 }
 
-impl From<rusqlite::Error> for DataError {
-    fn from(error: rusqlite::Error) -> DataError {
-        DataError::Database(error)
-    }
-}
-
-impl From<OpenError> for DataError {
-    fn from(error: OpenError) -> DataError {
-        DataError::Open(error)
-    }
-}
-
-impl From<LockError> for DataError {
-    fn from(error: LockError) -> DataError {
-        DataError::Open(OpenError::Lock(error))
-    }
-}
-
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, DataError>;
+
+/// All that is kept of a room's log.
+const ENTRIES: &str =
+    concat!("SELECT ", rows::entry_columns!(), " FROM entries WHERE room = ?1 ORDER BY seq");
+
+/// What the system says of a file.
+fn failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
+    |error| DataError::File(file.to_owned(), error)
+}
+
+/// As [`failed`], of a file that was to be a new one.
+fn exists_or_failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
+    |error| match error.kind() {
+        io::ErrorKind::AlreadyExists => DataError::Exists(file.to_owned()),
+        _ => DataError::File(file.to_owned(), error),
+    }
+}
 
 /// The database's file: of a directory the one in it, and otherwise the path itself.
 fn database_of(path: &Path) -> Result<PathBuf> {
@@ -134,7 +121,7 @@ fn database_of(path: &Path) -> Result<PathBuf> {
 
 /// What is wrong with the files of a database, before SQLite sees them.
 fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
-    whole::fault(file).map_err(|error| DataError::File(file.to_owned(), error))
+    whole::fault(file).map_err(failed(file))
 }
 
 /// Opens a database that is only read, also while a server uses it.
@@ -142,21 +129,16 @@ fn open_read_only(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
     }
-    let seen = look(file)?;
+    let seen = StoreTraces::look(file).map_err(failed(file))?;
     let db = open_untouched(file)?;
     set_up(&db)?;
     refuse_mixture(&seen, &db, file)?;
     Ok(db)
 }
 
-/// What lies beside a database.
-fn look(file: &Path) -> Result<StoreTraces> {
-    StoreTraces::look(file).map_err(|error| DataError::File(file.to_owned(), error))
-}
-
 /// A file and a log that are of different times are not read together.
 fn refuse_mixture(seen: &StoreTraces, db: &Connection, file: &Path) -> Result<()> {
-    if !matches!(schema::version(db)?, schema::VERSION) {
+    if schema::version(db)? != schema::VERSION {
         return Ok(());
     }
     match seen.mixture(db, file)? {

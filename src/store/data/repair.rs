@@ -4,30 +4,21 @@
 //! piece without a hole. What its members and messages say, and the log does not any more, is
 //! written at its end again: somebody came or went, a text was changed or deleted.
 
-use super::check::{BrokenRule, Checked};
 use super::derived::derive;
-use super::files::NewStore;
+use super::files::{NewStore, Restored};
 use super::salvage::{Salvage, salvage_file};
-use super::{DataError, NotWhole, Result, database_of, fault_of_files, look, refuse_mixture};
+use super::{DataError, NotWhole, Result, database_of, failed, fault_of_files, refuse_mixture};
+use crate::store::lost::{BrokenRule, StoreTraces};
 use crate::store::rows;
 use crate::store::whole::FILE_NAME;
-use std::path::{Path, PathBuf};
-
-/// What was repaired.
-#[derive(Debug)]
-pub struct Repaired {
-    /// Of the store that is there now.
-    pub checked: Checked,
-    /// The name of the damaged file.
-    pub old: Option<PathBuf>,
-}
+use std::path::Path;
 
 /// Makes a sound store of what is sound of that in `directory`, with a new epoch, and hands to
 /// `lost` what is not there any more.
 ///
 /// # Errors
 /// [`DataError`]; then nothing is changed.
-pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -> Result<Repaired> {
+pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -> Result<Restored> {
     let file = database_of(&directory.join(FILE_NAME))?;
     let mut new = NewStore::begin_in(directory)?;
     match fault_of_files(&file)? {
@@ -40,17 +31,16 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
             return Err(DataError::Damaged(file, format!("{fault}; nothing can be kept")));
         }
     }
-    // A statement that SQLite does not understand has met a damaged schema.
-    let is_of_schema =
-        |error: &rusqlite::Error| matches!(error, rusqlite::Error::SqlInputError { .. });
-    let damaged = |error: rusqlite::Error| match rows::is_damage(&error) || is_of_schema(&error) {
-        true => DataError::Damaged(
-            file.clone(),
-            format!("{}, and nothing can be kept", rows::what(&error)),
-        ),
-        false => DataError::Database(error),
+    let damaged = |error: rusqlite::Error| {
+        // A statement that SQLite does not understand has met a damaged schema.
+        if rows::is_damage(&error) || matches!(error, rusqlite::Error::SqlInputError { .. }) {
+            let what = format!("{}, and nothing can be kept", rows::what(&error));
+            DataError::Damaged(file.clone(), what)
+        } else {
+            DataError::Database(error)
+        }
     };
-    let seen = look(&file)?;
+    let seen = StoreTraces::look(&file).map_err(failed(&file))?;
     let old = salvage_file(&file).map_err(damaged)?;
     match refuse_mixture(&seen, &old, &file) {
         // What cannot be told of damaged data is not told.
@@ -59,12 +49,9 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
     }
     new.fill(|db| {
         db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
-        let mut salvage = Salvage { old: &old, new: db, lost };
-        salvage.all(epoch).map_err(damaged)?;
-        derive(db)?;
-        Ok(())
+        Salvage { old: &old, new: db, lost }.all(epoch).map_err(damaged)?;
+        Ok(derive(db)?)
     })?;
     drop(old);
-    let checked = new.check()?;
-    Ok(Repaired { checked, old: new.take_its_place()? })
+    new.finish()
 }

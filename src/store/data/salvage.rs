@@ -1,25 +1,25 @@
 //! What can be kept of one room of a damaged store.
 
-use super::check::{BrokenRule, shown};
-use super::check_log::LoggedPerson;
-use super::import::INSERT_ENTRY;
-use super::tolerant::{Skip, Sql, each, tolerated};
+use super::check_log::LogSummary;
+use super::tolerant::{Sql, each_readable, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
+use crate::store::lost::{BrokenRule, are};
+use crate::store::marks::deleted_after;
 use crate::store::rows::{
-    RoomRow, check, damaged, entry, entry_columns, is_damage, room_columns, room_row, save_room,
-    unsigned,
+    EntryRow, INSERT_ENTRY, RoomRow, damaged, entry, entry_at, entry_columns, insert_room, meta,
+    room_columns, room_row, save_room,
 };
+use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
 /// Opens a damaged database, to read what can be read of it.
 pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
     let into_sql = |error| match error {
         DataError::Database(error) => error,
-        other => crate::store::rows::damaged(other.to_string()),
+        other => damaged(other.to_string()),
     };
     let db = open_untouched(file).map_err(into_sql)?;
     // SQLite reads one whose end is missing only so.
@@ -42,27 +42,18 @@ pub(super) struct Salvage<'a> {
     pub(super) lost: &'a mut dyn FnMut(BrokenRule),
 }
 
-/// A piece of a log without a hole.
-#[derive(Clone, Copy, Debug, Default)]
-struct Piece {
-    from: u64,
-    /// The last one.
-    to: u64,
-    first_ts: i64,
-    ts: i64,
-    first_messages: u64,
-    messages: u64,
-}
-
-impl Piece {
-    fn len(&self) -> u64 {
-        (self.to + 1).saturating_sub(self.from)
-    }
-}
-
 impl Salvage<'_> {
     pub(super) fn lost(&mut self, room: Option<&RoomId>, what: String) {
         (self.lost)(BrokenRule { room: room.map(|room| room.as_str().to_owned()), what });
+    }
+
+    /// Tells of rows of a table that were not found. The old store says how many there were, if that
+    /// is sound.
+    pub(super) fn are_all(&mut self, table: &str, found: u64, is_whole: bool) {
+        let said = meta(self.old, table).ok().and_then(|count| count.parse::<u64>().ok());
+        if !is_whole || said.is_some_and(|said| said > found) {
+            self.lost(None, format!("some {table} are lost"));
+        }
     }
 
     /// Copies what is sound, for a store with this epoch.
@@ -70,54 +61,20 @@ impl Salvage<'_> {
         self.users()?;
         self.revocations()?;
         self.streams(epoch)?;
-        let mut rooms = Vec::new();
+        let (mut rooms, mut are_all) = (Vec::new(), true);
         let sql = "SELECT id FROM rooms WHERE id >= ?1 ORDER BY id";
-        // Behind a place that cannot be read it goes on, further and further away.
-        let mut skip = Skip::new(1);
-        while let Some(from) = skip.next_start() {
-            let read = each(self.old, sql, &[&from], |row| {
-                let id: i64 = row.get(0)?;
-                skip.reached(id);
-                rooms.push(id);
-                Ok(())
-            });
-            if !skip.goes_on(read)? {
-                break;
+        each_readable(self.old, sql, &[], |row| {
+            match row {
+                Some(row) => rooms.push(row.get(0)?),
+                None => are_all = false,
             }
-        }
-        if skip.has_failed {
+            Ok(())
+        })?;
+        if !are_all {
             self.lost(None, "some rooms cannot be read".into());
         }
         for id in rooms {
             self.room(id)?;
-        }
-        Ok(())
-    }
-
-    fn users(&mut self) -> Sql<()> {
-        let mut bad = Vec::new();
-        let new = self.new;
-        let sql = "SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id";
-        let read = each(self.old, sql, &[], |row| {
-            match check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?))) {
-                Ok::<(String, String), _>((id, name)) => new
-                    .prepare_cached(
-                        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))",
-                    )?
-                    .execute((id, name))
-                    .map(drop),
-                Err(error) if is_damage(&error) => {
-                    bad.push(shown(row, 0));
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            }
-        });
-        if tolerated(read)?.is_none() {
-            self.lost(None, "some users' names cannot be read".into());
-        }
-        for user in bad {
-            self.lost(None, format!("the name of user {user} is lost"));
         }
         Ok(())
     }
@@ -129,15 +86,11 @@ impl Salvage<'_> {
         if let Some(row) = tolerated(read)? {
             return Ok(Some((row, true)));
         }
-        let name: Sql<Option<String>> = self
-            .old
-            .prepare_cached(
-                "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
-                 FROM rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
-                 WHERE i.name = t.name AND i.id = ?1)",
-            )?
-            .query_row([id], |row| row.get(0))
-            .optional();
+        let sql = "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
+             FROM rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
+             WHERE i.name = t.name AND i.id = ?1)";
+        let name: Sql<Option<String>> =
+            self.old.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional();
         let name = tolerated(name)?.flatten();
         let Some(room) = name.and_then(|name| RoomId::parse(&name).ok()) else {
             self.lost(None, format!("the room with the number {id} is lost, as its name is"));
@@ -152,123 +105,98 @@ impl Salvage<'_> {
 
     fn room(&mut self, id: i64) -> Sql<()> {
         let Some((old, is_sound)) = self.row_of(id)? else { return Ok(()) };
+        let longest = self.longest(&old)?;
         let name = old.state.room.clone();
-        let best = self.longest(&old)?;
-        let piece = match best {
-            Some(piece) => piece,
+        let RoomState { first, head, messages, .. } = old.state;
+        let kept = match longest {
+            Some(kept) => kept,
             None if is_sound => {
-                let state = &old.state;
-                let (ts, messages) = (state.ts.0, state.messages);
-                let (from, to) = (state.head + 1, state.head);
-                Piece { from, to, first_ts: 0, ts, first_messages: messages, messages }
+                let (first, first_ts) = (head + 1, Timestamp(0));
+                RoomState { first, first_ts, first_messages: messages, ..old.state }
             }
             None => {
                 self.lost(Some(&name), "it is lost, as nothing of its log can be read".into());
                 return Ok(());
             }
         };
-        let (first, head) = (old.state.first, old.state.head);
-        if is_sound && piece.from > first {
-            self.lost(Some(&name), entries(first, piece.from - 1));
+        for (first, last) in [(first, kept.first - 1), (kept.head + 1, head)] {
+            if is_sound && first <= last {
+                self.lost(Some(&name), format!("{} lost", are("entry", "entries", first, last)));
+            }
         }
-        if is_sound && piece.to < head {
-            self.lost(Some(&name), entries(piece.to + 1, head));
-        }
-        self.new
-            .prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?
-            .execute([name.as_str()])?;
-        let state = RoomState {
-            head: piece.to,
-            messages: piece.messages,
-            ts: Timestamp(piece.ts),
-            first: piece.from,
-            first_ts: Timestamp(piece.first_ts),
-            first_messages: piece.first_messages,
-            ..old.state.clone()
-        };
-        let row = RoomRow { id: self.new.last_insert_rowid(), state, people: 0 };
-        let mut room = SalvagedRoom {
-            old_id: id,
-            row,
-            end: piece.to,
-            is_tail_whole: is_sound && piece.to == head,
-            users: BTreeMap::new(),
-            again: Vec::new(),
-        };
-        self.copy_log(&mut room, piece)?;
+        let (end, is_tail_whole) = (kept.head, is_sound && kept.head == head);
+        let row = insert_room(self.new, kept)?;
+        let (seen, again) = (LogSummary::default(), Vec::new());
+        let mut room = SalvagedRoom { old_id: id, row, end, is_tail_whole, seen, again };
+        self.copy_log(&mut room)?;
         if !room.row.state.is_ended {
             self.people(&mut room)?;
         }
         let again = std::mem::take(&mut room.again);
-        for kind in &again {
-            room.append(self.new, kind)?;
-        }
+        let count = match again.len() {
+            1 => "1 entry is".to_owned(),
+            count => format!("{count} entries are"),
+        };
         if !again.is_empty() {
-            let count = match again.len() {
-                1 => "1 entry is".to_owned(),
-                count => format!("{count} entries are"),
-            };
-            self.lost(
-                Some(&name),
-                format!("{count} written at its end again: who came and went, what was changed"),
-            );
+            let what = "written at its end again: who came and went, what was changed";
+            self.lost(Some(&name), format!("{count} {what}"));
+        }
+        let writer = RecordWriter { db: self.new, now: room.row.state.ts };
+        for kind in again {
+            writer.append(&mut room.row, kind)?;
         }
         save_room(self.new, &room.row)
     }
 
-    /// The longest piece of a log that is what was written, and of two the newer one.
-    fn longest(&mut self, old: &RoomRow) -> Sql<Option<Piece>> {
+    /// A room with the longest piece of its log that is what was written and has no hole; of two the
+    /// newer one.
+    fn longest(&mut self, old: &RoomRow) -> Sql<Option<RoomState>> {
         const SQL: &str = concat!(
             "SELECT ",
             entry_columns!(),
             " FROM entries WHERE room = ?1 AND seq >= ?2 ORDER BY seq"
         );
-        let (mut best, mut current): (Option<Piece>, Option<Piece>) = (None, None);
-        let mut skip = Skip::new(1);
-        while let Some(from) = skip.next_start() {
-            let read = each(self.old, SQL, &[&old.id, &from], |row| {
-                if let Ok(seq) = row.get(0) {
-                    skip.reached(seq);
+        let (mut best, mut piece): (Option<RoomState>, Option<RoomState>) = (None, None);
+        each_readable(self.old, SQL, &[old.id], |row| {
+            let found = match row {
+                Some(row) => tolerated(entry(&old.state.room, row))?,
+                None => None,
+            };
+            let Some(EntryRow { entry, messages, .. }) = found else {
+                best = longer(best.take(), piece.take());
+                return Ok(());
+            };
+            let (seq, ts) = (entry.seq, entry.ts);
+            let before = messages.saturating_sub(u64::from(entry.is_message()));
+            match &mut piece {
+                Some(piece)
+                    if piece.head + 1 == seq && piece.ts <= ts && piece.messages == before =>
+                {
+                    (piece.head, piece.ts, piece.messages) = (seq, ts, messages);
                 }
-                let found = entry(&old.state.room, row).and_then(|found| {
-                    Ok((unsigned(row, 0)?, row.get(1)?, found.messages, found.entry.is_message()))
-                });
-                let Some((seq, ts, messages, is_message)) = tolerated(found)? else {
-                    current = None;
-                    return Ok(());
-                };
-                let before = messages.saturating_sub(u64::from(is_message));
-                let piece = match current {
-                    Some(piece)
-                        if piece.to + 1 == seq && piece.ts <= ts && piece.messages == before =>
-                    {
-                        Piece { to: seq, ts, messages, ..piece }
-                    }
-                    _ => Piece {
-                        from: seq,
-                        to: seq,
-                        first_ts: ts,
+                _ => {
+                    best = longer(best.take(), piece.take());
+                    let (first, head, first_ts, first_messages) = (seq, seq, ts, before);
+                    let state = old.state.clone();
+                    piece = Some(RoomState {
+                        first,
+                        head,
+                        first_ts,
                         ts,
-                        first_messages: before,
+                        first_messages,
                         messages,
-                    },
-                };
-                current = Some(piece);
-                if best.is_none_or(|best| piece.len() >= best.len()) {
-                    best = current;
+                        ..state
+                    });
                 }
-                Ok(())
-            });
-            if !skip.goes_on(read)? {
-                break;
             }
-            current = None;
-        }
-        Ok(best.filter(|piece| piece.from > 0))
+            Ok(())
+        })?;
+        Ok(longer(best, piece).filter(|piece| piece.first > 0))
     }
 
-    fn copy_log(&mut self, room: &mut SalvagedRoom, piece: Piece) -> Sql<()> {
-        if piece.len() == 0 {
+    fn copy_log(&mut self, room: &mut SalvagedRoom) -> Sql<()> {
+        let (first, last) = (room.row.state.first, room.end);
+        if first > last {
             return Ok(());
         }
         let sql = concat!(
@@ -277,8 +205,8 @@ impl Salvage<'_> {
             " FROM entries WHERE room = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq"
         );
         let mut statement = self.old.prepare_cached(sql)?;
-        let mut rows = statement.query(params![room.old_id, piece.from as i64, piece.to as i64])?;
-        let mut expected = piece.from;
+        let mut rows = statement.query([room.old_id, first as i64, last as i64])?;
+        let mut expected = first;
         // Behind the last one may be what cannot be read.
         while let Some(Some(found)) = tolerated(rows.next())? {
             // Where a damaged row stands in the way of the search, it may come with the others.
@@ -291,39 +219,31 @@ impl Salvage<'_> {
             for column in 0..16 {
                 values.push(found.get::<_, Value>(column)?);
             }
-            match read.entry.kind {
-                EntryKind::Message { from, body, .. } => {
-                    room.users.entry(from.clone()).or_default().wrote = true;
-                    if read.edited.is_some_and(|edit| edit > piece.to) {
-                        let text = read.deleted.is_none().then_some(body.text);
-                        let kind = EntryKind::Edited { target: seq, text, by: from.clone() };
-                        values[15] = Value::Integer(room.write_again(kind));
-                    }
-                    if read.deleted.is_some_and(|deletion| deletion > piece.to) {
-                        let kind = EntryKind::Deleted { target: seq, by: from };
-                        values[16] = Value::Integer(room.write_again(kind));
-                    }
+            room.seen.note(&read.entry);
+            if let EntryKind::Message { from, body, .. } = read.entry.kind {
+                if read.edited.is_some_and(|edit| edit > last) {
+                    let text = read.deleted.is_none().then_some(body.text);
+                    let kind = EntryKind::Edited { target: seq, text, by: from.clone() };
+                    values[15] = Value::Integer(room.write_again(kind));
                 }
-                EntryKind::Joined { user, .. } => {
-                    let joined =
-                        LoggedPerson { joined: Some(seq), is_in: Some(true), wrote: false };
-                    room.users.insert(user, joined);
+                if read.deleted.is_some_and(|deletion| deletion > last) {
+                    let kind = EntryKind::Deleted { target: seq, by: from };
+                    values[16] = Value::Integer(room.write_again(kind));
                 }
-                EntryKind::Left { user, .. } => {
-                    let left = LoggedPerson { joined: None, is_in: Some(false), wrote: false };
-                    room.users.insert(user, left);
-                }
-                EntryKind::Edited { .. }
-                | EntryKind::Deleted { .. }
-                | EntryKind::Reacted { .. } => {}
             }
             self.new.prepare_cached(INSERT_ENTRY)?.execute(rusqlite::params_from_iter(values))?;
         }
-        if expected <= piece.to {
+        if expected <= last {
             return Err(damaged(format!("the log of room {}", room.row.state.room)));
         }
         Ok(())
     }
+}
+
+/// Of two pieces of a log the longer one, or the second.
+fn longer(best: Option<RoomState>, piece: Option<RoomState>) -> Option<RoomState> {
+    let len = |piece: &RoomState| (piece.head + 1).saturating_sub(piece.first);
+    best.filter(|best| piece.as_ref().is_none_or(|piece| len(best) > len(piece))).or(piece)
 }
 
 /// A room of the new store.
@@ -333,7 +253,8 @@ pub(super) struct SalvagedRoom {
     /// The last entry that is kept of the old log.
     pub(super) end: u64,
     pub(super) is_tail_whole: bool,
-    pub(super) users: BTreeMap<UserId, LoggedPerson>,
+    /// What the log says that is kept.
+    pub(super) seen: LogSummary,
     /// Entries that are written at the end.
     again: Vec<EntryKind>,
 }
@@ -345,43 +266,6 @@ impl SalvagedRoom {
         (self.end + self.again.len() as u64) as i64
     }
 
-    fn append(&mut self, db: &Connection, kind: &EntryKind) -> Sql<()> {
-        let (name, user, target, text) = match kind {
-            EntryKind::Edited { target, text, by } => {
-                ("edited", by, Some(*target), text.as_deref())
-            }
-            EntryKind::Deleted { target, by } => ("deleted", by, Some(*target), None),
-            EntryKind::Joined { user, .. } => ("joined", user, None, None),
-            EntryKind::Left { user, .. } => ("left", user, None, None),
-            EntryKind::Message { .. } | EntryKind::Reacted { .. } => return Ok(()),
-        };
-        let state = &mut self.row.state;
-        state.head += 1;
-        if state.first == state.head {
-            state.first_ts = state.ts;
-        }
-        db.prepare_cached(INSERT_ENTRY)?.execute(params![
-            self.row.id,
-            state.head as i64,
-            state.ts.0,
-            name,
-            user.as_str(),
-            None::<&str>,
-            text,
-            None::<&str>,
-            None::<i64>,
-            target.map(|target| target as i64),
-            None::<&str>,
-            None::<bool>,
-            None::<&str>,
-            None::<i64>,
-            state.messages as i64,
-            None::<i64>,
-            None::<i64>,
-        ])?;
-        Ok(())
-    }
-
     /// Marks are within the log that is left.
     pub(super) fn set_marks(
         &self,
@@ -389,35 +273,22 @@ impl SalvagedRoom {
         user: &UserId,
         member: &mut MemberState,
     ) -> Sql<()> {
-        let (state, id) = (&self.row.state, self.row.id);
+        let state = &self.row.state;
         let before = state.first.saturating_sub(1);
         member.read = member.read.clamp(before, self.end.max(before));
         member.delivered = member.delivered.min(self.end);
         member.read_messages = if member.read == before {
             state.first_messages
         } else {
-            db.prepare_cached("SELECT messages FROM entries WHERE room = ?1 AND seq = ?2")?
-                .query_row(params![id, member.read as i64], |row| unsigned(row, 0))?
+            entry_at(db, &self.row, member.read)?.messages
         };
-        member.deleted_unread = db
-            .prepare_cached(
-                "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL",
-            )?
-            .query_row(params![id, member.read as i64], |row| unsigned(row, 0))?;
-        let person = self.users.get(user);
+        member.deleted_unread = deleted_after(db, self.row.id, member.read)?;
+        let person = self.seen.users.get(user);
         let wrote = person.is_some_and(|person| person.wrote);
         let is_kept =
             if state.room.is_direct() { state.first == 1 } else { member.joined >= state.first };
         let is_new = member.joined > self.end;
         member.has_written = !is_new && (wrote || (member.has_written && !is_kept));
         Ok(())
-    }
-}
-
-fn entries(first: u64, last: u64) -> String {
-    if first == last {
-        format!("entry {first} is lost")
-    } else {
-        format!("entries {first} to {last} are lost")
     }
 }

@@ -2,10 +2,10 @@
 
 use super::check::shown;
 use super::salvage::{Salvage, SalvagedRoom};
-use super::tolerant::{Sql, each, tolerated};
+use super::tolerant::{Sql, tolerated};
 use crate::base::{EntryKind, MemberState, UserId};
-use crate::store::rows::{check, member, parsed, save_member};
-use rusqlite::{Row, params};
+use crate::store::permits::{self, BANS, INVITES};
+use crate::store::rows::{MEMBERS_OF_ROOM, check, each, member, save_member, user_of};
 use std::collections::BTreeMap;
 
 impl Salvage<'_> {
@@ -14,22 +14,14 @@ impl Salvage<'_> {
     pub(super) fn people(&mut self, room: &mut SalvagedRoom) -> Sql<()> {
         let name = room.row.state.room.clone();
         let (mut members, mut damaged) = (BTreeMap::new(), Vec::new());
-        let read = each(
-            self.old,
-            "SELECT user, joined, read, read_messages, deleted_unread, delivered, has_written, \
-             own, sum = row_sum('members', room, user, joined, read, read_messages, \
-             deleted_unread, delivered, has_written, own) FROM members WHERE room = ?1 \
-             ORDER BY user",
-            &[&room.old_id],
-            |row| {
-                let read = member(row, 1).and_then(|state| Ok((user_of(row, 0)?, state)));
-                match tolerated(read)? {
-                    Some((user, state)) => drop(members.insert(user, state)),
-                    None => damaged.push(shown(row, 0)),
-                }
-                Ok(())
-            },
-        );
+        let read = each(self.old, MEMBERS_OF_ROOM, [room.old_id], |row| {
+            let read = member(row).and_then(|state| Ok((user_of(row, 1)?, state)));
+            match tolerated(read)? {
+                Some((user, state)) => drop(members.insert(user, state)),
+                None => damaged.push(shown(row, 1)),
+            }
+            Ok(())
+        });
         if tolerated(read)?.is_none() {
             self.lost(Some(&name), "some of its members cannot be read".into());
         }
@@ -63,7 +55,7 @@ impl Salvage<'_> {
     ) {
         let name = room.row.state.room.clone();
         let of_log = |room: &SalvagedRoom, user: &UserId| {
-            let person = room.users.get(user);
+            let person = room.seen.users.get(user);
             person.filter(|person| person.is_in == Some(true)).and_then(|person| person.joined)
         };
         let end = room.end;
@@ -74,7 +66,7 @@ impl Salvage<'_> {
                 None => room.write_again(EntryKind::Joined { user: user.clone(), by: None }) as u64,
             };
         }
-        let users: Vec<UserId> = room.users.keys().cloned().collect();
+        let users: Vec<UserId> = room.seen.users.keys().cloned().collect();
         for user in users {
             let joined = of_log(room, &user).filter(|_| !members.contains_key(&user));
             let Some(joined) = joined else { continue };
@@ -94,35 +86,20 @@ impl Salvage<'_> {
 
     fn permits(&mut self, room: &SalvagedRoom, members: &BTreeMap<UserId, MemberState>) -> Sql<()> {
         let mut lost = Vec::new();
-        let new = self.new;
-        for (what, select, insert) in [
-            (
-                "invitation",
-                "SELECT user, by, sum = row_sum('invites', room, user, by) FROM invites \
-                 WHERE room = ?1 ORDER BY user",
-                "INSERT INTO invites (room, user, by, sum) \
-                 VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))",
-            ),
-            (
-                "ban",
-                "SELECT user, by, sum = row_sum('bans', room, user, by) FROM bans \
-                 WHERE room = ?1 ORDER BY user",
-                "INSERT INTO bans (room, user, by, sum) \
-                 VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))",
-            ),
-        ] {
-            let read = each(self.old, select, &[&room.old_id], |row| {
+        for (what, table) in [("invitation", INVITES), ("ban", BANS)] {
+            let read = each(self.old, &permits::select(table), [room.old_id], |row| {
                 let read =
                     check(row, 2, "").and_then(|()| Ok((user_of(row, 0)?, user_of(row, 1)?)));
                 match tolerated(read)? {
-                    Some((user, _)) if members.contains_key(&user) => {}
+                    Some((user, _)) if members.contains_key(&user) => Ok(()),
                     Some((user, by)) => {
-                        let mut insert = new.prepare_cached(insert)?;
-                        insert.execute(params![room.row.id, user.as_str(), by.as_str()])?;
+                        permits::write(self.new, table, room.row.id, user.as_str(), by.as_str())
                     }
-                    None => lost.push(format!("the {what} of {} is lost", shown(row, 0))),
+                    None => {
+                        lost.push(format!("the {what} of {} is lost", shown(row, 0)));
+                        Ok(())
+                    }
                 }
-                Ok(())
             });
             if tolerated(read)?.is_none() {
                 lost.push(format!("some {what}s cannot be read"));
@@ -133,8 +110,4 @@ impl Salvage<'_> {
         }
         Ok(())
     }
-}
-
-fn user_of(row: &Row<'_>, column: usize) -> Sql<UserId> {
-    parsed(UserId::parse_any(row.get_ref(column)?.as_str()?))
 }

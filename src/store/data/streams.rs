@@ -6,119 +6,95 @@ use super::lines::{EventLine, Line, StreamLine, is_data};
 use super::{DataError, Result};
 use crate::base::{Data, PublicationId, StreamEvent, StreamId, Timestamp, UserId};
 use crate::store::events::{
-    StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
-    stream_row,
+    STREAMS, StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_row,
 };
-use crate::store::rows::{damaged, parsed, unsigned};
+use crate::store::rows::{damaged, each, parsed, unsigned};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 
 /// The events of a stream, oldest first.
 const EVENTS: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq");
-const STREAMS: &str = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name");
 
 impl Checker<'_> {
     /// Streams, and that the events of each are there, without a hole, and in order.
-    pub(super) fn streams(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut statement = db.prepare(STREAMS)?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
+    pub(super) fn streams(&mut self) -> rusqlite::Result<()> {
+        each(self.db, STREAMS, (), |row| {
             self.done.streams += 1;
             let what = || format!("the row of stream {}", shown(row, 1));
-            let Some(stream) = self.sound(None, stream_row(row), what)? else { continue };
+            let Some(stream) = self.sound(stream_row(row), what)? else { return Ok(()) };
             let name = &stream.name;
-            if stream.epoch.is_empty() || !is_epoch(&stream.epoch) {
-                self.fault(None, format!("the epoch of stream {name} is none"));
-            }
-            let read = format!("the events of stream {name}");
-            self.part(None, &read, |checker| checker.events(db, &stream))?;
-        }
-        let count = self.done.streams;
-        self.counted(db, "streams", count)
+            let is_right = !stream.epoch.is_empty() && is_epoch(&stream.epoch);
+            self.rule(is_right, || format!("the epoch of stream {name} is none"));
+            let events = format!("the events of stream {name}");
+            self.part(&events, |checker| checker.events(&stream))
+        })?;
+        self.counted("streams", self.done.streams)
     }
 
-    fn events(&mut self, db: &Connection, stream: &StreamRow) -> rusqlite::Result<()> {
-        let name = &stream.name;
-        let mut statement = db.prepare_cached(EVENTS)?;
-        let mut rows = statement.query([stream.id])?;
+    fn events(&mut self, stream: &StreamRow) -> rusqlite::Result<()> {
+        let (name, head) = (&stream.name, stream.head);
         let (mut expected, mut last) = (stream.first, Timestamp(i64::MIN));
-        while let Some(row) = rows.next()? {
+        each(self.db, EVENTS, [stream.id], |row| {
             self.done.events += 1;
             let what = || format!("event {} of stream {name}", shown(row, 0));
-            let read = self.sound(None, event(row), what)?;
+            let read = self.sound(event(row), what)?;
             let seq = read.as_ref().map_or(expected, |event| event.seq);
-            if seq != expected {
-                self.fault(None, format!("stream {name} goes on with {seq}, and not {expected}"));
-            }
+            let broken = || format!("stream {name} goes on with {seq}, and not {expected}");
+            self.rule(seq == expected, broken);
             expected = seq.saturating_add(1);
-            let Some(event) = read else { continue };
-            if event.ts < last {
-                self.fault(None, format!("event {seq} of stream {name} is before the last one"));
-            }
+            let Some(event) = read else { return Ok(()) };
+            let broken = || format!("event {seq} of stream {name} is before the last one");
+            self.rule(event.ts >= last, broken);
             last = event.ts;
-            if let Data::Json(text) = &event.data
-                && !is_data(text)
-            {
-                self.fault(None, format!("event {seq} of stream {name} is not JSON as it is sent"));
+            if let Data::Json(text) = &event.data {
+                let broken = || format!("event {seq} of stream {name} is not JSON as it is sent");
+                self.rule(is_data(text), broken);
             }
-            if let Some(id) = &event.id {
-                self.publication(db, stream, seq, id)?;
+            match &event.id {
+                Some(id) => self.publication(stream, seq, id),
+                None => Ok(()),
             }
-        }
-        if expected != stream.head.saturating_add(1) {
-            let (end, head) = (expected.saturating_sub(1), stream.head);
-            self.fault(None, format!("stream {name} ends with {end}, and should with {head}"));
-        }
-        if last > stream.ts {
-            self.fault(None, format!("the newest event of stream {name} has another time"));
-        }
+        })?;
+        let end = expected.saturating_sub(1);
+        let broken = || format!("stream {name} ends with {end}, and should with {head}");
+        self.rule(expected == head.saturating_add(1), broken);
+        let broken = || format!("the newest event of stream {name} has another time");
+        self.rule(last <= stream.ts, broken);
         Ok(())
     }
-}
 
-impl Checker<'_> {
     /// That the index of publications leads to an event that has an id.
     fn publication(
         &mut self,
-        db: &Connection,
         stream: &StreamRow,
         seq: u64,
         id: &PublicationId,
     ) -> rusqlite::Result<()> {
         let name = &stream.name;
-        if id.id.is_empty() || !is_short(&id.id) {
-            self.fault(None, format!("the id of event {seq} of stream {name} is none"));
-        }
-        let mut statement = db.prepare_cached(
-            "SELECT seq FROM events INDEXED BY events_by_id \
-             WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL",
-        )?;
-        let mut rows = statement.query(params![stream.id, id.publisher(), &*id.id])?;
-        let found = rows.next()?.map(|row| unsigned(row, 0)).transpose()?;
-        if found != Some(seq) {
-            self.fault(
-                None,
-                format!("the index of ids does not lead to event {seq} of stream {name}"),
-            );
-        }
+        let broken = || format!("the id of event {seq} of stream {name} is none");
+        self.rule(!id.id.is_empty() && is_short(&id.id), broken);
+        let sql = "SELECT seq FROM events INDEXED BY events_by_id \
+             WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL";
+        let found = self
+            .db
+            .prepare_cached(sql)?
+            .query_row((stream.id, id.publisher(), &*id.id), |row| unsigned(row, 0))
+            .optional()?;
+        let broken = || format!("the index of ids does not lead to event {seq} of stream {name}");
+        self.rule(found == Some(seq), broken);
         Ok(())
     }
 }
 
-/// Hands the lines of all streams to `put`, and says how many streams and events there are.
-pub(super) fn export(
-    db: &Connection,
-    put: &mut dyn FnMut(&Line<'_>) -> Result<()>,
-) -> Result<(u64, u64)> {
+/// Hands the lines of all streams to `put`.
+pub(super) fn export(db: &Connection, put: &mut dyn FnMut(&Line<'_>) -> Result<()>) -> Result<()> {
     let rows: Vec<StreamRow> =
         db.prepare(STREAMS)?.query_map((), stream_row)?.collect::<rusqlite::Result<_>>()?;
     let mut statement = db.prepare(EVENTS)?;
-    let (mut streams, mut events) = (0, 0);
     for stream in rows {
-        streams += 1;
         let name = stream.name.as_str();
         put(&Line::Stream(StreamLine {
             stream: name.into(),
@@ -143,13 +119,12 @@ pub(super) fn export(
             let id = id.as_ref().map(|id| (&*id.id).into());
             let stream = name.into();
             put(&Line::Event(EventLine { stream, seq, ts: ts.0, data, bytes, by, id }))?;
-            events += 1;
         }
         if expected != stream.head + 1 {
             return Err(damaged(format!("some of stream {name} is not there")).into());
         }
     }
-    Ok((streams, events))
+    Ok(())
 }
 
 /// Puts a stream into a new store. Another epoch of the store is one of its streams, too.

@@ -1,60 +1,39 @@
 //! Reading what may be damaged: what cannot be read is passed over.
 
-use crate::store::rows::is_damage;
-use rusqlite::{Connection, Row};
+use crate::store::rows::{each, is_damage};
+use rusqlite::{Connection, Row, params_from_iter};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
-/// Where to read on behind a place that cannot be read: further away each time.
-pub(super) struct Skip {
-    start: Option<i64>,
-    last: i64,
-    step: i64,
-    pub(super) has_failed: bool,
-}
-
-impl Skip {
-    pub(super) fn new(start: i64) -> Skip {
-        Skip { start: Some(start), last: start - 1, step: 1, has_failed: false }
-    }
-
-    pub(super) fn next_start(&self) -> Option<i64> {
-        self.start
-    }
-
-    pub(super) fn reached(&mut self, key: i64) {
-        if key > self.last {
-            (self.last, self.step) = (key, 1);
-        }
-    }
-
-    /// Whether there is more to try, once a reading has ended.
-    pub(super) fn goes_on(&mut self, read: Sql<()>) -> Sql<bool> {
-        if tolerated(read)?.is_some() {
-            return Ok(false);
-        }
-        self.has_failed = true;
-        self.start = self.last.checked_add(self.step);
-        // Beyond the largest number there is nothing.
-        let Some(next) = self.step.checked_mul(2) else { return Ok(false) };
-        self.step = next;
-        Ok(self.start.is_some())
-    }
-}
-
-/// Hands each row that can be read to `row`.
-pub(super) fn each(
+/// Hands each row that can be read to `found`, and none where rows cannot be read: behind such a
+/// place it goes on, further away each time. The first column is a number by which the rows are in
+/// order, and the last parameter the smallest one.
+pub(super) fn each_readable(
     db: &Connection,
     sql: &str,
-    params: &[&dyn rusqlite::ToSql],
-    mut row: impl FnMut(&Row<'_>) -> Sql<()>,
+    of: &[i64],
+    mut found: impl FnMut(Option<&Row<'_>>) -> Sql<()>,
 ) -> Sql<()> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
-    while let Some(found) = rows.next()? {
-        row(found)?;
+    let (mut start, mut last, mut step) = (1i64, 0i64, 1i64);
+    loop {
+        let read = each(db, sql, params_from_iter(of.iter().chain([&start])), |row| {
+            if let Ok(key) = row.get(0)
+                && key > last
+            {
+                (last, step) = (key, 1);
+            }
+            found(Some(row))
+        });
+        if tolerated(read)?.is_some() {
+            return Ok(());
+        }
+        found(None)?;
+        // Beyond the largest number there is nothing.
+        let (Some(next), Some(further)) = (last.checked_add(step), step.checked_mul(2)) else {
+            return Ok(());
+        };
+        (start, step) = (next, further);
     }
-    Ok(())
 }
 
 /// What was read; None if it is damaged.

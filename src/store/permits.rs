@@ -1,0 +1,62 @@
+//! Invitations and bans: what a user may do although they are no member, or may not. Their tables
+//! have the same columns.
+
+use super::rows::{RoomRow, check};
+use crate::base::UserId;
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+/// The table of those who may join a room that is not open.
+pub(super) const INVITES: &str = "invites";
+/// The table of those who cannot join a room.
+pub(super) const BANS: &str = "bans";
+
+/// The rows of a room: `user`, `by` and the check.
+pub(super) fn select(table: &str) -> String {
+    format!(
+        "SELECT user, by, sum = row_sum('{table}', room, user, by) FROM {table} WHERE room = ?1 \
+         ORDER BY user"
+    )
+}
+
+/// Writes a new row; the room does not count it.
+pub(super) fn write(db: &Connection, table: &str, room: i64, user: &str, by: &str) -> Result<()> {
+    let sql = format!(
+        "INSERT INTO {table} (room, user, by, sum) \
+         VALUES (?1, ?2, ?3, row_sum('{table}', ?1, ?2, ?3))"
+    );
+    db.prepare_cached(&sql)?.execute(params![room, user, by]).map(drop)
+}
+
+/// Writes a row, new or not. The row of the room has to be saved after it.
+pub(super) fn put(
+    db: &Connection,
+    table: &str,
+    row: &mut RoomRow,
+    user: &UserId,
+    by: &UserId,
+) -> Result<()> {
+    if has(db, table, row.id, user)? {
+        take(db, table, row, user)?;
+    }
+    row.people += 1;
+    write(db, table, row.id, user.as_str(), by.as_str())
+}
+
+/// Removes a row, if it is there. The row of the room has to be saved after it.
+pub(super) fn take(db: &Connection, table: &str, row: &mut RoomRow, user: &UserId) -> Result<()> {
+    let sql = format!("DELETE FROM {table} WHERE room = ?1 AND user = ?2");
+    let gone = db.prepare_cached(&sql)?.execute(params![row.id, user.as_str()])?;
+    row.people = row.people.saturating_sub(gone as u64);
+    Ok(())
+}
+
+pub(super) fn has(db: &Connection, table: &str, room: i64, user: &UserId) -> Result<bool> {
+    let sql = format!(
+        "SELECT sum = row_sum('{table}', room, user, by) FROM {table} WHERE room = ?1 AND user = ?2"
+    );
+    let found = db
+        .prepare_cached(&sql)?
+        .query_row(params![room, user.as_str()], |row| check(row, 0, "an invitation or a ban"))
+        .optional()?;
+    Ok(found.is_some())
+}
