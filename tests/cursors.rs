@@ -8,7 +8,7 @@ use parlor::base::{
     Outcome, Query, Record, Request, RoomId, Timestamp, UserId,
 };
 use parlor::hub::{Hub, Input, Settings};
-use parlor::store::{Backend, Place, Store};
+use parlor::store::{Place, RecordStore, Store};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, channel};

@@ -4,7 +4,7 @@ use parlor::base::{
     Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp,
     UserId,
 };
-use parlor::store::{Backend, LockError, OpenError, Place, Store};
+use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::io::{BufRead, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -6,7 +6,7 @@ use parlor::base::{
     Body, Chance, Data, Outcome, PublicationId, Query, Record, Revocation, RoomId, Snapshot,
     StreamId, Timestamp, UserId,
 };
-use parlor::store::{Backend, Place, Store, data};
+use parlor::store::{Place, RecordStore, Store, data};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -13,7 +13,7 @@ use parlor::base::{
     UserId,
 };
 use parlor::store::data::{self, BrokenRule, DataError};
-use parlor::store::{Backend, LockError, OpenError, Place, Store};
+use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use proptest::prelude::*;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;

@@ -3,7 +3,7 @@
 
 use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
 use parlor::store::data::{self, BrokenRule, DataError};
-use parlor::store::{Backend, LockError, OpenError, Place, Store};
+use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use parlor::base::{Body, Chance, Data, Outcome, Record, RoomId, StreamId, Timestamp, UserId};
 use parlor::store::data::{self, BrokenRule};
-use parlor::store::{Backend, LockError, OpenError, Place, Store};
+use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

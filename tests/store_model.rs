@@ -9,7 +9,7 @@ mod model_store;
 use any_record::{aimed, any_record, any_room};
 use model_store::ModelStore;
 use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
-use parlor::store::{Backend, Place, Store, data};
+use parlor::store::{Place, RecordStore, Store, data};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};

@@ -3,7 +3,6 @@
 //! Below it is a file that the `sqlite3` shell opens (`docs/store.md` says what is in it). It
 //! decides nothing: what may be written was decided before.
 
-mod backend;
 pub mod data;
 mod disk;
 mod events;
@@ -16,6 +15,7 @@ mod messages;
 mod opening;
 mod pages;
 mod permits;
+mod record_store;
 mod repeats;
 mod revocations;
 mod rows;
@@ -28,10 +28,10 @@ mod whole;
 mod worker;
 mod write;
 
-pub use backend::Backend;
 pub use events::EventsWanted;
 pub use held::Space;
 pub use lock::LockError;
+pub use record_store::RecordStore;
 pub use store::{NotTaken, OpenError, Place, Store};
 
 #[cfg(test)]

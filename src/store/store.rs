@@ -1,10 +1,10 @@
 //! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
 
-use super::backend::Backend;
 use super::events::EventsWanted;
 use super::held::{FilesStatus, OpenFiles, Space};
 use super::lock::{DirectoryLock, LockError};
 use super::opening::{begin, open_in};
+use super::record_store::RecordStore;
 use super::whole::Served;
 use super::worker::{
     ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
@@ -235,7 +235,7 @@ impl Store {
     }
 }
 
-impl Backend for Store {
+impl RecordStore for Store {
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let failures_heard = self.failures_heard;
         self.submit(StoreCommand::Write(WriteCommand { ticket, now, record, failures_heard }))

@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::model_store::ModelStore;
 use parlor::base::limits::READS_PER_BATCH;
 use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
-use parlor::store::{Backend, NotTaken};
+use parlor::store::{NotTaken, RecordStore};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -118,7 +118,7 @@ impl Shelf {
 #[derive(Debug)]
 pub(crate) struct SimulatedStore(pub(crate) Rc<RefCell<Shelf>>);
 
-impl Backend for SimulatedStore {
+impl RecordStore for SimulatedStore {
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let shelf = &mut *self.0.borrow_mut();
         if shelf.commands.len() >= shelf.queue_max {

@@ -10,7 +10,7 @@ use crate::protocol::endpoint::Broadcast;
 use crate::server::embed::handle::check_push;
 use crate::server::embed::shared::Whom;
 use crate::server::http::opening::Visitor;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Net, Traffic};
 use crate::wire::close_codes::KICKED;
 use crate::wire::encode;
@@ -18,7 +18,7 @@ use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 use crate::wire::request::{Envelope, Fault, Fields, connection};
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Carries out what an admin asks for.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::base::{
 use crate::hub::Input;
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
-use crate::store::{Backend, NotTaken};
+use crate::store::{NotTaken, RecordStore};
 use crate::web::Net;
 use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
 use crate::wire::encode::{self, WireBody};
@@ -36,7 +36,7 @@ fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.inputs.push_back(input);

@@ -14,13 +14,13 @@ use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, s
 use crate::server::http::{
     CookieAnswer, Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
 };
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Has browsers signed in by cookies that are signed with this secret.
     pub(crate) fn sign_browsers_in_with(&mut self, secret: Secret) {
         self.verifier.set_cookie_secret(secret);

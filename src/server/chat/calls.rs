@@ -15,7 +15,7 @@ use crate::server::embed::HandleError;
 use crate::server::embed::handler::HandlerWaiter;
 use crate::server::embed::shared::{Command, Shared, Whom};
 use crate::server::embed::ticket::{Answered, TicketState};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
@@ -38,7 +38,7 @@ pub(super) enum CallWaiter {
     Http(Box<HttpCall>),
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// A number for a call.
     pub(super) fn new_call(&mut self, waiting: CallWaiter) -> u64 {
         self.next_call += 1;

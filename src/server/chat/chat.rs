@@ -28,7 +28,7 @@ use crate::server::metrics::pools::Pools;
 use crate::server::proof::Proofs;
 use crate::server::remote::Remotes;
 use crate::server::sources::Sources;
-use crate::store::{Backend, Store};
+use crate::store::{RecordStore, Store};
 use crate::web::{
     Application, Exchange, HttpAnswer, Message, Net, SocketEnd, Web, WebConfig, WebRequest,
 };
@@ -110,7 +110,7 @@ pub struct Chat<S = Store> {
     pub(super) wall_clock: WallClock,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// What answers requests and speaks with WebSockets, from what the store remembers: everything
     /// but the sockets and the store's own work. `config` has been checked, `keys` are what its
     /// sources have; `started` is now. `seed` is for hashing, jitter and made-up names: with the same
@@ -268,7 +268,7 @@ impl<S: Backend> Chat<S> {
     }
 }
 
-impl<S: Backend> Application for Chat<S> {
+impl<S: RecordStore> Application for Chat<S> {
     fn request(
         &mut self,
         net: &mut Net<'_>,

@@ -13,7 +13,7 @@ use crate::routes::own::{CALL_PATH, EVENTS_PATH};
 use crate::server::events::Places;
 use crate::server::events::places::id;
 use crate::server::http::{Visitor, WatchForm};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::{Close, KICKED};
 use crate::wire::encode::{self, Encoded, WireBody};
@@ -56,7 +56,7 @@ pub(super) fn hand(
     net.broadcast(conn, broadcast, class, NO_SOURCE)
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// How a connection is told that is sent events or parts.
     pub(super) fn form(&self, conn: ConnId) -> WatchForm {
         match self.visitor(conn) {

@@ -12,7 +12,7 @@ use crate::protocol::CloseCode;
 use crate::server::embed::handler::{HandlerFn, HandlerWaiter};
 use crate::server::embed::{Call, Reply};
 use crate::server::http::identity::known;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::BAD_CLIENT;
 use crate::wire::encode;
@@ -34,7 +34,7 @@ pub(super) struct Asked<'r> {
     pub(super) envelope: &'r Envelope<'r>,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         let rate = self.take_message(net.now(), conn);
         let (text, bytes) = match message {

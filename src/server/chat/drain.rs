@@ -11,7 +11,7 @@ use crate::http1::{HttpRefusal, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::embed::shared::End;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
@@ -27,7 +27,7 @@ pub(super) enum Stopping {
     Closing,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Whether nobody new is to be let in.
     pub(super) fn is_draining(&self) -> bool {
         self.stopping.is_some()

@@ -5,7 +5,7 @@ use super::proof::ProofJob;
 use super::remote::RemoteCall;
 use crate::backend::{JobId, JobResult};
 use crate::base::StreamId;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 
 /// What a job is for.
@@ -19,7 +19,7 @@ pub(super) enum JobPurpose {
     Proof(ProofJob),
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Takes what came of jobs, and begins what is due.
     pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
         let now = net.now();

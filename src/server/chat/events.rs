@@ -18,7 +18,7 @@ use crate::server::events::places::LastSeen;
 use crate::server::http::{
     Listening, Visitor, Watch, WatchForm, What, Who, judge_watch, public, shared_with, unauthorized,
 };
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
@@ -26,7 +26,7 @@ use crate::wire::sse::{before_parts, retry};
 /// Spreads what all are told by their places, so that no two near each other are told the same.
 const SPREAD: u64 = 397;
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Answers a request for events, or for a ticket.
     pub(super) fn listen(
         &mut self,

@@ -11,7 +11,7 @@ use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
 use crate::server::http::route::route;
 use crate::server::http::{Routed, Rules, needs_proof, sealed, shared_with, with_fallback};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
 
@@ -33,7 +33,7 @@ impl Incoming<'_> {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Answers a request, or sees to it that it is answered.
     pub(super) fn answered(
         &mut self,

@@ -14,7 +14,7 @@ use crate::server::http::{
     ApiCall, CookieAnswer, json, known, public, refused, sealed, shared_with,
 };
 use crate::server::sources::HookCall;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
@@ -54,7 +54,7 @@ impl HttpCall {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Makes a call; its answer comes when there is one.
     pub(super) fn call(
         &mut self,

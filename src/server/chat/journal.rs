@@ -5,7 +5,7 @@ use super::chat::Chat;
 use crate::auth::failed_proofs;
 use crate::base::limits::{LOG_ARRIVALS_PER_SECOND, LOG_REFUSALS_PER_SECOND, REQUESTS_PER_PROOF};
 use crate::base::{Address, ConnId, LineRate, Moment, Refusal, StreamId, UserId};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Net, SocketEnd};
 use crate::wire::close_codes;
 
@@ -61,7 +61,7 @@ impl Limited<'_> {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Somebody has said who they are, or need not.
     pub(super) fn note_arrival(&mut self, net: &mut Net<'_>, conn: ConnId) {
         if !log::log_enabled!(log::Level::Info) {
@@ -142,7 +142,7 @@ fn name(code: u16) -> &'static str {
     own.or_else(other).unwrap_or("other")
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Takes note of the proofs that were looked at for a request: what they weigh in the turn of its connection, and
     /// whether there was one that was not looked at.
     pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {

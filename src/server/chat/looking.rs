@@ -6,7 +6,7 @@ use super::chat::Chat;
 use crate::base::limits::LOOKED_INTO_PER_TURN_BYTES;
 use crate::base::{ConnId, Moment};
 use crate::hub::Input;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -121,7 +121,7 @@ impl Looking {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// A connection waits to have looked into what it has not had.
     pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
         let payer = self.rates.number_of(&self.payer_on(net, conn));

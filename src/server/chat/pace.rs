@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Quotas;
 use crate::hub::streams::Holder;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::RATE;
 use crate::wire::error::ErrorReply;
@@ -113,7 +113,7 @@ fn too_soon(limit: &'static str, wait_ms: u64) -> TooSoon {
     TooSoon { limit, message, retry_after_ms: wait_ms }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// The limits that hold on a connection.
     pub(super) fn limits_on(&self, conn: ConnId) -> &Limits {
         let own = self.session(conn).and_then(Session::own_limits);

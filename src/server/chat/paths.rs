@@ -20,7 +20,7 @@ use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
 };
 use crate::server::http::{ProgramCall, Visitor, WatchForm, known, shared_with};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net, SocketEnd};
 use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
 use crate::wire::encode;
@@ -47,7 +47,7 @@ pub(super) fn too_many_guests() -> HttpRefusal {
         .with(&[("Retry-After", "10")])
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     pub(super) fn program_caller(&self, person: &Person) -> Caller {
         Caller {
             name: self.hub.name_of(&person.user).map(Arc::from),

@@ -14,7 +14,7 @@ use crate::server::http::{
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
 use crate::server::proof::{Found, ProofPlace};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{Exchange, Net};
 
 /// What may come as an answer, in bytes: a user, and patterns of streams.
@@ -45,7 +45,7 @@ pub(super) enum SenderState {
     Waits,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Finds out who sends a request, where tokens do not say it.
     pub(super) fn prove(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
         if let Some(found) = self.proofs.take_found(asked.exchange) {

@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::hub::Input;
 use crate::server::chat::chat::Chat;
 use crate::server::chat::remote::UNDECLARED;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Goes by another configuration, whose keys are these.
     pub(super) fn reconfigure(&mut self, net: &mut Net<'_>, config: Config, keys: Keys) {
         self.verifier.replace_keys(keys);

@@ -9,7 +9,7 @@ use crate::base::{ConnId, Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
 use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, RequestPlace};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
@@ -27,7 +27,7 @@ pub(super) struct RemoteCall {
     origin: Origin,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Hands a request to the application's backend.
     pub(super) fn call_remote(
         &mut self,

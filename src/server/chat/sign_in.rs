@@ -6,12 +6,12 @@ use super::session::{Session, SessionPhase, SignedIn};
 use crate::auth::{Identity, TokenError};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Lets somebody in whose identity is known.
     pub(super) fn let_in(
         &mut self,

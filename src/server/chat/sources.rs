@@ -20,12 +20,12 @@ use crate::server::sources::running::picks;
 use crate::server::sources::table::{DuePoll, PollResult};
 use crate::server::sources::webhook::{again, delivery, later, of_form, too_many_failed, unsigned};
 use crate::server::sources::{Hook, HookCall};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Goes by what is declared to feed streams.
     pub(super) fn declare_sources(&mut self, net: &mut Net<'_>) {
         let config = &self.config;

@@ -12,7 +12,7 @@ use crate::server::metrics::page::CONTENT_TYPE;
 use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::metrics::snapshot::MetricsSnapshot;
 use crate::server::sources::Overview;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::json::Writer;
 
@@ -25,7 +25,7 @@ pub(super) struct ToldReady {
     body: Vec<u8>,
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// Answers whether the server is ready, with the state of each stream.
     pub(super) fn readyz(&mut self, net: &Net<'_>) -> Response {
         let now = net.now();

@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::hub::Input;
 use crate::hub::streams::Publisher;
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
@@ -106,7 +106,7 @@ fn adds_nothing(outcome: &Outcome) -> bool {
     }
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// The request in hand has made this record: what was counted for it counts for that. Returns what goes to the
     /// store.
     pub(super) fn count_for(&mut self, ticket: u64, record: Record) -> Record {

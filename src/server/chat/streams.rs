@@ -18,7 +18,7 @@ use crate::hub::Input;
 use crate::routes::own::STREAMS_PATH;
 use crate::server::http::{ApiCall, idempotency_key, refused, shared_with};
 use crate::server::sources::{hooked, is_form};
-use crate::store::Backend;
+use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::{Fault, own_id};
@@ -50,7 +50,7 @@ pub(super) fn bytes_of(info: &StreamInfo) -> Response {
     response.with("Parlor-Seq", info.seq.to_string()).with("X-Content-Type-Options", "nosniff")
 }
 
-impl<S: Backend> Chat<S> {
+impl<S: RecordStore> Chat<S> {
     /// A request that is none of the hub's other ones.
     pub(super) fn stream_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
         let Asked { origin, envelope, .. } = asked;

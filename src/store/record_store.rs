@@ -6,7 +6,7 @@ use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 
 /// Remembers records and reads pages, without ever blocking: what becomes of them is told later, in
 /// the order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
-pub trait Backend {
+pub trait RecordStore {
     /// Hands a record to the store; its outcome comes with `ticket`.
     ///
     /// # Errors
@@ -16,7 +16,7 @@ pub trait Backend {
     /// Asks for a page; it comes with `ticket`.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`RecordStore::write`].
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken>;
 
     /// Asks for the last entry before a time of each of some rooms, of which there are at most
@@ -24,7 +24,7 @@ pub trait Backend {
     /// `ticket`.
     ///
     /// # Errors
-    /// As [`Backend::write`].
+    /// As [`RecordStore::write`].
     fn seek(
         &mut self,
         ticket: u64,
