@@ -1,5 +1,5 @@
-// The page's beginning and its wiring: who is at the door, what is connected to what, what must be drawn again.
-// It holds no state of rooms, people or messages itself, and draws nothing.
+// The page's entry point and wiring: who is at the door, what is connected to what, what must be redrawn. It holds no
+// state of rooms, people or messages itself, and draws nothing.
 
 import { ParlorError, connect } from './client/index.js';
 import { indexedDbOutbox } from './client/indexeddb.js';
@@ -16,36 +16,36 @@ import { because, closedBecause, removedBecause, wantsLink } from './words.js';
 
 const LOBBY = 'lobby';
 const ROOM_KEY = 'parlor.room';
-// A room that holds fewer items than this when it comes into view gets a page of its history.
+// A room with fewer items than this gets a page of its history when it is shown.
 const ENOUGH = 40;
 const LIST_AGAIN_MS = 60_000;
 const SIGN_OUT_MS_MAX = 3_000;
-/** A jump that takes longer says that it goes on. */
+/** A jump that takes longer shows that it is in progress. */
 const LOOKING_MS = 500;
-/** Of a longer message so much is read out: all of it is in the list. */
+/** Most characters of a message that are read out; the list has all of it. */
 const HEARD_LENGTH = 500;
 
 class App {
-  /** The room that is shown, or null. */
+  /** The room shown, or null. */
   room = null;
   user = null;
   limits = {};
-  /** What was begun in each room, once it is known who one is. */
+  /** Drafts by room, once the user is known. */
   drafts = null;
   version = '';
-  /** Whether one has been in a room, or found that there is none to be in. */
+  /** Whether the user has been in a room, or there is none to be in. */
   settled = false;
   #server;
-  /** Who the browser is signed in as; null in open mode. */
+  /** The user of the browser's sign-in; null in open mode. */
   #signedIn;
   #outbox = indexedDbOutbox();
   #dirty = new Set();
   #frame = 0;
   #arrived = false;
-  /** Whether what is unsent is kept when the sign-in ends: nobody has said otherwise in another tab. */
+  /** Whether unsent messages are kept when the sign-in ends: yes, unless another tab said otherwise. */
   #keeps = true;
   #was = 'idle';
-  /** The client's rooms of whose gaps one is told. */
+  /** The client's rooms whose gaps are listened to. */
   #heard = new WeakSet();
 
   constructor(server, signedIn) {
@@ -67,7 +67,7 @@ class App {
       },
       invited: (invite) => this.#invited(invite),
       removed: (room, why) => this.#removed(room, why),
-      // Of what nobody looks at, as of other rooms, only the end is kept.
+      // Of rooms that are not being looked at, only the end of the log is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
     });
     this.drafts = new Drafts(this.#known);
@@ -80,17 +80,17 @@ class App {
     setInterval(() => this.#visible() && this.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
   }
 
-  /** The id of who sits here. */
+  /** The id of the user. */
   get #known() {
     return this.#signedIn?.user.id ?? session.id;
   }
 
-  /** Whether one signs out here: whom the application's own cookie knows, signs out there. */
+  /** Whether the user signs out here; users known by the application's own cookie sign out there. */
   get signsOut() {
     return this.#signedIn?.by !== 'application';
   }
 
-  /** Whether one may be signed in elsewhere, too. */
+  /** Whether the user may also be signed in elsewhere. */
   get hasLink() {
     return this.#signedIn?.by === 'link';
   }
@@ -109,7 +109,7 @@ class App {
     return this.online ? this.channel(room).typists.sort() : [];
   }
 
-  /** Says something: it is on its way from now on, whatever becomes of the connection. */
+  /** Sends a message; from now on the outbox has it, whatever happens to the connection. */
   say(room, text, replyTo) {
     const { error } = this.channel(room).send(text, { replyTo });
     if (error?.code !== 'outbox_full') return;
@@ -117,7 +117,7 @@ class App {
     this.house.toast(`This was not sent: ${because(error)}.`);
   }
 
-  /** Asks for a change of what was said, and tells if it is refused. */
+  /** Requests a change of a message, and reports a refusal. */
   async change(type, room, payload, failure) {
     try {
       await this.#ask(type, { room: room.name, ...payload });
@@ -126,13 +126,13 @@ class App {
     }
   }
 
-  /** Gives a reaction, or takes it back. */
+  /** Adds a reaction, or removes it. */
   react({ seq, reactions }, emoji) {
     const on = !(reactions.get(emoji)?.users.includes(this.user.id) ?? false);
     this.change('chat:react', this.room, { seq, emoji, on }, 'You could not react to that');
   }
 
-  /** Shows a message, and loads what lies between if it must. */
+  /** Shows a message, and loads the messages before it if necessary. */
   async goTo(seq) {
     const { room } = this;
     const late = setTimeout(() => this.house.toast('Looking for that message…'), LOOKING_MS);
@@ -144,9 +144,9 @@ class App {
   }
 
   #connect() {
-    // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
+    // The client keeps and sends unsent messages. It notices a loss by silence, not by pings at a fixed pace.
     const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known };
-    // The browser sends its cookie along.
+    // The browser sends its cookie.
     return connect(this.#server.open ? `/ws?${new URLSearchParams({ user: session.id, ...(session.name !== session.id && { name: session.name }) })}` : '/ws', options);
   }
 
@@ -160,12 +160,12 @@ class App {
     for (const type of ['chat:read', 'room:removed', 'room:invited', 'room:updated']) client.on(type, (payload) => this.rooms.push(type, payload));
   }
 
-  /** What the page would like to know is of this moment: without a connection it is refused, and does not wait for one. */
+  /** These requests are about the moment: without a connection they fail instead of waiting for one. */
   #ask(type, payload, options) {
     return this.online ? this.client.request(type, payload, options) : Promise.reject(new ParlorError('disconnected'));
   }
 
-  /** Shows a room, and loads what is missing of it. */
+  /** Shows a room and loads the missing part of it. */
   show(room) {
     if (this.room === room) return;
     this.room = room;
@@ -173,14 +173,14 @@ class App {
     try {
       if (room) sessionStorage.setItem(ROOM_KEY, room.name);
     } catch {
-      // Then a reload begins in the first room.
+      // Storage is forbidden: after a reload the first room is shown.
     }
     this.house.roomShown(room);
     if (room) this.#fresh(room);
     this.redraw('state', 'rooms', 'title', 'log', 'typing', 'people');
   }
 
-  /** Notes what must be drawn again, once, in the next frame; the title also while nobody looks. */
+  /** Schedules one redraw, in the next frame; the title is also updated while the page is hidden. */
   redraw(...topics) {
     for (const topic of topics) this.#dirty.add(topic);
     if (this.#dirty.delete('title')) this.house.title();
@@ -194,14 +194,14 @@ class App {
     }
   }
 
-  /** What was written here and is not sent: messages, and rooms with something begun. */
+  /** Unsent text: messages, and rooms with a draft. */
   get unsaid() {
     return { messages: this.client.unsent.length, drafts: this.drafts?.rooms.length ?? 0 };
   }
 
-  /** Nothing of who was here stays, unless they keep what is not sent: that is theirs when they are back. */
+  /** Signs out and removes the user's data, except for unsent messages that they keep for their return. */
   async signOut(keep, everywhere = false) {
-    // Before the server ends what stands on the cookie: this is no news.
+    // Paused before the server ends the connections of this cookie, so that the end is not reported.
     this.client.pause('signing out');
     if (!this.#server.open) {
       try {
@@ -212,25 +212,25 @@ class App {
         return;
       }
     }
-    // Loaded while nobody answers, the page would be an error of the browser, which tries no more.
+    // If the page were loaded while the server does not answer, the browser would show an error and not retry.
     await this.#leave(keep);
     await answered(askServer, 'You are signed out. The server does not answer.');
     location.reload();
   }
 
-  /** This tab forgets who was here; what is unsent is deleted, or kept for them alone. */
+  /** Forgets the user in this tab; unsent messages are deleted, or kept for this user only. */
   async #leave(keep, code) {
     this.client.pause('signing out');
     this.house.notify.end();
     if (keep) this.drafts?.write();
     else this.drafts?.forget();
     session.end(keep, code);
-    // Storage that does not answer keeps nobody here.
+    // Storage that does not answer must not prevent signing out.
     const late = new Promise((resolve) => setTimeout(resolve, SIGN_OUT_MS_MAX));
     await Promise.race([this.#outbox.signOut({ keep }).catch(() => {}), late]);
   }
 
-  /** Whether the person is looking at the page: what is shown now is read. */
+  /** Whether the user is looking at the page: what is shown then counts as read. */
   attentive() {
     return this.#visible() && document.hasFocus();
   }
@@ -239,7 +239,7 @@ class App {
     return document.visibilityState === 'visible';
   }
 
-  /** Something has changed of a room that the client has; or it was told of all of them. */
+  /** Handles a change of one of the client's rooms, or of the whole list. */
   #clientRoom(change) {
     const { hello } = this.client;
     if (change === undefined) {
@@ -250,13 +250,13 @@ class App {
     if (what === 'entry') this.#entry(value);
     else if (what === 'typing') this.redraw('typing');
     else if (what === 'membership' && room.membership === 'member') this.#follow(room, hello);
-    // While one is online a push says why.
+    // While online, a push gives the reason.
     else if (what === 'membership' && room.membership === 'left' && !this.online && this.rooms.isOf(hello.epoch)) this.rooms.lose(room.name);
   }
 
   #invited({ room, by }) {
     const { names } = this.presence;
-    // Of somebody of whom nothing else is known an id says nothing.
+    // The bare id of an unknown user says nothing.
     const said = names.has(by) ? `${isolated(names.get(by))} invites you` : 'You are invited';
     this.house.toast(`${said} to ${isolated(this.rooms.called(room))}.`, { label: 'Join', act: () => this.house.join(room) });
   }
@@ -308,7 +308,7 @@ class App {
     } catch {
       // Storage is forbidden.
     }
-    // Whoever has left the last room, stays outside.
+    // A user who has left the last room stays outside.
     if (this.room !== null || this.settled) return;
     if (this.rooms.get(LOBBY)) this.show(this.rooms.get(LOBBY));
     else if (places.length > 0) this.show(this.rooms.ordered()[0]);
@@ -317,7 +317,10 @@ class App {
     this.redraw('log');
   }
 
-  /** Goes into a room by its id: one's own, an open one, or a new one, with its title. Resolves to a refusal, or null. */
+  /**
+   * Enters a room by its id: one of the user's, an open one, or a new one, with its title. Resolves to a refusal, or
+   * null.
+   */
   async enter(name, title) {
     try {
       this.show(this.rooms.get(name) ?? (await this.rooms.join(name, title)));
@@ -328,7 +331,7 @@ class App {
     }
   }
 
-  /** A room comes into view, or the connection comes back while it is: what is missing is asked for. */
+  /** Requests what is missing when a room is shown, or when the connection returns while it is. */
   #fresh(room) {
     if (!this.online) return;
     if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
@@ -351,11 +354,11 @@ class App {
       this.house.toast(`${removedBecause(reason, isolated(this.rooms.called(room.name)))}${whoever}.`);
     }
     if (room === this.room) {
-      // After a loss of everything one begins anew, as whoever comes in for the first time.
+      // After a loss of everything the user starts as a newcomer.
       if (reason === 'reset') this.settled = false;
       this.show(reason === 'reset' ? null : this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
     }
-    // Nobody's words are thrown away with a room.
+    // Unsent text is not discarded with its room.
     if (unsaid.length > 0) this.house.giveBack(unsaid.join('\n'));
   }
 
@@ -363,7 +366,7 @@ class App {
     // Turned away before the connection was open: by HTTP, which a page cannot see.
     const isTurnedAway = this.#was === 'connecting' && state.name === 'waiting';
     this.#was = state.name;
-    // What somebody has said goes before what the page would like to know.
+    // Unsent messages go before the page's own requests.
     if (state.name === 'online') queueMicrotask(() => this.online && this.#online());
     else if (['waiting', 'failed', 'paused'].includes(state.name)) this.presence.lost();
     if (wantsLink(state)) this.#signedOut(state.code);
@@ -371,7 +374,7 @@ class App {
     this.redraw('state', 'log', 'people', 'typing');
   }
 
-  /** What is unsent is seen where it belongs, and given back where there is no such place any more. */
+  /** Shows unsent messages in their rooms, and gives them back if the room is gone. */
   #outboxChanged() {
     this.unsent.changed((name) => (this.rooms.get(name) === undefined ? Infinity : this.rooms.get(name).log.last ?? 0));
     if (this.online) {
@@ -389,7 +392,7 @@ class App {
     if (code === 'token_expiring') this.house.toast('You are signed out in a minute. Open a new link to stay.');
   }
 
-  /** Has the server changed its mode since we came, or are we signed in no more? */
+  /** Checks whether the server has changed its mode, or the user is no longer signed in. */
   async #turnedAway(attempt) {
     if (attempt < 2) return;
     const now = await askServer().catch(() => null);
@@ -397,7 +400,7 @@ class App {
     else if (now !== null) await this.signInChanged();
   }
 
-  /** Whatever was done in another tab, or elsewhere: this one goes by it, and does what was said there of what is unsent. */
+  /** Follows a sign-in or sign-out in another tab or elsewhere, with the decision made there on unsent messages. */
   async signInChanged(keep = true) {
     if (this.#server.open) return;
     this.#keeps &&= keep;
@@ -409,7 +412,7 @@ class App {
     } else if (this.client.state.name === 'failed') this.client.retryNow();
   }
 
-  /** The server has ended the sign-in. If the browser has another one by now, that one is used, once. */
+  /** The server has ended the sign-in. If the browser has another one by now, it is used, once. */
   async #signedOut(code) {
     const now = await askWho().catch(() => ({ user: null }));
     if (this.client.state.name !== 'failed') return;
@@ -419,7 +422,7 @@ class App {
       await this.signInChanged();
       return;
     }
-    // Nothing of who was here is left in the page: it is begun anew, and says why.
+    // Reloads the page, so that none of the user's data stays in it, and shows the reason.
     await this.#leave(this.#keeps, code);
     await answered(askServer, closedBecause(code));
     location.reload();
@@ -432,7 +435,7 @@ class App {
   }
 }
 
-/** What comes of `work`, which rejects while the server cannot be asked: until it can one waits at the door. */
+/** Retries `work`, which rejects while the server cannot be asked; until then the door is shown. */
 async function answered(work, lead) {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -443,11 +446,11 @@ async function answered(work, lead) {
   }
 }
 
-/** Looks for the server, and lets in whoever may come in. */
+/** Looks for the server and admits a signed-in user. */
 async function begin() {
   let app = null;
   let code = takeCode();
-  // One link after the other: of two questions at once the answer to one would be that to both.
+  // One link after another: with two questions at once, one answer would apply to both.
   let turn = Promise.resolve();
   const inTurn = (work) => (turn = turn.then(work, work));
   const say = (why) => (app === null ? showDoor('link', why) : app.house.toast(why));
@@ -456,7 +459,7 @@ async function begin() {
     if (another === null) return;
     inTurn(async () => {
       const now = await askWho().catch(() => null);
-      // Whom it would replace is not known.
+      // It is unknown whom the link would replace.
       const then = now === null ? { why: REFUSED_LINKS.late } : await useCode(another, now);
       if (then.why) say(then.why);
       else if (app !== null) await app.signInChanged();
@@ -477,7 +480,7 @@ async function begin() {
       code = null;
       if (signedIn.user === null) {
         const code = session.takeEnd();
-        // Somebody was here, and was signed out in another tab, or elsewhere.
+        // The user was signed out in another tab, or elsewhere.
         session.end(true);
         showDoor('link', signedIn.why ?? (code === null ? undefined : `${closedBecause(code)} Ask for a new link.`));
         return;
@@ -489,7 +492,7 @@ async function begin() {
   });
 }
 
-/** A page that the browser keeps to come back to shows nothing of who was here: it is loaded anew. */
+/** A page in the back/forward cache must show nothing of the user: it is reloaded. */
 function forgetWhenKept() {
   window.addEventListener('pagehide', ({ persisted }) => {
     if (persisted) document.body.hidden = true;
@@ -505,10 +508,13 @@ const REFUSED_LINKS = {
   late: 'The server could not look at this link. Open it again in a moment.',
 };
 
-/** Signs in by a link's code; whoever is somebody else here is asked first. Returns who is signed in then, and what to say. */
+/**
+ * Signs in with a link's code, after a confirmation if it would replace another user. Returns who is signed in then,
+ * and what to say.
+ */
 async function useCode(code, signedIn) {
   const coming = readCode(code);
-  // Of what cannot be read nobody can be asked; no server takes it either.
+  // An unreadable code names nobody to ask about; no server accepts it either.
   if (coming === null) return { ...signedIn, why: REFUSED_LINKS.bad };
   const isOther = signedIn.user !== null && coming.id !== signedIn.user.id;
   if (isOther && !(await askWhoGoesOn(signedIn.user, coming))) return signedIn;

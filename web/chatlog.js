@@ -1,5 +1,5 @@
-// The messages of the room that is shown: where one is in them, what is new, what is read, and when more is asked for.
-// Which rows there are is plan.js's work, which of them are in the page virtual.js's, how one looks rows.js's.
+// The messages of the room shown: the position in them, what is new, what is read, and when to load more. plan.js
+// decides which rows exist, virtual.js which of them are in the page, and rows.js how they look.
 
 import { counted, dayName, el, setText } from './text.js';
 import { readersOf } from './log.js';
@@ -12,9 +12,9 @@ import { Virtual } from './virtual.js';
 const byId = (id) => document.getElementById(id);
 const NEAR_PX = 600;
 const END_PX = 48;
-// A page of history, for who goes up through it.
+// Entries of a page of history, loaded when scrolling up.
 const PAGE = 200;
-// Beyond this many the log itself gives up its oldest, while one is at its end.
+// Above this many the log drops its oldest items, while its end is in view.
 const LOG_MAX = 30_000;
 const LOG_KEPT = 20_000;
 const FOUND_MS = 2_000;
@@ -22,10 +22,10 @@ const LINE_PX = 23;
 const LINE_CHARS = 90;
 const HEIGHTS = { day: 45, new: 34, notes: 32, message: 61, continued: 29 };
 
-/** What was guessed of messages, and of which text: it is asked for often, of all that are held. */
+/** Estimates by message and text: they are needed often, for all items held. */
 const guessed = new WeakMap();
 
-/** About how high a row is that was never in the page. */
+/** The estimated height of a row that was never in the page. */
 function guess(row) {
   if (row.kind !== 'message') return HEIGHTS[row.kind];
   const { text = '' } = row.item;
@@ -38,7 +38,7 @@ function linesOf(text) {
 }
 
 export class ChatLog {
-  /** Whether the newest is in view; it stays so when more comes. */
+  /** Whether the newest row is in view; it stays in view when more arrive. */
   atEnd = true;
   #app;
   #room = null;
@@ -47,10 +47,10 @@ export class ChatLog {
   #top = byId('log-top');
   #toEnd = byId('to-end');
   #virtual;
-  /** What came after this `seq` is marked as new. */
+  /** Items after this `seq` are marked as new. */
   #newAfter = null;
   #known = new Map();
-  /** The keys of long messages of which all is shown. */
+  /** The keys of long messages that are shown in full. */
   #whole = new Set();
   /** Who has read up to which message. */
   #readers = new Map();
@@ -86,9 +86,9 @@ export class ChatLog {
     this.draw();
   }
 
-  /** Shows a message that is held, all of it if so told, with the keyboard on it unless that is to stay where it is. */
+  /** Shows a held message, in full if `isWhole`, and focuses it unless `focus` is false. */
   reveal(seq, { focus = true, isWhole = false } = {}) {
-    // What was just loaded has no row yet.
+    // A message that was just loaded has no row yet.
     this.draw();
     const row = this.#virtual.rows.find((one) => one.item?.seq === seq);
     if (row === undefined) return;
@@ -102,7 +102,7 @@ export class ChatLog {
     setTimeout(() => node.classList.remove('found'), FOUND_MS);
   }
 
-  /** Goes from the message of a row to the next one, or the one before. */
+  /** Moves from a row's message to the next or the previous one. */
   step(node, by) {
     const { rows } = this.#virtual;
     let at = this.#virtual.placeOf(node.dataset.key) + by;
@@ -122,7 +122,7 @@ export class ChatLog {
     if (focus) this.#known.get(row.key).node.focus({ preventScroll: true });
   }
 
-  /** Shows all of a message, or its beginning again, which is brought into view. */
+  /** Expands a message, or collapses it and scrolls to its beginning. */
   #fold(key) {
     const { node } = this.#known.get(key);
     const away = node.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
@@ -136,7 +136,7 @@ export class ChatLog {
     this.#scrolled();
   }
 
-  /** From the list as a whole into it: to the last message that is seen. */
+  /** Moves from the list as a whole to the last visible message. */
   #key(event) {
     if (event.target !== this.#scroller || event.key !== 'Enter') return;
     const { bottom } = this.#scroller.getBoundingClientRect();
@@ -149,13 +149,13 @@ export class ChatLog {
     if (room === null) {
       this.#virtual.set([]);
       this.#virtual.draw({ end: true });
-      // Before the server has answered it is not known which rooms there are; what waits for them is.
+      // Before the server has answered, the rooms are unknown; messages waiting for them are known.
       const waiting = this.#app.user === null ? this.#app.unsent.all() : [];
       this.#drawTop(waiting.length > 0 ? 'waiting' : this.#app.settled ? 'none' : 'loading', JSON.stringify(waiting));
       this.#toEnd.hidden = true;
       return;
     }
-    // What comes while nobody looks is marked for when they are back.
+    // Items that arrive while the user is not looking are marked as new.
     if (this.#newAfter === null && room.unread > 0 && !(this.#app.attentive() && this.atEnd)) this.#newAfter = room.read;
     if (this.atEnd && room.log.items.length > LOG_MAX) room.log.trim(LOG_KEPT);
     const pending = this.#app.unsent.of(room);
@@ -166,7 +166,7 @@ export class ChatLog {
     this.#fill(this.atEnd ? { end: true } : { anchor });
     this.#button();
     this.#look();
-    // Much can be entries that take no place: a page that does not fill the window asks for another.
+    // Many entries take no space: if the rows do not fill the window, load another page.
     const isShort = this.#scroller.scrollHeight <= this.#scroller.clientHeight;
     if (isShort && this.#top.dataset.phase === 'more' && this.#app.online) this.#app.rooms.older(room);
   }
@@ -176,7 +176,7 @@ export class ChatLog {
     this.#virtual.draw(where);
     const shown = new Set(this.#virtual.shown.map(({ key }) => key));
     for (const key of this.#known.keys()) if (!shown.has(key)) this.#known.delete(key);
-    // What had the keyboard has left the page: the list as a whole has it, and goes on by its keys.
+    // The focused row has left the page: the list as a whole takes the focus and handles its keys.
     if (hadFocus && !this.#rows.contains(document.activeElement)) this.#scroller.focus({ preventScroll: true });
   }
 
@@ -208,7 +208,7 @@ export class ChatLog {
     return node;
   }
 
-  /** Apart from the message, of which nothing else changes with them. */
+  /** Updates only the reactions of a message, as nothing else in it changes. */
   #reactions(list, { seq, reactions = new Map() }) {
     const stamp = JSON.stringify([...reactions].map(([emoji, { users, more }]) => [emoji, more, users, users.map((user) => this.#app.presence.name(user))]));
     if ((list.dataset.stamp ?? '[]') === stamp) return;
@@ -235,7 +235,7 @@ export class ChatLog {
     return node;
   }
 
-  /** What there is above the first message. */
+  /** The state of the area above the first message. */
   #phase(pending) {
     const room = this.#room;
     const { log } = room;
@@ -247,7 +247,7 @@ export class ChatLog {
     return room.loading ? 'more-loading' : 'more';
   }
 
-  /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
+  /** Draws the area above the first message: a welcome, the beginning, a way to load more, or an error. */
   #drawTop(phase, stamp = '') {
     const kind = `${phase} ${this.#room?.name} ${stamp}`;
     if (this.#top.dataset.kind === kind) return;
@@ -271,7 +271,7 @@ export class ChatLog {
     if (clientWidth !== this.#width) this.#virtual.forget();
     this.#width = clientWidth;
     this.#fill(this.atEnd ? { end: true } : { anchor });
-    // What has become larger may show the end.
+    // A larger window may show the end.
     if (!this.atEnd) this.#scrolled();
   }
 
@@ -291,7 +291,7 @@ export class ChatLog {
     this.#app.rooms.older(this.#room, PAGE);
   }
 
-  /** What is at the end, in view and looked at, is read. */
+  /** Marks the end as read if it is in view and the user is looking. */
   #look() {
     const room = this.#room;
     if (this.atEnd && this.#app.attentive() && this.#app.online && room.log.items.length > 0) this.#app.rooms.read(room);

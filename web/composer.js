@@ -1,5 +1,5 @@
-// The box one writes in: keys, its height, the room left, drafts by room, what one answers or mends, and telling that
-// one types. What is sent goes to the outbox; nothing here waits for the server.
+// The message box: keys, height, remaining length, drafts by room, replying to and editing messages, and typing
+// notices. Sent text goes to the outbox; nothing here waits for the server.
 
 import { excerpt } from './said.js';
 import { byteLength, el, sendable, setText } from './text.js';
@@ -14,7 +14,7 @@ export class Composer {
   #counter = document.getElementById('counter');
   #send = document.getElementById('send');
   #about = document.getElementById('about');
-  /** What is being written belongs to a message: `{kind, seq, from, text}`, `kind` is `reply` or `edit`. */
+  /** The message that the text refers to: `{kind, seq, from, text}`, `kind` is `reply` or `edit`. */
   #mode = null;
 
   constructor(app) {
@@ -30,7 +30,7 @@ export class Composer {
       this.#keep();
       this.#types();
     });
-    // It is as wide as the window leaves it, and its letters are as large as the browser's base font says.
+    // Its width depends on the window, and its font size on the browser's base font.
     new ResizeObserver(() => this.#fit()).observe(document.getElementById('send'));
     window.addEventListener('resize', () => this.#fit());
     document.getElementById('about-end').addEventListener('click', () => {
@@ -43,10 +43,10 @@ export class Composer {
     this.#box.focus({ preventScroll: true });
   }
 
-  /** Another room is shown: its draft comes with it. */
+  /** Switches to another room and its draft. */
   room(room, before) {
     this.#box.disabled = room === null;
-    // What was given back while there was no room goes along into the next one.
+    // Text given back while there was no room moves to the next room.
     const carried = before === null ? this.#box.value : '';
     this.#restore(room, carried);
   }
@@ -59,14 +59,14 @@ export class Composer {
     if (carried !== '') this.#keep();
   }
 
-  /** Puts a text before what is being written. */
+  /** Inserts a text before the current one. */
   bring(text) {
     this.#box.value = [text, this.#box.value].filter(Boolean).join('\n');
     this.#fit();
     this.#keep();
   }
 
-  /** What is written next answers a message. */
+  /** Makes the next text a reply to a message. */
   reply({ seq, from, text }) {
     if (this.#mode?.kind === 'edit') this.#end();
     this.#set({ kind: 'reply', seq, from, text });
@@ -74,7 +74,7 @@ export class Composer {
     this.focus();
   }
 
-  /** One's own message is written anew; what was begun waits until that is done. */
+  /** Edits the user's own message; the current draft waits until that is done. */
   edit({ seq, from, text }) {
     this.#set({ kind: 'edit', seq, from, text });
     this.#box.value = text;
@@ -92,7 +92,7 @@ export class Composer {
     document.getElementById('about-text').replaceChildren(...said);
   }
 
-  /** It belongs to no message any more. */
+  /** Ends replying or editing. */
   #end() {
     const was = this.#mode?.kind;
     this.#set(null);
@@ -156,12 +156,12 @@ export class Composer {
     return this.#app.limits.text_bytes ?? 16_384;
   }
 
-  /** As high as its text, within what style.css allows. */
+  /** Fits the height to the text, within the limits of style.css. */
   #fit() {
     const { form, style } = this.#box;
-    // Who is in no room has nobody to write to; what is given back then must be seen.
+    // Without a room there is nobody to write to, but text given back must be visible.
     form.hidden = this.#app.room === null && this.#box.value === '';
-    // While it is measured nothing else moves: the messages would not come back to where they were.
+    // A minimum height keeps the messages in place while the text is measured.
     form.style.minHeight = `${form.offsetHeight}px`;
     style.height = 'auto';
     style.height = `${this.#box.scrollHeight}px`;
@@ -171,7 +171,7 @@ export class Composer {
 
   #measure() {
     const text = this.#box.value;
-    // A string of n units has at most 3n bytes: no need to count what is far from the limit.
+    // A string of n units has at most 3n bytes: text far from the limit need not be counted.
     const bytes = text.length * 3 < this.#limit * NEAR ? 0 : byteLength(text.trim());
     const left = this.#limit - bytes;
     const near = bytes >= this.#limit * NEAR;

@@ -1,5 +1,5 @@
-// What one sees before one is in: picking a name, being told how to get a link, or that nobody answers.
-// It does not sign in; it only finds out who wants to.
+// The screen before sign-in: picking a name, how to get a link, or that the server does not answer. It does not sign
+// in; it only finds out who wants to.
 
 import { session } from './session.js';
 import { looks, nameFault, nameOf } from './names.js';
@@ -15,8 +15,8 @@ const LEADS = {
 };
 
 /**
- * Shows the door: `name` resolves to the name that was picked, `unreachable` when it is time to try again,
- * `link` never, as the way in is another address.
+ * Shows the door. Resolves with the picked name for `name`, and when it is time to retry for `unreachable`. Never
+ * resolves for `link`, since the way in is another address.
  */
 export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
   byId('house').hidden = true;
@@ -31,13 +31,13 @@ export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
   return { name: pickName, link: () => new Promise(() => {}), unreachable: () => waitOrRetry(attempt) }[kind]();
 }
 
-/** A link for somebody else than who is signed in: resolves to whether it is to be used. */
+/** Asks whether to use a link for a user other than the one signed in; resolves to the decision. */
 export function askWhoGoesOn(now, coming) {
   const dialog = byId('other-dialog');
   for (const [where, { id, name }] of [['other-now', now], ['other-coming', coming]]) {
     byId(where).replaceChildren(el('bdi', {}, name), ' (', el('bdi', { class: 'id' }, id), ')');
   }
-  // Two who are called alike are told apart by their ids alone.
+  // Only their ids distinguish two users with similar names.
   const isAlike = looks(now.name) === looks(coming.name);
   byId('other-alike').hidden = !isAlike;
   byId('other-go').replaceChildren('Go on as ', el('bdi', {}, isAlike ? coming.id : coming.name));

@@ -1,5 +1,5 @@
-// What one user has begun and not sent, by room: kept in this browser, so that it is there after a reload. Only so much
-// of it: the rooms that were written in last, and of each no more than a message may have.
+// A user's drafts by room, kept in this browser across reloads. Limited to the rooms written in last, and in each room
+// to the length of a message.
 
 const ROOMS_MAX = 50;
 const CHARS_MAX = 16_384;
@@ -9,7 +9,7 @@ const NONE = { text: '', replyTo: undefined };
 export class Drafts {
   user;
   #key;
-  /** By room, what is newer than what is stored. */
+  /** Changes not yet stored, by room. */
   #changed = new Map();
   #timer = 0;
 
@@ -30,14 +30,14 @@ export class Drafts {
     this.#timer = setTimeout(() => this.write(), WRITE_MS);
   }
 
-  /** Nothing is left behind. */
+  /** Removes everything. */
   forget() {
     clearTimeout(this.#timer);
     this.#changed.clear();
     try {
       localStorage.removeItem(this.#key);
     } catch {
-      // Nothing was kept, then.
+      // Storage is forbidden, so nothing was kept.
     }
   }
 
@@ -54,7 +54,7 @@ export class Drafts {
     return this.#all().filter(([, { text }]) => text.trim() !== '').map(([room]) => room);
   }
 
-  /** What is kept, and newer than that here: another window may have written of other rooms. */
+  /** The stored drafts with newer changes from here: another window may have stored drafts of other rooms. */
   #all() {
     return Object.entries({ ...this.#read(), ...Object.fromEntries(this.#changed) });
   }
@@ -63,12 +63,12 @@ export class Drafts {
     if (this.#changed.size === 0) return;
     const kept = this.#all().filter(([, { text, replyTo }]) => text !== '' || replyTo !== undefined).sort(([, one], [, other]) => other.at - one.at).slice(0, ROOMS_MAX);
     try {
-      // Of whoever has begun nothing not even the name is kept.
+      // Without drafts not even the user's name is kept.
       if (kept.length === 0) localStorage.removeItem(this.#key);
       else localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(kept)));
       this.#changed.clear();
     } catch {
-      // No room, or no storage: then they last as long as the page.
+      // Storage is full or forbidden: the drafts last as long as the page.
     }
   }
 }

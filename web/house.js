@@ -1,5 +1,5 @@
-// The frame of the page once one is in: header, connection state, drawers, dialogs, keys, notices.
-// Messages are drawn by chatlog.js, the lists by lists.js, the box below by composer.js.
+// The page's frame after sign-in: header, connection state, drawers, dialogs, keys, notices. chatlog.js draws the
+// messages, lists.js the lists, and composer.js the box below.
 
 import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
@@ -89,7 +89,7 @@ export class House {
     this.focusMessage();
   }
 
-  /** The person has just sent something: they want to see it. */
+  /** The user has just sent a message, and wants to see it. */
   sent() {
     this.#log.toEnd();
   }
@@ -102,23 +102,23 @@ export class House {
     this.#composer.edit(item);
   }
 
-  /** Shows a message, wherever it is. */
+  /** Shows a message, in whichever place. */
   reveal(seq, options) {
     this.#log.reveal(seq, options);
   }
 
-  /** Puts what could not be sent back into the message box. */
+  /** Puts text that could not be sent back into the message box. */
   giveBack(text) {
     this.#composer.bring(text);
     this.toast('What you had not sent is in the message box.');
   }
 
-  /** Puts the cursor into the message box, where that does not bring up a keyboard over half of the screen. */
+  /** Focuses the message box, unless that opens an on-screen keyboard. */
   focusMessage() {
     if (matchMedia('(hover: hover) and (pointer: fine)').matches && !document.querySelector('dialog[open]')) this.#composer.focus();
   }
 
-  /** Says something for a while; `action` is what can be done about it: `{label, act}`. */
+  /** Shows a notice for a while; `action` is what can be done about it: `{label, act}`. */
   toast(text, action = null) {
     if (byId('toasts').lastElementChild?.dataset.said === text) return;
     const act = () => {
@@ -130,19 +130,19 @@ export class House {
     setTimeout(() => node.remove(), action === null ? TOAST_MS : ACTION_MS);
   }
 
-  /** Has a new message read out to whoever does not see it: of the list itself nothing is, as rows come and go in it. */
+  /** Announces a new message to screen readers. The list itself is not announced, as its rows come and go. */
   hear(seq, text) {
     const news = byId('news');
     news.append(el('p', { dataset: { seq } }, text));
     while (news.childElementCount > NEWS_MAX) news.firstElementChild.remove();
   }
 
-  /** What was said otherwise, or taken back, is not to be found as it was. */
+  /** Removes an announcement whose message was edited or deleted. */
   unhear(seq) {
     byId('news').querySelector(`[data-seq="${seq}"]`)?.remove();
   }
 
-  /** Goes into a room that one may join, or says why not. */
+  /** Joins a room, or says why that is not possible. */
   async join(name) {
     const refusal = await this.#app.enter(name);
     if (refusal) this.toast(`You could not join ${isolated(this.#app.rooms.called(name))}: ${because(refusal)}.`);
@@ -180,7 +180,10 @@ export class House {
     }
   }
 
-  /** The state in a word in the header; in a sentence below it once it lasts, as a blip need not move the page. */
+  /**
+   * Shows the state as a word in the header, and as a sentence below it once it lasts: a brief loss need not move the
+   * page.
+   */
   #state() {
     const { state } = this.#app.client;
     const node = byId('state');
@@ -263,7 +266,7 @@ export class House {
     byId(which).querySelector('.drawer-close').focus();
   }
 
-  /** A drawer that is closed cannot be reached; while one is open, nothing else can. */
+  /** A closed drawer cannot be focused; while one is open, nothing else can. */
   #drawers() {
     const { drawer } = byId('house').dataset;
     byId('rail').inert = this.#narrow.matches ? drawer !== 'rail' : drawer === 'people';
@@ -309,7 +312,7 @@ export class House {
     leave.querySelector('form').addEventListener('submit', async (event) => {
       event.preventDefault();
       leave.close();
-      // Another window, or somebody else, may have been faster.
+      // Another window, or another person, may have been faster.
       if (this.#app.rooms.get(leaving.name) !== leaving) return;
       try {
         await this.#app.rooms.leave(leaving.name);
@@ -321,7 +324,7 @@ export class House {
     this.#signOut();
   }
 
-  /** Signs out; if something was not sent, it is asked what is to become of it. */
+  /** Signs out; asks what to do with unsent text. */
   #signOut() {
     const dialog = byId('sign-out-dialog');
     const everywhere = byId('sign-out-everywhere').querySelector('input');
@@ -358,7 +361,7 @@ export class House {
     const help = byId('help');
     if (help.open) return;
     help.showModal();
-    // What has the keyboard is at its end.
+    // The focused element is at its end.
     help.scrollTop = 0;
   }
 

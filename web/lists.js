@@ -1,5 +1,5 @@
-// The two lists beside the messages: rooms on one side, people on the other.
-// They draw what `rooms` and `presence` hold, and turn a press into a wish to the app.
+// The two lists beside the messages: rooms and people. They draw what `rooms` and `presence` hold, and pass clicks on
+// to the app.
 
 import { arrange, avatar, counted, el, icon, isolated, setText } from './text.js';
 
@@ -7,7 +7,7 @@ const names = new Intl.Collator();
 const TOO_MANY = 'There are too many people to list them all.';
 const byId = (id) => document.getElementById(id);
 
-/** Nodes by key, made anew only when what they show has changed, so that focus stays where it is. */
+/** Nodes by key, recreated only when their content changes, so that the focus stays. */
 class Kept {
   #nodes = new Map();
 
@@ -120,7 +120,7 @@ export class Lists {
     setText(byId('people-note'), this.#note(members));
   }
 
-  /** What the list does not show, and why. */
+  /** Says what the list does not show, and why. */
   #note(members) {
     const { presence, online } = this.#app;
     const { scope, number } = presence;
@@ -132,7 +132,7 @@ export class Lists {
     return scope === 'rooms' ? 'Nobody else of your rooms is online. Whoever comes in is shown here.' : 'Nobody else is online. Whoever comes in is shown here.';
   }
 
-  /** Oneself, then who is online, then who is not. */
+  /** The user first, then people online, then the others. */
   #people(ids) {
     const { presence, user } = this.#app;
     const place = ({ id, isHere }) => (id === user?.id ? 0 : isHere ? 1 : 2);

@@ -1,30 +1,30 @@
-// One room: what is known of it, and the part of its log that this page holds, without a hole from `first` to `last`.
-// It applies entries; it does not fetch any. Messages come as they are when the server is asked, so an entry that
-// changes one may be known by it already: to apply an entry again changes nothing.
+// A room's data, and the part of its log that this page holds, without a gap from `first` to `last`. It applies entries
+// but fetches none. Messages arrive in their state at the time of the request, so a later change may already be in
+// them: applying an entry twice changes nothing.
 
-/** An entry of a history, as the client gives those that come live. */
+/** A history entry, in the form in which the client delivers live entries. */
 export function entryOf({ type, payload }) {
   return { ...payload, type: type.slice(type.indexOf(':') + 1) };
 }
 
-// So many of the newest changes are kept for messages that are on their way.
+// The newest changes kept for messages that are still to arrive.
 const RECENT_MAX = 256;
-// So many of those who reacted are named in a history, of each reaction.
+// The most users that a history names for each reaction.
 const NAMED_MAX = 20;
 
 export class Log {
-  /** The smallest `seq` that is covered, or null as long as nothing is known. */
+  /** The smallest `seq` covered, or null while nothing is known. */
   first = null;
-  /** The position: everything up to here was seen or is known to be older than what is held. */
+  /** The position: every entry up to here was applied, or is older than the items held. */
   last = null;
-  /** Nothing older is kept by the server. */
+  /** Whether the server keeps nothing older. */
   atStart = false;
   /** Messages, arrivals and departures, by `seq`. */
   items = [];
-  /** The newest changes, of whatever message, oldest first. */
+  /** The newest changes of any message, oldest first. */
   #recent = [];
 
-  /** Starts behind `head`: what is older can be put before it. */
+  /** Starts after `head`; older entries can be prepended. */
   begin(head) {
     this.first = head + 1;
     this.last = head;
@@ -33,7 +33,7 @@ export class Log {
     this.#recent = [];
   }
 
-  /** Forgets everything, the position included. */
+  /** Forgets everything, including the position. */
   reset() {
     this.first = null;
     this.last = null;
@@ -43,24 +43,24 @@ export class Log {
   }
 
   /**
-   * Applies one entry at the end, in the order of the log; returns whether it was new. The client hands them over without
-   * a hole: a number between that never comes is of a kind that only later versions know.
+   * Applies one entry at the end, in log order; returns whether it was new. The client delivers entries without a gap:
+   * a missing number belongs to a kind that only later versions know.
    */
   append(entry) {
     if (this.last === null || entry.seq <= this.last) return false;
-    // The position moves before anybody is told: a handler that fails must not make the entry come again.
+    // The position advances before handlers run: if one fails, the entry must not be delivered again.
     this.last = entry.seq;
     const item = shown(entry);
-    // What comes as deleted is never counted as unread, and its deletion follows.
+    // A message that arrives deleted never counts as unread; its deletion follows.
     if (item) this.items.push(Object.assign(item, { uncounted: item.deleted === true }));
     else if (CHANGES.has(entry.type)) this.#changed(entry);
     return true;
   }
 
   /**
-   * Puts a page of older entries before what is held. The changes in it are those of messages in it, which show them,
-   * or of older ones, which will: they are not applied, as newer ones may have followed. But what came while the page
-   * was on its way need not be in it.
+   * Prepends a page of older entries. The page's changes are not applied, as newer ones may have followed: they belong
+   * to messages in the page, which already contain them, or to older ones, which will. Changes that arrived while the
+   * page was loading are applied, as it may lack them.
    */
   prepend(entries, more) {
     const older = [];
@@ -76,14 +76,14 @@ export class Log {
     this.atStart = !more || this.first <= 1;
   }
 
-  /** A change at the end: of a message that is held, or of one that may be when its page comes. */
+  /** Records a change at the end, of a message held or of one in a page still to arrive. */
   #changed(entry) {
     change(this.item(entry.target), entry);
     this.#recent.push(entry);
     if (this.#recent.length > RECENT_MAX) this.#recent.shift();
   }
 
-  /** Gives up the oldest items, but for the newest `keep`. */
+  /** Drops the oldest items, keeping the newest `keep`. */
   trim(keep) {
     if (this.items.length <= keep) return;
     this.items = this.items.slice(-keep);
@@ -91,13 +91,13 @@ export class Log {
     this.atStart = false;
   }
 
-  /** The item with this `seq`, if it is held. */
+  /** The item with this `seq`, if held. */
   item(seq) {
     const at = this.indexFrom(seq);
     return this.items[at]?.seq === seq ? this.items[at] : undefined;
   }
 
-  /** Where the items with at least this `seq` begin. */
+  /** The index of the first item with at least this `seq`. */
   indexFrom(seq) {
     let low = 0;
     let high = this.items.length;
@@ -109,7 +109,7 @@ export class Log {
     return low;
   }
 
-  /** How many messages of others come after `seq`; null if not all of them are held. */
+  /** The number of others' messages after `seq`; null if not all of them are held. */
   unreadAfter(seq, self) {
     if (this.first === null || this.first > seq + 1) return null;
     let count = 0;
@@ -118,13 +118,13 @@ export class Log {
   }
 }
 
-/** Whether an item is one that its reader, `self`, would call unread. */
+/** Whether an item counts as unread for its reader `self`. */
 export function countsFor(item, self) {
   return item.kind === 'message' && !item.deleted && item.from !== self;
 }
 
 /**
- * What is shown of an entry; null for those that only change another, and for kinds that this page does not know: they
+ * What is shown of an entry; null for entries that only change another one, and for kinds unknown to this page: they
  * only count as seen.
  */
 function shown({ type, seq, ts, from, user, text, cid, reply_to: replyTo, edited, deleted, reactions }) {
@@ -138,12 +138,12 @@ function shown({ type, seq, ts, from, user, text, cid, reply_to: replyTo, edited
 
 const CHANGES = new Map([['edited', edit], ['deleted', remove], ['reacted', react]]);
 
-/** Applies a change to its message, if there is one; what was deleted stays so. */
+/** Applies a change to its message, if there is one; a deleted message stays deleted. */
 function change(item, entry) {
   if (item?.kind === 'message' && !item.deleted) CHANGES.get(entry.type)?.(item, entry);
 }
 
-/** An edit of what was deleted since has no text: the deletion follows. */
+/** An edit of a message that was deleted later has no text: the deletion follows. */
 function edit(item, { seq, text, deleted }) {
   if (deleted || seq <= item.edited) return;
   item.text = text ?? '';
@@ -166,10 +166,10 @@ function react(item, { emoji, on, by }) {
   else item.reactions.delete(emoji);
 }
 
-/** In larger rooms nobody is told of others' marks. */
+/** Larger rooms do not send others' marks. */
 const MARKED_MEMBERS_MAX = 50;
 
-/** Who has read up to which message: users by its `seq`. Nobody is said to have read what they wrote themselves. */
+/** Users by the `seq` that they have read up to. Nobody is listed at their own messages. */
 export function readersOf({ log, marks, members, peer }, self) {
   const readers = new Map();
   if (peer === null && (members === null || members > MARKED_MEMBERS_MAX)) return readers;
@@ -188,28 +188,28 @@ export function directRoom(one, other) {
   return `dm:${[one, other].sort().join(':')}`;
 }
 
-/** A room, its log, and where one is in it. */
+/** A room, its log, and the user's position in it. */
 export class Room {
   title = '';
   open = false;
   members = null;
   read = 0;
   unread = 0;
-  /** The head up to which `unread` has counted already. */
+  /** The head up to which `unread` counts. */
   counted = 0;
   log = new Log();
-  /** A direct conversation in which nobody has written yet. */
+  /** A direct conversation without a message. */
   draft = false;
-  /** What one is in it: `owner`, or no more than others. */
+  /** The user's role: `owner` or null. */
   role = null;
-  /** Ids of its members, or of those that were told if they are many; null before. */
+  /** The ids of its members, or of those received so far if there are many; null before. */
   people = null;
-  /** How far others have read, by user. */
+  /** Others' read marks, by user. */
   marks = new Map();
-  /** The page that is being asked for. */
+  /** The page being loaded. */
   loading = null;
   problem = null;
-  /** The read mark as the server knows it; `read` may be ahead of it. */
+  /** The read mark known to the server; `read` may be ahead of it. */
   marked = 0;
   marking = false;
   markedAt = 0;
@@ -220,7 +220,7 @@ export class Room {
     this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
   }
 
-  /** Somebody has read up to here; a mark only ever moves forward. */
+  /** Records that a user has read up to here; a mark only moves forward. */
   mark(user, seq) {
     if (seq > (this.marks.get(user) ?? 0)) this.marks.set(user, seq);
   }

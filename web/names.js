@@ -1,23 +1,23 @@
-// What people and rooms are called: names in any script, the ids that stand for them on the wire, and what tells names
-// apart that look alike.
+// Names of people and rooms: names in any script, the ids that stand for them on the wire, and how to distinguish
+// similar names.
 
 import { streamSafe } from './said.js';
 import { byteLength } from './text.js';
 
 const ID_BASE_LENGTH = 40;
-/** As long as the server lets a name be, unless it is configured otherwise (`limits.title_bytes`). */
+/** The server's default limit for a name (`limits.title_bytes`). */
 export const NAME_BYTES_MAX = 128;
-// What breaks a line, or turns the direction of what stands beside it. The server refuses it, too.
+// Characters that break a line or change the direction of neighbouring text. The server refuses them, too.
 // eslint-disable-next-line no-control-regex
 const NONE_OF_A_NAME = /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/u;
 const SEEN = /[^\s\p{Default_Ignorable_Code_Point}\u2800]/u;
 
-/** What was typed, as a name: in normal form C, without spaces at its ends. */
+/** Typed text as a name: in normal form C, without spaces at its ends. */
 export function nameOf(text) {
   return text.trim().normalize('NFC');
 }
 
-/** Why this is no name, as a sentence; empty if it is one. */
+/** Why this is not a valid name, as a sentence; empty if it is. */
 export function nameFault(name) {
   if (!SEEN.test(name)) return 'A name has something to be seen.';
   if (NONE_OF_A_NAME.test(name)) return 'A name has no control characters, line breaks or characters that turn its direction.';
@@ -27,15 +27,18 @@ export function nameFault(name) {
 
 const isId = (text) => /^[A-Za-z0-9_.@-]{1,64}$/.test(text) && !/^\.+$/.test(text);
 
-/** Whether the server takes this as the id of a room that one may open. */
+/** Whether the server accepts this as the id of a new room. */
 const isRoomId = (text) => /^[A-Za-z0-9_.@:-]{1,64}$/.test(text) && !/^\.+$/.test(text) && !text.startsWith('dm:');
 
-/** The id of whoever is called so: the name itself, if it is one; else what is left of it and a number, always the same. */
+/**
+ * The id for a name: the name itself if it is a valid id; otherwise its valid part and a number that depends on the
+ * name.
+ */
 export function userIdOf(name) {
   return isId(name) ? name : madeId(name);
 }
 
-/** The id of a room that is called so. */
+/** The id of a room with this title. */
 export function roomIdOf(title) {
   return isRoomId(title) ? title : madeId(title);
 }
@@ -46,7 +49,7 @@ function madeId(name) {
   return `${base}${base && '-'}${number(name)}`;
 }
 
-/** 53 bits that are others for another name. */
+/** A 53-bit hash of a name. */
 function number(name) {
   let [high, low] = [0xdeadbeef, 0x41c6ce57];
   for (const byte of new TextEncoder().encode(name)) {
@@ -58,7 +61,7 @@ function number(name) {
   return (4294967296 * (2097151 & low) + (high >>> 0)).toString(36);
 }
 
-// Letters of other scripts that are drawn as Latin ones are; a part of Unicode's table of confusables (UTS #39).
+// Letters of other scripts that look like Latin ones; part of Unicode's table of confusables (UTS #39).
 const LIKE = new Map(
   [
     ['аαɑ', 'a'], ['вβ', 'b'], ['сϲ', 'c'], ['ԁ', 'd'], ['еє', 'e'], ['ɡ', 'g'], ['һнη', 'h'], ['іιıӏl1|', 'i'], ['јϳ', 'j'], ['кκ', 'k'],
@@ -69,15 +72,15 @@ const LIKE = new Map(
 
 const CAPITALS = new Map([...'ΑaΒbΕeΖzΗhΙiΚkΜmΝnΟoΡpΤtΥyΧxϹc'.matchAll(/(.)(.)/gu)].map(([, capital, letter]) => [capital, letter]));
 
-/** What a name looks like: the same for names that a reader may take for one another. */
+/** The visual form of a name: equal for names that a reader may confuse. */
 export function looks(name) {
   const letters = [...name.normalize('NFKD').replace(/[\p{M}\p{Default_Ignorable_Code_Point}\u2800]/gu, '')];
-  // Some capitals look like others than their small letters do.
+  // Some capitals resemble other letters than their small letters do.
   const small = letters.map((letter) => CAPITALS.get(letter) ?? letter.toLowerCase()).join('');
   return [...small.replace(/[\s_.\p{Pd}]+/gu, ' ').replace(/[’‘ʼʻ`´]/gu, "'").trim()].map((letter) => LIKE.get(letter) ?? letter).join('');
 }
 
-/** What those that have an id are called. */
+/** The names of users or rooms, by id. */
 export class Names {
   #names = new Map();
   /** @type {Map<string, Set<string>>} ids by what their names look like */
@@ -87,7 +90,7 @@ export class Names {
     return this.#names.has(id);
   }
 
-  /** Who is known by no name is called by their id. */
+  /** An id without a name is its own name. */
   set(id, name) {
     const before = this.#names.get(id);
     if (before === (name || id)) return;
@@ -98,37 +101,37 @@ export class Names {
     this.#alike.get(look).add(id);
   }
 
-  /** The name alone: for where the id stands beside it. */
+  /** Only the name, for places that also show the id. */
   plain(id) {
     return this.#names.get(id) ?? id;
   }
 
-  /** Whether somebody else is called so, or nearly so, and the id is to tell them apart. */
+  /** Whether another has the same or a similar name, so that the id must be shown. */
   isAlike(id) {
     const name = this.plain(id);
-    // One in brackets would pass for that of another with their id.
+    // A name with brackets could imitate another name with its id.
     return name !== id && (this.#alike.get(looks(name)).size > 1 || /\p{Ps}/u.test(name));
   }
 
-  /** The name, and the id if another is called so, or nearly so. */
+  /** The name, with the id if another has the same or a similar name. */
   get(id) {
     return this.isAlike(id) ? `${this.plain(id)} (${id})` : this.plain(id);
   }
 
-  /** The only one that is called so; `undefined` if there is none, or more than one. */
+  /** The only id with this name; `undefined` if there is none, or more than one. */
   only(name) {
     const ids = [...(this.#alike.get(looks(name)) ?? [])].filter((id) => this.plain(id) === name);
     return ids.length === 1 ? ids[0] : undefined;
   }
 }
 
-// Scripts that put no space between words.
+// Scripts without spaces between words.
 const UNSPACED = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
 
-/** So far is looked behind a name: how long a text is costs nothing more. */
+/** The characters examined after a name, whatever the length of the text. */
 const NEAR = 8;
 
-/** Whether a text speaks of somebody by a name, with an `@` or without. */
+/** Whether a text mentions a name, with an `@` or without. */
 export function speaksOf(text, name) {
   if (!name) return false;
   const words = streamSafe(text).normalize('NFC').toLowerCase();
@@ -137,7 +140,7 @@ export function speaksOf(text, name) {
   for (let at = words.indexOf(wanted); at >= 0; at = words.indexOf(wanted, at + 1)) {
     const before = [...words.slice(Math.max(0, at - 2), at)].at(-1) ?? ' ';
     const end = at + wanted.length;
-    // Between the parts of an id there may be points and dashes; at the end of a sentence, too.
+    // Points and dashes may be inside an id, or end a sentence.
     const after = words.slice(end, end + NEAR).replace(/^[.@-]*/, '');
     const opens = !/[\p{L}\p{M}\p{N}_.-]/u.test(before);
     const ends = !/^[\p{L}\p{M}\p{N}_]/u.test(after) || (before === '@' && UNSPACED.test(last));

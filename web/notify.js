@@ -1,19 +1,19 @@
-// Tells who looks elsewhere that somebody speaks to them: in a direct conversation, by their name, or in answer to what
-// they said. The browser is asked whether it may only when the person has asked for it.
+// Notifies a user who looks elsewhere of messages to them: in a direct conversation, with their name, or in reply to
+// their message. It asks the browser for permission only when the user requests it.
 
 import { speaksOf } from './names.js';
 import { excerpt } from './said.js';
 
 const KEY = 'parlor.notify';
 const BODY_LENGTH = 140;
-// What is older came while one was away: it is unread, and no news.
+// Older messages were sent while the user was away: they are unread, but no news.
 const NEWS_MS = 60_000;
 
 export class Notify {
   #app;
   #switch = document.getElementById('notify');
   #isOn = false;
-  /** Those that may be seen still. */
+  /** Notifications that may still be visible. */
   #shown = new Set();
 
   constructor(app) {
@@ -21,7 +21,7 @@ export class Notify {
     try {
       this.#isOn = localStorage.getItem(KEY) === 'on';
     } catch {
-      // Storage can be forbidden; then it is asked for anew.
+      // Storage can be forbidden; then the setting must be made again.
     }
     this.#switch.hidden = !('Notification' in window);
     this.#switch.addEventListener('click', () => this.#toggle());
@@ -42,7 +42,7 @@ export class Notify {
     try {
       localStorage.setItem(KEY, this.#isOn ? 'on' : 'off');
     } catch {
-      // Then it lasts as long as the page.
+      // Storage is forbidden: the setting lasts as long as the page.
     }
     this.#draw();
   }
@@ -52,14 +52,14 @@ export class Notify {
     this.#switch.title = this.#mayTell ? 'Notifications are on' : 'Notifications are off';
   }
 
-  /** A message has come. */
+  /** Handles a message. */
   entry(room, entry) {
     const { user, presence, rooms, house } = this.#app;
     if (!this.#mayTell || this.#app.attentive() || entry.from === user.id || entry.deleted) return;
     if (Date.now() - entry.ts > NEWS_MS || !this.#isFor(room, entry)) return;
     const name = presence.name(entry.from);
     const title = room.peer === null ? `${name} in ${rooms.called(room.name)}` : name;
-    // Of two windows of one person one notification is seen.
+    // Two windows of one user show one notification.
     const note = new Notification(title, { body: excerpt(entry.text, BODY_LENGTH), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
     this.#shown.add(note);
     note.onclose = () => this.#shown.delete(note);
@@ -71,13 +71,13 @@ export class Notify {
     };
   }
 
-  /** None is left for whoever comes next. */
+  /** Closes all, so that none is left for the next user. */
   end() {
     for (const note of this.#shown) note.close();
     this.#isOn = false;
   }
 
-  /** Whether somebody speaks to us. */
+  /** Whether a message is addressed to the user. */
   #isFor(room, { text, reply_to: answered }) {
     const { user } = this.#app;
     if (room.peer !== null || (answered && room.log.item(answered)?.from === user.id)) return true;

@@ -1,19 +1,19 @@
-// Which rows a log has, from top to bottom: days, the line before what is new, messages, people coming and going, and
-// what is on its way. It is made anew with every change, of all that is held; nothing here touches the page.
+// Plans a log's rows from top to bottom: days, the line before new items, messages, people coming and going, and
+// pending messages. It is recomputed from all items at every change; nothing here touches the page.
 
 import { countsFor } from './log.js';
 
 const GROUP_MS = 5 * 60_000;
 
-/** The day of a moment, from when to when it lasts: asked for once a day, not once a message. */
+/** The day of a moment, as an interval: computed once a day, not once a message. */
 function dayOf(ts) {
   const from = new Date(ts).setHours(0, 0, 0, 0);
   return { from, to: new Date(from).setDate(new Date(from).getDate() + 1) };
 }
 
 /**
- * The rows. `items` of the log, then `pending`; what came after `newAfter` is marked as new. Each has a `key` that
- * stays, and a `kind`: `day {ts}`, `new`, `notes {notes}` or `message {item, continued, place}`.
+ * The rows: `items` of the log, then `pending`; items after `newAfter` are marked as new. Each row has a stable `key`
+ * and a `kind`: `day {ts}`, `new`, `notes {notes}` or `message {item, continued, place}`.
  */
 export function planned({ items, pending, newAfter, self }) {
   const rows = [];
@@ -51,12 +51,12 @@ export function planned({ items, pending, newAfter, self }) {
   return rows;
 }
 
-/** One's own message keeps its row from the first moment to the stored entry. */
+/** The user's own message keeps its row from sending to the stored entry. */
 function keyOf(item, self) {
   return item.from === self && item.cid ? `c${item.cid}` : `s${item.seq}`;
 }
 
-/** Whether a message goes on where the one before it ended: same author, and soon. */
+/** Whether a message continues the one before it: same author, and soon after. */
 function follows(before, item) {
   return before !== null && before.from === item.from && item.ts - before.ts < GROUP_MS;
 }

@@ -1,7 +1,7 @@
-// Who is online, and what people are called. The client's own presence knows one list of everybody; here are those
-// with whom one shares a room, too, and lists of which only a part is asked for.
-// Lists come in pages, changes as pushes with a version; only what is newer than what is known is applied.
-// Where people are many only their number is told: then it is not known who they are.
+// Who is online, and the names of people. The client's own presence knows one list of everybody; this also handles
+// people in shared rooms, and lists that are loaded only in part. Lists come in pages, changes as pushes with a
+// version; only versions newer than the known one are applied. Where people are many, the server tells only their
+// number: the page then does not know who they are.
 
 import { Names } from './names.js';
 
@@ -9,15 +9,15 @@ const PAGE = 200;
 const PAGES_MAX = 5;
 const AGAIN_MS = 4_000;
 const SOON_MS = 300;
-/** What the server tells of people. */
+/** The server's pushes about people. */
 export const PUSHES = ['user:online', 'user:offline', 'user:count'];
 
 export class Presence {
-  /** Ids of who is online; null as long as nothing is known. */
+  /** The ids of people online; null while nothing is known. */
   online = null;
-  /** Whether there are more people than were listed. */
+  /** Whether more people are online than were listed. */
   partial = false;
-  /** Of whom the server tells: `everyone`, `rooms` (those with whom one shares a room) or `off`. */
+  /** Whose presence the server sends: `everyone`, `rooms` (those who share a room with the user) or `off`. */
   scope = 'everyone';
   names = new Names();
   #ask;
@@ -27,7 +27,7 @@ export class Presence {
   #run = 0;
   #again = 0;
   #learned = new Set();
-  /** How many are online, where only that is told: by room, `''` for all. */
+  /** The number of people online, where the server sends only that: by room, `''` for all. */
   #counts = new Map();
 
   constructor(ask, changed) {
@@ -35,12 +35,12 @@ export class Presence {
     this.#changed = changed;
   }
 
-  /** What somebody is called, told apart from others who are called nearly so. */
+  /** A user's name, distinguished from similar ones. */
   name(user) {
     return this.names.get(user);
   }
 
-  /** A new connection: of whom it tells. */
+  /** Handles a new connection with its scope. */
   begin(scope = 'everyone') {
     this.scope = scope;
     if (scope !== 'off') return;
@@ -48,15 +48,15 @@ export class Presence {
     this.#unknown();
   }
 
-  /** How many are online, and whether it is at least so many; null as long as nothing is known. */
+  /** The number of people online, and whether it is a lower bound; null while nothing is known. */
   get number() {
     if (this.online !== null) return { people: this.online.size, more: this.partial };
     if (this.#counts.size === 0) return null;
-    // Of rooms that share people the largest is what is certain.
+    // Rooms may share people, so only the largest count is certain.
     return { people: Math.max(...this.#counts.values()), more: !this.#counts.has('') };
   }
 
-  /** Lists anew. Versions hold within one connection. */
+  /** Loads the list anew. Versions apply within one connection. */
   async list() {
     if (this.scope === 'off') return;
     this.#run += 1;
@@ -70,7 +70,7 @@ export class Presence {
       for (let page = 0; more && page < PAGES_MAX; page += 1) {
         const reply = await this.#ask('presence:list', { ...(after && { after }), limit: PAGE });
         if (run !== this.#run) return;
-        // The list's state is that of its first page: what changed while we turned the pages is in the pushes.
+        // The version is that of the first page: pushes contain what changed while the other pages were loading.
         version ??= reply.version;
         for (const { user, name } of reply.users) {
           users.add(user);
@@ -81,7 +81,7 @@ export class Presence {
       }
     } catch (refusal) {
       if (run !== this.#run) return;
-      // What was held is lost: what is shown may be wrong, and is asked for again.
+      // Held pushes are lost and the display may be wrong, so the list is requested again.
       this.#held = null;
       if (refusal.code === 'forbidden') this.begin('off');
       else if (refusal.code !== 'disconnected') this.#listLater();
@@ -97,14 +97,14 @@ export class Presence {
     this.#changed();
   }
 
-  /** Learns who the members of a room are and what they are called, once in each connection: `each(members, isFirst)`. */
+  /** Loads a room's members and their names, once per connection: `each(members, isFirst)`. */
   async learn(room, each) {
     if (this.#learned.has(room)) return;
     this.#learned.add(room);
     let after;
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const reply = await this.#ask('room:members', { room, ...(after && { after }), limit: PAGE }).catch(() => null);
-      // Those that were told are right; the next connection asks again.
+      // The members received are correct; the next connection asks again.
       if (reply === null) return;
       for (const { user, name } of reply.members) this.names.set(user, name);
       each(reply.members, page === 0);
@@ -114,12 +114,11 @@ export class Presence {
     }
   }
 
-  /** Applies a push. */
   push(type, payload) {
     if (this.#held !== null) {
       this.#held.push({ type, payload });
     } else if (payload.reset) {
-      // Some change did not reach us, whatever the version of those that did; or the lists are back.
+      // Some change was missed, whatever the versions received; or lists are sent again.
       this.#back(payload.room);
     } else if (payload.version > this.#version) {
       this.#version = payload.version;
@@ -141,16 +140,16 @@ export class Presence {
   #move(type, users) {
     if (type === 'user:online') {
       for (const user of users) this.online.add(user);
-      // Pushes carry ids only; the names of people never seen come with the next list, asked for once for many.
+      // Pushes contain only ids; the next list brings names of unknown people, one request for many.
       if (users.some((user) => !this.names.has(user))) this.#listLater(this.online.size > PAGE ? AGAIN_MS : SOON_MS);
     } else {
-      // Who goes is told of in each room that they are in, so that once is enough.
+      // A user's departure is sent once per shared room; the first one suffices.
       for (const user of users) this.online.delete(user);
     }
     this.#changed();
   }
 
-  /** Of a room, or of all, lists are told again: they are worth asking for when there is none that is only counted. */
+  /** The server sends lists of a room, or of all, again: request them once none is merely counted. */
   #back(room) {
     if (room) this.#counts.delete(room);
     else this.#counts.clear();
@@ -166,13 +165,14 @@ export class Presence {
     this.#changed();
   }
 
-  /** Somebody came into one of our rooms or left it: it may be that we are told of others now. */
+  /** A member joined or left one of the user's rooms: the server may now send other people's presence. */
   moved(self) {
-    // Of who comes in we are told, of those that we come to, or that have left all our rooms, not.
+    // The server announces a user who joins our room, but not the members of a room that we join, nor users who left
+    // all our rooms.
     if (this.scope === 'rooms') this.#listLater(self ? SOON_MS : AGAIN_MS);
   }
 
-  /** We are in this room no more. */
+  /** The user has left this room. */
   left(room) {
     if (this.#counts.has(room)) this.#back(room);
     else this.moved(true);
@@ -182,12 +182,12 @@ export class Presence {
     return this.online?.has(user) ?? false;
   }
 
-  /** Whether it is certain that somebody is not online; `shared`: whether we share a room with them. */
+  /** Whether a user is certainly offline; `shared`: whether they share a room with us. */
   isOffline(user, shared) {
     return this.online !== null && !this.partial && !this.online.has(user) && (shared || this.scope === 'everyone');
   }
 
-  /** The connection is gone: what it told about moments is void; who was there stays shown until it is known anew. */
+  /** The connection is lost: its transient state is void; people online stay shown until the next list. */
   lost() {
     this.#run += 1;
     this.#held = null;
@@ -202,7 +202,7 @@ export class Presence {
     if (this.#again !== 0) return;
     this.#again = setTimeout(() => {
       this.#again = 0;
-      // While people are only counted, a list would be void with the next change.
+      // While people are only counted, the next change would invalidate a list.
       if (this.#counts.size === 0) this.list();
     }, within / 2 + (Math.random() * within) / 2);
   }

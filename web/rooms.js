@@ -1,12 +1,12 @@
-// The rooms one is in: their logs, marks and counts. That no entry is missing and none comes twice is the client's
-// work; here they are applied, and what is older is asked for. Nothing here touches the page.
+// The user's rooms: their logs, marks and counts. The client ensures that no entry is missing or delivered twice; this
+// module applies entries and requests older ones. Nothing here touches the page.
 
 import { ParlorError } from './client/errors.js';
 import { Room, directRoom, entryOf } from './log.js';
 import { Names, roomIdOf } from './names.js';
 
 const PAGE = 60;
-// A message that others refer to is looked for so far back.
+// How far back a message is searched that others refer to.
 const REACH_PAGE = 200;
 const REACH_PAGES_MAX = 100;
 const LIST_PAGE = 200;
@@ -24,9 +24,9 @@ function pause(ms) {
 
 export class Rooms {
   map = new Map();
-  /** Open rooms that one is not in, as `room:list` told. */
+  /** Open rooms that the user is not in, from `room:list`. */
   joinable = [];
-  /** Rooms that one may join as one was invited, by name: `{room, title, by}`. */
+  /** Invitations by room name: `{room, title, by}`. */
   invites = new Map();
   self = null;
   #titles = new Names();
@@ -37,9 +37,8 @@ export class Rooms {
   #listAgain = false;
 
   /**
-   * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`,
-   * `moved(user)` who came into a room or left one, `invited(invite)`, `removed(room, why)`, and `keeps(room)`: whether
-   * its log is being looked at.
+   * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `moved(user)` for a user who joined
+   * or left a room, `invited(invite)`, `removed(room, why)`, and `keeps(room)`: whether its log is being looked at.
    */
   constructor(ask, on) {
     this.#ask = ask;
@@ -50,20 +49,20 @@ export class Rooms {
     return this.map.get(name);
   }
 
-  /** What a room is called, told apart from others that are called nearly so. */
+  /** A room's title, distinguished from similar ones. */
   called(name) {
     return this.#titles.get(name);
   }
 
-  /** The id of the room that somebody means: one that has it or is called so, or that of a new one. */
+  /** The id of the room that a title means: a room with this id or title, or a new one. */
   meant(title) {
     const id = roomIdOf(title);
     const called = this.#titles.only(title);
-    // What somebody calls the room to which they invite us is no reason to take it for another.
+    // A title given by somebody who invites us must not make us take the room for another.
     return this.#titles.has(id) || called === undefined || this.invites.has(called) ? id : called;
   }
 
-  /** All rooms in the order of the list: rooms by title, then conversations by name. */
+  /** All rooms in list order: rooms by title, then conversations by name. */
   ordered() {
     const key = (room) => room.peer ?? (room.title || room.name);
     return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || order.compare(key(a), key(b)));
@@ -75,7 +74,7 @@ export class Rooms {
     return sum;
   }
 
-  /** A new connection: what the server says of each room. Each is where the client has it. */
+  /** Handles a new connection: the server's state of each room. The client has the position in each. */
   welcome(hello) {
     this.self = hello.user.id;
     if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget(hello);
@@ -90,12 +89,12 @@ export class Rooms {
     this.#on.listed();
   }
 
-  /** Whether the numbers that are known here are of this life of the store. */
+  /** Whether the known numbers belong to this life of the store. */
   isOf(epoch) {
     return this.#epoch === null || this.#epoch === epoch;
   }
 
-  /** The client follows a room from behind `last`: one of ours, or one that came by another window or person. */
+  /** The client follows a room from after `last`: one of ours, or one that another window or person brought. */
   follow(name, last) {
     const known = this.map.get(name);
     const room = this.#room(name);
@@ -105,15 +104,15 @@ export class Rooms {
     this.#on.listed();
   }
 
-  /** The client follows a room no more, without having been told why. */
+  /** The client no longer follows a room, for an unknown reason. */
   lose(name) {
     const room = this.map.get(name);
-    // Of conversations in which one never wrote only the newest are named: it may still be there.
+    // The server names only the newest conversations without a message of ours: this one may still exist.
     if (room?.peer) room.draft = true;
     else this.#remove(name, { reason: 'unknown' });
   }
 
-  /** What lies between is not kept any more, or is of an earlier log. */
+  /** The entries between are no longer kept, or belong to an earlier log. */
   skip(name, before) {
     const room = this.map.get(name);
     if (room === undefined) return;
@@ -121,7 +120,7 @@ export class Rooms {
     this.#on.changed(room);
   }
 
-  /** Takes a push that is no entry, if it is of a room. */
+  /** Handles a room's push that is not an entry. */
   push(type, payload) {
     if (type === 'chat:read') {
       if (payload.user === this.self) this.#readElsewhere(payload);
@@ -140,7 +139,7 @@ export class Rooms {
     }
   }
 
-  /** Takes the next entry of a room. */
+  /** Applies a room's next entry. */
   entry(entry) {
     if (entry.cid !== undefined) this.#on.own(entry.cid);
     const room = this.map.get(entry.room);
@@ -150,7 +149,7 @@ export class Rooms {
   #applied(room, entry) {
     const { type } = entry;
     if (type === 'deleted') {
-      // One's own are read.
+      // The user's own messages count as read.
       const was = entry.seq > room.counted && entry.target > room.read && !room.log.item(entry.target)?.uncounted;
       if (was) room.unread = Math.max(0, room.unread - 1);
     } else if (type === 'joined' || type === 'left') {
@@ -160,7 +159,7 @@ export class Rooms {
       if (room.members !== null && entry.seq > room.counted) room.members += type === 'joined' ? 1 : -1;
       this.#on.moved(entry.user);
     } else if (type === 'message') {
-      // Whoever writes has read.
+      // A user who writes has read the room.
       room.mark(entry.from, entry.seq);
       if (entry.from === this.self) {
         room.read = Math.max(room.read, entry.seq);
@@ -175,7 +174,7 @@ export class Rooms {
     this.#on.changed(room);
   }
 
-  /** Loads the page before what is held, or the newest one. */
+  /** Loads the page before the held entries, or the newest one. */
   older(room, limit = PAGE) {
     if (room.log.atStart) return Promise.resolve();
     return (room.loading ??= this.#older(room, limit));
@@ -198,7 +197,7 @@ export class Rooms {
         log.begin(page.head);
         room.counted = Math.max(room.counted, page.head);
       }
-      // Unless the log was begun anew while the page was on its way.
+      // Skipped if the log was restarted while the page was loading.
       if (isNewest || log.first === first) log.prepend(entries, page.more);
     } catch (error) {
       if (!(error instanceof ParlorError)) throw error;
@@ -211,7 +210,7 @@ export class Rooms {
     }
   }
 
-  /** Loads pages until a message is held; whether it is. */
+  /** Loads pages until a message is held; returns whether it is. */
   async reach(room, seq) {
     for (let page = 0; page < REACH_PAGES_MAX && seq < room.log.first && !room.log.atStart; page += 1) {
       const { first } = room.log;
@@ -221,16 +220,16 @@ export class Rooms {
     return room.log.item(seq) !== undefined;
   }
 
-  /** Joins an open room or one to which one was invited, or opens one that nobody has, with its title. */
+  /** Joins a room that is open or that the user is invited to, or creates a new one with its title. */
   async join(name, title = name) {
-    // Somebody else may have been faster, or one may open none: then it is joined, if there is one.
+    // Another user may have been faster, or the user may create none: then join the room, if it exists.
     const isMade = (refusal) => ['conflict', 'forbidden'].includes(refusal.code);
     const isNew = title !== name && !this.#titles.has(name);
     const made = isNew && (await this.#ask('room:create', { room: name, title, open: true }).catch((refusal) => {
       if (!isMade(refusal)) throw refusal;
     }));
     const reply = made || await this.#ask('room:join', { room: name }).catch((refusal) => {
-      // The room has ended, or one is banned from it: so has the invitation.
+      // The room is deleted, or the user is banned from it: the invitation is void.
       if (['not_member', 'forbidden'].includes(refusal.code)) this.invites.delete(name);
       throw refusal;
     });
@@ -245,14 +244,14 @@ export class Rooms {
     return room;
   }
 
-  /** Leaves a room for good, until one joins it again. */
+  /** Leaves a room until the user joins it again. */
   async leave(name) {
     await this.#ask('room:leave', { room: name });
     this.#remove(name, { reason: 'left' });
     this.list().catch(() => {});
   }
 
-  /** The conversation with somebody, which need not exist yet. */
+  /** The conversation with a user, which need not exist yet. */
   direct(user) {
     const name = directRoom(this.self, user);
     let room = this.map.get(name);
@@ -264,7 +263,7 @@ export class Rooms {
     return room;
   }
 
-  /** All that is held of a room was read: the mark moves at once, the server is told so now and then. */
+  /** Marks all held entries as read: locally at once, at the server from time to time. */
   read(room) {
     const { last } = room.log;
     if (room.draft || last === null) return;
@@ -276,7 +275,7 @@ export class Rooms {
     this.#mark(room);
   }
 
-  /** Tells the server our read mark: one request at a time, and at most one a second. */
+  /** Sends our read mark to the server: one request at a time, and at most one a second. */
   async #mark(room) {
     if (room.marking || room.read <= room.marked) return;
     room.marking = true;
@@ -291,7 +290,7 @@ export class Rooms {
         again = true;
       }
     } catch (refusal) {
-      // Without a connection there is nobody to tell; the next one begins with `look`ing.
+      // Without a connection nothing can be sent; the next one begins with `look`ing.
       again = refusal.passing && refusal.code !== 'disconnected';
     }
     room.marking = false;
@@ -304,7 +303,7 @@ export class Rooms {
     if (room !== undefined) this.#on.changed(room);
   }
 
-  /** Who is in a room, and how far each has read. */
+  /** A room's members and their read marks. */
   members(room, members, isFirst) {
     if (isFirst) room.people = new Set();
     for (const { user, read, role } of members) {
@@ -325,7 +324,7 @@ export class Rooms {
     this.#on.changed(room);
   }
 
-  /** Asks for one's own rooms, with their titles, and for those that one may join. */
+  /** Requests the user's rooms with their titles, and the rooms that they may join. */
   list() {
     if (this.#listing !== null) {
       this.#listAgain = true;
@@ -352,7 +351,7 @@ export class Rooms {
     await this.#pages({ open: true }, (listed) => joinable.push(listed));
     this.joinable = joinable.filter((listed) => !this.map.has(listed.room));
     for (const { room, title } of this.joinable) this.#titles.set(room, title);
-    // Nobody tells that an invitation is void.
+    // The server does not announce that an invitation is void.
     if (this.invites.size > 0) this.#invited((await this.#ask('info')).invites);
     this.#on.listed();
   }
@@ -372,7 +371,7 @@ export class Rooms {
     }
   }
 
-  /** Takes what the server says of a room now: it has counted everything up to `head`. */
+  /** Applies the server's current state of a room: it has counted everything up to `head`. */
   #told(room, { title, open, members, head, read, unread }) {
     if (title !== undefined) {
       room.title = title ?? '';
@@ -381,7 +380,7 @@ export class Rooms {
     if (open !== undefined) room.open = open;
     if (Number.isInteger(members)) room.members = members;
     if (!Number.isInteger(read)) return;
-    // While our own mark is on its way, what the server counts is older.
+    // The server's count is outdated while our own mark is being sent.
     if (room.read > room.marked && room.read > read) return;
     room.read = room.marked = read;
     room.unread = unread ?? 0;
@@ -406,7 +405,7 @@ export class Rooms {
     this.#on.listed();
   }
 
-  /** Another epoch: the numbers that we know mean nothing any more, and rooms may be gone with the log. */
+  /** A new epoch: known numbers are void, and rooms may be gone with the log. */
   #forget(hello) {
     const there = new Set(hello.rooms.map((room) => room.room));
     const gone = [];
@@ -415,11 +414,11 @@ export class Rooms {
       room.marks.clear();
       room.read = room.marked = room.unread = room.counted = 0;
       if (there.has(room.name)) continue;
-      // A conversation can always be begun anew.
+      // A conversation can always be started again.
       if (room.peer !== null) room.draft = true;
       else gone.push(room);
     }
-    // All of them first: nobody is to be shown one that goes next.
+    // All are removed first: otherwise a room might be shown that is removed next.
     for (const room of gone) this.map.delete(room.name);
     for (const room of gone) this.#on.removed(room, { reason: 'reset' });
   }

@@ -1,5 +1,5 @@
-// What stands in the log, as nodes: a message, people coming and going, and what is above the first of them.
-// It decides nothing about which rows there are.
+// The log's rows as nodes: messages, people coming and going, and the area above the first one. It does not decide
+// which rows exist.
 
 import { because } from './words.js';
 import { excerpt, headOf, linked } from './said.js';
@@ -10,7 +10,7 @@ const NAMES_MAX = 5;
 const READERS_MAX = 6;
 const DELETED = 'This message was deleted.';
 
-/** The children of a message's row; `isWhole`: all of it is shown, however long it is, and `fold` changes that. */
+/** The children of a message's row; `isWhole`: it is shown in full, whatever its length, and `fold` changes that. */
 export function messageRow(app, item, continued, reply, { isWhole, fold }) {
   const name = app.presence.names.plain(item.from);
   return [
@@ -34,14 +34,14 @@ export function messageRow(app, item, continued, reply, { isWhole, fold }) {
   ];
 }
 
-/** What was said, that it said something else before, and a way to all of it if this is its beginning. */
+/** The text of a message, a mark if it was edited, and a way to expand it if it is cut. */
 function said({ text, edited }, isWhole, fold) {
   const head = headOf(text);
   const isLong = head !== text;
   const isCut = isLong && !isWhole;
   const props = { class: isCut ? 'text cut' : 'text', dir: edited ? null : 'auto' };
   const words = linked(isCut ? head : text, isCut);
-  // A part with a direction of its own has no say in that of the whole.
+  // A part with its own direction does not affect the direction of the whole.
   const mark = () => el('span', { class: 'edited', dir: 'ltr' }, 'edited');
   return [
     edited ? el('div', { class: 'said', dir: 'auto' }, el('span', props, words), ' ', mark()) : el('div', props, words),
@@ -53,7 +53,7 @@ function said({ text, edited }, isWhole, fold) {
   ];
 }
 
-/** Each reaction, with how many gave it, and who. */
+/** Each reaction, with its count and users. */
 export function reactionNodes(app, item) {
   return [...item.reactions].map(([emoji, { users, more }]) => {
     const names = users.map((user) => app.presence.name(user));
@@ -65,7 +65,7 @@ export function reactionNodes(app, item) {
   });
 }
 
-/** Who has read up to here: their avatars, and their names for whoever asks. */
+/** Users who have read up to here: their avatars, with their names on request. */
 export function readerNodes(app, users) {
   if (users.length === 0) return [];
   const names = users.map((user) => app.presence.name(user));
@@ -82,14 +82,14 @@ export function readerNodes(app, users) {
   ];
 }
 
-/** The children of a row that tells who came or went. */
+/** The children of a row about people who came or went. */
 export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
   return [...listed(shown), notes[0].kind === 'joined' ? ' joined' : ' left'];
 }
 
-/** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
+/** The area above the first message: a welcome, the beginning, a way to load more, or an error. */
 export function topContent(app, room, phase, up) {
   const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : app.rooms.called(room.name));
   switch (phase) {
@@ -123,7 +123,7 @@ export function topContent(app, room, phase, up) {
   }
 }
 
-/** A message that waits, where its room cannot be shown yet. */
+/** A waiting message whose room cannot be shown yet. */
 function waitingRow(app, message) {
   const { room, text, ts, status: now } = message;
   const name = room.startsWith('dm:') ? room.slice(3).split(':').find((user) => user !== app.drafts?.user) ?? app.drafts.user : room;
@@ -135,7 +135,7 @@ function skeleton() {
   return el('div', { class: 'skeleton' }, el('i'), el('span', {}, el('b'), el('b')));
 }
 
-/** What is answered, or that something is: a press leads there. */
+/** The message replied to, or that there is one; a click leads to it. */
 function quote(app, seq, reply) {
   const props = { type: 'button', class: 'quote', dir: 'auto', tabindex: '-1', title: 'Go to that message', onclick: () => app.goTo(seq) };
   if (reply === undefined) return el('button', props, 'An earlier message');
@@ -143,7 +143,7 @@ function quote(app, seq, reply) {
   return el('button', props, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
 }
 
-/** How far a message is that the server has not confirmed. */
+/** The progress of a message that the server has not confirmed. */
 function status(app, { cid, status: now, because }) {
   if (now === 'failed') {
     return el(

@@ -1,27 +1,27 @@
-// What people wrote, as nodes and as short texts. Others choose what it is, and some texts cost a browser far more than
-// their length says: each that is shown here has a bound, and all of a message is shown when somebody asks for it.
+// Messages as nodes and as short texts. Others choose the content, and some texts cost a browser far more than their
+// length suggests: each text shown here is bounded, and a message is shown in full only on request.
 
 import { el } from './text.js';
 
-/** What a message may cost to be shown at once: in plain text, so many characters. */
+/** The cost of a message that may be shown at once: in plain text, so many characters. */
 const COST_MAX = 3_000;
-/** Of one that costs more so much is shown, so that what is left is worth a press. */
+/** A costlier message is cut here, so that the rest is worth a click. */
 const SHOWN_COST = 2_000;
-/** A line is high, however short it is. */
+/** The cost of a line, which takes height however short it is. */
 const LINE_COST = 80;
-/** Marks and characters that are not seen cost most where many follow one another, and fill no line. */
+/** Invisible characters and marks cost most where many follow one another, and fill no line. */
 const STACKED_COST = 8;
-/** So many of them may follow one another in ordinary text (Unicode UAX #15, "Stream-Safe Text Format", has 30 marks). */
+/** Most of them in a row in ordinary text (Unicode UAX #15, "Stream-Safe Text Format", has 30 marks). */
 const STACK_MAX = 30;
-/** What is written from right to left and what is not are measured apart, each time that they meet. */
+/** Left-to-right and right-to-left text are measured separately at each change of direction. */
 const TURN_COST = 8;
-/** A word that is longer may be broken after so many characters. */
+/** A longer word may be broken after so many characters. */
 const WORD_MAX = 256;
-/** What is shown of a message ends at a word if there is one within so many characters. */
+/** A cut is made at a word's end if there is one within so many characters. */
 const CUT_CHARS_MAX = 80;
-/** So many addresses of one message are made into links; those after them stay text. */
+/** Most links in one message; later addresses stay text. */
 const LINKS_MAX = 50;
-/** A longer one stays text. */
+/** A longer address stays text. */
 const ADDRESS_CHARS_MAX = 2_048;
 
 const STACKED = /[\p{M}\p{Default_Ignorable_Code_Point}]/u;
@@ -32,9 +32,9 @@ const COSTLY = new RegExp(`${STACKED.source}{${STACK_MAX + 1}}|\\S{${WORD_MAX + 
 const SPACE = /\s/;
 const LINK = /\bhttps?:\/\/[^\s<>"]+/gi;
 
-/** What is shown of a message before all of it is asked for: all, if that is not too much. */
+/** The part of a message shown before it is expanded: all of it, if that does not cost too much. */
 export function headOf(text) {
-  // Nothing costs more than a line for each character.
+  // No character costs more than a line.
   if (text.length * LINE_COST <= COST_MAX) return text;
   let cost = 0;
   let [stacked, isTurned, at, end] = [0, false, 0, 0];
@@ -52,7 +52,7 @@ export function headOf(text) {
   return text;
 }
 
-/** Where to cut, at `end` or a little before it: between words, or else not within what is one character to a reader. */
+/** Where to cut, at `end` or a little before it: between words, or else between characters as a reader sees them. */
 function cutBefore(text, end) {
   const from = Math.max(0, end - CUT_CHARS_MAX);
   const word = text.slice(from, end).search(/\s\S*$/);
@@ -61,7 +61,7 @@ function cutBefore(text, end) {
   return index > 0 ? from + index : end;
 }
 
-/** The first `max` characters, for where a text is only spoken of. */
+/** The first `max` characters, for mentions of a text. */
 export function excerpt(text, max) {
   let end = 0;
   let count = 0;
@@ -72,12 +72,14 @@ export function excerpt(text, max) {
   return text;
 }
 
-/** A text that can be put into a normal form in a time that grows with its length, and not with its square. */
+/** A text that can be normalized in linear, not quadratic, time. */
 export function streamSafe(text) {
   return text.replace(STACK, (stack) => [...stack].map((char, at) => (at > 0 && at % STACK_MAX === 0 ? `\u034f${char}` : char)).join(''));
 }
 
-/** A text as nodes, with `http` and `https` addresses made into links; `isCut`: there is more, and its end is no address. */
+/**
+ * A text as nodes, with `http` and `https` addresses as links; `isCut`: the text continues, so its end is no address.
+ */
 export function linked(text, isCut = false) {
   const nodes = [];
   let end = 0;
@@ -96,7 +98,10 @@ export function linked(text, isCut = false) {
   return nodes;
 }
 
-/** Text nodes. A browser's time grows with the square of what is stacked in one place, or joined in one word: it is given pieces. */
+/**
+ * Text nodes. A browser's time grows with the square of the marks stacked in one place and of a word's length, so the
+ * text is split into pieces.
+ */
 function plain(text) {
   if (!COSTLY.test(text)) return [document.createTextNode(text)];
   const nodes = [];
@@ -129,7 +134,7 @@ function plain(text) {
   return nodes;
 }
 
-/** Punctuation at the end of an address belongs to the sentence, and so does a bracket that it did not open. */
+/** Removes punctuation after an address, which belongs to the sentence, and brackets that the address did not open. */
 function withoutTail(address) {
   let open = 0;
   for (const char of address) open += char === '(' ? 1 : char === ')' ? -1 : 0;

@@ -1,4 +1,4 @@
-// Looks for words in what is loaded of the room that is shown, from the newest to the oldest.
+// Searches the loaded messages of the room shown, from the newest to the oldest.
 
 import { headOf, streamSafe } from './said.js';
 import { counted, setText } from './text.js';
@@ -12,7 +12,7 @@ export class Search {
   #input = byId('search-input');
   #said = byId('search-said');
   #rows = byId('log-rows');
-  /** The `seq`s that were found, the newest first, and which of them is shown. */
+  /** The `seq`s found, newest first, and the index of the one shown. */
   #found = [];
   #at = 0;
   #frame = 0;
@@ -26,7 +26,7 @@ export class Search {
     this.#input.addEventListener('input', () => this.#find());
     this.#bar.addEventListener('submit', (event) => event.preventDefault());
     this.#bar.addEventListener('keydown', (event) => this.#key(event));
-    // Rows come and go as one scrolls: what is found in them is marked again.
+    // Scrolling adds and removes rows: matches in them are marked again.
     new MutationObserver(() => this.#markLater()).observe(this.#rows, { childList: true, subtree: true });
   }
 
@@ -68,10 +68,10 @@ export class Search {
     this.#found = items.map(({ seq }) => seq).reverse();
   }
 
-  /** To one that is older, or newer, and round again. */
+  /** Moves to the next older or newer match, wrapping around. */
   #step(by) {
     const was = this.#found[this.#at];
-    // More may have been loaded, or said.
+    // More may have been loaded or sent.
     this.#look();
     const { length } = this.#found;
     if (length === 0) return;
@@ -90,7 +90,7 @@ export class Search {
     this.#mark();
   }
 
-  /** Shows what was found, all of it if the words are not at its beginning. */
+  /** Shows a match, in full if the words are not at the beginning. */
   #reveal(seq) {
     const words = fold(this.#input.value.trim());
     const isWhole = !fold(headOf(this.#app.room.log.item(seq).text)).includes(words);
@@ -105,7 +105,7 @@ export class Search {
     });
   }
 
-  /** Marks the words where they are seen, without a change of the nodes that they are in. */
+  /** Highlights the words in the visible rows without changing their nodes. */
   #mark() {
     if (!('highlights' in CSS)) return;
     const words = this.#bar.hidden ? '' : this.#input.value.trim().toLowerCase();
@@ -120,13 +120,13 @@ export class Search {
   }
 }
 
-/** Where words are in the text of a node. */
+/** The ranges of the words in a node's text. */
 function rangesOf(node, words) {
   const ranges = [];
   const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
   for (let text = walker.nextNode(); text !== null; text = walker.nextNode()) {
     const lower = text.data.toLowerCase();
-    // In few languages small letters take another number of places: there nothing is marked rather than the wrong.
+    // In a few languages lower case changes the length: mark nothing rather than the wrong place.
     if (lower.length !== text.data.length) continue;
     for (let at = lower.indexOf(words); at >= 0; at = lower.indexOf(words, at + words.length)) {
       const range = new Range();

@@ -1,5 +1,5 @@
-// Who sits at this page: in open mode a name, kept for this tab; else whoever the browser is signed in as, by a cookie
-// that no script can read. A link's code is taken out of the address at once, and exchanged for that cookie.
+// The user at this page: in open mode a name, kept for this tab; otherwise the user of the browser's sign-in, a cookie
+// that no script can read. A link's code is removed from the address at once and exchanged for that cookie.
 
 import { nameFault, userIdOf } from './names.js';
 
@@ -22,13 +22,13 @@ function write(storage, key, value) {
     if (value === null) storage.removeItem(key);
     else storage.setItem(key, value);
   } catch {
-    // Storage can be forbidden; then one signs in anew after a reload.
+    // Storage can be forbidden; then the user signs in again after a reload.
   }
 }
 
-// What is known in this page's life, whether or not it could be kept.
+// The name for this page's life, whether or not it could be stored.
 let name = read(sessionStorage, NAME);
-/** The other tabs of this browser, which have the same sign-in. */
+/** The other tabs of this browser, which share the sign-in. */
 const tabs = new BroadcastChannel('parlor.sign-in');
 
 export const session = {
@@ -40,7 +40,7 @@ export const session = {
     write(sessionStorage, NAME, value);
     if (value !== null) write(localStorage, LAST_NAME, value);
   },
-  /** The id that goes with it. */
+  /** The id for this name. */
   get id() {
     return name === null ? null : userIdOf(name);
   },
@@ -48,8 +48,8 @@ export const session = {
     return read(localStorage, LAST_NAME);
   },
   /**
-   * Signs out: the next one here is not told who it was, unless there is something for them to come back to. `code`: the
-   * close code for which it ended, which the door tells after a reload.
+   * Signs out. Forgets the user, unless there is something for them to come back to. `code`: the close code that ended
+   * the sign-in, which the door shows after a reload.
    */
   end(isKept, code = null) {
     session.name = null;
@@ -57,11 +57,11 @@ export const session = {
     try {
       sessionStorage.clear();
     } catch {
-      // Nothing was kept, then.
+      // Storage is forbidden, so nothing was kept.
     }
     if (code !== null) write(sessionStorage, ENDED, String(code));
   },
-  /** The close code for which it ended before this load of the page, told once; else null. */
+  /** The close code that ended the sign-in before this load of the page, returned once; otherwise null. */
   takeEnd() {
     const code = read(sessionStorage, ENDED);
     write(sessionStorage, ENDED, null);
@@ -69,7 +69,10 @@ export const session = {
   },
 };
 
-/** Takes `#code=…` out of the address bar, and out of this tab's history; null if there is none. A token goes, too, and is not used. */
+/**
+ * Removes `#code=…` from the address bar and this tab's history and returns it; null if there is none. A token is
+ * removed, too, but not used.
+ */
 export function takeCode() {
   const given = new URLSearchParams(location.hash.slice(1));
   if (!given.has('code') && !given.has('token')) return null;
@@ -77,21 +80,21 @@ export function takeCode() {
   return given.get('code')?.trim() ?? null;
 }
 
-/** Whom a code signs in, as it says itself: `{id, name}`; null if it cannot be read. The server judges it. */
+/** The user that a code claims: `{id, name}`; null if it cannot be read. The server verifies it. */
 export function readCode(code) {
   try {
     const payload = code.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
     const bytes = Uint8Array.from(atob(payload), (char) => char.charCodeAt(0));
     const { sub, name: called } = JSON.parse(new TextDecoder().decode(bytes));
     if (typeof sub !== 'string' || nameFault(sub) !== '') return null;
-    // What is no name the server refuses; here it must not hide for whom the link is.
+    // The server refuses an invalid name; here it must not hide whom the link is for.
     return { id: sub, name: typeof called === 'string' && nameFault(called) === '' ? called : sub };
   } catch {
     return null;
   }
 }
 
-/** What the server says of itself: `{open, version}`; rejects if it cannot be reached. */
+/** The server's description of itself: `{open, version}`; rejects if it cannot be reached. */
 export async function askServer() {
   const response = await ask('/healthz');
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
@@ -99,7 +102,7 @@ export async function askServer() {
   return { open: open === true, version };
 }
 
-/** Who this browser is signed in as: `{user: {id, name, admin} | null, by?, expires?}`; rejects if the server cannot say. */
+/** This browser's user: `{user: {id, name, admin} | null, by?, expires?}`; rejects if the server cannot say. */
 export async function askWho() {
   const response = await ask(SIGN_IN);
   if (response.status === 401 || response.status === 403) return { user: null };
@@ -124,14 +127,17 @@ export async function signIn(code) {
   return response.status === 401 || response.status === 413 ? 'bad' : 'late';
 }
 
-/** Ends the sign-in of this browser, or all of this person's; rejects if the server did not do so. All tabs follow, and `keep` what is unsent or not. */
+/**
+ * Ends the sign-in of this browser, or all of this user's; rejects if the server did not do so. All tabs follow, with
+ * the decision `keep` on unsent messages.
+ */
 export async function signOut(everywhere, keep) {
   const response = await ask(everywhere ? `${SIGN_IN}?everywhere=1` : SIGN_IN, { method: 'DELETE' });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   tabs.postMessage({ keep });
 }
 
-/** Calls `then` when another tab has signed in or out, with whether what is unsent is kept. */
+/** Calls `then` when another tab has signed in or out, with whether to keep unsent messages. */
 export function whenSignInChanges(then) {
   tabs.addEventListener('message', ({ data }) => then(data?.keep !== false));
 }

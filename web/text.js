@@ -1,5 +1,5 @@
-// Values into nodes and into text: elements, sizes, names, times.
-// What people wrote only ever becomes text nodes; nothing here parses markup.
+// Converts values to nodes and text: elements, sizes, names, times. Text from users only ever becomes text nodes;
+// nothing here parses markup.
 
 /** An element with properties (`class`, `dataset`, attributes) and children; `null` ones are left out. */
 export function el(tag, props = {}, ...children) {
@@ -15,7 +15,7 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
-/** One of the icons drawn in index.html. */
+/** One of the icons in index.html. */
 export function icon(name) {
   const ns = 'http://www.w3.org/2000/svg';
   const svg = document.createElementNS(ns, 'svg');
@@ -27,7 +27,7 @@ export function icon(name) {
   return svg;
 }
 
-/** Makes the children of `parent` exactly `nodes`, in order, and moves no more of them than it must. */
+/** Makes the children of `parent` exactly `nodes`, in order, with as few moves as possible. */
 export function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
@@ -38,14 +38,14 @@ export function arrange(parent, nodes) {
   }
 }
 
-/** Sets the text only if it is another, so that nothing is announced twice. */
+/** Sets the text only if it differs, so that nothing is announced twice. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 const encoder = new TextEncoder();
 
-/** The length in bytes of UTF-8, which is what the server's limits count. */
+/** The length in UTF-8 bytes, which the server's limits count. */
 export function byteLength(text) {
   return encoder.encode(text).length;
 }
@@ -57,15 +57,15 @@ export function initials(name) {
   return letters.join('').toUpperCase();
 }
 
-/** An avatar: initials on a colour that is the same for an id everywhere. */
+/** An avatar: initials on a colour that depends only on the id. */
 export function avatar(id, name, ...extra) {
   let hash = 2166136261;
   for (const byte of encoder.encode(id)) hash = Math.imul(hash ^ byte, 16777619);
-  // Names that differ in a letter should not differ in a shade.
+  // Names that differ in one letter should differ clearly in colour.
   hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
   hash = (hash ^ (hash >>> 16)) >>> 0;
   const node = el('span', { class: 'avatar', 'aria-hidden': 'true' }, el('span', {}, initials(name)), ...extra);
-  // By the object model, which the page's policy allows; a style attribute in markup it would not.
+  // Set through the object model: the page's policy forbids style attributes in markup.
   node.style.setProperty('--tone', String(hash % 360));
   return node;
 }
@@ -75,13 +75,13 @@ const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 
 const DAY = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' });
 const DAY_AND_YEAR = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });
 
-/** Hours and minutes, with the whole date for whoever asks. */
+/** Hours and minutes, with the whole date on request. */
 export function timeNode(ts) {
   const date = new Date(ts);
   return el('time', { datetime: date.toISOString(), title: FULL.format(date) }, TIME.format(date));
 }
 
-/** The day of a moment, as it is called today. */
+/** The day of a moment, relative to today. */
 export function dayName(ts, now = Date.now()) {
   const day = new Date(ts).setHours(0, 0, 0, 0);
   const away = Math.round((new Date(now).setHours(0, 0, 0, 0) - day) / 86_400_000);
@@ -95,7 +95,7 @@ export function counted(count, one, many = `${one}s`) {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
 }
 
-/** `ada`, `ada and bob`, `ada, bob and eve`, as nodes: no name changes the direction of what stands beside it. */
+/** `ada`, `ada and bob`, `ada, bob and eve`, as nodes: no name changes the direction of neighbouring text. */
 export function listed(words) {
   const between = (at) => (at === 0 ? '' : at === words.length - 1 ? ' and ' : ', ');
   return words.flatMap((word, at) => [between(at), el('bdi', {}, word)]);
@@ -106,12 +106,12 @@ export function sentence(words) {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }
 
-/** A name within plain text, kept to itself (Unicode's first strong isolate) as `bdi` does among nodes. */
+/** A name within plain text, isolated (Unicode's first strong isolate) as `bdi` does among nodes. */
 export function isolated(name) {
   return `\u2068${name}\u2069`;
 }
 
-/** What can be sent of what was written: no halves of characters, which are no text, and no control characters. */
+/** The part of a text that can be sent: no unpaired surrogates, which are not text, and no control characters. */
 export function sendable(text) {
   return text.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\0-\x08\x0b-\x1f\x7f]/g, '').trim();
 }

@@ -1,11 +1,11 @@
-// Light, dark, or as the system has it: the choice is kept in this browser.
-// The colours themselves are in style.css; this only names which of them to use.
+// Light, dark, or the system's theme: the choice is kept in this browser. The colours are in style.css; this only names
+// which of them to use.
 
 const KEY = 'parlor.theme';
 const ORDER = ['system', 'light', 'dark'];
 const GROUND = { light: '#fbf8f2', dark: '#191815' };
 
-/** The choice that is in force: `system`, `light` or `dark`. */
+/** The current choice: `system`, `light` or `dark`. */
 export function theme() {
   let kept = null;
   try {
@@ -16,7 +16,7 @@ export function theme() {
   return ORDER.includes(kept) ? kept : document.documentElement.dataset.theme ?? 'system';
 }
 
-/** Goes on to the next choice and returns it. */
+/** Switches to the next choice and returns it. */
 export function nextTheme() {
   const next = ORDER[(ORDER.indexOf(theme()) + 1) % ORDER.length];
   try {
@@ -30,7 +30,7 @@ export function nextTheme() {
 
 function apply(choice) {
   document.documentElement.dataset.theme = choice;
-  // The bar of a phone's browser follows the page, not only the system.
+  // The browser's bar on a phone follows the page's theme, not only the system's.
   for (const meta of document.querySelectorAll('meta[name="theme-color"]')) {
     meta.content = GROUND[choice] ?? GROUND[meta.media.includes('dark') ? 'dark' : 'light'];
   }

@@ -1,10 +1,10 @@
-// What one can do with a message: a bar in the row that is pointed at or has the keyboard. There is one, which goes from
-// row to row; the keys do the same without it.
+// The actions on a message: a bar in the row under the pointer or with the focus. A single bar moves from row to row;
+// keys do the same without it.
 
 import { el, icon } from './text.js';
 
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮', '🙏'];
-// What can be pressed in a row beside the bar: with the keyboard only in the row that has it, as there are many.
+// Further focusable elements of a row: reachable by keyboard only in the focused row, as there are many.
 const INNER = '.quote, .fold, .reactions button';
 const byId = (id) => document.getElementById(id);
 
@@ -15,7 +15,7 @@ export class Tools {
   #row = null;
   #deleting = null;
 
-  /** `log`: the messages, with `step(row, by)` to go from one to another. */
+  /** `log`: the messages, with `step(row, by)` to move between them. */
   constructor(app, rows, log) {
     this.#app = app;
     this.#rows = rows;
@@ -31,7 +31,7 @@ export class Tools {
     });
   }
 
-  /** Moves to a row, unless the keyboard is in the bar. */
+  /** Moves to a row, unless the bar has the focus. */
   #show(row, isLeft = false) {
     if (!isLeft && this.#bar.contains(document.activeElement) && this.#row?.isConnected) return;
     if (row === this.#row && (row === null || this.#bar.parentNode === row)) return;
@@ -45,7 +45,7 @@ export class Tools {
     row.append(this.#bar);
   }
 
-  /** The message of a row; undefined for one that is not stored yet, or was deleted. */
+  /** The message of a row; undefined if it is not stored yet, or was deleted. */
   #item(row) {
     const item = this.#app.room?.log.item(Number(row.dataset.seq));
     return item?.kind === 'message' && !item.deleted ? item : undefined;
@@ -72,7 +72,7 @@ export class Tools {
 
   #palette(item) {
     const given = (emoji) => item.reactions.get(emoji)?.users.includes(this.#app.user.id) ?? false;
-    // The keyboard must not leave the row while its button goes.
+    // The row keeps the focus when its button disappears.
     this.#row.focus({ preventScroll: true });
     this.#bar.replaceChildren(...EMOJI.map((emoji) => el('button', {
       type: 'button',
@@ -100,7 +100,7 @@ export class Tools {
     event.stopPropagation();
   }
 
-  /** Returns whether the key meant something. */
+  /** Returns whether the key was handled. */
   #ofRow(key, row, log) {
     const item = this.#item(row);
     const steps = { ArrowUp: -1, ArrowDown: 1 };

@@ -1,30 +1,30 @@
-// What the person wrote and the log does not show yet: the client's tickets, and for a moment those among them that
-// are stored already, but have not come back as entries. The client sends them; this only says what is to be seen.
+// Text that the user wrote and the log does not show yet: the client's tickets, and briefly those already stored whose
+// entries have not arrived. The client sends them; this only says what to show.
 
 import { because } from './words.js';
 
 export class Unsent {
   #client;
-  /** Tickets by id, from when they were first seen until the log shows them. */
+  /** Tickets by id, from when they first appear until the log shows them. */
   #known = new Map();
 
   constructor(client) {
     this.#client = client;
   }
 
-  /** Those of a room, in the order in which they go. */
+  /** The tickets of a room, in sending order. */
   of(room) {
     const stored = [...this.#known.values()].filter((ticket) => ticket.status === 'acked' && ticket.kept.room === room.name);
     const open = this.#client.unsent.filter((ticket) => ticket.kept.room === room.name);
     return [...stored, ...open].map(shown);
   }
 
-  /** Those of all rooms, before it is known which rooms there are. */
+  /** The tickets of all rooms, for the time before the rooms are known. */
   all() {
     return this.#client.unsent.map((ticket) => ({ ...shown(ticket), room: ticket.kept.room }));
   }
 
-  /** Something has changed: what became of it? `reached(room)` tells how far that room's log is. */
+  /** Handles a change of the outbox. `reached(room)` returns how far that room's log is. */
   changed(reached) {
     const open = this.#client.unsent;
     for (const ticket of open) this.#known.set(ticket.id, ticket);
@@ -35,19 +35,19 @@ export class Unsent {
     }
   }
 
-  /** The log of a room has come this far: what was stored up to there is shown, or was read long ago. */
+  /** The log of a room has reached `seq`: messages stored up to there are shown, or were read long ago. */
   reached(room, seq) {
     for (const [id, ticket] of this.#known) {
       if (ticket.status === 'acked' && ticket.kept.room === room && ticket.seq <= seq) this.#known.delete(id);
     }
   }
 
-  /** A history shows this message. */
+  /** A history contains this message. */
   shown(cid) {
     if (this.#known.get(cid)?.status === 'acked') this.#known.delete(cid);
   }
 
-  /** How many of a room wait, and whether one of them was refused. */
+  /** How many of a room's tickets wait, and whether one of them was refused. */
   waiting(room) {
     const open = this.#client.unsent.filter(({ kept, status }) => kept.room === room.name && status !== 'sent');
     return { count: open.length, isRefused: open.some(({ status }) => status !== 'queued') };
@@ -61,14 +61,14 @@ export class Unsent {
     this.#known.get(cid)?.cancel();
   }
 
-  /** The room is gone, and with it the place to say these things: gives back what was never said. */
+  /** The room is gone: returns the texts that were never sent. */
   drop(room) {
     const taken = this.#client.unsent.filter((ticket) => ticket.kept.room === room && ticket.cancel());
     return taken.map((ticket) => ticket.text);
   }
 }
 
-/** A ticket as the log shows it. */
+/** A ticket in the form that the log shows. */
 function shown({ id, text, status, error, kept }) {
   const isRefused = status === 'failed' || status === 'expired';
   return { cid: id, text, ts: kept.at, replyTo: kept.replyTo, status: isRefused ? 'failed' : status, because: isRefused ? because(error) : undefined };

@@ -1,18 +1,18 @@
-// A long list of which only the rows near what one sees are in the page. It knows how high each row is, or takes a
-// guess until it was there once; what one looks at stays where it is when rows above it turn out to be others.
+// A long list that keeps only the rows near the viewport in the page. It uses measured row heights, or estimates for
+// rows never shown; visible rows stay in place when the heights above them change.
 
 import { arrange } from './text.js';
 
-/** So much above and below what is seen is in the page, too. */
+/** Pixels above and below the viewport that are also in the page. */
 const SPARE_PX = 500;
-/** Rows that turn out higher or lower than guessed move what is seen: it is looked again which those are. */
+/** Rows whose height differs from the estimate shift the view: how often to recompute the visible ones. */
 const LOOKS_MAX = 4;
 
 export class Virtual {
-  /** The rows, each with a `key`, and the place of each key. */
+  /** The rows, each with a `key`, and the index of each key. */
   rows = [];
   #places = new Map();
-  /** Where each row begins, and the last one ends. */
+  /** The top of each row, and the bottom of the last one. */
   #tops = new Float64Array(1);
   #heights = new Map();
   #scroller;
@@ -21,7 +21,7 @@ export class Virtual {
   #node;
   #shown = [];
 
-  /** `guess(row)`: about how high it is; `node(row, at)`: the node of a row that comes into the page, or was in it. */
+  /** `guess(row)`: its estimated height; `node(row, at)`: the node of a row that enters the page, or was in it. */
   constructor(scroller, list, { guess, node }) {
     this.#scroller = scroller;
     this.#list = list;
@@ -29,20 +29,20 @@ export class Virtual {
     this.#node = node;
   }
 
-  /** Other rows; heights of those that were there hold. */
+  /** Sets the rows; measured heights of known rows stay valid. */
   set(rows) {
     this.rows = rows;
     this.#places = new Map(rows.map(({ key }, at) => [key, at]));
     this.#add();
   }
 
-  /** Nothing that was measured holds any more: the width is another, or the list. */
+  /** Discards all measurements: the width has changed, or the list. */
   forget() {
     this.#heights.clear();
     this.#add();
   }
 
-  /** The keys of the rows that are in the page. */
+  /** The keys of the rows in the page. */
   get shown() {
     return this.#shown;
   }
@@ -51,15 +51,17 @@ export class Virtual {
     return this.#places.get(key);
   }
 
-  /** What is at the top of what is seen: a row, and how far it is from there. */
+  /** The row at the top of the viewport and its distance, with some rows after it. */
   anchor() {
     const from = this.#seenFrom;
-    // Of what is gone with a change one that stays is found: the nearest below.
+    // If a change removes rows, the nearest remaining one below is found.
     const at = this.#at(from);
     return this.rows.slice(at, at + 20).map(({ key }, step) => ({ key, away: this.#tops[at + step] - from }));
   }
 
-  /** Draws with one of these rows where it was, with the end in view (`end`), or with a row in the middle (`middle`). */
+  /**
+   * Draws with one of these rows in its place (`anchor`), the end in view (`end`), or a row in the middle (`middle`).
+   */
   draw({ anchor = [], end = false, middle = null }) {
     for (let look = 0; look < LOOKS_MAX; look += 1) {
       const from = this.#wanted(anchor, end, middle);
@@ -73,7 +75,7 @@ export class Virtual {
     }
   }
 
-  /** Where the list begins within what scrolls. */
+  /** The list's offset within the scrolled element. */
   get #offset() {
     return this.#list.offsetTop;
   }
@@ -102,7 +104,7 @@ export class Virtual {
     arrange(this.#list, nodes);
   }
 
-  /** What is not in the page takes its place all the same. */
+  /** Reserves the space of rows that are not in the page. */
   #pad() {
     const [first, last] = [this.#shown[0]?.at ?? 0, (this.#shown.at(-1)?.at ?? -1) + 1];
     const { style } = this.#list;
@@ -110,7 +112,7 @@ export class Virtual {
     style.paddingBottom = `${this.#tops[this.rows.length] - this.#tops[last]}px`;
   }
 
-  /** Returns whether a row is of another height than was thought. */
+  /** Returns whether a row's height differs from the known one. */
   #measure() {
     let isOther = false;
     for (const { key, node } of this.#shown) {

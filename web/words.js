@@ -1,5 +1,5 @@
-// How to say to a person what the client says in codes (docs/protocol.md, "Closing" and "Refusals").
-// What the server wrote beside a code is for programs, and is not shown.
+// Sentences for the client's codes (docs/protocol.md, "Closing" and "Refusals"). The server's own message beside a code
+// is for programs, and is not shown.
 
 import { verdict } from './client/errors.js';
 
@@ -32,12 +32,12 @@ export function closedBecause(code) {
   }[verdict(code)];
 }
 
-/** Whether a connection has ended for good as one is signed in no more. */
+/** Whether a connection has ended for good because the user is no longer signed in. */
 export function wantsLink({ name, code }) {
   return name === 'failed' && (code === 4001 || verdict(code) === 'asks for a token');
 }
 
-/** Why one is in a room no more, as a sentence without its end. */
+/** Why the user is no longer in a room, as a sentence without its end. */
 export function removedBecause(reason, room) {
   switch (reason) {
     case 'deleted':

@@ -1,9 +1,8 @@
-//! Runs a program and takes what it writes, within a time and a number of bytes: for a thread of its own,
-//! which waits for it.
+//! Runs a program and reads its output, with limits on time and bytes. Blocks the calling thread.
 //!
-//! There is no shell between. Its standard input is empty, its errors go nowhere, and of the environment
-//! it gets `PATH` and what is named alone: secrets may be in others. It is ended, and no zombie is left,
-//! whatever happens; what it has started itself is its own to end.
+//! No shell is involved. Standard input is empty and standard error is discarded. The environment
+//! contains only `PATH` and the named variables, since others may hold secrets. The program is
+//! always killed and reaped; its own child processes are its own responsibility.
 
 use crate::reactor::Clock;
 use mio::unix::pipe::Receiver;
@@ -13,26 +12,25 @@ use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// After so long it is looked whether the program is still wanted.
+/// How often to check whether the program is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// So long an end is waited for at once that comes right after the output's.
+/// Poll interval for the exit, which usually follows the end of output at once.
 const END_EVERY: Duration = Duration::from_millis(5);
 const READ_BYTES: usize = 16 * 1024;
 
-/// Why a program's output was not had.
+/// Why there is no output.
 #[derive(Debug)]
 pub(super) enum ProgramError {
     /// It cannot be started.
     Start(io::Error),
-    /// What it writes cannot be read.
+    /// Its output cannot be read.
     Read(io::Error),
-    /// It has failed.
+    /// It exited with a failure.
     Status(ExitStatus),
-    /// It took too long.
     Timeout,
-    /// It wrote more output than it may.
+    /// It wrote more output than allowed.
     TooLarge,
-    /// Nobody wants it any more.
+    /// The output is no longer needed.
     Stopped,
 }
 
@@ -51,20 +49,20 @@ impl fmt::Display for ProgramError {
 
 impl std::error::Error for ProgramError {}
 
-/// Ends a program that is dropped before it has ended by itself.
+/// Kills a program that is dropped before it exits.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // Both fail only if it is over.
+        // Both fail only if it has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Runs `command`, a program's name and its arguments, with `PATH` and the variables of `env`: `NAME=VALUE`, or `NAME`
-/// for one that is this process's. Returns what it has written to its standard output
-/// when it has ended well. `is_stopping` is asked again and again.
+/// Runs `command`, a program's name and its arguments, with `PATH` and the variables of `env`:
+/// `NAME=VALUE`, or `NAME` to pass on one of this process's. Returns its standard output after a
+/// successful exit. Polls `is_stopping` while it waits.
 ///
 /// # Errors
 /// [`ProgramError`]; the program has ended then, too.
@@ -108,7 +106,7 @@ pub(super) fn output(
     }
 }
 
-/// Reads a pipe without being held by it.
+/// Reads a pipe without blocking.
 struct PipeReader {
     pipe: Receiver,
     poll: Poll,
@@ -138,7 +136,7 @@ impl PipeReader {
                     if bytes.len() > bytes_max {
                         return Err(ProgramError::TooLarge);
                     }
-                    // Who writes without an end is ended, too.
+                    // The limits also apply to a program that writes without end.
                     left()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The file that is read where none is named, if it is there.
+/// The default file, read if it exists.
 const FILE: &str = "parlor.toml";
 
 /// The flags of every command that reads the configuration.
@@ -64,13 +64,13 @@ pub(super) struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// Whether the keys are to be listed, and nothing else.
+    /// Whether only a list of the keys is requested.
     pub(super) fn asks_for_keys(&self) -> bool {
         self.set.iter().any(|assignment| assignment == "help")
     }
 
-    /// What the configuration is read from: these flags, this process's environment, and the file
-    /// that one of both names.
+    /// The sources of the configuration: these flags, this process's environment, and the file that
+    /// either of them names.
     pub(super) fn sources(self) -> ConfigSources {
         let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let of_variable = || {
@@ -79,7 +79,7 @@ impl SourceArgs {
         };
         let here = || Path::new(FILE).symlink_metadata().is_ok().then(|| PathBuf::from(FILE));
         let file = self.config.clone().or_else(of_variable).or_else(here).map(Arc::from);
-        // Without a home the configuration must say it, and is told so if it does not.
+        // Without a home directory the configuration must name the data; loading reports it if not.
         let default_data = default_data().unwrap_or_default();
         ConfigSources { default_data, file, variables, flags: self.flags(), stands_alone: true }
     }
@@ -167,6 +167,6 @@ pub(super) fn run(mut args: ConfigArgs) -> Result<(), CommandFailure> {
 }
 
 fn print(text: &str) {
-    // Nobody may be there to read it.
+    // Standard output may be closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

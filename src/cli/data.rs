@@ -1,4 +1,4 @@
-//! `parlor data`: a store as a whole, beside serving.
+//! `parlor data`: operations on a whole store, outside of serving.
 
 use super::{CommandFailure, default_data};
 use crate::base::Chance;
@@ -9,9 +9,9 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of lines that are read and written at once.
+/// Bytes of lines read and written at once.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// As of a new store: letters and digits of an epoch.
+/// The length of an epoch in letters and digits, as for a new store.
 const EPOCH_LEN: usize = 16;
 
 /// Options of `parlor data`.
@@ -246,7 +246,7 @@ fn of_log(rooms: u64, members: u64, entries: u64) -> String {
     parts.join(", ")
 }
 
-/// Durable streams, if there are any.
+/// The counts of durable streams, if there are any.
 fn of_streams(streams: u64, events: u64) -> String {
     if streams == 0 {
         return String::new();

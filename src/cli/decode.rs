@@ -1,4 +1,4 @@
-//! `parlor decode`: what every byte of a WebSocket stream means.
+//! `parlor decode`: explains every byte of a WebSocket stream.
 
 use super::CommandFailure;
 use crate::decode::decode;
@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 
-/// What is read of a file or of standard input.
+/// Most bytes read from a file or standard input.
 const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Options of `parlor decode`.
@@ -67,7 +67,7 @@ pub(super) fn run(args: &DecodeArgs) -> Result<(), CommandFailure> {
     let reading = Reading { from, inflate: args.inflate };
     let mut out = BufWriter::new(io::stdout().lock());
     match decode(&stream, reading, args.json, &mut out).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(CommandFailure::new(format!("cannot write: {error}"))),
         Ok(()) => Ok(()),

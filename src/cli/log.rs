@@ -1,4 +1,4 @@
-//! The program's log, whose filter and form can be exchanged while it runs.
+//! The program's log, whose filter and format can change while it runs.
 
 use super::log_line;
 use crate::config::LogFormat;
@@ -7,25 +7,25 @@ use log::{Log, Metadata, Record};
 use std::io::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The log that was started.
+/// The installed logger.
 #[derive(Clone)]
 pub(super) struct ProgramLog(Arc<RwLock<Logger>>);
 
 impl ProgramLog {
-    /// Starts it, on standard error, with a filter that has been checked (`log.level`). Once in a
-    /// process.
+    /// Installs the logger, on standard error, with a filter that has been checked (`log.level`).
+    /// Call it once per process.
     pub(super) fn start(filter: &str, format: LogFormat) -> ProgramLog {
         let logger = logger(filter, format);
         let level = logger.filter();
         let log = ProgramLog(Arc::new(RwLock::new(logger)));
-        // Fails only if there is one already.
+        // Fails only if a logger is already installed.
         if log::set_boxed_logger(Box::new(log.clone())).is_ok() {
             log::set_max_level(level);
         }
         log
     }
 
-    /// Goes by another filter and another form from now on.
+    /// Changes the filter and the format.
     pub(super) fn change(&self, filter: &str, format: LogFormat) {
         let logger = logger(filter, format);
         let level = logger.filter();

@@ -1,5 +1,5 @@
-//! A line of the log, as text or as JSON. What comes from outside may stand in it: no line has a break in
-//! it, none is without an end, and no terminal is told anything.
+//! Formats a log line as text or JSON. Logged values may come from outside: lines contain no line
+//! breaks, have a limited length, and cannot control a terminal.
 
 use crate::base::limits::{LOG_MESSAGE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
 use crate::wire::json::Writer;
@@ -50,7 +50,6 @@ pub(super) fn json(ts: &str, record: &Record<'_>) -> String {
     line
 }
 
-/// The value of a field.
 enum FieldValue {
     /// An integer or a flag.
     Number(String),
@@ -58,7 +57,7 @@ enum FieldValue {
     Text(String),
 }
 
-/// Tells each field that has a value, in order.
+/// Calls `tell` for each field that has a value, in order.
 fn each_field(record: &Record<'_>, tell: impl FnMut(&str, FieldValue)) {
     struct FieldVisitor<F>(F);
     impl<'kvs, F: FnMut(&str, FieldValue)> VisitSource<'kvs> for FieldVisitor<F> {
@@ -71,11 +70,11 @@ fn each_field(record: &Record<'_>, tell: impl FnMut(&str, FieldValue)) {
             Ok(())
         }
     }
-    // Nothing here fails.
+    // This visitor never fails.
     let _ = record.key_values().visit(&mut FieldVisitor(tell));
 }
 
-/// A value, read; none where there is none.
+/// A value that was read, if any.
 struct Read(Option<FieldValue>);
 
 impl<'v> VisitValue<'v> for Read {
@@ -105,13 +104,13 @@ impl<'v> VisitValue<'v> for Read {
     }
 }
 
-/// The beginning of a text, of so many bytes at most.
+/// The first `bytes_max` bytes of a text at most, cut between characters.
 fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Whether a character shows as itself: not one that breaks a line, moves the cursor or turns the
-/// direction of what follows.
+/// Whether a character is printed as itself: it does not break a line, move the cursor or change
+/// the direction of the text after it.
 fn is_plain(char: char) -> bool {
     let turns =
         matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
     use log::Level;
 
-    /// A line about `user`, of whom nothing else is known.
+    /// A line about `user`, without any other value.
     fn line(message: &str, user: &str, write: impl Fn(&Record<'_>) -> String) -> String {
         let nothing: Option<&str> = None;
         let fields: [(&str, Value<'_>); 4] = [

@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
 #[derive(Debug)]
 struct CommandFailure {
     message: String,
-    /// It was asked for wrongly: status 2.
+    /// The command line is wrong: status 2.
     is_usage: bool,
 }
 
@@ -80,7 +80,7 @@ impl CommandFailure {
     }
 }
 
-/// The secret that the environment variable gives.
+/// The secret from the environment variable.
 fn secret_of_environment() -> Result<Option<Secret>, CommandFailure> {
     let Some(text) = std::env::var_os(SECRET_VARIABLE) else { return Ok(None) };
     Secret::new(text.as_encoded_bytes()).map(Some).map_err(|len| {
@@ -88,7 +88,7 @@ fn secret_of_environment() -> Result<Option<Secret>, CommandFailure> {
     })
 }
 
-/// The directory of the XDG Base Directory Specification.
+/// The data directory of the XDG Base Directory Specification.
 fn default_data() -> Result<PathBuf, CommandFailure> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

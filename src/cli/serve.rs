@@ -35,21 +35,21 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let (is_open, data) = (config.is_open(), config.data.clone());
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let ways = WaysIn { is_open, has_backend, has_keys };
-    // A write beyond the file size limit is then an error of the write, and not the process's end.
+    // A write beyond the file size limit then fails, instead of killing the process.
     on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
     let server = Server::bind(config).map_err(|error| match error {
         ServerError::Config(_) => CommandFailure::usage(error),
         _ => CommandFailure::new(error),
     })?;
     let (stopper, reloader) = (server.stopper(), server.reloader());
-    // In open mode without a file there is nothing to read again, and a terminal that is closed ends
-    // the program.
+    // In open mode without a file there is nothing to reload, so closing the terminal ends the
+    // program.
     let signals = [SIGINT, SIGTERM, SIGHUP];
     let is_hangup_the_end = is_open && sources.file.is_none();
     let signals = if is_hangup_the_end { &signals[..2] } else { &signals[..] };
     on_signal(signals, move |signal| match signal {
         SIGHUP => read_again(&sources, &reloader, &log),
-        // It has stopped already: then there is nothing to stop.
+        // An error means that it has already stopped.
         SIGTERM => drop(stopper.restart()),
         _ => drop(stopper.stop()),
     })
@@ -58,7 +58,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     server.run().map_err(CommandFailure::new)
 }
 
-/// Reads the configuration and the keys again, and says in the log what came of it.
+/// Reloads the configuration and the keys, and logs the result.
 fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
     let config = match sources.read() {
         Ok(loaded) => loaded.config,
@@ -72,7 +72,7 @@ fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
     };
     match reloader.reload(&config) {
         Ok(Reloaded { taken, waiting, keys }) => {
-            // By the old filter: a log that becomes silent says so.
+            // Logged with the old filter, so that a change that silences the log is still logged.
             for change in &taken {
                 log::info!("configuration: {change}");
             }
@@ -95,7 +95,7 @@ fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
     }
 }
 
-/// How people get in.
+/// How users can sign in.
 #[derive(Clone, Copy)]
 struct WaysIn {
     is_open: bool,
@@ -103,7 +103,7 @@ struct WaysIn {
     has_keys: bool,
 }
 
-/// Says on standard output what a user wants to know first.
+/// Prints what a user needs to know first.
 fn greet(ways: WaysIn, data: &Place, address: SocketAddr) {
     let mut lines = String::new();
     if ways.is_open {
@@ -124,12 +124,12 @@ fn greet(ways: WaysIn, data: &Place, address: SocketAddr) {
         Place::Memory => lines += "Data: in memory, gone when this program ends\n",
     }
     lines += &format!("Chat: http://{}/\n", reachable(address));
-    // Nobody may be there to read it.
+    // Standard output may be closed.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     let _ = std::io::stdout().flush();
 }
 
-/// An address for a browser at this machine: an unspecified one is not.
+/// An address for a browser on this machine: an unspecified one does not work.
 fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())

@@ -104,7 +104,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
     }
     let now = Clock::timestamp().seconds();
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    // A link has a code, which is good for one exchange; a token is good until its end.
+    // A link contains a code, valid for one exchange; a token is valid until it expires.
     let (good_for, sign_in) = match args.url {
         Some(_) => (seconds(args.open_within), Some(seconds(args.ttl).into())),
         None => (seconds(args.ttl), None),
@@ -137,14 +137,14 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
     };
     let token = key.sign(&claims, args.kid.as_deref()).map_err(CommandFailure::new)?;
     match &args.url {
-        // In the fragment, which is not sent to the server and is in no log.
+        // In the fragment, which is neither sent to the server nor logged.
         Some(url) => println!("{}/#code={token}", url.trim_end_matches('/')),
         None => println!("{token}"),
     }
     Ok(())
 }
 
-/// An id that no other code has.
+/// A unique id for a code.
 fn made_id() -> Result<String, CommandFailure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(CommandFailure::new)?;
@@ -166,7 +166,7 @@ fn parse_limit(text: &str) -> Result<(String, u32), String> {
     Ok((name.to_owned(), value))
 }
 
-/// What signs: one of a private key, a secret's file, and the secret of the environment.
+/// The signing key: a private key, a secret from a file, or the secret from the environment.
 fn key(args: &TokenArgs) -> Result<SigningKey, CommandFailure> {
     let variable = secret_of_environment()?;
     let key = match (&args.key, &args.secret_file, &variable) {

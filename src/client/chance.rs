@@ -3,17 +3,17 @@
 use crate::protocol::{MaskKey, MaskKeys};
 use std::fmt;
 
-/// Keys that are fetched together: a system call for each frame would cost more than the frame.
+/// Keys fetched together: one system call per frame would cost more than the frame.
 const KEYS_AT_ONCE: usize = 64;
 
-/// RFC 6455 §5.3, §10.3: masking keys that nobody who provides the payload can foresee.
+/// RFC 6455 §5.3, §10.3: masking keys that whoever supplies the payload cannot predict.
 pub struct SystemKeys {
     keys: [MaskKey; KEYS_AT_ONCE],
     left: usize,
 }
 
 impl SystemKeys {
-    /// No key is fetched before the first is needed.
+    /// Fetches no key before the first one is needed.
     #[must_use]
     pub fn new() -> SystemKeys {
         SystemKeys { keys: [MaskKey::default(); KEYS_AT_ONCE], left: 0 }
@@ -27,7 +27,7 @@ impl Default for SystemKeys {
 }
 
 impl fmt::Debug for SystemKeys {
-    // Not the keys: a log is a place where somebody reads them.
+    // Without the keys, since logs are read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemKeys").field("left", &self.left).finish_non_exhaustive()
     }
@@ -35,14 +35,14 @@ impl fmt::Debug for SystemKeys {
 
 impl MaskKeys for SystemKeys {
     /// # Panics
-    /// If the system has no random source. To go on with keys that can be foreseen would be worse.
+    /// If the system has no random source. Continuing with predictable keys would be worse.
     fn next_key(&mut self) -> MaskKey {
         if self.left == 0 {
             getrandom::fill(self.keys.as_flattened_mut()).expect("the system has a random source");
             self.left = KEYS_AT_ONCE;
         }
         self.left -= 1;
-        // Used once, and gone.
+        // Each key is used once and erased.
         std::mem::take(&mut self.keys[self.left])
     }
 }

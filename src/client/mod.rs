@@ -1,7 +1,7 @@
-//! What a client takes from the system: its chance. The protocol's own part of a client is
+//! What a client needs from the system: randomness. The protocol's part of a client is
 //! [`handshake::client`](crate::protocol::handshake::client) and
-//! [`Endpoint::client`](crate::protocol::Endpoint::client); `examples/autobahn_client.rs` is one
-//! over a blocking socket.
+//! [`Endpoint::client`](crate::protocol::Endpoint::client); `examples/autobahn_client.rs` combines
+//! them over a blocking socket.
 
 mod chance;
 

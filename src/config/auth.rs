@@ -1,4 +1,4 @@
-//! The keys of `[auth]` that are neither numbers nor flags: who says who somebody is.
+//! The keys of `[auth]` that are neither numbers nor flags: how users are authenticated.
 
 use super::feed;
 use super::key::TakesEffect::{Live, Restart};
@@ -37,7 +37,7 @@ pub(super) const AUTH_URL: ConfigKey = ConfigKey {
     },
 };
 
-/// Fields that are ours to say, of the connection to `auth.url` and of who asks.
+/// Header fields that the server sets itself in requests to `auth.url`.
 const OWN_FIELDS: &[&str] = &[
     "accept",
     "connection",
@@ -50,7 +50,7 @@ const OWN_FIELDS: &[&str] = &[
     "x-original-uri",
 ];
 
-/// Fields of a request that are handed to `auth.url`.
+/// Most request fields passed on to `auth.url`.
 const AUTH_URL_HEADERS_MAX: usize = 16;
 
 pub(super) const AUTH_URL_HEADERS: ConfigKey = ConfigKey {

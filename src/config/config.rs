@@ -1,4 +1,4 @@
-//! What a server needs to know, and what must hold between the values.
+//! A server's settings, and the rules between them.
 
 use super::error::{ConfigError, HANDLERS_TABLE, STREAMS_TABLE};
 use super::feed::Feed;
@@ -22,65 +22,68 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// What a server needs to know.
+/// A server's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 for one that is free.
+    /// The address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where the data is kept.
+    /// Where the data is stored.
     pub data: Place,
-    /// Whether open mode is asked for expressly: then it is an error if there is a key.
+    /// Whether open mode was requested explicitly: a key is then an error.
     pub is_open_asked: bool,
-    /// A secret that signs tokens. Without it and without a file below it is open mode.
+    /// A secret that signs tokens. Without any key, `authenticate` or `auth_url` the server is in
+    /// open mode.
     pub secret: Option<Secret>,
     /// A file with that secret.
     pub secret_file: Option<PathBuf>,
-    /// Files with the public keys of those who sign tokens, or with sets of keys.
+    /// Files with public keys of token issuers, or with key sets.
     pub key_files: Vec<KeyFile>,
-    /// The token of those who run the server, for calls over HTTP.
+    /// The operators' token, for HTTP calls.
     pub admin_token: Option<AdminToken>,
     /// A file with that token.
     pub admin_token_file: Option<PathBuf>,
-    /// Whom tokens must be for (`aud`); none: for anybody.
+    /// The required audience of tokens (`aud`); none accepts any.
     pub audience: Option<String>,
-    /// Whom tokens must be from (`iss`); none: from anybody.
+    /// The required issuer of tokens (`iss`); none accepts any.
     pub issuer: Option<String>,
-    /// A function that says who sends a request, where no token does.
+    /// A function that authenticates requests without a token.
     pub authenticate: Option<Authenticate>,
-    /// The backend that is asked for that, and which fields of the request it is handed.
+    /// The backend URL that authenticates them; the fields below are passed on to it.
     pub auth_url: Option<String>,
     /// See [`Config::auth_url`]; in lower case.
     pub auth_url_headers: Vec<String>,
-    /// Whether those are let in who do not say who they are: as guests, to what is public.
+    /// Whether unauthenticated users are admitted as guests, to what is public.
     pub lets_guests_in: bool,
-    /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
+    /// Origins of web pages that may connect, beside the server's own, such as
+    /// `https://example.com`.
     pub allowed_origins: Vec<String>,
-    /// Who in front is believed when they say from where a connection or a request comes.
+    /// Proxies trusted to name the client of a connection or a request.
     pub proxies: Proxies,
-    /// Whether everybody may read the metrics, and not admins alone.
+    /// Whether everybody may read the metrics, not only admins.
     pub metrics_public: bool,
     /// permessage-deflate (RFC 7692).
     pub compression: Compression,
-    /// Who is told who is online.
+    /// Who sees who is online.
     pub presence: Scope,
     /// Who may create rooms.
     pub rooms_create: Creators,
     /// How much of the rooms' logs is kept.
     pub retention: Retentions,
-    /// Streams. The one with the very name counts, or else the first pattern that it fits.
+    /// Streams. A stream uses the declaration with its exact name, or else the first matching
+    /// pattern.
     pub streams: Vec<Declaration>,
-    /// What feeds some of them beside clients and the embedding program.
+    /// The sources of some streams, beside clients and the embedding program.
     pub feeds: Vec<Feed>,
-    /// Types of requests that the application's backend answers, in the order in which one is looked for.
+    /// Request types that the application's backend answers, in the order of matching.
     pub handlers: Vec<BackendHandler>,
-    /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
-    /// `parlor` does; the library itself sets none.
+    /// The log filter, such as `info,parlor::store=debug`. For the program that installs a logger,
+    /// as `parlor` does; the library installs none.
     pub log_level: String,
-    /// How it is written; for the same program.
+    /// The log format; for the same program.
     pub log_format: LogFormat,
     /// All limits.
     pub limits: Limits,
-    /// Those that hold for some users otherwise.
+    /// Limits that differ for some users.
     pub exceptions: Exceptions,
 }
 
@@ -94,27 +97,27 @@ pub enum Creators {
     Admin,
 }
 
-/// How lines of the log are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// An object of JSON on each line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Whether messages are compressed for clients that offer it, and how.
+/// Whether and how messages are compressed for clients that offer it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compression {
-    /// Whether it is agreed to.
+    /// Whether compression is negotiated.
     pub enabled: bool,
-    /// How.
+    /// The codec settings.
     pub codecs: CodecsConfig,
 }
 
 impl Config {
-    /// A server on `listen` with `data`, without a secret, with default limits.
+    /// A configuration for `listen` and `data`, without a secret, with default limits.
     #[must_use]
     pub fn new(listen: SocketAddr, data: Place) -> Config {
         Config {
@@ -149,13 +152,13 @@ impl Config {
         }
     }
 
-    /// Whether everybody is who they say.
+    /// Whether the server is in open mode: users are not authenticated.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.key_sources().is_empty() && self.authenticate.is_none() && self.auth_url.is_none()
     }
 
-    /// Where the keys come from that tokens are judged by.
+    /// The sources of the keys that verify tokens.
     #[must_use]
     pub fn key_sources(&self) -> KeySources {
         KeySources {
@@ -165,7 +168,7 @@ impl Config {
         }
     }
 
-    /// The admin token, if there is one. It waits for the disk.
+    /// The admin token, if there is one. Blocks on the disk.
     ///
     /// # Errors
     /// [`KeyError`]: what is wrong with its file.
@@ -176,15 +179,15 @@ impl Config {
         }
     }
 
-    /// Reads the secrets that are shared with the application's backend and others. It waits for the disk.
+    /// Reads the secrets shared with the application's backend and others. Blocks on the disk.
     ///
     /// # Errors
-    /// [`ConfigError::Keys`]: what is wrong with the first that cannot be read.
+    /// [`ConfigError::Keys`] for the first secret that cannot be read.
     pub fn read_secrets(&mut self) -> Result<(), ConfigError> {
         self.read_all_secrets().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// The same, and what is wrong with each.
+    /// As [`Config::read_secrets`], but returns the error of each.
     pub(super) fn read_all_secrets(&mut self) -> Vec<ConfigError> {
         let of_hooks = self.feeds.iter_mut().filter_map(|feed| {
             let read = feed.webhook.as_mut()?.secret.read();
@@ -200,7 +203,7 @@ impl Config {
         all.filter_map(fault).collect()
     }
 
-    /// The keys that judge tokens, and all that is wrong with them, with the admin token, and with secrets.
+    /// The keys that verify tokens, and all errors in them, in the admin token and in secrets.
     pub(super) fn read_all_keys(&mut self) -> (Keys, Vec<ConfigError>) {
         let (keys, faults) = self.key_sources().read_all();
         let of = |source| match source {
@@ -217,7 +220,7 @@ impl Config {
         (keys, faults)
     }
 
-    /// What is expected of a token beside its signature.
+    /// What a token must contain beside a valid signature.
     #[must_use]
     pub fn expected(&self) -> Expected {
         Expected {
@@ -228,7 +231,7 @@ impl Config {
         }
     }
 
-    /// What of it the hub goes by.
+    /// The hub's part of the configuration.
     #[must_use]
     pub fn settings(&self) -> Settings {
         let settings = Settings::from(&self.limits);
@@ -246,13 +249,13 @@ impl Config {
         }
     }
 
-    /// How many events of a stream are kept in the store; 0 of one that is not durable.
+    /// How many events of a stream the store keeps; 0 for one that is not durable.
     pub(crate) fn kept_on_disk(&self, stream: &StreamId) -> u64 {
         let declared = declared(&self.streams, stream.as_str());
         declared.filter(|one| one.durable).map_or(0, |one| one.keep.events() as u64)
     }
 
-    /// All that contradicts itself, or is out of its bounds.
+    /// All contradictions between values, and all values out of bounds.
     #[must_use]
     pub fn contradictions(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
@@ -278,7 +281,7 @@ impl Config {
         }
         found.extend(streams::contradictions(&self.streams, &self.feeds));
         found.extend(handlers::contradictions(&self.handlers));
-        // An embedding program sets them without `set`.
+        // An embedding program sets fields without `set`, which would check them.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(
             outside.map(|key| ConfigError::BadValue { key: key.name, value: key.redacted(self) }),
@@ -286,7 +289,7 @@ impl Config {
         found
     }
 
-    /// Checks what must hold between the values.
+    /// Checks the rules between the values.
     ///
     /// # Errors
     /// The first of [`Config::contradictions`].
@@ -294,10 +297,10 @@ impl Config {
         self.contradictions().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Sets a value by its key, as `limits.burst=100`.
+    /// Sets a value by its key, such as `limits.burst=100`.
     ///
     /// # Errors
-    /// [`ConfigError`]: nothing has changed.
+    /// [`ConfigError`]; nothing has changed then.
     pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
         let (key, given) = split(assignment)?;
         key.assign(self, &given)?;
@@ -305,14 +308,14 @@ impl Config {
         Ok(())
     }
 
-    /// The low mark is below the limit, or nothing would ever be above it.
+    /// Keeps the low mark below the limit: otherwise no outbox could ever exceed it.
     pub(super) fn settle(&mut self) {
         self.limits.outbox_low_bytes =
             self.limits.outbox_low_bytes.min(self.limits.outbox_bytes / 2);
     }
 }
 
-/// A key and its value, of `KEY=VALUE`.
+/// Splits `KEY=VALUE` into key and value.
 pub(super) fn split(assignment: &str) -> Result<(&'static ConfigKey, RawValue), ConfigError> {
     let (name, value) =
         assignment.split_once('=').ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))?;

@@ -1,4 +1,4 @@
-//! The environment: `PARLOR_LIMITS_BURST` is `limits.burst`.
+//! Environment variables: `PARLOR_LIMITS_BURST` is `limits.burst`.
 
 use super::config::Config;
 use super::error::{ConfigError, ConfigFaults};
@@ -9,25 +9,25 @@ use super::suggest;
 use crate::auth::{AdminToken, KeyError, KeyProblem, Secret};
 use std::ffi::OsString;
 
-/// What the names of our variables begin with.
+/// The prefix of our variables.
 const PREFIX: &str = "PARLOR_";
 /// The secret that signs tokens.
 pub const SECRET_VARIABLE: &str = "PARLOR_SECRET";
-/// The token of those who run the server.
+/// The operators' token.
 pub const ADMIN_TOKEN_VARIABLE: &str = "PARLOR_ADMIN_TOKEN";
-/// The configuration's file.
+/// The configuration file.
 pub const CONFIG_VARIABLE: &str = "PARLOR_CONFIG";
 
-/// What Kubernetes gives every container for a service called `parlor`: not meant for us.
+/// Variables that Kubernetes sets in every container for a service named `parlor`: to be ignored.
 const OF_SERVICES: &[&str] = &["PARLOR_SERVICE_", "PARLOR_PORT"];
 
-/// The variable of a key.
+/// The variable for a key.
 #[must_use]
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-/// Reads variables, of which those with our prefix matter, into `config`.
+/// Reads the variables with our prefix into `config`.
 pub(super) fn read(
     variables: &[(OsString, OsString)],
     config: &mut Config,

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where that stands.
+//! Errors in a configuration, and where they are.
 
 use super::keys::find;
 use super::origin::ValueOrigin;
@@ -12,58 +12,58 @@ use std::{fmt, io};
 pub(super) const STREAMS_TABLE: &str = "streams";
 /// The key of handlers.
 pub(super) const HANDLERS_TABLE: &str = "handlers";
-/// The member of a webhook or a handler that names its secret, whichever of two it is.
+/// Stands for the member of a webhook or a handler that names its secret, either of two.
 pub(super) const SECRET: &str = "secret";
 
-/// What is wrong with a configuration.
+/// An error in a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No key, or no table, has this name.
     #[error("no key is called {name:?}: {}", suggestion(.nearest.as_deref()))]
     UnknownKey {
-        /// What was given.
+        /// The given name.
         name: String,
-        /// What was most likely meant.
+        /// The most similar name.
         nearest: Option<String>,
     },
     /// No key has this variable.
     #[error("no key has this variable: {}", suggestion(.nearest.as_deref()))]
     UnknownVariable {
-        /// The one that was most likely meant.
+        /// The most similar variable.
         nearest: Option<String>,
     },
     /// There is no `=`.
     #[error("{:?} is not of the form KEY=VALUE", masked(.0))]
     NoValue(String),
-    /// The value is not one of this key's.
+    /// The key does not accept the value.
     #[error("{key} is {}; not {value}", find(.key).map(|key| key.wants()).unwrap_or_default())]
     BadValue {
         /// The key.
         key: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
     },
-    /// An entry of a table is not one of this table's.
+    /// The table does not accept an entry.
     #[error("{table}: {entry:?}: {wants}")]
     BadEntry {
         /// The table.
         table: &'static str,
         /// The entry's name.
         entry: String,
-        /// What is needed.
+        /// What is expected.
         wants: String,
     },
-    /// A stream is not declared as it should be.
+    /// A stream's declaration is wrong.
     #[error("stream {stream:?}: {wants}")]
     BadStream {
         /// Its name.
         stream: String,
-        /// Which of its members is wrong; empty if it is none, or several.
+        /// The wrong member; empty if it is none, or several.
         member: &'static str,
         /// What is wrong.
         wants: String,
     },
-    /// The limits of a user, or how far claims go, are not as they should be.
+    /// The limits of a user, or the ceilings of claims, are wrong.
     #[error("limits of {entry:?}: {wants}")]
     BadLimits {
         /// The user, or `claims`.
@@ -71,15 +71,15 @@ pub enum ConfigError {
         /// What is wrong.
         wants: String,
     },
-    /// A handler is not declared as it should be.
+    /// A handler's declaration is wrong.
     #[error("handlers: {wants}")]
     BadHandler {
-        /// Which of them, from 0, and which of its members, if that is known.
+        /// The handler's index, from 0, and the wrong member, if known.
         place: Option<(usize, &'static str)>,
         /// What is wrong.
         wants: String,
     },
-    /// What a variable has is not UTF-8.
+    /// A variable's value is not UTF-8.
     #[error("its value is not UTF-8")]
     NotUnicode,
     /// The file cannot be read.
@@ -91,40 +91,41 @@ pub enum ConfigError {
     /// The file is not TOML.
     #[error("this is not TOML: {0}")]
     Syntax(String),
-    /// Open mode on an address that others reach.
+    /// Open mode on an address that others can reach.
     #[error(
         "refusing to listen on {0} without a secret: everybody who reaches it could be anybody.\nGive it a secret of at least 32 bytes (--secret-file FILE, or PARLOR_SECRET) or the public keys of those who sign tokens (--key-file FILE), or listen on 127.0.0.1"
     )]
     OpenElsewhere(SocketAddr),
-    /// Open mode is asked for, on such an address.
+    /// Open mode requested explicitly on such an address.
     #[error(
         "open mode is asked for (auth.open, --open), which is for a loopback address, not for {0}"
     )]
     OpenAskedElsewhere(SocketAddr),
-    /// Open mode is asked for, and there is a key.
+    /// Open mode requested explicitly, although there is a key.
     #[error(
         "open mode is asked for (auth.open, --open), but there is a secret or a key: give one of them"
     )]
     OpenWithKeys,
-    /// A secret is given, and a file with one.
+    /// Both a secret and a file with one.
     #[error(
         "a secret (PARLOR_SECRET) and a file with a secret (--secret-file) are both given: give one"
     )]
     TwoSecrets,
-    /// An admin token is given, and a file with one.
+    /// Both an admin token and a file with one.
     #[error(
         "an admin token (PARLOR_ADMIN_TOKEN) and a file with one (auth.admin_token_file) are both given: give one"
     )]
     TwoAdminTokens,
-    /// No directory for the data is named.
+    /// No data directory is configured.
     #[error("there is no home directory: say with --data, or data, where to keep the data")]
     NoData,
-    /// A key or a secret cannot be read, or is none.
+    /// A key or a secret cannot be read or is invalid.
     #[error("{}{error}", of_keys(.key, .entry))]
     Keys {
-        /// The key of the configuration that names it; empty if none does.
+        /// The configuration key that names it; empty if there is none.
         key: &'static str,
-        /// The stream, or the place of the handler, whose secret it is; empty for that of tokens.
+        /// The stream or the handler's index that the secret belongs to; empty for the tokens'
+        /// secret.
         entry: String,
         /// What is wrong with it.
         error: KeyError,
@@ -138,7 +139,8 @@ impl From<KeyError> for ConfigError {
 }
 
 impl ConfigError {
-    /// The key that it is about, an entry of its table, and a member of that; empty where there is none.
+    /// The affected key, the entry of its table, and that entry's member; empty where there is
+    /// none.
     pub(super) fn member(&self) -> Option<(&'static str, String, String)> {
         match self {
             ConfigError::BadStream { stream, member, .. } => {
@@ -154,7 +156,7 @@ impl ConfigError {
         }
     }
 
-    /// The key that it is about, if it is about one.
+    /// The affected key, if there is one.
     fn key(&self) -> Option<&'static str> {
         match self {
             ConfigError::BadValue { key, .. } => Some(key),
@@ -186,7 +188,7 @@ fn suggestion(nearest: Option<&str>) -> String {
     }
 }
 
-/// Where the key is that is wrong.
+/// A prefix that locates the wrong key.
 fn of_keys(key: &str, entry: &str) -> String {
     match key {
         "" => String::new(),
@@ -196,19 +198,19 @@ fn of_keys(key: &str, entry: &str) -> String {
     }
 }
 
-/// What is wrong, and where.
+/// An error, and where it is.
 #[derive(Debug)]
 pub struct ConfigFault {
     /// Where.
     pub origin: ValueOrigin,
-    /// What.
+    /// The error.
     pub error: ConfigError,
 }
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.origin, &self.error) {
-            // What it says is of several values, or it names its variable itself.
+            // The message is about several values, or names its variable itself.
             (ValueOrigin::Whole, error) | (_, error @ ConfigError::Keys { key: "", .. }) => {
                 error.fmt(f)
             }
@@ -217,7 +219,7 @@ impl fmt::Display for ConfigFault {
     }
 }
 
-/// All that is wrong: the first [`CONFIG_FAULTS_MAX`], and how many more there are.
+/// All errors: the first [`CONFIG_FAULTS_MAX`], and how many more there are.
 #[derive(Debug, Default)]
 pub struct ConfigFaults {
     list: Vec<ConfigFault>,
@@ -225,12 +227,12 @@ pub struct ConfigFaults {
 }
 
 impl ConfigFaults {
-    /// What is wrong.
+    /// The errors.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigFault> {
         self.list.iter()
     }
 
-    /// Whether nothing is.
+    /// Whether there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

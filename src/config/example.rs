@@ -1,5 +1,5 @@
-//! The configuration as TOML: the commented example with the defaults, and any other with where its
-//! values come from.
+//! The configuration as TOML: the commented example with the defaults, and any configuration with
+//! the origins of its values.
 
 use super::config::Config;
 use super::environment::variable;
@@ -10,10 +10,10 @@ use crate::store::Place;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The program's port where nothing else is said.
+/// The program's default port.
 const PORT: u16 = 8080;
 
-/// What is so where nobody says otherwise. Where the data is kept is left to the user's directories.
+/// The default configuration. The caller sets where the data is stored.
 pub(super) fn defaults() -> Config {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     Config::new(listen, Place::Directory("".into()))
@@ -37,8 +37,8 @@ const HEAD: &str = "\
 # (restart) at the next start. `parlor config --check FILE` reports every error.
 ";
 
-/// A `parlor.toml` with every key, its default, and what it is for: keys are commented out, with no
-/// space behind the `#`, examples of what sections have with three.
+/// A `parlor.toml` with every key, its default, and its purpose. Keys are commented out, with no
+/// space after the `#`; examples of sections have three spaces.
 #[must_use]
 pub fn example() -> String {
     let defaults = defaults();
@@ -50,7 +50,7 @@ pub fn example() -> String {
         }
         if let ValueKind::Section(section) = &key.kind {
             members(text, section);
-            // An array of tables is empty where it is not there.
+            // A missing array of tables is empty, so its header is commented out.
             let _ = match section.is_list() {
                 true => writeln!(text, "#   [[{}]]", key.name),
                 false => writeln!(text, "[{}]", key.name),
@@ -66,7 +66,7 @@ pub fn example() -> String {
     text
 }
 
-/// What the entries of a section have.
+/// Describes the members of a section's entries.
 fn members(text: &mut String, section: &Section) {
     for (name, about) in (section.members)() {
         for (place, line) in wrapped(&format!("{name}: {about}")).into_iter().enumerate() {
@@ -75,15 +75,15 @@ fn members(text: &mut String, section: &Section) {
     }
 }
 
-/// A configuration, with where its values come from that are not the defaults. Of secrets only the
-/// files' names are in it.
+/// A configuration, with the origins of values that are not the defaults. Of secrets it contains
+/// only the files' names.
 #[must_use]
 pub(super) fn whole(config: &Config, origins: &Origins) -> String {
     let mut text = String::new();
     each(&mut text, |text, key| {
         let origin = origins.get(key.name);
         let origin = origin.map(|origin| format!("  # {origin}")).unwrap_or_default();
-        // A comment of TOML has none.
+        // A TOML comment must not contain control characters.
         let origin = origin.replace(char::is_control, "?");
         if let ValueKind::Section(section) = &key.kind {
             if !section.is_list() {
@@ -103,7 +103,7 @@ pub(super) fn whole(config: &Config, origins: &Origins) -> String {
     text
 }
 
-/// Writes every key, under the head of its table.
+/// Writes every key, under the header of its table.
 fn each(text: &mut String, mut write: impl FnMut(&mut String, &ConfigKey)) {
     let mut current = "";
     for key in keys() {
@@ -133,7 +133,7 @@ fn hint(key: &ConfigKey) -> String {
     format!("{wants}. {} ({})", variable(key.name), key.effect)
 }
 
-/// A value in TOML. Of a section it is its entries, which are lines of their own.
+/// A value in TOML. For a section these are its entries, on lines of their own.
 fn value(key: &ConfigKey, config: &Config) -> String {
     match &key.kind {
         ValueKind::Number { .. } | ValueKind::Flag { .. } => key.shown(config),
@@ -161,7 +161,7 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Lines of a comment.
+/// Splits a comment into lines.
 fn wrapped(text: &str) -> Vec<String> {
     const LINE_LEN_MAX: usize = 96;
     let mut lines = vec![String::new()];

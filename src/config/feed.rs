@@ -1,5 +1,5 @@
-//! What feeds a stream beside clients and the embedding program: a URL or a command that is asked again and
-//! again, a webhook. They are members of the stream's own table.
+//! The sources of a stream beside clients and the embedding program: a polled URL or command, or a
+//! webhook. They are members of the stream's own table.
 
 use super::fields::{text, texts};
 use super::key::described;
@@ -10,33 +10,33 @@ use crate::base::tree::pointer;
 use std::sync::Arc;
 use toml::de::DeValue;
 
-/// What feeds a stream, or a family of them.
+/// The sources of a stream or of a family of streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feed {
-    /// The stream's name, as it is declared.
+    /// The stream's name, as declared.
     pub pattern: Pattern,
-    /// What is asked again and again; of a family for each of its streams that somebody watches.
+    /// The polled source; for a family, polled for each of its streams that has a subscriber.
     pub poll: Option<Poll>,
-    /// What is told of it by others.
+    /// The webhook that others post to.
     pub webhook: Option<Webhook>,
-    /// Whether the server is not ready while nothing can be had of what is polled.
+    /// Whether the server is not ready while polling fails.
     pub is_required: bool,
 }
 
-/// What is asked again and again.
+/// A polled source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
-    /// What is asked.
+    /// What to poll.
     pub target: FeedTarget,
-    /// How often, in ms.
+    /// The interval, in ms.
     pub every_ms: u64,
-    /// How long it may take, in ms.
+    /// The timeout, in ms.
     pub timeout_ms: u64,
-    /// Where in the answer the data are (RFC 6901); none: all of it.
+    /// The data's place in the answer (RFC 6901); none: all of it.
     pub pointer: Option<Arc<str>>,
 }
 
-/// What is asked.
+/// The target of a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedTarget {
     /// A URL, with the stream's placeholders in its path and its query.
@@ -45,22 +45,22 @@ pub enum FeedTarget {
     Command(Program),
 }
 
-/// A program that is run.
+/// A program to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Its name and its arguments, with the stream's placeholders.
     pub parts: Vec<Arc<str>>,
-    /// Its environment beside `PATH`: `NAME=VALUE`, or `NAME` for a variable that is the server's.
+    /// Its environment beside `PATH`: `NAME=VALUE`, or `NAME` to pass on one of the server's.
     pub env: Vec<Arc<str>>,
 }
 
-/// How long an answer is waited for where nobody says so, in ms.
+/// The default timeout, in ms.
 const TIMEOUT_MS: u64 = 5_000;
 
 /// A member, and what is wrong with it.
 pub(super) type Wrong = (&'static str, &'static str);
 
-/// Those members, as a table has them.
+/// The members of a stream's table that describe its sources.
 #[derive(Debug, Default)]
 pub(super) struct FeedMembers {
     pub(super) url: Option<Arc<str>>,
@@ -74,7 +74,7 @@ pub(super) struct FeedMembers {
 }
 
 impl FeedMembers {
-    /// What they come to; `None` if nothing of them was given.
+    /// Builds the feed; `None` if no such member was given.
     pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, Wrong> {
         if self.env.is_some() && self.command.is_none() {
             return Err(("env", "env is for a command"));
@@ -122,8 +122,8 @@ impl FeedMembers {
     }
 }
 
-/// A URL whose host no placeholder can choose, and without a user's name and password, which would be
-/// shown wherever it is.
+/// A URL whose host no placeholder can choose, without a user name and password, which would be
+/// shown wherever the URL is.
 pub(super) fn url(value: &DeValue<'_>) -> Result<Arc<str>, String> {
     value.as_str().filter(|text| is_url(text)).map(Arc::from).ok_or_else(|| {
         format!(
@@ -143,7 +143,7 @@ pub(super) fn is_url(text: &str) -> bool {
 }
 
 pub(super) fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
-    // Its arguments may be secrets, so that no error shows them.
+    // The arguments may be secrets, so no error shows them.
     if !value.is_array() {
         return Err("command is a list of texts, a program and its arguments".to_owned());
     }
@@ -158,7 +158,7 @@ pub(super) fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
 }
 
 pub(super) fn env(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
-    // Its values may be secrets, so that no error shows them.
+    // The values may be secrets, so no error shows them.
     let wants = || {
         format!(
             "env is a list of up to {COMMAND_PARTS_MAX} texts, NAME or NAME=VALUE, no name of which begins with PARLOR_"
@@ -206,7 +206,7 @@ impl From<Feed> for FeedMembers {
     }
 }
 
-/// What is wrong with a feed of a stream, if something is.
+/// The error in a feed of a stream, if there is one.
 pub(super) fn fault(feed: &Feed) -> Option<Wrong> {
     if let Some(poll) = &feed.poll {
         let (member, parts): (_, Vec<&str>) = match &poll.target {
@@ -245,7 +245,7 @@ pub(super) fn fault(feed: &Feed) -> Option<Wrong> {
     None
 }
 
-/// The names in braces; `None` if a brace has no other.
+/// The names in braces; `None` if braces do not match.
 fn placeholders(text: &str) -> Option<Vec<&str>> {
     let mut pieces = text.split('{');
     if pieces.next()?.contains('}') {

@@ -1,4 +1,5 @@
-//! The members of the tables that a section has: one row each, by which they are documented, read and written.
+//! The members of a section's tables: one row each, from which they are documented, read and
+//! written.
 
 use super::example::quoted;
 use super::key::{described, integer};
@@ -12,12 +13,12 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Field<T: 'static> {
     name: &'static str,
     values: Values<T>,
-    /// What is so without it; empty where it cannot be missing.
+    /// The default; empty if the member is required.
     default: &'static str,
     about: &'static str,
 }
 
-/// What a member's values are, and where in a `T` they stand.
+/// The type of a member's values, and its place in a `T`.
 enum Values<T: 'static> {
     Flag(fn(&mut T) -> &mut bool),
     /// An integer within bounds, and its unit.
@@ -31,7 +32,7 @@ enum Values<T: 'static> {
 
 type ReadMember<T> = fn(&mut T, &str, &DeValue<'_>) -> Result<(), String>;
 
-/// `true` or `false`; without it, `false`.
+/// `true` or `false`, by default `false`.
 pub(super) const fn flag<T>(
     name: &'static str,
     at: fn(&mut T) -> &mut bool,
@@ -51,7 +52,7 @@ pub(super) const fn number<T>(
     Field { name, values: Values::Number(bounds, at), default, about }
 }
 
-/// Anything else; `write` gives the value in TOML, or nothing where the member is left out.
+/// Any other type; `write` returns the value in TOML, or nothing to omit the member.
 pub(super) const fn other<T>(
     name: &'static str,
     wants: Wants,
@@ -63,19 +64,19 @@ pub(super) const fn other<T>(
     Field { name, values: Values::Other { wants, read, write }, default, about }
 }
 
-/// What other values are.
+/// The type of other values.
 pub(super) enum Wants {
     Text(&'static str),
     /// A list of at most so many.
     List(usize, &'static str),
-    /// An integer within bounds, its unit, and what else may be given.
+    /// An integer within bounds, its unit, and further allowed values.
     Range(u64, u64, &'static str, &'static str),
 }
 
-/// A number of a table, which may be missing.
+/// A number in a table, which may be missing.
 pub(super) trait Number {
     fn get(&self) -> Option<u64>;
-    /// Whoever calls it has compared the number with the bounds of its field.
+    /// The caller has checked the bounds of the field.
     fn set(&mut self, number: u64);
 }
 
@@ -106,10 +107,9 @@ impl<N: Number + Default> Number for Option<N> {
     }
 }
 
-/// All that is wrong with a table, each with its bytes in the file.
+/// All errors in a table, each with its byte range in the file.
 pub(super) type Faults = Vec<(Range<usize>, String)>;
 
-/// Reads the members of a table.
 pub(super) fn read<T>(fields: &[Field<T>], into: &mut T, table: &DeTable<'_>) -> Faults {
     let mut faults = Faults::new();
     for (name, value) in table {
@@ -140,19 +140,19 @@ pub(super) fn write<T>(fields: &[Field<T>], mut from: T) -> Vec<String> {
     fields.iter().filter_map(member).collect()
 }
 
-/// The names of members and what each is; `of` stands before each name.
+/// The members' names and descriptions; each name is prefixed by `of`.
 pub(super) fn documented<T>(of: &str, fields: &[Field<T>]) -> Vec<(String, String)> {
     let described = |field: &Field<T>| (format!("{of}{}", field.name), field.to_string());
     fields.iter().map(described).collect()
 }
 
-/// Sets a value to what was read.
+/// Sets a value to a successfully read one.
 pub(super) fn put<V, R: Into<V>>(into: &mut V, read: Result<R, String>) -> Result<(), String> {
     *into = read?.into();
     Ok(())
 }
 
-/// One of some words, each of which stands for a value.
+/// One of several words, each of which stands for a value.
 pub(super) fn word<V: Copy>(
     name: &str,
     all: &[(&str, V)],
@@ -170,7 +170,7 @@ pub(super) fn word_of<V: PartialEq>(all: &[(&str, V)], value: &V) -> Option<Stri
     all.iter().find(|(_, one)| one == value).map(|(name, _)| quoted(name))
 }
 
-/// A path, or a type of messages.
+/// A path, or a message type.
 const TEXT_BYTES_MAX: usize = 128;
 
 pub(super) fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
@@ -180,12 +180,12 @@ pub(super) fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> 
     text.map(Arc::from).ok_or_else(wants)
 }
 
-/// A text in TOML, where there is one.
+/// A text in TOML, if there is one.
 pub(super) fn written(text: &Option<Arc<str>>) -> Option<String> {
     text.as_deref().map(quoted)
 }
 
-/// A list of texts; none if it is no list, or has something else.
+/// A list of texts; none if it is not a list, or contains something else.
 pub(super) fn texts(value: &DeValue<'_>) -> Option<Vec<Arc<str>>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str().map(Arc::from)).collect()
 }
@@ -195,7 +195,7 @@ pub(super) fn written_list(texts: &[Arc<str>]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
-/// An integer of a file within bounds.
+/// An integer from a file, if it is within bounds.
 pub(super) fn within(value: &DeValue<'_>, min: u64, max: u64) -> Option<u64> {
     let DeValue::Integer(number) = value else { return None };
     integer(number).filter(|number| (min..=max).contains(number))

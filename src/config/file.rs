@@ -1,4 +1,4 @@
-//! `parlor.toml`: one walk over the parsed document, which hands values to the table of keys.
+//! `parlor.toml`: walks over the parsed document and passes values to the table of keys.
 
 use super::config::Config;
 use super::error::{ConfigError, ConfigFaults};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
-/// A file that is being read: who finds something wrong in it says so here.
+/// A file being read, which collects the errors found in it.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) path: &'a Arc<Path>,
@@ -21,12 +21,13 @@ pub(super) struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// What is wrong at these bytes.
+    /// Records an error at these bytes.
     pub(super) fn fault(&mut self, span: Range<usize>, error: ConfigError) {
         self.faults.push(self.origin(span), error);
     }
 
-    /// A member of an entry of a key's table stands at these bytes; an empty one is the entry itself.
+    /// Records where a member of an entry of a key's table is; an empty member means the entry
+    /// itself.
     pub(super) fn stands(
         &mut self,
         (key, entry, member): (&'static str, &str, &str),
@@ -40,7 +41,7 @@ impl Document<'_> {
         ValueOrigin::in_file(self.path, self.text, span.start)
     }
 
-    /// A table: of the whole file if `table` is empty.
+    /// Reads a table: the whole file if `table` is empty.
     fn walk(&mut self, table: &str, values: &DeTable<'_>, config: &mut Config) {
         for (name, value) in values {
             let full = joined(table, name.get_ref());
@@ -50,7 +51,7 @@ impl Document<'_> {
                 continue;
             }
             match value.get_ref() {
-                // As deep as the names of keys are, and no deeper.
+                // Only as deep as the names of keys.
                 DeValue::Table(inner) if is_table(&full) => {
                     self.walk(&full, inner, config);
                 }
@@ -63,13 +64,13 @@ impl Document<'_> {
     }
 }
 
-/// `table.name`; a name with a dot of its own is no path.
+/// `table.name`; a name that contains a dot is quoted.
 fn joined(table: &str, name: &str) -> String {
     let name = if name.contains('.') { format!("{name:?}") } else { name.to_owned() };
     if table.is_empty() { name } else { format!("{table}.{name}") }
 }
 
-/// Reads a file into `config`, and where each value stands into `origins`.
+/// Reads a file into `config`, and the places of its values into `origins`.
 pub(super) fn read_file(
     path: &Arc<Path>,
     config: &mut Config,
@@ -106,7 +107,7 @@ pub(super) fn read_text(
 ) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut document = Document { path, text, origins, faults };
-    // What is left of a broken file says nothing that could be trusted.
+    // The values of a broken file cannot be trusted.
     if errors.is_empty() {
         return document.walk("", table.get_ref(), config);
     }

@@ -1,4 +1,4 @@
-//! `[[handlers]]`: types of requests that the application's backend answers.
+//! `[[handlers]]`: request types that the application's backend answers.
 
 use super::config::Config;
 use super::error::{ConfigError, HANDLERS_TABLE};
@@ -23,18 +23,18 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-/// Types of requests that the application's backend answers, over HTTP.
+/// Request types that the application's backend answers, over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendHandler {
-    /// The types: names, or what they begin with and a star.
+    /// The types: names, or prefixes followed by a star.
     pub types: Vec<Arc<str>>,
     /// The URL to which requests are posted.
     pub url: Arc<str>,
     /// Who may send them.
     pub access: Access,
-    /// How long an answer is waited for, in ms.
+    /// The timeout for an answer, in ms.
     pub timeout_ms: u64,
-    /// Most requests under way at a time.
+    /// Most requests in progress at a time.
     pub concurrency: u32,
     /// Most requests that wait while concurrency is used up.
     pub waiting: u32,
@@ -42,12 +42,12 @@ pub struct BackendHandler {
     pub waiting_ms: u64,
     /// Largest content of an answer, in bytes.
     pub body_bytes: u32,
-    /// What requests are signed with, so that the backend can tell that they are ours.
+    /// The secret that signs requests, so that the backend can verify their origin.
     pub secret: Option<HookSecret>,
 }
 
 impl BackendHandler {
-    /// One for these types, which users may send.
+    /// A handler for these types, which users may send.
     #[must_use]
     pub fn new(types: &[&str], url: &str) -> BackendHandler {
         BackendHandler {
@@ -63,7 +63,7 @@ impl BackendHandler {
         }
     }
 
-    /// Whether it is for a type.
+    /// Whether it handles a type.
     pub(crate) fn takes(&self, kind: &str) -> bool {
         self.types.iter().any(|one| match one.strip_suffix('*') {
             Some(beginning) => kind.starts_with(beginning),
@@ -94,7 +94,6 @@ pub(super) const HANDLERS: Section = Section {
 const RIGHTS: &[(&str, Access)] =
     &[("public", Access::Public), ("users", Access::User), ("admin", Access::Admin)];
 
-/// A handler's table.
 struct HandlerTable {
     handler: BackendHandler,
     secret: SecretMembers,
@@ -151,7 +150,7 @@ fn read(config: &mut Config, tables: &DeArray<'_>, document: &mut Document<'_>) 
     }
 }
 
-/// One, or all that is wrong with it.
+/// Parses a handler, or returns all its errors.
 fn handler(value: &Spanned<DeValue<'_>>) -> Result<BackendHandler, Faults> {
     let whole = |wants: &str| vec![(value.span(), wants.to_owned())];
     let DeValue::Table(members) = value.get_ref() else {
@@ -182,13 +181,13 @@ fn types(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
     texts.ok_or_else(|| format!("types is a list of 1 to {HANDLER_TYPES_MAX} texts"))
 }
 
-/// The members of a handler's table, as a file has them.
+/// The members of a handler's table, as in a file.
 fn written_members(handler: &BackendHandler) -> Vec<String> {
     let secret = handler.secret.as_ref().map(SecretMembers::from).unwrap_or_default();
     fields::write(HANDLER, HandlerTable { handler: handler.clone(), secret })
 }
 
-/// What could never be answered, or is the server's own.
+/// Declarations that could never take effect, or that use the server's own types.
 pub(super) fn contradictions(handlers: &[BackendHandler]) -> Vec<ConfigError> {
     let mut found = Vec::new();
     let mut fault = |number, wants: String| {
@@ -207,7 +206,6 @@ pub(super) fn contradictions(handlers: &[BackendHandler]) -> Vec<ConfigError> {
     found
 }
 
-/// A type of requests.
 const TYPE_BYTES_MAX: usize = 128;
 
 fn type_fault(kind: &str) -> Option<String> {

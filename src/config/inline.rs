@@ -1,4 +1,4 @@
-//! A section as a flag or a variable gives it: one value of TOML.
+//! A section in a flag or a variable: one TOML value.
 
 use super::error::{ConfigError, ConfigFaults};
 use super::file::Document;
@@ -7,10 +7,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What stands before the `=`, which nobody sees.
+/// The name before the `=`, which is never shown.
 const NAME: &str = "value";
 
-/// Reads a text with one value, or tells the first thing that is wrong with it.
+/// Reads a text with one value, or returns its first error.
 pub(super) fn inline(
     text: &str,
     read: impl FnOnce(&Spanned<DeValue<'_>>, &mut Document<'_>),

@@ -1,5 +1,5 @@
-//! A key of the configuration: what it is for, which values it takes, and when a change of it takes
-//! effect. The table beside this has all keys.
+//! A configuration key: its purpose, its values, and when a change takes effect. `keys.rs` lists
+//! all keys.
 
 use super::config::Config;
 use super::error::ConfigError;
@@ -15,7 +15,7 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 pub struct ConfigKey {
     pub(super) name: &'static str,
     pub(super) effect: TakesEffect,
-    /// What it is for: a sentence.
+    /// Its purpose, as a sentence.
     pub(super) about: &'static str,
     pub(super) kind: ValueKind,
 }
@@ -23,12 +23,12 @@ pub struct ConfigKey {
 /// When a changed value takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakesEffect {
-    /// When the configuration is read again, also for connections that are open. Waits that have
-    /// begun end as they were set.
+    /// When the configuration is reloaded, also for open connections. Waits that have begun keep
+    /// their deadlines.
     Live,
-    /// Then, for connections that are opened from then on.
+    /// When it is reloaded, for connections opened later.
     Opened,
-    /// When the program is started again.
+    /// When the program restarts.
     Restart,
 }
 
@@ -42,8 +42,8 @@ impl fmt::Display for TakesEffect {
     }
 }
 
-/// What the values of a key are. `get` and `set` are of the whole configuration; a `set` that is
-/// handed what it cannot take returns `None`, and has changed nothing.
+/// The type of a key's values. `get` and `set` act on the whole configuration; `set` returns `None`
+/// and changes nothing if it does not accept the value.
 #[derive(Debug)]
 pub(super) enum ValueKind {
     /// An integer within bounds.
@@ -62,33 +62,33 @@ pub(super) enum ValueKind {
         get: fn(&Config) -> String,
         set: fn(&mut Config, &str) -> Option<()>,
     },
-    /// Several texts: an array in a file, elsewhere with commas between them.
+    /// Several texts: an array in a file, separated by commas elsewhere.
     List {
         wants: &'static str,
         get: fn(&Config) -> Vec<String>,
         set: fn(&mut Config, &[&str]) -> Option<()>,
     },
-    /// A table of a file, with entries of its own kind.
+    /// A table in a file, with its own kind of entries.
     Section(Section),
 }
 
-/// A table whose entries are no keys of ours but names that a user gives, or an array of tables.
+/// A table whose entries have names chosen by the user, or an array of tables.
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) wants: &'static str,
-    /// The names of its entries' members, with what each is.
+    /// The names and descriptions of its entries' members.
     pub(super) members: fn() -> Vec<(String, String)>,
-    /// Entries as an example, a line each; of an array of tables the lines of one.
+    /// Example entries, one per line; for an array of tables the lines of one.
     pub(super) example: &'static [&'static str],
     pub(super) read: SectionRead,
     pub(super) entries: fn(&Config) -> Vec<SectionEntry>,
-    /// Whether only the names of entries may be told.
+    /// Whether only the names of entries may be shown.
     pub(super) is_private: bool,
-    /// How flags and variables give it, if that is not TOML.
+    /// The form in flags and variables, if that is not TOML.
     pub(super) short: Option<ShortForm>,
 }
 
-/// Reads a section in place of what there is. What is wrong is told to the document, with its place.
+/// Replaces a section. Reports errors to the document, with their places.
 #[derive(Debug)]
 pub(super) enum SectionRead {
     Table(fn(&mut Config, &DeTable<'_>, &mut Document<'_>)),
@@ -96,10 +96,10 @@ pub(super) enum SectionRead {
     List(fn(&mut Config, &DeArray<'_>, &mut Document<'_>)),
 }
 
-/// An entry's name and its lines: of a table one, of an array of tables one for each member.
+/// An entry's name and its lines: one for a table, one per member for an array of tables.
 pub(super) type SectionEntry = (String, Vec<String>);
 
-/// The whole of a section in one text.
+/// A whole section as one text.
 #[derive(Debug)]
 pub(super) struct ShortForm {
     pub(super) get: fn(&Config) -> String,
@@ -111,7 +111,7 @@ impl Section {
         matches!(self.read, SectionRead::List(_))
     }
 
-    /// The whole in one text, as flags and variables give it.
+    /// The whole section as one text, as in flags and variables.
     fn shown(&self, config: &Config) -> String {
         if let Some(short) = &self.short {
             return (short.get)(config);
@@ -130,7 +130,7 @@ impl Section {
     }
 }
 
-/// A value as a flag or a variable gives it.
+/// A value from a flag or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RawValue {
     /// A text, whatever the key's kind is.
@@ -140,7 +140,7 @@ pub enum RawValue {
 }
 
 impl ConfigKey {
-    /// Its name, as `limits.burst`.
+    /// Its name, such as `limits.burst`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -152,13 +152,13 @@ impl ConfigKey {
         self.effect
     }
 
-    /// What it is for: a sentence.
+    /// Its purpose, as a sentence.
     #[must_use]
     pub fn about(&self) -> &'static str {
         self.about
     }
 
-    /// What its values are, with bounds and unit.
+    /// Its values, with bounds and unit.
     #[must_use]
     pub fn wants(&self) -> String {
         match &self.kind {
@@ -176,7 +176,8 @@ impl ConfigKey {
         }
     }
 
-    /// Its value in `config`, as `--set` takes it. It may hold secrets: see [`ConfigKey::redacted`].
+    /// Its value in `config`, as `--set` takes it. May contain secrets: see
+    /// [`ConfigKey::redacted`].
     #[must_use]
     pub fn shown(&self, config: &Config) -> String {
         match &self.kind {
@@ -188,7 +189,7 @@ impl ConfigKey {
         }
     }
 
-    /// Sets it to what a flag or a variable gives.
+    /// Sets it to a value from a flag or a variable.
     pub(super) fn assign(&self, config: &mut Config, given: &RawValue) -> Result<(), ConfigError> {
         let done = match (&self.kind, given) {
             (ValueKind::Number { min, max, set, .. }, RawValue::Text(text)) => {
@@ -226,7 +227,7 @@ impl ConfigKey {
         done.ok_or_else(|| self.refuses(given.to_string()))
     }
 
-    /// Sets it to what a file has.
+    /// Sets it to a value from a file.
     pub(super) fn read(
         &self,
         config: &mut Config,
@@ -295,7 +296,7 @@ impl ConfigKey {
         debug_assert!(done.is_some(), "{} does not take what it shows", self.name);
     }
 
-    /// Whether a number is within its bounds: an embedding program sets fields without keys.
+    /// Whether a number is within its bounds: an embedding program may set any value.
     pub(super) fn is_within(&self, config: &Config) -> bool {
         match &self.kind {
             ValueKind::Number { min, max, get, .. } => (*min..=*max).contains(&get(config)),
@@ -323,12 +324,12 @@ impl fmt::Display for RawValue {
     }
 }
 
-/// An integer of a file that is not negative.
+/// A non-negative integer from a file.
 pub(super) fn integer(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// A value of a file, for an error.
+/// A value from a file, for an error message.
 pub(super) fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{:?}", masked(text)),

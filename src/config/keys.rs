@@ -1,4 +1,4 @@
-//! The one table of all keys. A key is a row; the tables of `parlor.toml` are written in this order.
+//! The table of all keys, one row each. `parlor.toml` is written in this order.
 
 use super::key::TakesEffect::{Live, Opened, Restart};
 use super::key::{ConfigKey, ValueKind};
@@ -11,7 +11,6 @@ pub fn keys() -> &'static [ConfigKey] {
     KEYS
 }
 
-/// The key of a name.
 pub(super) fn find(name: &str) -> Option<&'static ConfigKey> {
     KEYS.iter().find(|key| key.name == name)
 }
@@ -21,14 +20,14 @@ pub(super) fn is_table(name: &str) -> bool {
     KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The key or the table that somebody most likely meant.
+/// The key or table most similar to `name`.
 pub(super) fn nearest(name: &str) -> Option<String> {
     let tables = KEYS.iter().filter_map(|key| key.name.rsplit_once('.')).map(|(table, _)| table);
     let names = KEYS.iter().map(|key| key.name).chain(tables);
     suggest::nearest(name, names).map(str::to_owned)
 }
 
-/// A number, in one of the fields of the configuration.
+/// A number in a field of the configuration.
 macro_rules! number {
     ($name:literal, $effect:ident, $unit:literal,
      $($field:ident).+: $type:ident, $min:literal $(..= $max:literal)?, $about:literal) => {
@@ -41,7 +40,7 @@ macro_rules! number {
                 min: $min,
                 max: number!(@max $type $($max)?),
                 get: |config| config.$($field).+ as u64,
-                // Within the type's range: whoever sets it has compared it with `max`.
+                // Within the type's range: the caller has checked `max`.
                 set: |config, number| config.$($field).+ = number as $type,
             },
         }
@@ -64,7 +63,7 @@ macro_rules! flag {
     };
 }
 
-/// A text that may be missing: an empty one takes it away.
+/// An optional text: an empty one removes it.
 macro_rules! option {
     ($name:literal, $effect:ident, $wants:literal, $field:ident, $about:literal) => {
         ConfigKey {

@@ -1,4 +1,4 @@
-//! The keys of the log, which are for the program that sets a logger.
+//! The log's keys, for the program that installs a logger.
 
 use super::config::LogFormat;
 use super::key::{ConfigKey, TakesEffect, ValueKind};

@@ -1,8 +1,8 @@
-//! The configuration: its keys, what must hold between them, and the sources that they come from.
+//! The configuration: its keys, the rules between them, and its sources.
 //!
-//! [`keys`] is the one table of all keys. `parlor.toml`, the environment and the flags of the program
-//! are read by it, the commented example and the reference are written by it. [`ConfigSources`] puts a
-//! [`Config`] together, and tells of all that is wrong, and where that stands.
+//! [`keys`] is the table of all keys. It is used to read `parlor.toml`, the environment and the
+//! program's flags, and to write the commented example and the reference. [`ConfigSources`] builds
+//! a [`Config`], and reports all errors with their places.
 
 mod auth;
 #[allow(clippy::module_inception)]

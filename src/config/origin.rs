@@ -1,11 +1,11 @@
-//! Where a value of the configuration comes from.
+//! The origins of configuration values.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where a value stands.
+/// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrigin {
     /// A place in a file; line and column count from 1, the column in characters.
@@ -21,31 +21,31 @@ pub enum ValueOrigin {
     WholeFile(Arc<Path>),
     /// A variable of the environment.
     Variable(String),
-    /// A flag, with what belongs to it.
+    /// A flag with its argument.
     Flag(String),
-    /// What the values come to together.
+    /// The combination of several values.
     Whole,
 }
 
-/// Where the values of keys come from that are not the defaults'.
+/// The origins of values that are not defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     keys: BTreeMap<&'static str, ValueOrigin>,
-    /// Of tables that a file has: where their entries stand, and those entries' members.
+    /// Places of the entries of a file's tables, and of those entries' members.
     members: BTreeMap<MemberKey, ValueOrigin>,
 }
 
-/// A key, an entry of its table, and a member of that; an empty one for the entry itself.
+/// A key, an entry of its table, and that entry's member; an empty member means the entry itself.
 type MemberKey = (&'static str, String, String);
 
 impl Origins {
-    /// Where the value of a key comes from, if not from the defaults.
+    /// The origin of a key's value, unless it is the default.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&ValueOrigin> {
         self.keys.get(key)
     }
 
-    /// How many keys have values from elsewhere.
+    /// How many keys have values that are not defaults.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -57,7 +57,7 @@ impl Origins {
         self.keys.is_empty()
     }
 
-    /// A value of a key replaces what there was.
+    /// Records that a value of a key replaces the earlier one.
     pub(super) fn insert(&mut self, key: &'static str, origin: ValueOrigin) {
         self.members.retain(|(of, _, _), _| *of != key);
         self.keys.insert(key, origin);
@@ -67,7 +67,7 @@ impl Origins {
         self.members.insert(place, origin);
     }
 
-    /// Where a member stands; the entry or the key if that is not known.
+    /// The place of a member, or else of its entry or key.
     pub(super) fn nearest(&self, (key, entry, member): MemberKey) -> Option<&ValueOrigin> {
         let of_entry = (key, entry.clone(), String::new());
         let member = self.members.get(&(key, entry, member));
@@ -76,7 +76,7 @@ impl Origins {
 }
 
 impl ValueOrigin {
-    /// The place of the byte at `offset` of a file's text.
+    /// The place of the byte at `offset` in a file's text.
     pub(super) fn in_file(path: &Arc<Path>, text: &str, offset: usize) -> ValueOrigin {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,4 +1,4 @@
-//! Streams, and paths of streams, of which a request could mean either.
+//! Finds streams, and paths of streams, that make a request ambiguous.
 
 use super::error::ConfigError;
 use super::feed::Feed;
@@ -8,8 +8,8 @@ use crate::base::pattern::Pattern;
 use crate::routes::stream_path::named_by;
 use crate::routes::template::overlap;
 
-/// Each stream that shares names or paths with one before it, and with which. A stream whose very name is
-/// declared is meant before a family, and so is its path.
+/// Each stream that shares names or paths with an earlier one, and which one. A stream declared by
+/// its exact name takes precedence over a family, and so does its path.
 pub(super) fn overlaps(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let names: Vec<&Pattern> =
         streams.iter().take(DECLARATIONS_MAX).map(|stream| &stream.pattern).collect();
@@ -50,7 +50,7 @@ fn of_paths(
     paths.iter().enumerate().filter_map(of_one).collect()
 }
 
-/// Whether a stream has the very path at which it would be as one of a family.
+/// Whether a stream has exactly the path that it would have as a member of a family.
 fn is_stream_of(name: &Pattern, path: &str, family: &Pattern, template: &str) -> bool {
     let is_its =
         || named_by(template, path, family).is_some_and(|one| one.as_str() == name.as_str());
@@ -110,7 +110,7 @@ mod tests {
             r#""a:b" = { publish = true }, "a:{x}" = { publish = true }"#,
             r#""a:b" = { publish = true, path = "/p/b" }, "a:{x}" = { publish = true, path = "/p/{x}" }"#,
             r#""a:{x}" = { publish = true, path = "/p/{x}" }, "b:{x}" = { publish = true, path = "/q/{x}" }"#,
-            // One is for WebSockets, the other is posted to.
+            // One is for WebSockets, the other for POST requests.
             r#"a = { path = "/p", webhook = { path = "/p", secret_env = "A" } }"#,
         ] {
             assert_eq!(found(&format!("{{ {text} }}")), [""; 0], "{text}");

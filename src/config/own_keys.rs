@@ -1,4 +1,4 @@
-//! Keys with values of their own: where to listen, where the data is, who may.
+//! Keys with their own types: where to listen, where the data is, and access.
 
 use super::config::Creators;
 use super::key::TakesEffect::{Live, Restart};
@@ -8,7 +8,8 @@ use crate::hub::Scope;
 use crate::store::Place;
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// An address and a port. A port alone, and `localhost`, are of this machine: nobody else is let in by accident.
+/// An address and a port. A port alone, and `localhost`, mean this machine, so that nobody else is
+/// admitted by accident.
 fn listen(text: &str) -> Option<SocketAddr> {
     let of_this_machine = |port: &str| -> Option<SocketAddr> {
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
@@ -70,7 +71,7 @@ pub(super) const ORIGINS: ConfigKey = ConfigKey {
     },
 };
 
-/// RFC 6454 §6.2: a scheme, a host and a port. Anything else no browser sends, and it would let in nobody.
+/// RFC 6454 §6.2: a scheme, a host and a port. No browser sends anything else.
 fn is_origin(text: &str) -> bool {
     let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     ["http://", "https://"].iter().any(|scheme| {

@@ -1,4 +1,4 @@
-//! `[proxies]`: who in front is believed when they say from where a connection or a request comes.
+//! `[proxies]`: proxies trusted to name the client of a connection or a request.
 
 use super::config::Config;
 use super::key::{ConfigKey, TakesEffect, ValueKind};
@@ -6,7 +6,7 @@ use crate::web::{Network, Proxies};
 
 const WANTS: &str = "a list of at most 256 addresses and networks, as 127.0.0.1, ::1 or 10.0.0.0/8";
 
-/// Whose `X-Forwarded-For` counts.
+/// Proxies whose `X-Forwarded-For` counts.
 pub(super) const TRUSTED: ConfigKey = ConfigKey {
     name: "proxies.trusted",
     effect: TakesEffect::Opened,
@@ -18,7 +18,7 @@ pub(super) const TRUSTED: ConfigKey = ConfigKey {
     },
 };
 
-/// Whose connections begin with a header of the PROXY protocol.
+/// Proxies whose connections begin with a PROXY header.
 pub(super) const PROTOCOL: ConfigKey = ConfigKey {
     name: "proxies.protocol",
     effect: TakesEffect::Opened,

@@ -1,5 +1,5 @@
-//! How a configuration says how much of a log is kept: `1000/86400000` for the newest thousand
-//! entries of a day, `all/all` for everything; and the table of the rooms with a word of their own.
+//! How much of a log is kept: `1000/86400000` for the newest thousand entries of a day, `all/all`
+//! for everything; and the table of rooms with their own setting.
 
 use super::config::Config;
 use super::error::ConfigError;
@@ -93,7 +93,7 @@ fn read(config: &mut Config, rooms: &DeTable<'_>, document: &mut Document<'_>) {
     }
 }
 
-/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all.
+/// `"1000/all"`, or `{ entries = 1000 }`: a missing member means all.
 fn kept_value(value: &Spanned<DeValue<'_>>) -> Result<Retention, Faults> {
     let wanted = || vec![(value.span(), WANTS.to_owned())];
     match value.get_ref() {
@@ -123,7 +123,6 @@ fn kept(text: &str) -> Option<Retention> {
     Some(Retention { entries: number(entries)?, age_ms: number(age_ms)? })
 }
 
-/// Writes one.
 fn kept_text(kept: Retention) -> String {
     format!("{}/{}", number_text(kept.entries), number_text(kept.age_ms))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(super) const SECRET_FILE: Wants = Wants::Text("a file's name");
 pub(super) const SECRET_ENV: Wants = Wants::Text("a name that does not begin with PARLOR_");
 
-/// Where a table says that its secret is.
+/// The secret's source in a table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SecretMembers {
     pub(super) file: Option<Arc<str>>,
@@ -15,7 +15,7 @@ pub(super) struct SecretMembers {
 }
 
 impl SecretMembers {
-    /// The secret, if the table names one; or which member is wrong, and why.
+    /// The secret, if the table names one; or the wrong member and the reason.
     pub(super) fn secret(self) -> Result<Option<HookSecret>, (&'static str, &'static str)> {
         match (self.file, self.variable) {
             (Some(_), Some(_)) => {

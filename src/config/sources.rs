@@ -1,4 +1,4 @@
-//! All sources of the configuration, in the order of their rank: defaults, file, environment, flags.
+//! All sources of the configuration, in ascending precedence: defaults, file, environment, flags.
 
 use super::config::{Config, split};
 use super::error::{ConfigError, ConfigFaults};
@@ -15,49 +15,50 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the configuration is read from, at the start and again: a higher one of these replaces what
-/// a lower one says, the defaults being the lowest.
+/// The sources of the configuration, at the start and for reloads. Each overrides the ones before
+/// it; the defaults come first.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigSources {
-    /// Where the data is kept if nobody says so; an empty path if there is no such place.
+    /// The default place of the data; empty if there is none.
     pub default_data: PathBuf,
     /// The file.
     pub file: Option<Arc<Path>>,
-    /// The environment; what is not ours is passed over.
+    /// The environment; unrelated variables are ignored.
     pub variables: Vec<(OsString, OsString)>,
-    /// The flags, in their order.
+    /// The flags, in order.
     pub flags: Vec<Assignment>,
-    /// Whether no program embeds the server: then what only such a program could feed, nothing does.
+    /// Whether the server runs without an embedding program. Streams that only such a program could
+    /// feed are then errors.
     pub stands_alone: bool,
 }
 
-/// What a flag says.
+/// A flag that assigns a value.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// The flag with what belongs to it, as an error names it.
+    /// The flag with its argument, as an error shows it.
     pub flag: String,
-    /// Its key; none if that stands in the value, as `limits.burst=100`.
+    /// Its key; none if the value contains it, as in `limits.burst=100`.
     pub key: Option<&'static str>,
     /// The value.
     pub value: RawValue,
 }
 
-/// A configuration that has been read from its sources.
+/// A loaded configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What they come to.
+    /// The combined configuration.
     pub config: Config,
-    /// Where those values come from that a source has given.
+    /// The origins of values from a source.
     pub origins: Origins,
-    /// What the key files have.
+    /// The keys from the key files.
     pub keys: Keys,
 }
 
 impl ConfigSources {
-    /// Reads all of them, the key files too, and checks what they come to. It waits for the disk.
+    /// Reads all sources, including key files, and checks the result. Blocks on the disk.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// All errors found.
     pub fn read(&self) -> Result<Loaded, ConfigFaults> {
         let mut config = defaults();
         let (mut origins, mut faults) = (Origins::default(), ConfigFaults::default());
@@ -110,14 +111,15 @@ impl Assignment {
 }
 
 impl Loaded {
-    /// The configuration as TOML, with where its values come from that are not the defaults. Of
-    /// secrets only the files' names are in it, and of URLs no queries: with such it cannot be read again.
+    /// The configuration as TOML, with the origins of values that are not the defaults. It contains
+    /// only the file names of secrets, and no queries of URLs; where these were removed, it cannot
+    /// be read again.
     #[must_use]
     pub fn to_toml(&self) -> String {
         whole(&without_secrets(&self.config), &self.origins)
     }
 
-    /// The keys whose values are not the defaults, and where each comes from.
+    /// The keys whose values are not the defaults, and their origins.
     pub fn differences(&self) -> impl Iterator<Item = (&'static ConfigKey, &ValueOrigin)> {
         let defaults = defaults();
         keys().iter().filter_map(move |key| {

@@ -1,4 +1,4 @@
-//! The members of a stream's table in `[streams]`: a row each.
+//! The members of a stream's table in `[streams]`: one row each.
 
 use super::example::quoted;
 use super::feed::{self, FeedMembers};
@@ -21,7 +21,7 @@ const PRIORITIES: &[(&str, Priority)] =
 const READERS: &[(&str, Readers)] =
     &[("public", Readers::Public), ("users", Readers::Users), ("admin", Readers::Admin)];
 
-/// A stream's table: what the stream is, and what feeds it beside clients and the embedding program.
+/// A stream's table: the stream, and its sources beside clients and the embedding program.
 #[derive(Debug)]
 pub(super) struct StreamTable {
     pub(super) stream: Declaration,

@@ -1,4 +1,4 @@
-//! `[streams]`: what is declared of each, and what must hold between that.
+//! `[streams]`: the declarations, and the rules between them.
 
 use super::config::Config;
 use super::error::{ConfigError, SECRET, STREAMS_TABLE};
@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// `[streams]`: names or patterns, and what each is.
+/// `[streams]`: names or patterns, and their declarations.
 pub(super) const STREAMS: Section = Section {
     wants: "a table of streams, each a table with keep, durable, publish, program, read, binary, ack, priority, \
             max_rate, max_rate_ceiling, max_bytes, stale_ms, members, path, type, url, command, env, every_ms, timeout_ms, pointer, \
@@ -64,7 +64,7 @@ fn read(config: &mut Config, streams: &DeTable<'_>, document: &mut Document<'_>)
     }
 }
 
-/// Takes note where the members of an entry stand, and the name of its secret, or of its webhook's.
+/// Records where the members of an entry are, and the name of its secret or of its webhook's.
 pub(super) fn note_members(
     document: &mut Document<'_>,
     key: &'static str,
@@ -89,10 +89,10 @@ pub(super) fn note_members(
     }
 }
 
-/// A stream, and what feeds it beside clients and the embedding program.
+/// A stream, and its sources beside clients and the embedding program.
 type Declared = (Declaration, Option<Feed>);
 
-/// One declaration, or all that is wrong with it.
+/// Parses a declaration, or returns all its errors.
 fn declaration(
     name: &Spanned<Cow<'_, str>>,
     value: &Spanned<DeValue<'_>>,
@@ -114,7 +114,7 @@ fn declaration(
         let span = members.get(member).map_or(name.span(), Spanned::span);
         vec![(span, wants.to_owned())]
     })?;
-    // Who knows how often it is asked knows when it should have answered.
+    // The polling interval tells when an answer should have arrived.
     let polled = feed.as_ref().and_then(|feed| feed.poll.as_ref());
     let expected = polled.map(|poll| POLLS_MISSED_MAX * poll.every_ms + poll.timeout_ms);
     let expected = expected.and_then(|ms| u32::try_from(ms.min(STALE_MS_MAX.into())).ok());
@@ -122,14 +122,14 @@ fn declaration(
     Ok((stream, feed))
 }
 
-/// A declaration as the table of a file has it.
+/// A declaration as a table in a file.
 fn line(stream: &Declaration, feed: Option<Feed>) -> String {
     let feed = feed.map(FeedMembers::from).unwrap_or_default();
     let members = fields::write(STREAM, StreamTable { stream: stream.clone(), feed });
     format!("{} = {{ {} }}", quoted(stream.pattern.as_str()), members.join(", "))
 }
 
-/// The streams that only a program could feed that embeds the server, where there is none.
+/// Streams that only an embedding program could feed, if there is none.
 pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let is_fed = |stream: &&Declaration| {
         stream.publish || feeds.iter().any(|feed| feed.pattern == stream.pattern)
@@ -146,7 +146,7 @@ pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<Conf
     streams.iter().filter(|stream| stream.program && !is_fed(stream)).map(fault).collect()
 }
 
-/// What contradicts itself, or could never work.
+/// Declarations that contradict themselves or could never work.
 pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let mut found = Vec::new();
     let mut fault = |stream: &Declaration, member: &'static str, wants: &str| {
@@ -188,7 +188,7 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
     found
 }
 
-/// What is wrong with what feeds a stream, and with which member.
+/// The error in a stream's sources, and the wrong member.
 fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<(&'static str, &'static str)> {
     let of_poll = feed.poll.as_ref().and_then(|poll| poll.pointer.as_ref());
     let of_webhook = feed.webhook.as_ref().and_then(|webhook| webhook.pointer.as_ref());
@@ -200,7 +200,7 @@ fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<(&'static str, &'stat
     of_path.map(|wrong| ("webhook", wrong)).or_else(|| feed::fault(feed))
 }
 
-/// What an inline table declares, for tests.
+/// Parses the declarations of an inline table, for tests.
 #[cfg(test)]
 pub(super) fn declared_inline(text: &str) -> (Vec<Declaration>, Vec<Feed>) {
     let mut config = super::example::defaults();

@@ -1,10 +1,10 @@
-//! The name that somebody most likely meant.
+//! Suggests the name that was most likely meant.
 
-/// Longer names are not compared: no name of ours is half as long.
+/// Longer names are not compared: ours are less than half as long.
 const NAME_BYTES_MAX: usize = 96;
 
-/// The one of `names` that is most like `name`, if one is like it at all: one that ends in it (as
-/// `burst` where `limits.burst` belongs), or else the one with the fewest letters to change.
+/// The name most similar to `name`, if there is one: a name that ends in it (as `burst` instead of
+/// `limits.burst`), or else the one with the fewest letters to change.
 pub(super) fn nearest<'a>(
     name: &str,
     names: impl Iterator<Item = &'a str> + Clone,
@@ -25,7 +25,7 @@ pub(super) fn nearest<'a>(
         .map(|(_, known)| known)
 }
 
-/// What is said of a name that is none of these.
+/// The message for a name that is not one of these.
 pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     let hint = nearest(name, names.clone()).map(|known| format!("; did you mean {known}?"));
     let all: Vec<&str> = names.collect();

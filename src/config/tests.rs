@@ -21,8 +21,7 @@ fn shown(config: &Config) -> Vec<String> {
     keys().iter().map(|key| key.shown(config)).collect()
 }
 
-/// What sources come to: a file, variables, and flags of `--set`. An error has `FILE` where the
-/// file's name stands.
+/// Loads a file, variables, and flags of `--set`. Errors have `FILE` in place of the file's name.
 fn read(text: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -102,7 +101,7 @@ fn tables_of_keys_lie_together_and_variables_are_different() {
         .iter()
         .map(|key| match (&key.kind, key.name.rsplit_once('.')) {
             (_, Some((table, _))) => table,
-            // It is a table itself.
+            // The section is a table itself.
             (ValueKind::Section(_), None) => key.name,
             (_, None) => "",
         })
@@ -334,7 +333,7 @@ fn what_a_url_may_hide_is_told_nowhere() {
         let told = format!("{} ({origin})", key.redacted(&loaded.config));
         assert!(!told.contains("hush"), "{told}");
     }
-    // Nor where it is refused.
+    // Nor when the value is refused.
     for wrong in [
         "streams={ s = { url = \"http://u:hush@h/\", every_ms = 10 } }",
         "streams={ s = { url = \"ftp://h/?hush\", every_ms = 10 } }",
@@ -592,7 +591,7 @@ fn the_example_of_the_documents_is_a_configuration() {
     assert!(config.check().is_ok());
 }
 
-/// A row for each key, as `docs/configuration.md` has them.
+/// A row for each key, as in `docs/configuration.md`.
 fn reference() -> String {
     let defaults = defaults();
     let row = |key: &ConfigKey| {

@@ -1,16 +1,16 @@
-//! What is told of a configuration, in logs, errors and on the terminal: URLs may hold secrets in their
-//! queries, so that nobody is told these, and of streams and handlers no more than their names.
+//! What logs, errors and the terminal show of a configuration. URLs may contain secrets in their
+//! queries, which are never shown; of streams and handlers only the names are shown.
 
 use super::config::Config;
 use super::feed::FeedTarget;
 use super::key::{ConfigKey, ValueKind};
 use std::collections::BTreeMap;
 
-/// Names that are told; of more only their number is.
+/// Most names shown; beyond that only their number is.
 const NAMES_MAX: usize = 20;
 
 impl ConfigKey {
-    /// Its value in `config`, as it may be told to whoever reads a log.
+    /// Its value in `config`, without secrets, as logs may show it.
     #[must_use]
     pub fn redacted(&self, config: &Config) -> String {
         match self.entries(config) {
@@ -19,7 +19,7 @@ impl ConfigKey {
         }
     }
 
-    /// How its value has changed, as it may be told; `None` if it has not.
+    /// How its value has changed, without secrets; `None` if it has not.
     #[must_use]
     pub fn change(&self, before: &Config, after: &Config) -> Option<String> {
         let (shown_before, shown_after) = (self.shown(before), self.shown(after));
@@ -47,7 +47,7 @@ impl ConfigKey {
         Some(if parts.is_empty() { "another order".to_owned() } else { parts.join("; ") })
     }
 
-    /// The entries of a section of which only the names are told.
+    /// The entries of a section of which only the names are shown.
     fn entries(&self, config: &Config) -> Option<Entries> {
         let ValueKind::Section(section) = &self.kind else { return None };
         let mut entries = Entries::new();
@@ -58,7 +58,7 @@ impl ConfigKey {
     }
 }
 
-/// By their names, which several may have.
+/// By name; several entries may share one.
 type Entries = BTreeMap<String, Vec<Vec<String>>>;
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -69,7 +69,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ") + &more
 }
 
-/// The same without the queries of its URLs, which may be no URLs then.
+/// The configuration without the queries of its URLs, which may then not be valid URLs.
 #[must_use]
 pub(super) fn without_secrets(config: &Config) -> Config {
     let mut config = config.clone();
@@ -85,7 +85,7 @@ pub(super) fn without_secrets(config: &Config) -> Config {
     config
 }
 
-/// A text in which, if it is a URL, no query is and nobody's name and password.
+/// The text; if it is a URL, without its query and without a user name and password.
 pub(super) fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (who, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("…@", rest));
@@ -94,7 +94,7 @@ pub(super) fn masked(text: &str) -> String {
     format!("{scheme}://{who}{rest}{query}")
 }
 
-/// A flag without a value that may hold URLs or programs' arguments.
+/// A flag without its value, if that may contain URLs or programs' arguments.
 pub(super) fn flag(text: &str) -> String {
     match text.split_once('=') {
         Some((name, value)) if value.contains(['{', '[', '?']) || value.contains("://") => {

@@ -1,5 +1,5 @@
-//! `[limits.users]` and `[limits.claims]`: limits that hold for one user otherwise than for all, and how
-//! far a token may ask for them.
+//! `[limits.users]` and `[limits.claims]`: limits for individual users, and how far a token may
+//! raise its user's limits.
 
 use super::config::Config;
 use super::error::ConfigError;
@@ -17,18 +17,18 @@ use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Limits that hold for some users otherwise than for all.
+/// Limits that differ for some users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
     /// By user; at most [`USER_EXCEPTIONS_MAX`].
     pub users: BTreeMap<UserId, UserLimits>,
-    /// What a token may ask for at most, where that is more than holds for its user anyhow.
+    /// The most that a token may ask for, where that exceeds its user's limit.
     pub ceilings: UserLimits,
 }
 
 impl Exceptions {
-    /// The limits that hold for a user whose token asks for `asked`, where `limits` hold for all; none
-    /// if they are the same.
+    /// The limits of a user whose token asks for `asked`, where `limits` apply to all; none if they
+    /// are the same.
     #[must_use]
     pub fn limits_of(
         &self,
@@ -131,7 +131,7 @@ fn user(
     Ok((user, limits(values)?))
 }
 
-/// The limits of a table, or all that is wrong with them, and where.
+/// The limits in a table, or all errors and their places.
 fn limits(values: &DeTable<'_>) -> Result<UserLimits, Faults> {
     let (mut limits, mut faults) = (UserLimits::default(), Faults::new());
     for (name, value) in values {

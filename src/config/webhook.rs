@@ -1,5 +1,5 @@
-//! A stream's webhook: the path to which others post, what they sign with, how a delivery is known that comes
-//! again, and what they are answered.
+//! A stream's webhook: the path that others post to, their secret, how repeated deliveries are
+//! recognised, and the answer.
 
 use super::feed::json_pointer;
 use super::fields::{self, Field, Wants, other, put, text, within, written};
@@ -12,32 +12,31 @@ use crate::http1::Status;
 use std::sync::Arc;
 use toml::de::DeValue;
 
-/// A path to which others post.
+/// A path that others post to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// The path, with the stream's placeholders.
     pub path: Arc<str>,
-    /// What they sign with.
+    /// The secret that signs their requests.
     pub secret: HookSecret,
-    /// As of [`Poll`](super::Poll).
+    /// As in [`Poll`](super::Poll).
     pub pointer: Option<Arc<str>>,
-    /// The status of the answer after the data was published.
+    /// The status of the answer after publishing.
     pub status: Status,
     /// The content of that answer; none: the stream, and the event's number and time, as JSON.
     pub body: Option<Arc<str>>,
-    /// The field that names a delivery.
+    /// The header field that identifies a delivery.
     pub delivery: Arc<str>,
 }
 
-/// The field that names a delivery, as GitHub has it.
+/// The header field that identifies a delivery at GitHub.
 const DELIVERY: &str = "X-GitHub-Delivery";
-/// What may be declared; the first is the default.
+/// The allowed statuses; the first is the default.
 const STATUSES: [(u64, Status); 4] =
     [(202, Status::Accepted), (200, Status::Ok), (201, Status::Created), (204, Status::NoContent)];
 
 pub(super) const WANTS: &str = "{ path = …, secret_file = … or secret_env = …, pointer = …, status = …, body = …, delivery = … }";
 
-/// The members of a webhook's table.
 #[derive(Debug, Default)]
 pub(super) struct WebhookMembers {
     path: Option<Arc<str>>,
@@ -80,7 +79,6 @@ pub(super) const WEBHOOK: &[Field<WebhookMembers>] = &[
         |table| written(&table.delivery)),
 ];
 
-/// Reads one.
 pub(super) fn read(value: &DeValue<'_>) -> Result<Webhook, String> {
     let wants = || format!("webhook is {WANTS}");
     let DeValue::Table(members) = value else { return Err(wants()) };
@@ -99,7 +97,7 @@ pub(super) fn read(value: &DeValue<'_>) -> Result<Webhook, String> {
     Ok(Webhook { path, secret, pointer, status, body, delivery })
 }
 
-/// Writes one, as an inline table of TOML.
+/// Writes a webhook as an inline table of TOML.
 pub(super) fn write(webhook: &Webhook) -> String {
     let Webhook { path, secret, pointer, status, body, delivery } = webhook.clone();
     let members = WebhookMembers {

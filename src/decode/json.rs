@@ -1,11 +1,11 @@
-//! The same as one JSON object, for programs.
+//! The output as one JSON object, for programs.
 
 use crate::protocol::Event;
 use crate::protocol::endpoint::annotate::{Note, Reading, annotate};
 use crate::wire::json::Writer;
 use std::io::{self, Write};
 
-/// One JSON object, written as it comes.
+/// Prints one JSON object, piece by piece.
 pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"bytes\":{},\"annotations\":[", stream.len())?;
     let mut list = List { out, is_begun: false, done: Ok(()) };
@@ -54,7 +54,7 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
             w.raw(name, value.unwrap_or("null"));
         }
     });
-    // The members of one object go on in the other.
+    // Joins the members of the second object to the first.
     writeln!(out, "],{}", &end.finish()[1..])
 }
 
@@ -87,7 +87,7 @@ fn event_to_json(w: &mut Writer, event: &Event<'_>) {
     }
 }
 
-/// The items of an array, each written when it is there.
+/// The items of an array, each written immediately.
 struct List<'o> {
     out: &'o mut dyn Write,
     is_begun: bool,

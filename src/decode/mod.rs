@@ -1,4 +1,4 @@
-//! What every byte of a WebSocket stream means: what `parlor decode` prints.
+//! Explains every byte of a WebSocket stream: the output of `parlor decode`.
 
 mod json;
 mod text;
@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// Decodes a stream into a listing, or into one JSON object.
 ///
 /// # Errors
-/// What `out` says.
+/// The errors of `out`.
 pub fn decode(stream: &[u8], reading: Reading, json: bool, out: &mut dyn Write) -> io::Result<()> {
     if json { json::print(stream, reading, out) } else { text::print(stream, reading, out) }
 }

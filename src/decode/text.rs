@@ -4,10 +4,10 @@ use crate::protocol::endpoint::annotate::{Note, Reading, annotate, hex, quoted};
 use crate::protocol::{Event, close};
 use std::io::{self, Write};
 
-/// Bytes that are shown in a line.
+/// Bytes shown in a line.
 const BYTES_SHOWN: usize = 16;
 
-/// The listing of a stream, and the events that it comes to.
+/// Prints the listing of a stream, and its events.
 pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io::Result<()> {
     let mut columns = ColumnWidths { offset: 0, bytes: 10, meaning: 33 };
     annotate(stream, reading, &mut |note| {
@@ -45,7 +45,6 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
     if count == 0 { writeln!(out, "\nno events") } else { Ok(()) }
 }
 
-/// A line of the listing.
 struct Row {
     offset: u64,
     bytes: String,
@@ -98,9 +97,9 @@ struct ColumnWidths {
 }
 
 impl ColumnWidths {
-    /// Makes room for a row; not for the sentences of those that are not about bytes.
+    /// Widens the columns for a row. Only rows about bytes affect the meaning's width.
     fn widen(&mut self, row: &Row, is_of_bytes: bool) {
-        /// What is longer than this moves its own line's clause alone.
+        /// A longer meaning shifts only the clause on its own line.
         const MEANING_MAX: usize = 60;
         self.offset = self.offset.max(row.offset.to_string().len());
         self.bytes = self.bytes.max(row.bytes.chars().count());
@@ -109,7 +108,7 @@ impl ColumnWidths {
         }
     }
 
-    /// Prints a row. The document of its clause is named where it is not that of the row before.
+    /// Prints a row. Names the clause's document if it differs from the previous row's.
     fn print(&self, row: &Row, document: &mut &'static str, out: &mut dyn Write) -> io::Result<()> {
         const DOCUMENTS: &[&str] = &["RFC 6455 ", "RFC 7692 ", "RFC 9112 "];
         let named = DOCUMENTS.iter().find(|name| row.clause.starts_with(**name)).unwrap_or(&"");

@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// Days from March 1st of the year 0 to January 1st of 1970, in the Gregorian calendar.
 const EPOCH_DAY: i64 = 719_468;
-/// Days of 400 years, after which the calendar repeats itself.
+/// Days of 400 years, after which the calendar repeats.
 const CYCLE_DAYS: i64 = 146_097;
 
 /// `at` as `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -15,7 +15,7 @@ const CYCLE_DAYS: i64 = 146_097;
 pub fn http_date(at: Timestamp) -> String {
     let seconds = at.seconds();
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // A year that begins in March has its leap day at its end.
+    // A year that begins in March has its leap day at the end.
     let day = days + EPOCH_DAY;
     let (cycle, of_cycle) = (day.div_euclid(CYCLE_DAYS), day.rem_euclid(CYCLE_DAYS));
     let year = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
@@ -24,7 +24,7 @@ pub fn http_date(at: Timestamp) -> String {
     let of_month = of_year - (153 * month + 2) / 5 + 1;
     let of_calendar = (month + 2) % 12;
     let year = cycle * 400 + year + i64::from(of_calendar < 2);
-    // All of these are within their tables.
+    // These indexes are always within their tables.
     let weekday = WEEKDAYS.get(days.rem_euclid(7) as usize).copied().unwrap_or_default();
     let name = MONTHS.get(of_calendar as usize).copied().unwrap_or_default();
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);

@@ -1,25 +1,25 @@
-//! Where a request's body ends (RFC 9112 §6, §7.1): by its length, or in chunks.
+//! Finds where a request's body ends (RFC 9112 §6, §7.1): by its length, or in chunks.
 //!
-//! What two readers could read in two ways is refused, and the connection with it: behind a proxy a
-//! body that ends elsewhere than the proxy thinks makes a request of what is none.
+//! Ambiguous framing is refused and ends the connection: if a proxy in front disagrees about where
+//! a body ends, an attacker can smuggle a request.
 
 use super::{HttpRefusal, RequestHead, Status};
 use crate::base::limits::{CHUNK_EXTENSIONS_BYTES_MAX, CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 
-/// How a head says where its body ends.
+/// How a head delimits its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// After so many bytes; none if the head does not say.
+    /// After so many bytes; zero if the head does not say.
     Length(u64),
-    /// With a chunk of no bytes.
+    /// After a chunk of zero bytes.
     Chunked,
 }
 
 impl Framing {
-    /// RFC 9112 §6.3.
+    /// Reads the framing from a head (RFC 9112 §6.3).
     ///
     /// # Errors
-    /// A [`HttpRefusal`] where the head says it in two ways, or in none that is known here.
+    /// A [`HttpRefusal`] if the head is ambiguous, or uses an unknown coding.
     pub fn of(head: &RequestHead<'_>) -> Result<Framing, HttpRefusal> {
         let mut codings = Vec::new();
         for line in head.lines("transfer-encoding") {
@@ -28,18 +28,18 @@ impl Framing {
         let length = head.only("content-length")?;
         match (codings.as_slice(), length) {
             ([], None) => Ok(Framing::Length(0)),
-            // RFC 9112 §6.2: digits, and so many as a number has.
+            // RFC 9112 §6.2: digits only, and no more than fit a number.
             ([], Some(digits)) => {
                 let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
                 let length = digits.parse().ok().filter(|_| is_number);
                 length.map(Framing::Length).ok_or_else(|| bad("Content-Length is no number"))
             }
-            // RFC 9112 §6.1, §11.2: whoever says both may be smuggling.
+            // RFC 9112 §6.1, §11.2: a head with both may be an attempt at smuggling.
             (_, Some(_)) => Err(bad("Content-Length and Transfer-Encoding exclude each other")),
-            // RFC 9112 §6.1: there are no chunks in HTTP/1.0.
+            // RFC 9112 §6.1: HTTP/1.0 has no chunks.
             _ if head.is_http_1_0 => Err(bad("Transfer-Encoding is not of HTTP/1.0")),
             ([one], None) if one.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
-            // RFC 9112 §6.1: chunked comes once and last.
+            // RFC 9112 §6.1: chunked occurs once, and last.
             (all, None) => match all.iter().position(|one| one.eq_ignore_ascii_case("chunked")) {
                 Some(place) if place + 1 < all.len() => Err(bad("chunked comes once, and last")),
                 _ if all.iter().any(|one| one.is_empty()) => {
@@ -55,40 +55,40 @@ impl Framing {
     }
 }
 
-/// Why a body is not read on.
+/// Why reading of a body stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     /// It is larger than a body may be.
     TooLarge,
-    /// All bodies that are on their way are larger than they may be together.
+    /// All incomplete bodies together exceed their limit.
     NoRoom,
-    /// Its chunks break the grammar, or a bound.
+    /// Its chunks break the grammar or a limit.
     Malformed(&'static str),
 }
 
-/// Reads a body as it comes: its framing goes, and its content is handed on piece by piece.
+/// Reads a body as it arrives: removes the framing and passes the content on piece by piece.
 #[derive(Debug)]
 pub struct BodyReader {
     state: BodyState,
     bytes_max: usize,
-    /// Of the content that has come.
+    /// Length of the content received so far.
     len: usize,
     extension_bytes: usize,
 }
 
 #[derive(Debug)]
 enum BodyState {
-    /// So many bytes are to come.
+    /// Bytes still to come.
     Length(usize),
-    /// A chunk's size and extensions, of which this has come.
+    /// A chunk's size and extensions; the bytes received so far.
     Size(Vec<u8>),
-    /// So many bytes of a chunk, at least one, are to come.
+    /// Bytes of a chunk still to come, at least one.
     Chunk(usize),
-    /// The CR LF after a chunk, or its LF alone.
+    /// The CR LF after a chunk, or only its LF.
     ChunkEnd {
         has_cr: bool,
     },
-    /// Lines behind the last chunk: what of one has come, and the bytes of those before it.
+    /// Lines after the last chunk: the received part of one, and the bytes of those before it.
     Trailer {
         line: Vec<u8>,
         before: usize,
@@ -97,10 +97,10 @@ enum BodyState {
 }
 
 impl BodyReader {
-    /// For a body with this framing and of at most `bytes_max` bytes.
+    /// A reader for a body with this framing and at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// [`BodyError::TooLarge`] if it says at once that it is larger.
+    /// [`BodyError::TooLarge`] if the announced length is larger.
     pub fn new(framing: Framing, bytes_max: usize) -> Result<BodyReader, BodyError> {
         let state = match framing {
             Framing::Length(0) => BodyState::Whole,
@@ -113,8 +113,8 @@ impl BodyReader {
         Ok(BodyReader { state, bytes_max, len: 0, extension_bytes: 0 })
     }
 
-    /// Takes what has come; returns how much of it is the body's. Its content goes to `keep`, which tells whether there
-    /// was room for it.
+    /// Reads received bytes; returns how many belong to the body. Passes the content to `keep`,
+    /// which returns whether there was room for it.
     ///
     /// # Errors
     /// [`BodyError`]: nothing more of the body can be read.
@@ -130,7 +130,7 @@ impl BodyReader {
         Ok(used)
     }
 
-    /// Whether all of the body has come.
+    /// Whether the whole body has arrived.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         matches!(self.state, BodyState::Whole)
@@ -219,13 +219,13 @@ impl BodyReader {
     }
 }
 
-/// Moves a line's bytes into `line`, without its end; tells how many were used, and whether it has
-/// ended.
+/// Appends a line's bytes to `line`, without its end; returns how many were used, and whether the
+/// line has ended.
 fn read_line(line: &mut Vec<u8>, bytes: &[u8], max: usize) -> Result<(usize, bool), BodyError> {
     let end = bytes.iter().position(|byte| *byte == b'\n');
     let used = end.map_or(bytes.len(), |end| end + 1);
     let piece = &bytes[..end.unwrap_or(bytes.len())];
-    // A CR comes at the end.
+    // One more for the CR at the end.
     if line.len() + piece.len() > max + 1 {
         return Err(BodyError::Malformed("a line of the chunks is too long"));
     }
@@ -233,7 +233,7 @@ fn read_line(line: &mut Vec<u8>, bytes: &[u8], max: usize) -> Result<(usize, boo
     if end.is_none() {
         return Ok((used, false));
     }
-    // RFC 9112 §2.2 lets a LF alone pass, where nobody else reads along.
+    // RFC 9112 §2.2 permits a bare LF. It is refused here, as a proxy may read it differently.
     if line.pop() != Some(b'\r') {
         return Err(BodyError::Malformed("a line of the chunks does not end in CR LF"));
     }
@@ -243,18 +243,18 @@ fn read_line(line: &mut Vec<u8>, bytes: &[u8], max: usize) -> Result<(usize, boo
     Ok((used, true))
 }
 
-/// RFC 9112 §7.1: a chunk's size, and how many bytes its extensions have, which mean nothing here.
+/// RFC 9112 §7.1: a chunk's size, and the length of its extensions, which are ignored.
 fn chunk_size(line: &[u8]) -> Result<(u64, usize), BodyError> {
     let malformed = BodyError::Malformed("a chunk's size is no hexadecimal number");
     let len = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, extensions) = line.split_at(len);
-    // RFC 9112 §7.1.1: bad white space may come before the semicolon, and nothing else.
+    // RFC 9112 §7.1.1: only bad white space may precede the semicolon.
     let begins = extensions.trim_ascii_start().first();
     if !(extensions.is_empty() || begins == Some(&b';')) {
         return Err(malformed);
     }
     let digits = str::from_utf8(digits).map_err(|_| malformed)?;
-    // Sixteen digits are as many as a number of 64 bits has: zeros before it hide nothing.
+    // Sixteen digits are the most of a 64-bit number: leading zeros must not hide anything.
     if digits.len() > 16 {
         return Err(malformed);
     }
@@ -262,7 +262,7 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), BodyError> {
     Ok((size, extensions.len()))
 }
 
-/// RFC 9112 §7.1.2: a line of the trailer is a field, and is thrown away.
+/// RFC 9112 §7.1.2: a trailer line is a field, and is discarded.
 fn check_trailer(line: &[u8]) -> Result<(), BodyError> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(Framing::of(&head).unwrap_err().status, Status::BadRequest);
     }
 
-    /// The content and how many bytes it took; `None` if it is not whole.
+    /// The content and how many bytes it took; `None` if it is incomplete.
     fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, BodyError> {
         let mut reader = BodyReader::new(Framing::Chunked, 10).unwrap();
         let mut content = Vec::new();

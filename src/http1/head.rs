@@ -1,11 +1,11 @@
-//! The head of an HTTP/1.1 request (RFC 9112): found in the bytes, parsed, its fields looked up.
+//! The head of an HTTP/1.1 request (RFC 9112): finding its end, parsing it, looking up its fields.
 //!
 //! Knows no WebSocket: `server` judges whether a head asks for one.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Why bytes are no request head that this end takes.
+/// Why bytes are not an accepted request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// It is longer than the limit.
@@ -28,20 +28,20 @@ impl fmt::Display for HeadError {
 
 impl std::error::Error for HeadError {}
 
-/// Finds the end of a head that comes in pieces, each byte looked at once.
+/// Finds the end of a head that arrives in pieces, examining each byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadReader {
     looked_at: usize,
 }
 
 impl HeadReader {
-    /// The length of the head at the beginning of `bytes`, the empty line included; `Ok(None)` if
-    /// it is not all there. `bytes` are those of the last call and more behind them.
+    /// The length of the head at the beginning of `bytes`, including the empty line; `Ok(None)` if
+    /// it is incomplete. `bytes` must begin with those of the last call.
     ///
     /// # Errors
-    /// [`HeadError::TooLong`] when it does not end within `bytes_max`;
-    /// [`HeadError::Malformed`] at a line that ends in LF alone, or a NUL: what two readers could
-    /// read in two ways is not read at all (RFC 9112 §2.2, §11.2).
+    /// [`HeadError::TooLong`] if it does not end within `bytes_max`; [`HeadError::Malformed`] for a
+    /// line that ends in LF alone, or a NUL: other software could read such a head differently (RFC
+    /// 9112 §2.2, §11.2).
     pub fn find_end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
         let here = &bytes[..bytes.len().min(bytes_max)];
         let mut place = self.looked_at.min(here.len());
@@ -67,27 +67,27 @@ impl HeadReader {
 /// A parsed head.
 #[derive(Debug)]
 pub struct RequestHead<'b> {
-    /// The method, as `GET`.
+    /// The method, such as `GET`.
     pub method: &'b str,
     /// The path, without its query; still percent-encoded.
     pub path: &'b str,
-    /// What follows the path's `?`; may be empty.
+    /// The part after the path's `?`; may be empty.
     pub query: &'b str,
-    /// The host that the request is for: of `Host`, which is also that of an absolute-form target;
-    /// empty where HTTP/1.0 has none.
+    /// The host that the request is for, from `Host`, which must match an absolute-form target;
+    /// empty for HTTP/1.0 without one.
     pub host: &'b str,
-    /// Whether the version is HTTP/1.0, and not 1.1.
+    /// Whether the version is HTTP/1.0 instead of 1.1.
     pub is_http_1_0: bool,
     fields: Vec<httparse::Header<'b>>,
 }
 
 impl<'b> RequestHead<'b> {
-    /// Parses a head that [`HeadReader::find_end`] found whole.
+    /// Parses a complete head, found by [`HeadReader::find_end`].
     ///
     /// # Errors
-    /// [`HeadError`], `TooManyHeaders` with more than `headers_max` fields.
+    /// [`HeadError`]; `TooManyHeaders` for more than `headers_max` fields.
     pub fn parse(bytes: &'b [u8], headers_max: usize) -> Result<RequestHead<'b>, HeadError> {
-        // Room for as many as there may be, and nothing written into it before they are.
+        // Left uninitialised, since most requests use few of the allowed fields.
         let mut room = Box::new_uninit_slice(headers_max);
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut room) {
@@ -106,37 +106,37 @@ impl<'b> RequestHead<'b> {
         };
         let fields = request.headers.to_vec();
         let mut head = RequestHead { method, path: "", query: "", host: "", is_http_1_0, fields };
-        // RFC 9112 §3.2: only HTTP/1.0 may do without.
+        // RFC 9112 §3.2: only HTTP/1.0 may omit it.
         let host = match head.only("host")? {
             Some(host) => host,
             None if is_http_1_0 => "",
             None => return Err(HeadError::Malformed("the Host field is missing")),
         };
-        // RFC 9112 §3.2: a host that cannot be one is refused, as a missing one is.
+        // RFC 9112 §3.2: an invalid host is refused like a missing one.
         if !host.bytes().all(is_host_byte) {
             return Err(HeadError::Malformed("Host is no host"));
         }
-        // RFC 9112 §3.2: a target has no fragment, and nothing that is not ASCII.
+        // RFC 9112 §3.2: a target has no fragment, and only ASCII characters.
         if target.contains('#') || !target.is_ascii() {
             return Err(HeadError::Malformed("the request target has what no URI may have there"));
         }
         let (authority, target) = split_target(target)?;
-        // RFC 9112 §3.2.2: an absolute-form target names the host again; two names would be two
-        // requests, to two readers.
+        // RFC 9112 §3.2.2: an absolute-form target repeats the host. With two different hosts, two
+        // readers would see different requests.
         if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
             return Err(HeadError::Malformed("Host is not the host of the target"));
         }
         head.host = host;
         (head.path, head.query) = target.split_once('?').unwrap_or((target, ""));
-        // RFC 9112 §3.2.1: an absolute-form target without a path asks for "/".
+        // RFC 9112 §3.2.1: an absolute-form target without a path means "/".
         if head.path.is_empty() {
             head.path = "/";
         }
         Ok(head)
     }
 
-    /// The value of a cookie (RFC 6265 §4.2.1): of several of its name the first. What other cookies have in them,
-    /// and whether that is ASCII, is their own affair.
+    /// The value of a cookie (RFC 6265 §4.2.1): the first one of that name. Other cookies may
+    /// contain anything, even non-ASCII bytes.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'b str> {
         let fields = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
@@ -147,7 +147,7 @@ impl<'b> RequestHead<'b> {
         value.and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// The values of a field, in order; `name` in lower case. Values that are no visible ASCII are
+    /// The values of a field, in order; `name` in lower case. Values that are not visible ASCII are
     /// left out.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'b str> {
         self.fields
@@ -158,7 +158,7 @@ impl<'b> RequestHead<'b> {
             .map(str::trim)
     }
 
-    /// As [`RequestHead::all`], of a field whose name is not known before; in any case.
+    /// As [`RequestHead::all`], for a name known only at run time, in any case.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &'b str> {
         self.fields
             .iter()
@@ -168,16 +168,16 @@ impl<'b> RequestHead<'b> {
             .map(str::trim)
     }
 
-    /// The values of a field, in order, one for each of its lines; `name` in lower case.
+    /// The values of a field, in order, one per line; `name` in lower case.
     pub fn lines(&self, name: &'static str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
         let lines = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
         lines.map(|line| ascii(line.value))
     }
 
-    /// The value of a field that must not come twice.
+    /// The value of a field that must not occur twice.
     ///
     /// # Errors
-    /// [`HeadError::Malformed`] if it does, or if it is no visible ASCII.
+    /// [`HeadError::Malformed`] if it does, or is not visible ASCII.
     pub fn only(&self, name: &'static str) -> Result<Option<&'b str>, HeadError> {
         let mut lines = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
         let Some(line) = lines.next() else {
@@ -189,8 +189,8 @@ impl<'b> RequestHead<'b> {
         ascii(line.value).map(Some)
     }
 
-    /// Whether the list that a field is, over all of its lines, has `token`, in any case.
-    /// (`notupgrade` is not `upgrade`.)
+    /// Whether a list field, over all its lines, contains `token`, in any case. (`notupgrade` is
+    /// not `upgrade`.)
     #[must_use]
     pub fn list_has(&self, name: &'static str, token: &str) -> bool {
         self.all(name)
@@ -198,8 +198,8 @@ impl<'b> RequestHead<'b> {
             .any(|item| item.trim().eq_ignore_ascii_case(token))
     }
 
-    /// Whether the connection goes on after the answer, if that is for the client to say (RFC 9112
-    /// §9.3): one of HTTP/1.0 has one request.
+    /// Whether the client lets the connection continue after the answer (RFC 9112 §9.3). An
+    /// HTTP/1.0 connection has one request.
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
         !self.is_http_1_0 && !self.list_has("connection", "close")
@@ -222,16 +222,16 @@ impl<'b> RequestHead<'b> {
         self.fields.iter().filter_map(|field| Some((field.name, ascii(field.value).ok()?)))
     }
 
-    /// The decoded value of the first `name=…` of the query, if there is one.
+    /// The decoded value of the first `name=…` in the query, if there is one.
     ///
     /// # Errors
-    /// [`HeadError::Malformed`] within, if it is not UTF-8 in percent-encoding.
+    /// [`HeadError::Malformed`] within, if it is not percent-encoded UTF-8.
     #[must_use]
     pub fn query_value(&self, name: &str) -> Option<Result<Cow<'b, str>, HeadError>> {
         self.query_values(name).next()
     }
 
-    /// The decoded values of all `name=…` of the query, in order.
+    /// The decoded values of all `name=…` in the query, in order.
     ///
     /// # Errors
     /// As [`RequestHead::query_value`].
@@ -269,7 +269,7 @@ fn query_values<'q>(
     pairs.map(move |value| percent_decoded(value).ok_or(malformed))
 }
 
-/// As [`RequestHead::query_value`], of a query alone.
+/// As [`RequestHead::query_value`], for a query alone.
 ///
 /// # Errors
 /// As there.
@@ -278,7 +278,7 @@ pub fn query_value<'q>(query: &'q str, name: &str) -> Option<Result<Cow<'q, str>
     query_values(query, name).next()
 }
 
-/// RFC 3986 §3.2.2, §3.2.3: what a host and its port are written with.
+/// RFC 3986 §3.2.2, §3.2.3: the characters of a host and port.
 pub(crate) fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
@@ -290,7 +290,7 @@ fn ascii(value: &[u8]) -> Result<&str, HeadError> {
     }
 }
 
-/// The authority of an absolute-form target; the path, which may be empty there, and the query.
+/// The authority of an absolute-form target, and its path and query; the path may be empty.
 fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
     if target.starts_with('/') {
         return Ok((None, target));
@@ -306,8 +306,8 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
     Ok((Some(&rest[..end]), &rest[end..]))
 }
 
-/// A segment of a path, decoded (RFC 3986 §2.1); `None` if it is not UTF-8 in percent-encoding. A `+` is
-/// one there.
+/// A decoded path segment (RFC 3986 §2.1); `None` if it is not percent-encoded UTF-8. A `+` stays a
+/// `+`.
 #[must_use]
 pub fn percent_decoded_path(text: &str) -> Option<Cow<'_, str>> {
     decoded(text, b'+')

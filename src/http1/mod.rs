@@ -1,5 +1,5 @@
-//! HTTP/1.1 as bytes (RFC 9110, RFC 9112): heads, where a body ends, whole answers. No I/O, no clock; knows no
-//! WebSocket.
+//! HTTP/1.1 as bytes (RFC 9110, RFC 9112): heads, body framing, complete answers. No I/O, no clock,
+//! no WebSocket.
 
 pub mod date;
 pub mod framing;

@@ -1,4 +1,4 @@
-//! Whole answers to a request, and refusals (RFC 9110 §15).
+//! Complete answers to a request, and refusals (RFC 9110 §15).
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ macro_rules! statuses {
                 match self { $(Status::$name => $line,)+ }
             }
 
-            /// All statuses, each at the place that its value as a number is.
+            /// All statuses; the index of each is its discriminant.
             pub const ALL: &[Status] = &[$(Status::$name),+];
         }
     };
@@ -58,8 +58,7 @@ statuses! {
 }
 
 impl Status {
-    /// RFC 9110 §15.3.5, §15.4.5: whether an answer of this status has no content, whatever it is
-    /// asked for.
+    /// RFC 9110 §15.3.5, §15.4.5: whether answers of this status never have content.
     const fn has_no_content(self) -> bool {
         matches!(self, Status::NoContent | Status::NotModified)
     }
@@ -72,11 +71,11 @@ impl Status {
 pub struct HttpRefusal {
     /// The status.
     pub status: Status,
-    /// One word, as `bad_request`.
+    /// One word, such as `bad_request`.
     pub code: &'static str,
     /// A sentence.
     pub message: String,
-    /// Further header fields, as `("Allow", "GET")`.
+    /// Further header fields, such as `("Allow", "GET")`.
     pub fields: &'static [(&'static str, &'static str)],
 }
 
@@ -101,15 +100,15 @@ impl HttpRefusal {
     }
 }
 
-/// A whole answer to a request.
+/// A complete answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status.
     pub status: Status,
-    /// What the content is.
+    /// The type of the content.
     pub content_type: Cow<'static, str>,
-    /// Further header fields. What stands here is the server's own: no line end, nothing of a
-    /// client's that was not judged.
+    /// Further header fields. They must come from the server: no line ends, and no unchecked client
+    /// input.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The content.
     pub body: Cow<'static, [u8]>,
@@ -117,14 +116,14 @@ pub struct Response {
     pub ends: bool,
 }
 
-/// How an answer is sent: that is the request's and the connection's matter.
+/// How to send an answer, which depends on the request and the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner<'d> {
-    /// RFC 9110 §9.3.2: the request's method was HEAD, so that the content is left out.
+    /// RFC 9110 §9.3.2: the request's method was HEAD, so the content is omitted.
     pub is_head: bool,
     /// The TCP connection ends after it.
     pub ends: bool,
-    /// The time of it (RFC 9110 §6.6.1), if the clock is known.
+    /// The date of the answer (RFC 9110 §6.6.1), if the clock is known.
     pub date: Option<&'d str>,
 }
 
@@ -140,7 +139,7 @@ impl Response {
         Response { status, content_type, fields, body, ends: false }
     }
 
-    /// With one more header field.
+    /// Adds a header field.
     #[must_use]
     pub fn with(
         mut self,
@@ -165,7 +164,7 @@ impl Response {
         let _ = write!(head, "HTTP/1.1 {}\r\n", self.status.line());
         let has_content = !self.status.has_no_content();
         if has_content {
-            // RFC 9110 §9.3.2: to HEAD it is that of the content which GET would have brought.
+            // RFC 9110 §9.3.2: an answer to HEAD has the length that GET would return.
             let (kind, len) = (&self.content_type, self.body.len());
             let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {len}\r\n");
         }
@@ -183,7 +182,7 @@ impl Response {
         (head.into_bytes(), content)
     }
 
-    /// The head of an answer whose content is not announced, and lasts until the TCP connection ends
+    /// The head of an answer without announced length, which lasts until the TCP connection ends
     /// (RFC 9112 §6.3, 8).
     #[must_use]
     pub fn head_of_endless(&self, date: &str) -> Vec<u8> {
@@ -198,7 +197,7 @@ impl Response {
         head.into_bytes()
     }
 
-    /// All of it, in one piece.
+    /// Head and content in one piece.
     #[must_use]
     pub fn to_bytes(&self, manner: Manner<'_>) -> Vec<u8> {
         let (head, content) = self.pieces(manner);
@@ -238,15 +237,15 @@ fn json_escaped(text: &str) -> String {
     escaped
 }
 
-/// A path has other methods than that of the request.
+/// An answer to a request whose method the path does not have.
 pub fn other_methods(methods: &str) -> Response {
     let message = format!("this path has other methods: {methods}");
     let refusal = HttpRefusal::new(Status::MethodNotAllowed, "bad_request", &message);
     Response::from(refusal).with("Allow", methods.to_owned())
 }
 
-/// What a page of an allowed origin is let see of an answer of the embedding program, which says
-/// itself whether it may be kept.
+/// Lets a page of an allowed origin read an answer of the embedding program, which itself sets
+/// whether it may be cached.
 pub fn readable_by(response: Response, origin: Option<&str>) -> Response {
     let response = response.with("Vary", "Origin");
     match origin {

@@ -1,12 +1,12 @@
-//! A message in the making: fragments joined, text checked as it comes (RFC 6455 §5.4, §8.1).
+//! Joins a message's fragments and checks its text as it arrives (RFC 6455 §5.4, §8.1).
 //!
-//! Takes payloads that are unmasked already; knows nothing of headers and does not inflate. Memory
-//! grows with the bytes that came, never with those that were announced.
+//! Takes unmasked payloads; knows nothing of headers and does not inflate. Memory grows with the
+//! bytes received, never with the bytes announced.
 
 use crate::protocol::utf8::Utf8Validator;
 use crate::protocol::{Opcode, Violation};
 
-/// The kind of message that is being assembled and what is there of it.
+/// A message in progress: its kind and the bytes received so far.
 #[derive(Debug, Default)]
 pub struct Assembler {
     state: AssemblyState,
@@ -21,12 +21,12 @@ enum AssemblyState {
     #[default]
     Empty,
     Begun(Opcode),
-    /// Whole, and handed out: its bytes go when the next event is asked for.
+    /// Complete and handed out: its bytes are freed when the next event is asked for.
     Whole,
 }
 
 impl Assembler {
-    /// The kind of the message that has begun and not ended, if there is one.
+    /// The kind of the unfinished message, if there is one.
     #[must_use]
     pub fn current_opcode(&self) -> Option<Opcode> {
         match self.state {
@@ -35,40 +35,40 @@ impl Assembler {
         }
     }
 
-    /// Whether what is being assembled was compressed (RFC 7692 §6): then its bytes are no text yet.
+    /// Whether the message is compressed (RFC 7692 §6): its bytes are then not text yet.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.is_compressed
     }
 
-    /// Takes note that the message that begins is compressed.
+    /// Marks the message that begins as compressed.
     pub fn mark_compressed(&mut self) {
         self.is_compressed = true;
     }
 
-    /// Bytes of the message that are here.
+    /// Bytes of the message received so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether no byte of a message is here.
+    /// Whether no byte of a message has been received.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Takes note of a data frame that begins: the first of a message or a continuation.
+    /// Begins a data frame: the first of a message or a continuation.
     ///
     /// # Errors
-    /// [`Violation::TooManyFragments`] when it is one more than `fragments_max`; a message has at
-    /// least one.
+    /// [`Violation::TooManyFragments`] if the frame exceeds `fragments_max`; a message always has
+    /// at least one.
     pub fn begin_frame(&mut self, opcode: Opcode, fragments_max: u32) -> Result<(), Violation> {
         if self.current_opcode().is_none() {
             self.state = AssemblyState::Begun(opcode);
         }
-        // RFC 6455 §5.4 lets a message have any number of fragments, empty ones too; each costs
-        // work (§10.4), so that they have a limit of their own.
+        // RFC 6455 §5.4 allows any number of fragments, empty ones too. Each costs work (§10.4), so
+        // their number has its own limit.
         self.fragments = self.fragments.saturating_add(1);
         if self.fragments > fragments_max.max(1) {
             return Err(Violation::TooManyFragments);
@@ -79,7 +79,7 @@ impl Assembler {
     /// Takes the next piece of the message's payload.
     ///
     /// # Errors
-    /// [`Violation::TextNotUtf8`] at the first byte that no text can have there.
+    /// [`Violation::TextNotUtf8`] at the first byte that cannot occur there in valid text.
     pub fn append(&mut self, piece: &[u8]) -> Result<(), Violation> {
         if self.state == AssemblyState::Begun(Opcode::Text) && !self.is_compressed {
             self.utf8.feed(piece).map_err(|_| Violation::TextNotUtf8)?;
@@ -88,12 +88,13 @@ impl Assembler {
         Ok(())
     }
 
-    /// Ends the message: its kind; its bytes are in [`Assembler::whole`].
+    /// Ends the message and returns its kind; [`Assembler::whole`] returns its bytes.
     ///
     /// # Errors
     /// [`Violation::TextNotUtf8`] if a text ends within a character.
     pub fn finish(&mut self) -> Result<Opcode, Violation> {
-        // RFC 6455 §8.1 concerns the message, not the frame: a fragment may end anywhere.
+        // RFC 6455 §8.1 applies to the message, not the frame: a fragment may end within a
+        // character.
         let text_ends_early = !self.utf8.is_complete();
         let opcode =
             self.current_opcode().expect("a message ends that has not begun: the caller's fault");
@@ -104,23 +105,23 @@ impl Assembler {
         Ok(opcode)
     }
 
-    /// The bytes of the message that has ended.
+    /// The bytes of the finished message.
     #[must_use]
     pub fn whole(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Puts a message in the place of the one that has ended: the same, inflated.
+    /// Replaces the finished message by its inflated form.
     pub fn put_whole(&mut self, bytes: Vec<u8>) {
         *self = Assembler { state: AssemblyState::Whole, bytes, ..Assembler::default() };
     }
 
-    /// Lets go of a message that was handed out: its bytes, if there is one.
+    /// Removes a message that was handed out and returns its bytes, if there is one.
     pub fn forget_whole(&mut self) -> Option<Vec<u8>> {
         (self.state == AssemblyState::Whole).then(|| std::mem::take(self).bytes)
     }
 
-    /// Whether nothing is here that must be kept.
+    /// Whether there is nothing to keep.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.state == AssemblyState::Empty

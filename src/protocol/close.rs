@@ -1,11 +1,11 @@
-//! Status codes of a Close frame and its body (RFC 6455 §5.5.1, §7.4).
+//! Status codes and body of a Close frame (RFC 6455 §5.5.1, §7.4).
 //!
-//! Does not run the closing handshake: `endpoint/closing.rs` does.
+//! The closing handshake itself is in `endpoint/closing.rs`.
 
 use crate::protocol::violation::Violation;
 
-/// Longest reason in a Close frame: a control frame's 125 bytes without the code's two
-/// (RFC 6455 §5.5).
+/// Longest reason in a Close frame: a control frame's 125 bytes less two for the code (RFC 6455
+/// §5.5).
 pub const REASON_BYTES_MAX: usize = 123;
 
 /// Why a WebSocket is closed (RFC 6455 §7.4).
@@ -13,29 +13,29 @@ pub const REASON_BYTES_MAX: usize = 123;
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// 1000: what the connection was for is done.
+    /// 1000: the connection has served its purpose.
     pub const NORMAL: CloseCode = CloseCode(1000);
-    /// 1001: a server goes down, or a browser leaves the page.
+    /// 1001: the server shuts down, or the browser leaves the page.
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
-    /// 1002: the other broke the protocol.
+    /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
-    /// 1003: a kind of data that this end does not take.
+    /// 1003: this endpoint does not accept that kind of data.
     pub const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
-    /// 1007: data that is not what its message says, as text that is not UTF-8.
+    /// 1007: data that does not match its message type, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
-    /// 1008: against this end's rules.
+    /// 1008: the message violates this endpoint's policy.
     pub const POLICY: CloseCode = CloseCode(1008);
-    /// 1009: a message too large to be handled.
+    /// 1009: the message is too large.
     pub const TOO_BIG: CloseCode = CloseCode(1009);
-    /// 1011: a server met what it did not expect.
+    /// 1011: the server met an unexpected condition.
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
-    /// 1012: a server restarts.
+    /// 1012: the server restarts.
     pub const RESTART: CloseCode = CloseCode(1012);
     /// 1013: try again later.
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
 
-    /// Whether the code may stand in a frame: RFC 6455 §7.4.1 keeps 1004, 1005, 1006 and 1015 off
-    /// the wire; 1012–1014 are registered (§11.7); §7.4.2 leaves 3000–4999 to libraries and
+    /// Whether a frame may carry the code: RFC 6455 §7.4.1 keeps 1004, 1005, 1006 and 1015 off the
+    /// wire; 1012–1014 are registered (§11.7); §7.4.2 leaves 3000–4999 to libraries and
     /// applications and reserves the others.
     #[must_use]
     pub const fn may_be_sent(self) -> bool {
@@ -81,7 +81,7 @@ pub const fn meaning(code: u16) -> &'static str {
 /// Reads a Close frame's body: nothing, or a code and a reason.
 ///
 /// # Errors
-/// The [`Violation`] that the body is.
+/// The [`Violation`] in the body.
 pub fn parse_body(body: &[u8]) -> Result<(Option<CloseCode>, &str), Violation> {
     match body {
         [] => Ok((None, "")),
@@ -98,7 +98,7 @@ pub fn parse_body(body: &[u8]) -> Result<(Option<CloseCode>, &str), Violation> {
     }
 }
 
-/// Writes a Close frame's body. A reason that does not fit is cut, between two characters.
+/// Writes a Close frame's body. A reason that does not fit is cut between two characters.
 #[must_use]
 pub fn body(code: Option<CloseCode>, reason: &str) -> Vec<u8> {
     let Some(code) = code else { return Vec::new() };

@@ -1,6 +1,6 @@
-//! The list of extensions in `Sec-WebSocket-Extensions` (RFC 6455 §9.1), read.
+//! Parses the list of extensions in `Sec-WebSocket-Extensions` (RFC 6455 §9.1).
 //!
-//! Knows no extension: `deflate::offer` knows the only one that is spoken here.
+//! Knows no extension; `deflate::offer` knows the only supported one.
 
 use crate::http1::head::is_token;
 use std::borrow::Cow;
@@ -9,9 +9,9 @@ use std::fmt;
 /// One element of the list: an extension and its parameters, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension<'b> {
-    /// Its name, as `permessage-deflate`.
+    /// Its name, such as `permessage-deflate`.
     pub name: &'b str,
-    /// Its parameters; a name may come twice, which an extension may forbid.
+    /// Its parameters. A name may occur twice here; an extension may forbid it.
     pub params: Vec<Param<'b>>,
 }
 
@@ -24,7 +24,7 @@ pub struct Param<'b> {
     pub value: Option<Cow<'b, str>>,
 }
 
-/// The field does not keep to the grammar of RFC 6455 §9.1: the connection must be failed.
+/// The field breaks the grammar of RFC 6455 §9.1: the connection must be failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedExtensions;
 
@@ -36,8 +36,7 @@ impl fmt::Display for MalformedExtensions {
 
 impl std::error::Error for MalformedExtensions {}
 
-/// Reads one line of the field. Lines of the same field are one list, in their order
-/// (RFC 6455 §9.1).
+/// Parses one line of the field. Several lines form one list, in their order (RFC 6455 §9.1).
 ///
 /// ```text
 /// extension-list  = 1#extension
@@ -46,7 +45,7 @@ impl std::error::Error for MalformedExtensions {}
 /// ```
 ///
 /// # Errors
-/// [`MalformedExtensions`] for anything else, also for a list of nothing. Empty elements between
+/// [`MalformedExtensions`] for anything else, including an empty list. Empty elements between
 /// commas are skipped (RFC 9110 §5.6.1.2).
 pub fn parse(line: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
     let mut rest = Rest(line);
@@ -68,7 +67,7 @@ pub fn parse(line: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
     if list.is_empty() { Err(MalformedExtensions) } else { Ok(list) }
 }
 
-/// What is still to be read of a line.
+/// The unread rest of a line.
 struct Rest<'b>(&'b str);
 
 impl<'b> Rest<'b> {
@@ -103,8 +102,8 @@ impl<'b> Rest<'b> {
         if is_token(token) { Ok(token) } else { Err(MalformedExtensions) }
     }
 
-    /// The rest of a quoted string whose first quote is read. RFC 6455 §9.1: what it says must be a
-    /// token.
+    /// The rest of a quoted string after its opening quote. RFC 6455 §9.1: the unquoted value must
+    /// be a token.
     fn quoted(&mut self) -> Result<Cow<'b, str>, MalformedExtensions> {
         let end = self.0.find(['"', '\\']).ok_or(MalformedExtensions)?;
         let mut value = Cow::Borrowed(&self.0[..end]);

@@ -1,4 +1,4 @@
-//! The header of a frame (RFC 6455 §5.2): decode, encode, nothing else.
+//! Decodes and encodes the header of a frame (RFC 6455 §5.2).
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -13,8 +13,8 @@
 //! +---------------------------------------------------------------+
 //! ```
 //!
-//! Judges what one header alone can tell. What depends on the role, on the frames before or on
-//! what was negotiated is judged by `endpoint`.
+//! Checks only what a single header shows. `endpoint` checks what depends on the role, on earlier
+//! frames or on the negotiation.
 
 use crate::protocol::{MaskKey, Opcode, Violation};
 
@@ -34,7 +34,7 @@ const LENGTH_IN_8_BYTES: u8 = 127;
 /// RSV1, the highest of the reserved bits, in [`FrameHeader::rsv`].
 pub const RSV1: u8 = 0b100;
 
-/// What stands before a frame's payload.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Whether this frame ends its message.
@@ -43,19 +43,19 @@ pub struct FrameHeader {
     pub rsv: u8,
     /// The kind of frame.
     pub opcode: Opcode,
-    /// The key with which the payload is masked, if it is.
+    /// The masking key, if the payload is masked.
     pub mask: Option<MaskKey>,
     /// Bytes of payload; at most 2^63 − 1.
     pub payload_len: u64,
 }
 
 impl FrameHeader {
-    /// Reads the header at the beginning of `bytes`: the header and its own length (2–14 bytes).
-    /// `Ok(None)` if it is not all there yet.
+    /// Reads the header at the beginning of `bytes`: the header and its length (2–14 bytes).
+    /// `Ok(None)` if it is incomplete.
     ///
     /// # Errors
-    /// The first [`Violation`], in the order of the bytes, as early as they tell it: a header that
-    /// comes byte by byte fails with the same violation as one that comes whole.
+    /// The first [`Violation`] in byte order, as soon as the bytes show it: a header that arrives
+    /// byte by byte fails with the same violation as one that arrives whole.
     #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
         let [first, after_first @ ..] = bytes else {
@@ -71,7 +71,7 @@ impl FrameHeader {
         let [second, after_second @ ..] = after_first else {
             return Ok(None);
         };
-        // RFC 6455 §5.5: control frames have at most 125 bytes, so that the short form holds them.
+        // RFC 6455 §5.5: control frames have at most 125 bytes, so the short form always suffices.
         if opcode.is_control() && u64::from(second & LENGTH) > CONTROL_PAYLOAD_BYTES_MAX {
             return Err(Violation::ControlTooLong);
         }
@@ -115,7 +115,7 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// Bytes of the header on the wire.
+    /// Bytes of the encoded header.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
         let length_bytes = match self.payload_len {
@@ -126,7 +126,7 @@ impl FrameHeader {
         2 + length_bytes + if self.mask.is_some() { 4 } else { 0 }
     }
 
-    /// Writes the header, its length in the shortest form, to the end of `into`.
+    /// Appends the header to `into`, with the length in its shortest form.
     #[inline]
     pub fn encode(&self, into: &mut Vec<u8>) {
         let mask_bit = if self.mask.is_some() { MASK } else { 0 };

@@ -1,18 +1,17 @@
-//! Masking (RFC 6455 §5.3): XOR with a key of four bytes that repeats.
+//! Masking (RFC 6455 §5.3): XOR with a repeating key of four bytes.
 //!
-//! Does not choose keys: they come in, from a source that a peer cannot predict (§10.3).
+//! The caller supplies the keys, from a source that a peer cannot predict (§10.3).
 
-/// The four bytes of a masked frame's key, in the order of the wire.
+/// The four bytes of a masking key, in wire order.
 pub type MaskKey = [u8; 4];
 
-/// Masks or unmasks (it is the same) `payload` in place. `offset` is the place of its first byte
-/// in the frame's payload, so that a payload can be unmasked in the pieces in which it comes.
+/// Masks or unmasks `payload` in place; both are the same operation. `offset` is the position of
+/// its first byte in the frame's payload, so a payload can be unmasked piece by piece.
 ///
-/// Eight bytes at a time, and the compiler makes vectors of them: this runs at the speed of
-/// memory, without `unsafe`. How much slower `key[i & 3]`
-/// byte by byte is stands in `benches/README.md`.
+/// Works on eight bytes at a time, which the compiler vectorizes: it runs at the speed of memory,
+/// without `unsafe`. `benches/README.md` shows how much slower `key[i & 3]` byte by byte is.
 pub fn apply(payload: &mut [u8], key: MaskKey, offset: u64) {
-    // The key as it meets the byte at `offset`.
+    // The key, rotated to the byte at `offset`.
     let key = u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32);
     let wide_key = u64::from(key) << 32 | u64::from(key);
     let (words, rest) = payload.as_chunks_mut::<8>();

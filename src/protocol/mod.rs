@@ -1,9 +1,9 @@
-//! The WebSocket protocol, RFC 6455, without I/O and without a clock: bytes in, events out.
+//! The WebSocket protocol, RFC 6455, without I/O or a clock: bytes in, events out.
 //!
-//! To read it, in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] →
-//! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`], [`handshake`] and [`deflate`]
-//! (RFC 7692). How they go together in a server of one's own: `examples/serve_blocking.rs`.
-//! What a proxy in front may say before all of it is [`proxy_header`].
+//! Read it in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] → [`assembler`]
+//! → [`endpoint`]; then [`close`], [`utf8`], [`handshake`] and [`deflate`] (RFC 7692).
+//! `examples/serve_blocking.rs` combines them into a server. [`proxy_header`] reads what a proxy in
+//! front may send first.
 
 pub mod assembler;
 pub mod close;

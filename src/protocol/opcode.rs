@@ -1,12 +1,12 @@
-//! The kinds of frames (RFC 6455 §5.2, §11.8).
+//! Frame opcodes (RFC 6455 §5.2, §11.8).
 //!
-//! Does not judge where a kind may stand: `endpoint` does.
+//! Does not check where an opcode may occur: `endpoint` does.
 
-/// What a frame is. The numbers are those on the wire.
+/// The kind of a frame. The numbers are those on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// Goes on with the message that the last data frame without FIN began.
+    /// Continues the message that the last data frame without FIN began.
     Continuation = 0x0,
     /// UTF-8 text.
     Text = 0x1,
@@ -16,13 +16,13 @@ pub enum Opcode {
     Close = 0x8,
     /// Asks for a Pong.
     Ping = 0x9,
-    /// Answers a Ping, or says unasked that one is there.
+    /// Answers a Ping, or is sent unsolicited as a heartbeat.
     Pong = 0xA,
 }
 
 impl Opcode {
-    /// The kind with this number; `None` for those that RFC 6455 §5.2 reserves (0x3–0x7,
-    /// 0xB–0xF), and for what is no number of four bits.
+    /// The opcode with this number; `None` for those that RFC 6455 §5.2 reserves (0x3–0x7,
+    /// 0xB–0xF), and for numbers above four bits.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Option<Opcode> {
         match bits {

@@ -1,34 +1,34 @@
-//! What a proxy says of a connection before that connection's first byte: the PROXY protocol,
-//! version 2 (HAProxy's `proxy-protocol.txt`, §2.2). Bytes in, the client's address out.
+//! The PROXY protocol, version 2 (HAProxy's `proxy-protocol.txt`, §2.2): the header that a proxy
+//! sends before a connection's first byte. Bytes in, the client's address out.
 //!
-//! Version 1, which is a line of text, is recognised and not spoken. Whom to believe is not judged
-//! here. Checksums that a header may have (`PP2_TYPE_CRC32C`) are not compared: TCP has its own.
+//! Version 1, a line of text, is recognised but not supported. Whether to trust the sender is
+//! decided elsewhere. Checksums in a header (`PP2_TYPE_CRC32C`) are not verified: TCP has its own.
 
 use crate::base::limits::PROXY_HEADER_BYTES_MAX;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// proxy-protocol.txt §2.2: what a header begins with. No request of HTTP does.
+/// proxy-protocol.txt §2.2: how a header begins. No HTTP request begins like this.
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// proxy-protocol.txt §2.1: what one of version 1 begins with.
+/// proxy-protocol.txt §2.1: how a header of version 1 begins.
 const SIGNATURE_1: &[u8; 6] = b"PROXY ";
 /// The signature, version and command, family and transport, two bytes of length.
 const HEAD_LEN: usize = SIGNATURE.len() + 4;
 
-/// A header.
+/// A PROXY header, version 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyHeader {
-    /// From where the client comes; none if the connection is the proxy's own, as for its checks of
-    /// health, or comes over what has no such addresses.
+    /// The client's address. None if the connection is the proxy's own, as for its health checks,
+    /// or its transport has no such addresses.
     pub source: Option<IpAddr>,
 }
 
-/// Why bytes are no header that this end takes.
+/// Why bytes are not an accepted header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeaderError {
     /// They begin with something else.
     Missing,
-    /// It is one of version 1.
+    /// It is a header of version 1.
     Version1,
     /// It has more than [`PROXY_HEADER_BYTES_MAX`] bytes.
     TooLong,
@@ -37,17 +37,19 @@ pub enum ProxyHeaderError {
 }
 
 impl ProxyHeader {
-    /// The header at the beginning of `bytes`, and its length; `Ok(None)` if it is not all there.
+    /// Reads the header at the beginning of `bytes`: the header and its length. `Ok(None)` if it is
+    /// incomplete.
     ///
     /// # Errors
-    /// [`ProxyHeaderError`], as soon as the bytes that are there tell, whatever may follow; of few bytes
-    /// that begin no header it is a guess whether they are one of version 1.
+    /// [`ProxyHeaderError`], as soon as the bytes show it. For a few bytes that begin no header,
+    /// whether they are version 1 is a guess.
     pub fn decode(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
         let seen = bytes.len().min(SIGNATURE.len());
         if bytes[..seen] != SIGNATURE[..seen] {
             return Err(other_than_version_2(bytes));
         }
-        // Each is judged as soon as it is there: the same fault is found however the bytes were cut.
+        // Each byte is checked as soon as it arrives: the fault found does not depend on how the
+        // bytes were split.
         let Some(&command) = bytes.get(SIGNATURE.len()) else { return Ok(None) };
         let is_local = match command {
             0x20 => true,
@@ -59,9 +61,9 @@ impl ProxyHeader {
         };
         let Some(&family) = bytes.get(SIGNATURE.len() + 1) else { return Ok(None) };
         let addresses = match family {
-            // proxy-protocol.txt §2.2: LOCAL says nothing of addresses, whatever stands here.
+            // proxy-protocol.txt §2.2: LOCAL carries no addresses, whatever this byte is.
             _ if is_local => Addresses::Unknown,
-            // UNSPEC, and streams and datagrams of AF_UNIX: no addresses as this server counts them.
+            // UNSPEC, and streams and datagrams of AF_UNIX: no IP addresses.
             0x00 | 0x31 | 0x32 => Addresses::Unknown,
             0x11 => Addresses::Inet,
             0x21 => Addresses::Inet6,
@@ -83,7 +85,8 @@ impl ProxyHeader {
         Ok(Some((ProxyHeader { source }, len)))
     }
 
-    /// Whether `bytes` begin as a header does, of version 1 or 2: for those who must not send one.
+    /// Whether `bytes` begin like a header of version 1 or 2; used to refuse one from a peer that
+    /// must not send it.
     #[must_use]
     pub fn begins(bytes: &[u8]) -> bool {
         bytes.starts_with(SIGNATURE) || bytes.starts_with(SIGNATURE_1)
@@ -92,7 +95,7 @@ impl ProxyHeader {
 
 fn other_than_version_2(bytes: &[u8]) -> ProxyHeaderError {
     let seen = bytes.len().min(SIGNATURE_1.len());
-    // The shortest way to tell it from `PUT` and `POST`.
+    // The fewest bytes that tell it from `PUT` and `POST`.
     const TOLD_APART: usize = 2;
     if seen >= TOLD_APART && bytes[..seen] == SIGNATURE_1[..seen] {
         ProxyHeaderError::Version1
@@ -101,7 +104,7 @@ fn other_than_version_2(bytes: &[u8]) -> ProxyHeaderError {
     }
 }
 
-/// What stands where the addresses are.
+/// The address block of a header.
 #[derive(Clone, Copy, Debug)]
 enum Addresses {
     Unknown,
@@ -110,7 +113,7 @@ enum Addresses {
 }
 
 impl Addresses {
-    /// Two addresses and two ports.
+    /// Bytes of the block: two addresses and two ports.
     const fn len(self) -> usize {
         match self {
             Addresses::Unknown => 0,
@@ -119,7 +122,7 @@ impl Addresses {
         }
     }
 
-    /// The client's.
+    /// The client's address.
     fn source(self, body: &[u8]) -> Option<IpAddr> {
         match self {
             Addresses::Unknown => None,
@@ -131,8 +134,8 @@ impl Addresses {
     }
 }
 
-/// proxy-protocol.txt §2.2: fields of a type, a length and a value fill what follows the addresses.
-/// They mean nothing here.
+/// proxy-protocol.txt §2.2: after the addresses come fields of type, length and value. Their
+/// meaning is ignored.
 fn check_fields(mut fields: &[u8]) -> Result<(), ProxyHeaderError> {
     while let [_, high, low, rest @ ..] = fields {
         let len = usize::from(u16::from_be_bytes([*high, *low]));
@@ -190,7 +193,7 @@ mod tests {
         body[..2].copy_from_slice(&[0x20, 0x01]);
         body[15] = 7;
         assert_eq!(source(&header(0x21, 0x21, &body)).as_deref(), Some("2001::7"));
-        // An IPv4 address in the clothes of IPv6.
+        // An IPv4-mapped IPv6 address.
         body[..16].copy_from_slice(&"::ffff:192.0.2.9".parse::<Ipv6Addr>().unwrap().octets());
         assert_eq!(source(&header(0x21, 0x21, &body)).as_deref(), Some("192.0.2.9"));
     }
@@ -233,7 +236,7 @@ mod tests {
         let of = |len: usize| ProxyHeader::decode(&header(0x20, 0, &vec![0; len - HEAD_LEN]));
         assert!(of(PROXY_HEADER_BYTES_MAX).is_ok());
         assert_eq!(of(PROXY_HEADER_BYTES_MAX + 1), Err(ProxyHeaderError::TooLong));
-        // Judged by what it says, before it comes.
+        // The announced length is refused before the bytes arrive.
         let announced = [&SIGNATURE[..], &[0x21, 0x11, 0xFF, 0xFF]].concat();
         assert_eq!(ProxyHeader::decode(&announced), Err(ProxyHeaderError::TooLong));
     }

@@ -1,13 +1,14 @@
-//! UTF-8 in pieces (RFC 6455 §8.1, RFC 3629): fails at the first byte that no valid text could
-//! have there.
+//! Incremental UTF-8 validation (RFC 6455 §8.1, RFC 3629): fails at the first byte that cannot
+//! occur there in valid text.
 //!
-//! The standard library checks; what this adds is that a character may be cut anywhere.
+//! The standard library checks; this adds that a character may be split anywhere.
 
-/// The text so far cannot become valid UTF-8.
+/// No continuation can make the text valid UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
-/// Checks a text that comes in pieces. Holds at most the three bytes of an unfinished character.
+/// Validates a text that arrives in pieces. Holds at most the three bytes of an unfinished
+/// character.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Utf8Validator {
     unfinished: [u8; 4],
@@ -27,24 +28,24 @@ impl Utf8Validator {
         if error.error_len().is_some() {
             return Err(InvalidUtf8);
         }
-        // No length: the bytes after the valid ones are a good beginning, at most three.
+        // No length: the remaining bytes, at most three, may begin a character.
         let begun = &rest[error.valid_up_to()..];
         self.unfinished[..begun.len()].copy_from_slice(begun);
         self.len = begun.len() as u8;
         Ok(())
     }
 
-    /// Whether the text may end here: not within a character.
+    /// Whether the text may end here, that is, not within a character.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.len == 0
     }
 
-    /// Moves bytes of `piece` to the unfinished character until it is whole, wrong, or `piece` is
-    /// used up; returns what is left of `piece`.
+    /// Moves bytes of `piece` to the unfinished character until it is complete, invalid, or `piece`
+    /// is used up; returns the rest of `piece`.
     fn finish_character<'p>(&mut self, piece: &'p [u8]) -> Result<&'p [u8], InvalidUtf8> {
         for (i, byte) in piece.iter().enumerate() {
-            // At most four: a fourth byte makes a character whole or wrong.
+            // At most four: a fourth byte makes a character complete or invalid.
             self.unfinished[self.len as usize] = *byte;
             self.len += 1;
             match std::str::from_utf8(&self.unfinished[..self.len as usize]) {
@@ -65,7 +66,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many bytes are taken one by one until the text is refused; `None` if all are.
+    /// The index of the byte that is refused when bytes are fed one by one; `None` if all are
+    /// valid.
     fn refused_at(text: &[u8]) -> Option<usize> {
         let mut validator = Utf8Validator::default();
         text.iter().position(|byte| validator.feed(&[*byte]).is_err())

@@ -1,4 +1,4 @@
-//! The one table of all ways to break the protocol: the clause, the close code, the sentence.
+//! The table of all protocol violations: clause, close code and sentence.
 
 use crate::protocol::close::CloseCode;
 use std::fmt;
@@ -15,19 +15,19 @@ macro_rules! violations {
             /// Every violation, in the order of the table.
             pub const ALL: &'static [Violation] = &[$(Violation::$name,)+];
 
-            /// The clause that is broken.
+            /// The violated clause.
             #[must_use]
             pub const fn clause(self) -> &'static str {
                 match self { $(Violation::$name => $clause,)+ }
             }
 
-            /// The code with which the connection is failed (RFC 6455 §7.1.7).
+            /// The close code with which the connection is failed (RFC 6455 §7.1.7).
             #[must_use]
             pub const fn close_code(self) -> CloseCode {
                 match self { $(Violation::$name => CloseCode::$code,)+ }
             }
 
-            /// What happened, in a sentence without its full stop.
+            /// What happened, as a sentence without its full stop.
             #[must_use]
             pub const fn sentence(self) -> &'static str {
                 match self { $(Violation::$name => $sentence,)+ }
@@ -59,12 +59,12 @@ violations! {
     TooManyFragments,         "RFC 6455 §10.4",  TOO_BIG,         "a message has more fragments than this end takes";
 }
 
-/// A violation, and where: the same however the bytes were cut on their way.
+/// A violation and its position, which does not depend on how the bytes were split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     /// What was wrong.
     pub violation: Violation,
-    /// The place of the frame's first byte, counted from the first byte after the handshake.
+    /// The offset of the frame's first byte, counted from the first byte after the handshake.
     pub frame_offset: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Taking in new connections, in bounded portions.
+//! Accepts new connections, a bounded number per turn.
 
 use super::connection::OpenSocket;
 use super::io::Handler;
@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 impl Reactor<Machine> {
     pub(super) fn accept(&mut self, handler: &mut impl Handler) {
         if !self.io.is_accepting {
-            // Closed, so that whoever waits in the backlog is refused now and not at the end.
+            // Closes the listener, so that clients in the backlog are refused now and not at the
+            // end.
             self.listener = None;
         }
         for _ in 0..ACCEPTS_PER_TURN {
@@ -70,7 +71,7 @@ impl<S: System> Reactor<S> {
         conn
     }
 
-    /// The system takes no more bytes of a connection for now: has it tell when it does.
+    /// Called when the system accepts no more bytes: asks for an event when it does again.
     pub(super) fn watch_for_writing(&mut self, conn: ConnId) {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         socket.is_writable = false;

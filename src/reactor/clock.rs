@@ -1,38 +1,38 @@
-//! The only place that asks what time it is.
+//! The only module that reads the time.
 
 use super::io::Io;
 use crate::base::{Moment, Timestamp};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Both clocks of the machine: the monotonic one for deadlines, the wall's for `ts` and tokens.
+/// Both clocks of the machine: the monotonic one for deadlines, the wall clock for `ts` and tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
-    /// How long the machine had been on then, where the system tells it.
+    /// The machine's uptime at the start, where the system reports it.
     uptime: Option<Duration>,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// A clock that starts now.
     #[must_use]
     pub fn start() -> Clock {
         Clock { start: Instant::now(), uptime: uptime() }
     }
 
-    /// Milliseconds since the clock began.
+    /// Milliseconds since the clock started.
     #[must_use]
     pub fn now(&self) -> Moment {
         Moment::ZERO + self.elapsed()
     }
 
-    /// How long ago the clock began: for what is shorter than a moment.
+    /// Time since the clock started, for intervals shorter than a [`Moment`] can express.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// How long the machine has slept since the clock began, in ms: the monotonic clock stands still then. 0 where
-    /// the system does not tell it.
+    /// How long the machine has slept since the clock started, in ms; the monotonic clock stops
+    /// meanwhile. 0 where the system does not report it.
     #[must_use]
     pub fn slept_ms(&self) -> u64 {
         let on = uptime().zip(self.uptime).map(|(now, then)| now.saturating_sub(then));
@@ -49,15 +49,15 @@ impl Clock {
 }
 
 impl Io {
-    /// How long the machine has slept since the start, in ms: moments stand still then. Sleeps of less than
-    /// [`CLOCK_JUMP_MS`](crate::base::limits::CLOCK_JUMP_MS) are told later.
+    /// How long the machine has slept since the start, in ms; moments stop meanwhile. Sleeps of
+    /// less than [`CLOCK_JUMP_MS`](crate::base::limits::CLOCK_JUMP_MS) are added later.
     #[must_use]
     pub fn slept_ms(&self) -> u64 {
         self.slept_ms
     }
 }
 
-/// How long the machine has been on, its sleep included.
+/// The machine's uptime, including sleep.
 fn uptime() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/uptime").ok()?;
     let seconds = text.split_whitespace().next()?.parse().ok()?;

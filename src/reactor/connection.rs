@@ -1,26 +1,27 @@
-//! A connection's socket and what the system last said of it.
+//! A connection's socket and its last known readiness.
 
-/// The reactor's own side of a connection; what a handler sees of it is in `io`.
+/// The reactor's own side of a connection; `io` has the part that a handler sees.
 #[derive(Debug)]
 pub(super) struct OpenSocket<T> {
     pub(super) stream: T,
-    /// The handler has not used up all that was read: the rest is in the reactor's map.
+    /// The handler has not used up all bytes read: the rest is in the reactor's map.
     pub(super) has_unread: bool,
-    /// An event said that there is something to read, and no short read has said that there is not.
+    /// An event reported input, and no short read has shown since that it is used up.
     pub(super) is_readable: bool,
-    /// The system takes bytes, as far as is known.
+    /// The system accepts bytes, as far as known.
     pub(super) is_writable: bool,
-    /// The system tells when it takes bytes again: asked for when it first did not.
+    /// The system reports when it accepts bytes again; requested the first time it does not.
     pub(super) is_watched_for_writing: bool,
-    /// The peer sends nothing more: a short read is not the end of what there is to hear.
+    /// The peer has ended its direction: after a short read the end of the stream is still to be
+    /// read.
     pub(super) is_read_closed: bool,
-    /// Both directions are over.
+    /// Both directions have ended.
     pub(super) is_hung_up: bool,
-    /// It stands in the list of those to be read.
+    /// The connection is in the list of those to be read.
     pub(super) is_in_ready_list: bool,
-    /// It waits for the budget of all outboxes.
+    /// The connection waits for the budget of all outboxes.
     pub(super) is_in_starved_list: bool,
-    /// The handler was told of its end.
+    /// The handler has been told that the connection is over.
     pub(super) is_told: bool,
 }
 
@@ -41,7 +42,7 @@ impl<T> OpenSocket<T> {
     }
 }
 
-/// Bytes that were read and not used up yet: those from `start` on.
+/// Bytes read but not used up yet: those from `start` on.
 #[derive(Debug)]
 pub(super) struct UnreadBytes {
     pub(super) bytes: Vec<u8>,

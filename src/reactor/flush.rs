@@ -1,4 +1,4 @@
-//! Sending what waits, once for each connection at the end of a turn; who cannot keep up is watched.
+//! Sends waiting bytes, once per connection at the end of a turn, and watches slow connections.
 
 use super::io::Handler;
 use super::reactor::Reactor;
@@ -9,9 +9,9 @@ use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES}
 use crate::base::{Buffer, ConnId};
 
 impl<S: System> Reactor<S> {
-    /// Sends what waits, for a bounded number of connections; the others come in the next turn.
+    /// Flushes a bounded number of connections; the others follow in the next turn.
     pub(super) fn flush(&mut self, handler: &mut impl Handler) {
-        // Before anything else of theirs, which came later.
+        // First, since all other waiting bytes were queued later.
         self.send_answers(handler);
         for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
             let Some(conn) = self.io.flushes.pop_front() else { break };
@@ -43,7 +43,7 @@ impl<S: System> Reactor<S> {
         slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
         let (mut is_blocked, mut sent_bytes) = (false, 0);
         if socket.is_writable {
-            // It is lent only while input is handled.
+            // The buffer is lent out only while input is handled.
             let Some(joined) = &mut self.send_buffer else { return };
             match send(&mut socket.stream, &mut slot.outbox, joined) {
                 Ok(sent) => {
@@ -81,8 +81,8 @@ impl<S: System> Reactor<S> {
         self.drained(handler, conn);
     }
 
-    /// Takes the buffer back in which a connection's input was answered. Small answers wait until
-    /// the input of the others was read, too.
+    /// Takes back the buffer that holds the answers to a connection's input. Small answers wait
+    /// until the other connections have been read, too.
     pub(super) fn take_answers(
         &mut self,
         handler: &mut impl Handler,
@@ -100,7 +100,7 @@ impl<S: System> Reactor<S> {
         self.send_buffer = Some(buffer);
     }
 
-    /// Sends the answers that were held.
+    /// Sends the answers held back.
     pub(super) fn send_answers(&mut self, handler: &mut impl Handler) {
         let Some(mut buffer) = self.send_buffer.take() else { return };
         let mut answers = std::mem::take(&mut self.answers);
@@ -114,7 +114,8 @@ impl<S: System> Reactor<S> {
         self.send_buffer = Some(buffer);
     }
 
-    /// Sends what a connection was answered; what the system does not take waits in its outbox.
+    /// Sends the answers to a connection; the rest that the system does not accept waits in its
+    /// outbox.
     fn send_answer(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &[u8]) {
         if let Some(slot) = self.io.slot(conn)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
@@ -130,7 +131,7 @@ impl<S: System> Reactor<S> {
                 Ok(sent) => {
                     slot.bytes_sent += sent as u64;
                     slot.outbox.put_back(&bytes[sent..]);
-                    // As everything that waits, it is watched from the end of the turn on.
+                    // Like everything that waits, it is watched from the end of the turn on.
                     if !std::mem::replace(&mut slot.is_flush_queued, true) {
                         self.io.flushes.push_back(conn);
                     }
@@ -145,7 +146,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// What waits must move by [`STALL_BYTES`] or to its end within the stall timeout.
+    /// Waiting bytes must advance by [`STALL_BYTES`], or all be sent, within the stall timeout.
     pub(super) fn watch_stall(&mut self, conn: ConnId) {
         let (now, stall_timeout_ms) = (self.io.now, self.io.stall_timeout_ms);
         let Some(slot) = self.io.slot(conn) else { return };
@@ -158,7 +159,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Tells the handler that there is room again, if it was told before that there was none.
+    /// Tells the handler that there is room again, if there was too little before.
     pub(super) fn drained(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let low = self.outbox_low_bytes;
         let is_spent = self.io.is_budget_spent();
@@ -167,7 +168,8 @@ impl<S: System> Reactor<S> {
         if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
             return;
         }
-        // Whoever has read all goes on, a frame at a time, whatever the others hold.
+        // A connection whose outbox is empty continues, one frame at a time, even if the budget is
+        // spent.
         if is_spent && !slot.outbox.is_empty() {
             self.starve(conn);
             return;

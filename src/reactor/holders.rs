@@ -1,4 +1,4 @@
-//! When all outboxes together are full: whoever holds most goes first.
+//! When all outboxes together are full, the holder of the most bytes loses a connection.
 
 use super::io::Io;
 use super::slot::{CloseCause, Phase};
@@ -7,26 +7,26 @@ use crate::base::limits::{FULL_TOLD_EVERY_MS, OUTBOXES_FULL_MS};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::num::NonZeroU32;
 
-/// Whom connections belong to that count together.
+/// The holder of a connection: connections of one holder count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ConnectionHolder {
-    /// Several connections' one.
+    /// A holder of several connections.
     Many(NonZeroU32),
-    /// A connection for itself.
+    /// A connection on its own.
     One(u64),
 }
 
 impl Io {
-    /// What waits for this connection counts together with what waits for the others of `holder`,
-    /// when it has to be found who holds most. Without this call it counts alone.
+    /// Counts what waits for this connection together with what waits for the other connections of
+    /// `holder`, when the reactor looks for the largest holder. Without this call it counts alone.
     pub fn set_holder(&mut self, conn: ConnId, holder: NonZeroU32) {
         if let Some(slot) = self.slot(conn) {
             slot.holder = Some(holder);
         }
     }
 
-    /// Makes room when all outboxes together have been full for long. Before that nobody has to go:
-    /// who is slow is fed later, and most such moments pass.
+    /// Makes room when all outboxes together have been full for long. Until then no connection is
+    /// cut: slow ones are served later, and most such periods pass.
     pub(super) fn look_whether_full(&mut self) {
         self.tell_cuts();
         if !self.budget.is_spent() {
@@ -42,7 +42,7 @@ impl Io {
         }
     }
 
-    /// Cuts connections until there is room: of whoever holds most, the one that holds most.
+    /// Cuts connections until there is room: each time the largest one of the largest holder.
     pub(super) fn make_room(&mut self) {
         let mut holders: BTreeMap<ConnectionHolder, Vec<(usize, ConnId)>> = BTreeMap::new();
         for (index, slot) in &self.table {
@@ -74,7 +74,7 @@ impl Io {
         self.full_since = None;
     }
 
-    /// Says in the log how many had to go: at once, and of those that follow soon a moment later.
+    /// Logs how many connections were cut: the first at once, those soon after it a moment later.
     fn tell_cuts(&mut self) {
         let ever = self.counters.cut_for_room;
         let cut = ever - self.told_cuts;
@@ -120,7 +120,7 @@ mod tests {
         for conn in greedy {
             io.set_holder(*conn, NonZeroU32::MIN);
         }
-        // Each of the modest holds more than each of the greedy, but these are one.
+        // Each modest connection holds more than each greedy one, but the greedy ones count as one.
         for conn in modest {
             ask(&mut io, *conn, 200_000);
         }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(io.tick_at, Moment::from_millis(OUTBOXES_FULL_MS), "it is looked again");
         io.now = Moment::from_millis(OUTBOXES_FULL_MS - 1);
         io.look_whether_full();
-        // A moment of room.
+        // There is room for a moment.
         io.slot(large).unwrap().outbox.clear();
         io.look_whether_full();
         ask(&mut io, large, 4 * MIB);
@@ -179,7 +179,7 @@ mod tests {
         }
         assert!(io.is_open(small));
         assert_eq!(io.told_cuts, 1, "and it is told");
-        // One that follows at once is told a second later.
+        // A cut soon after it is logged a second later.
         let other = io.open();
         ask(&mut io, other, 6 * MIB);
         io.look_whether_full();

@@ -1,5 +1,5 @@
-//! What a handler may do: plain data, no socket. The reactor carries out what stands here at the
-//! end of each turn; a simulator can do it in its place and drive the same handler.
+//! The handler's interface: plain data, no socket. The reactor carries out the requests recorded
+//! here at the end of each turn; a simulator can do so instead and drive the same handler.
 
 use super::slot::{CloseCause, Ending, Phase, Slot};
 use super::timers::Timers;
@@ -14,43 +14,43 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// What connections mean. All calls come from the reactor's thread.
+/// Gives connections their meaning. All calls come from the reactor's thread.
 ///
-/// A panic in a call that concerns one connection is caught, and that connection is cut, unless
-/// [`Handler::is_poisoned`] says that more than this connection is at fault.
+/// A panic in a call for one connection is caught and cuts that connection, unless
+/// [`Handler::is_poisoned`] says that it affects more.
 pub trait Handler {
     /// A connection was accepted.
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr);
 
-    /// A connection was accepted that is one too many: it is to be told so, and to end soon. The default
-    /// cuts it. Until it is over it is as one that was opened.
+    /// A connection beyond the limit was accepted: the handler should tell the peer and end it
+    /// soon. The default cuts it. Until it is over it is treated like an opened one.
     fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
         let _ = peer;
         io.cut(conn);
     }
 
-    /// Bytes came, in the reactor's one read buffer: they are gone after the call. Returns how many
-    /// were used up; the rest is offered again in the next turn in which the connection may be read:
-    /// not while it is paused or its outbox is full.
+    /// Bytes arrived, in the reactor's only read buffer: they are gone after the call. Returns how
+    /// many were used up. The rest is offered again in the next turn in which the connection may be
+    /// read, that is, not while it is paused or its outbox is full.
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize;
 
-    /// The outbox fell below its low mark, having been above it or having refused something.
+    /// The outbox fell below its low mark, after it was above it or refused something.
     fn drained(&mut self, io: &mut Io, conn: ConnId) {
         let _ = (io, conn);
     }
 
-    /// What waits for the connection has not moved within the stall timeout. The default cuts it;
-    /// whatever else is done ends it by a deadline of its own.
+    /// The bytes waiting for the connection have not advanced within the stall timeout. The default
+    /// cuts it; another implementation must end it by a deadline of its own.
     fn stalled(&mut self, io: &mut Io, conn: ConnId) {
         io.cut(conn);
     }
 
-    /// The deadline that [`Io::set_deadline`] set has come, or a little before.
+    /// The deadline set by [`Io::set_deadline`] has come, or comes within moments.
     fn deadline(&mut self, io: &mut Io, conn: ConnId) {
         let _ = (io, conn);
     }
 
-    /// The connection is over: exactly once for each that was opened or turned away.
+    /// The connection is over. Called exactly once for each one that was opened or turned away.
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause);
 
     /// Another thread called [`Wake::wake`](super::Wake::wake).
@@ -58,26 +58,26 @@ pub trait Handler {
         let _ = io;
     }
 
-    /// The moment that [`Io::wake_at`] set has come.
+    /// The moment set by [`Io::wake_at`] has come.
     fn ticked(&mut self, io: &mut Io) {
         let _ = io;
     }
 
-    /// Whether a panic that was caught has left the handler's shared state in doubt: then the
-    /// reactor does not go on.
+    /// Whether a caught panic may have corrupted the handler's shared state: the reactor then
+    /// stops.
     fn is_poisoned(&self) -> bool {
         false
     }
 }
 
-/// The handler's view of the connections: their outboxes, deadlines, ends.
+/// The handler's view of the connections: their outboxes, deadlines and ends.
 #[derive(Debug)]
 pub struct Io {
     pub(super) now: Moment,
     pub(super) timestamp: Timestamp,
     pub(super) slept_ms: u64,
     pub(super) table: Slab<Slot>,
-    /// How many connections there may be.
+    /// Most connections allowed.
     pub(super) connections_max: usize,
     pub(super) timers: Timers,
     pub(super) flushes: VecDeque<ConnId>,
@@ -86,15 +86,15 @@ pub struct Io {
     pub(super) tick_at: Moment,
     pub(super) is_accepting: bool,
     pub(super) stop_at: Option<Moment>,
-    /// Boxed as an outbox holds it: an idle one pays for a pointer, not for a queue.
+    /// Boxed as in an outbox: an idle one costs a pointer, not a queue.
     #[allow(clippy::vec_box)]
     storage: Vec<Box<Storage>>,
-    /// The connection whose input is being handled: what is queued for it is looked after then.
+    /// The connection whose input is being handled: its queued frames are handled after that.
     reading: Option<ConnId>,
     pub(super) budget: Rc<Budget>,
-    /// Since when all outboxes together are full.
+    /// Since when all outboxes together have been full.
     pub(super) full_since: Option<Moment>,
-    /// How many had to go of whom the log was told, and when it was.
+    /// How many cuts have been logged, and when last.
     pub(super) told_cuts: u64,
     pub(super) told_cuts_at: Option<Moment>,
     outbox_bytes: u32,
@@ -105,7 +105,7 @@ pub struct Io {
 }
 
 impl Io {
-    /// No connections yet.
+    /// An `Io` without connections.
     #[must_use]
     pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> Io {
         let outboxes_max = match limits.all_outboxes_bytes {
@@ -139,13 +139,14 @@ impl Io {
         }
     }
 
-    /// Waits that begin from now on go by these timeouts. Of the other limits an outbox has its own.
+    /// Applies these timeouts to waits that begin from now on. Outboxes have their own copy of the
+    /// other limits.
     pub fn set_timeouts(&mut self, limits: &Limits) {
         self.closing_timeout_ms = limits.closing_timeout_ms;
         self.stall_timeout_ms = limits.stall_timeout_ms;
     }
 
-    /// The moment of this turn.
+    /// The monotonic time of this turn.
     #[must_use]
     pub fn now(&self) -> Moment {
         self.now
@@ -157,39 +158,39 @@ impl Io {
         self.timestamp
     }
 
-    /// How many connections there are, those that are ending included.
+    /// The number of connections, including those that are ending.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
     }
 
-    /// How many there may be: `limits.connections`, or what the limit on open files leaves.
+    /// Most connections: `limits.connections`, or as many as the limit on open files allows.
     #[must_use]
     pub fn connections_max(&self) -> usize {
         self.connections_max
     }
 
-    /// What the loop has counted.
+    /// The loop's counters.
     #[must_use]
     pub fn counters(&self) -> &LoopCounters {
         &self.counters
     }
 
-    /// Bytes that wait in all outboxes.
+    /// Bytes waiting in all outboxes.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.budget.used()
     }
 
-    /// Bytes that may wait in all outboxes: `limits.all_outboxes_bytes`, or what there is memory for.
+    /// Most bytes in all outboxes: `limits.all_outboxes_bytes`, or as many as memory allows.
     #[must_use]
     pub fn waiting_bytes_max(&self) -> usize {
         self.budget.limit()
     }
 
-    /// The outbox of an open connection, which is flushed at the end of this turn; `None` when the
-    /// connection is gone or ending. Where all outboxes together hold too much, whoever holds most goes
-    /// first, and that may be this one.
+    /// The outbox of an open connection, flushed at the end of this turn; `None` if the connection
+    /// is gone or ending. If all outboxes together hold too much, the largest holder is cut first,
+    /// which may be this connection.
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if self.budget.is_over() {
             self.make_room();
@@ -209,8 +210,8 @@ impl Io {
     /// Queues a frame for a connection.
     ///
     /// # Errors
-    /// [`OutboxFull`] when there was no room for its class, and then
-    /// [`Handler::drained`] will be called when there is; also when the connection is gone.
+    /// [`OutboxFull`] if there is no room for its class ([`Handler::drained`] is then called when
+    /// there is), or if the connection is gone.
     pub fn push(
         &mut self,
         conn: ConnId,
@@ -229,20 +230,20 @@ impl Io {
         self.table.get(conn.index()).filter(|slot| slot.generation == conn.generation())
     }
 
-    /// Whether a connection is still there, and is not ending.
+    /// Whether a connection exists and is not ending.
     #[must_use]
     pub fn is_open(&self, conn: ConnId) -> bool {
         self.known(conn).is_some_and(|slot| slot.phase == Phase::Open)
     }
 
-    /// Whether more should be taken from this connection now: it is open, not paused, and its
+    /// Whether more should be read from this connection now: it is open, not paused, and its
     /// outbox is not full.
     #[must_use]
     pub fn may_read(&self, conn: ConnId) -> bool {
         self.known(conn).is_some_and(Slot::may_read)
     }
 
-    /// As [`Io::outbox`], if more should be taken from this connection now.
+    /// Like [`Io::outbox`], if more should be read from this connection now.
     pub fn outbox_to_read(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if self.budget.is_over() {
             self.make_room();
@@ -258,21 +259,20 @@ impl Io {
         Some(&mut slot.outbox)
     }
 
-    /// Bytes that were read from a connection, and that the system took for it, from its beginning: of everything,
-    /// HTTP heads included.
+    /// Total bytes read from a connection and accepted by the system for it, HTTP heads included.
     #[must_use]
     pub fn bytes_each_way(&self, conn: ConnId) -> (u64, u64) {
         self.known(conn).map_or((0, 0), |slot| (slot.bytes_received, slot.bytes_sent))
     }
 
-    /// Bytes that wait for this connection.
+    /// Bytes waiting for this connection.
     #[must_use]
     pub fn outbox_bytes(&self, conn: ConnId) -> usize {
         self.known(conn).map_or(0, |slot| slot.outbox.waiting_bytes())
     }
 
-    /// Lets [`Handler::drained`] be called when less than the low mark waits: at the end of this
-    /// turn, if that is so already.
+    /// Requests a call of [`Handler::drained`] when less than the low mark waits: at the end of
+    /// this turn, if that is already so.
     pub fn tell_drained(&mut self, conn: ConnId) {
         let is_open = self.outbox(conn).is_some();
         if let Some(slot) = self.slot(conn).filter(|_| is_open) {
@@ -280,8 +280,8 @@ impl Io {
         }
     }
 
-    /// An outbox has had no room for something: lets [`Handler::drained`] be called when less waits
-    /// than now, and less than the low mark.
+    /// Records that an outbox had no room for something: [`Handler::drained`] is called when less
+    /// waits than now and less than the low mark.
     pub fn refused(&mut self, conn: ConnId) {
         self.tell_drained(conn);
         let waiting = u32::try_from(self.outbox_bytes(conn)).unwrap_or(u32::MAX);
@@ -290,14 +290,14 @@ impl Io {
         }
     }
 
-    /// Stops reading from a connection, until [`Io::resume`].
+    /// Stops reading from a connection until [`Io::resume`].
     pub fn pause(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot(conn) {
             slot.is_paused = true;
         }
     }
 
-    /// Reads from a connection again.
+    /// Resumes reading from a connection.
     pub fn resume(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot(conn)
             && slot.is_paused
@@ -307,8 +307,8 @@ impl Io {
         }
     }
 
-    /// Lets [`Handler::deadline`] be called at `at`, in place of what was set before;
-    /// [`Moment::NEVER`] for not at all.
+    /// Requests a call of [`Handler::deadline`] at `at`, replacing any earlier request;
+    /// [`Moment::NEVER`] cancels it.
     pub fn set_deadline(&mut self, conn: ConnId, at: Moment) {
         if let Some(slot) = self.slot(conn) {
             slot.deadline = at;
@@ -316,7 +316,7 @@ impl Io {
         }
     }
 
-    /// Lets [`Handler::deadline`] be called at `at`, or earlier if that was set before.
+    /// Requests a call of [`Handler::deadline`] at `at`, or earlier if already requested.
     pub fn advance_deadline(&mut self, conn: ConnId, at: Moment) {
         if let Some(slot) = self.slot(conn)
             && at < slot.deadline
@@ -325,28 +325,28 @@ impl Io {
         }
     }
 
-    /// Lets [`Handler::ticked`] be called at `at`, or earlier if that was asked for.
+    /// Requests a call of [`Handler::ticked`] at `at`, or earlier if already requested.
     pub fn wake_at(&mut self, at: Moment) {
         self.tick_at = self.tick_at.min(at);
     }
 
-    /// Ends a connection in order: what waits is sent, then the TCP connection is half-closed and
-    /// what the peer still sends is thrown away, bounded in bytes and time, until it ends too.
-    /// Nothing more is received from it.
+    /// Ends a connection in order: sends what waits, half-closes TCP, then discards what the peer
+    /// still sends, bounded in bytes and time, until the peer ends too. The handler receives
+    /// nothing more.
     pub fn end(&mut self, conn: ConnId) {
         let deadline = self.now.plus_millis(self.closing_timeout_ms);
         self.end_by(conn, deadline);
     }
 
-    /// Ends a connection whose peer has said its last and knows that this end answers it: what waits
-    /// is sent, and the TCP connection closed without waiting for the peer to end it, too. Should
-    /// something more come, it is answered by a reset.
+    /// Ends a connection whose peer has sent its last bytes and expects this end to answer: sends
+    /// what waits and closes TCP without waiting for the peer's end. Later input is answered by a
+    /// reset.
     pub fn close(&mut self, conn: ConnId) {
         let deadline = self.now.plus_millis(self.closing_timeout_ms);
         self.begin_end(conn, deadline, false);
     }
 
-    /// As [`Io::end`], with the moment at which it is over in any case.
+    /// Like [`Io::end`], but over at `deadline` in any case.
     pub fn end_by(&mut self, conn: ConnId, deadline: Moment) {
         self.begin_end(conn, deadline, true);
     }
@@ -363,7 +363,7 @@ impl Io {
         }
     }
 
-    /// Ends every connection that `keep` does not keep.
+    /// Ends every connection for which `keep` is false.
     pub fn end_all_but(&mut self, keep: impl Fn(ConnId) -> bool) {
         let all = self.table.iter().map(|(index, slot)| ConnId::new(index as u32, slot.generation));
         for conn in all.filter(|conn| !keep(*conn)).collect::<Vec<_>>() {
@@ -371,7 +371,7 @@ impl Io {
         }
     }
 
-    /// Drops a connection and all that waits for it at the end of this turn.
+    /// Drops a connection, and everything that waits for it, at the end of this turn.
     pub fn cut(&mut self, conn: ConnId) {
         self.cut_for(conn, CloseCause::Cut);
     }
@@ -389,13 +389,13 @@ impl Io {
         self.is_accepting = false;
     }
 
-    /// Stops the reactor when all connections are over, at `at` in any case.
+    /// Stops the reactor when all connections are over, at the latest at `at`.
     pub fn stop_by(&mut self, at: Moment) {
         self.is_accepting = false;
         self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Takes a connection in: the reactor's, or a simulator's.
+    /// Adds a connection: the reactor's, or a simulator's.
     pub fn open(&mut self) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
         let index = self.table.insert(Slot {
@@ -413,7 +413,7 @@ impl Io {
             bytes_received: 0,
             bytes_sent: 0,
         });
-        // The table is bounded far below by the file limit.
+        // The file limit bounds the table far below this.
         ConnId::new(index as u32, self.generation)
     }
 
@@ -421,7 +421,7 @@ impl Io {
         self.table.get_mut(conn.index()).filter(|slot| slot.generation == conn.generation())
     }
 
-    /// Lends the loop's buffer for sending to a connection whose input is handled next.
+    /// Lends the loop's send buffer to the connection whose input is handled next.
     pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<Buffer>>) {
         self.reading = Some(conn);
         if let Some(slot) = self.slot(conn) {
@@ -429,8 +429,8 @@ impl Io {
         }
     }
 
-    /// Takes the buffer back, if it was lent, with what is to be sent at once; and has the rest of
-    /// what was done for the connection looked after at the end of the turn.
+    /// Takes the buffer back, if it was lent, with the bytes to send at once. Schedules everything
+    /// else done for the connection for the end of the turn.
     pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<Buffer>> {
         self.reading = None;
         let slot = self.table.get_mut(conn.index())?;
@@ -458,9 +458,9 @@ impl Io {
         self.budget.is_spent()
     }
 
-    /// Promises a look at `conn` for `at`. What is remembered is the look that the wheel really has,
-    /// which may be before `at`: a deadline beyond the wheel, or one that was set after a long sleep
-    /// before the wheel has moved on.
+    /// Schedules a check of `conn` for `at`. Remembers when the wheel will really check, which may
+    /// be before `at`: for a deadline beyond the wheel, or one set after a long sleep before the
+    /// wheel has advanced.
     pub(super) fn arm(&mut self, conn: ConnId, at: Moment) {
         if at == Moment::NEVER {
             return;
@@ -475,12 +475,12 @@ impl Io {
         }
     }
 
-    /// The timers' look at `conn`: what of it is due. Promises the next look.
+    /// Checks what is due for `conn` and schedules the next check.
     pub(super) fn looked_at(&mut self, conn: ConnId) -> Due {
         let now = self.now;
         let Some(slot) = self.slot(conn) else { return Due::default() };
         if slot.armed > now && slot.armed != Moment::NEVER {
-            // An older promise, made void by a newer one that is still to come.
+            // A newer, still pending check has superseded this one.
             return Due::default();
         }
         slot.armed = Moment::NEVER;
@@ -507,13 +507,12 @@ impl Io {
     }
 }
 
-/// What is due for a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) handler: bool,
     pub(super) stalled: bool,
     pub(super) ended: bool,
-    /// What still comes of it is thrown away again.
+    /// Discarding input continues.
     pub(super) resumes: bool,
 }
 
@@ -553,7 +552,7 @@ mod tests {
         assert_eq!(io.looked_at(conn), Due::default(), "it is called once");
     }
 
-    /// Lets time pass in steps; tells when the handler's deadline was due.
+    /// Advances time in steps; returns when the handler's deadline was due.
     fn due_at(io: &mut Io, conn: ConnId, steps: &[u64]) -> Option<u64> {
         for &millis in steps {
             io.now = Moment::from_millis(millis);
@@ -569,7 +568,7 @@ mod tests {
     #[test]
     fn a_deadline_that_is_set_after_a_long_sleep_is_met() {
         let mut io = io();
-        // A turn begins, and the wheel has not moved on yet.
+        // A turn begins before the wheel has advanced.
         io.now = Moment::from_millis(45_000);
         let conn = io.open();
         io.set_deadline(conn, Moment::from_millis(55_000));
@@ -584,7 +583,7 @@ mod tests {
             let mut io = io();
             let conn = io.open();
             io.set_deadline(conn, Moment::from_millis(after));
-            // Only as often as the wheel asks for it.
+            // Only as often as the wheel requires.
             let mut steps = Vec::new();
             while let Some(next) = io.timers.next() {
                 steps.push(next.as_millis());

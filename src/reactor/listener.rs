@@ -1,5 +1,5 @@
-//! The listening socket: accepting in bounded portions, and going on when the process has run out
-//! of file descriptors.
+//! The listening socket. Accepts in bounded portions and recovers when the process runs out of file
+//! descriptors.
 
 use crate::base::Moment;
 use crate::base::limits::{ACCEPT_PAUSE_MS, SOCKET_SEND_BYTES};
@@ -7,20 +7,20 @@ use mio::net::{TcpListener, TcpStream};
 use std::io;
 use std::net::SocketAddr;
 
-/// What became of a try to accept.
+/// The result of an accept call.
 pub(super) enum AcceptResult {
     Connection(TcpStream, SocketAddr),
     /// The backlog is empty.
     Nothing,
-    /// No file descriptor or no memory is left. What waits in the backlog makes no new event:
-    /// it is tried again after a pause and whenever a connection goes.
+    /// No file descriptor or no memory is left. The backlog causes no new event: accepting is
+    /// retried after a pause and whenever a connection ends.
     Exhausted(io::Error),
 }
 
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
-    /// An event said that something waits, and no try has said that nothing does.
+    /// An event reported waiting connections, and no attempt has found the backlog empty since.
     pub(super) is_ready: bool,
     pub(super) paused_until: Option<Moment>,
 }
@@ -34,9 +34,9 @@ impl Listener {
         // A restart must not wait for the old connections' TIME_WAIT.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        // Inherited by what is accepted: one call less for each connection.
+        // Accepted sockets inherit it, which saves one call per connection.
         socket.set_tcp_nodelay(true)?;
-        // Or the system gives a slow reader up to 4 MiB more, outside of every budget.
+        // Otherwise the system buffers up to 4 MiB more for a slow reader, outside of every budget.
         socket.set_send_buffer_size(SOCKET_SEND_BYTES)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -53,7 +53,7 @@ impl Listener {
                         self.is_ready = false;
                         return AcceptResult::Nothing;
                     }
-                    // Gone again before it was accepted, or a signal: the next one.
+                    // Gone before it was accepted, or a signal: try the next one.
                     io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::Interrupted => {}
@@ -71,7 +71,7 @@ impl Listener {
     }
 }
 
-/// How many files this process may have open, where the system says so.
+/// The limit on this process's open files, where the system reports it.
 #[must_use]
 pub fn file_limit() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;

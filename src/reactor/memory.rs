@@ -1,4 +1,4 @@
-//! How much memory there is for what waits to be sent.
+//! How much memory all outboxes may use.
 
 use crate::base::limits::{
     ADDRESS_SPACE_TAKEN_BYTES, ALL_OUTBOXES_BYTES, ALL_OUTBOXES_BYTES_MIN, ALL_OUTBOXES_SHARE,
@@ -6,8 +6,8 @@ use crate::base::limits::{
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// What all outboxes may hold: a share of the memory that this process may still take, as far as
-/// the system says it, and no more than the default.
+/// The limit for all outboxes: a share of the memory that this process may still use, as far as the
+/// system reports it, and at most the default.
 pub(super) fn all_outboxes_bytes() -> usize {
     let Some((left, bound)) = memory_left(Path::new("/")) else { return ALL_OUTBOXES_BYTES };
     let bytes = share_of(left);
@@ -22,9 +22,8 @@ fn share_of(left: u64) -> usize {
     share.clamp(ALL_OUTBOXES_BYTES_MIN, ALL_OUTBOXES_BYTES)
 }
 
-/// Bytes that this process may still take, and what bounds them: the narrowest of the limits on its
-/// address space and its data, of its cgroups, and of the machine's memory. `root` is where `proc`
-/// and `sys` are.
+/// Bytes that this process may still use, and which limit sets them: the narrowest of its address
+/// space and data limits, its cgroups, and the machine's memory. `root` contains `proc` and `sys`.
 fn memory_left(root: &Path) -> Option<(u64, &'static str)> {
     let status = read_to_string(root.join("proc/self/status")).unwrap_or_default();
     let limits = read_to_string(root.join("proc/self/limits")).unwrap_or_default();
@@ -53,8 +52,8 @@ fn kib(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// The narrowest limit of the cgroup that this process is in, and of those around it, in bytes:
-/// cgroups(7), both versions.
+/// The narrowest limit of this process's cgroup and its ancestors, in bytes: cgroups(7), both
+/// versions.
 fn cgroup_limit(root: &Path) -> Option<u64> {
     let groups = read_to_string(root.join("proc/self/cgroup")).ok()?;
     let limit_of = |line: &str| {
@@ -67,7 +66,7 @@ fn cgroup_limit(root: &Path) -> Option<u64> {
             }
             _ => return None,
         };
-        // In a container the path may be that outside of it: then only the top is there.
+        // In a container the path may be the one outside: then only the top exists.
         Path::new(path.trim_start_matches('/'))
             .ancestors()
             .filter_map(|group| read_to_string(top.join(group).join(file)).ok())
@@ -139,7 +138,7 @@ mod tests {
             tried(&[STATUS, MACHINE, ("proc/self/limits", &data)]),
             Some((mib(20) - 10_000 * 1_024, "the limit on its data"))
         );
-        // The second version: a group within one that has less.
+        // Version two: a group within one that has less.
         let group = [
             STATUS,
             MACHINE,
@@ -148,7 +147,7 @@ mod tests {
             ("sys/fs/cgroup/chat.slice/parlor.service/memory.max", "max\n"),
         ];
         assert_eq!(tried(&group), Some((mib(64) - rss, "its cgroup")));
-        // In a container, and of the first version.
+        // In a container, version one.
         let contained = [
             STATUS,
             MACHINE,

@@ -1,6 +1,6 @@
-//! Moves bytes: the only place with sockets and the only one with a clock. One thread, mio,
-//! edge-triggered. It knows connections and bytes, not WebSocket: what they mean is a
-//! [`Handler`]'s, who sees the world through [`Io`] and can run on a simulated one.
+//! Network I/O: the only module with sockets and the only one with a clock. One thread, mio,
+//! edge-triggered. It knows connections and bytes, not WebSocket. A [`Handler`] interprets the
+//! bytes; it sees the world through [`Io`] and can run on a simulated one.
 
 mod accept;
 mod clock;

@@ -1,5 +1,5 @@
-//! The loop: poll → accept → read and handle → timers → flush → ends. Each step is a screen at
-//! most and bounded, so that none starves the others.
+//! The loop: poll → accept → read and handle → timers → flush → ends. Each step is bounded, so that
+//! none starves the others, and short enough to read on one screen.
 
 use super::clock::Clock;
 use super::connection::{OpenSocket, UnreadBytes};
@@ -26,12 +26,12 @@ const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 const EVENTS_PER_TURN: usize = 1_024;
 
-/// What a reactor needs to know.
+/// The reactor's configuration.
 #[derive(Clone, Debug)]
 pub struct ReactorConfig {
-    /// Where to listen; port 0 for one that is free.
+    /// The address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Of these, the outboxes', the number of connections and the closing timeout.
+    /// Uses those of outboxes, the number of connections and the closing timeout.
     pub limits: Limits,
 }
 
@@ -40,29 +40,30 @@ pub struct ReactorConfig {
 pub struct Reactor<S: System = Machine> {
     pub(super) system: S,
     pub(super) clock: Clock,
-    /// Until the handler stops accepting.
+    /// Present until the handler stops accepting.
     pub(super) listener: Option<Listener>,
     pub(super) wake: Wake,
     pub(super) io: Io,
-    /// By the index of a [`ConnId`], as the table in `io`.
+    /// By the index of a [`ConnId`], like the table in `io`.
     pub(super) sockets: Vec<Option<OpenSocket<S::Stream>>>,
-    /// Connections with something to read; those that their budget has stopped come last.
+    /// Connections with something to read; those stopped by a budget are at the end.
     pub(super) ready: VecDeque<ConnId>,
-    /// What all outboxes may hold follows from the memory that there is.
+    /// The limit on all outboxes is derived from the available memory.
     has_outboxes_by_memory: bool,
     /// Connections that wait for the budget of all outboxes.
     pub(super) starved: Vec<ConnId>,
-    /// What handlers have not used up yet: of paused connections, and of those that said much.
+    /// Bytes that handlers have not used up: of paused connections, and of those that sent much.
     pub(super) unread: BTreeMap<ConnId, UnreadBytes>,
     pub(super) drains: Drains,
     pub(super) due: Vec<ConnId>,
     pub(super) read_buffer: Vec<u8>,
     /// Lent to the connection whose input is being handled.
     pub(super) send_buffer: Option<Box<Buffer>>,
-    /// Whose answers lie in that buffer, one behind the other, and where each ends.
+    /// The connections whose answers are in that buffer, in order, and where each answer ends.
     pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
-    /// Those beyond that who are being told so; at most [`TURNED_AWAY_MAX`](crate::base::limits::TURNED_AWAY_MAX).
+    /// Connections beyond the limit that are being told so; at most
+    /// [`TURNED_AWAY_MAX`](crate::base::limits::TURNED_AWAY_MAX).
     pub(super) turned_away: Vec<ConnId>,
     pub(super) exhausted_log: Moment,
 }
@@ -71,7 +72,7 @@ impl Reactor<Machine> {
     /// Binds and listens.
     ///
     /// # Errors
-    /// What the system says, as that the address is taken.
+    /// The system's error, such as that the address is in use.
     pub fn bind(config: &ReactorConfig) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let mut listener = Listener::bind(config.listen)?;
@@ -93,39 +94,39 @@ impl Reactor<Machine> {
         })
     }
 
-    /// Where it listens.
+    /// The listening address.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let closed = || io::Error::other("it accepts no more connections");
         self.listener.as_ref().ok_or_else(closed)?.socket.local_addr()
     }
 
-    /// Lets other threads wake this reactor.
+    /// A handle with which other threads wake this reactor.
     #[must_use]
     pub fn wake(&self) -> Wake {
         self.wake.clone()
     }
 
-    /// Its clock, for others who measure time.
+    /// Its clock, for other code that measures time.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// The handler's view, for what it does before the loop begins.
+    /// The handler's view, for setup before the loop begins.
     pub fn io(&mut self) -> &mut Io {
         &mut self.io
     }
 
-    /// Runs until [`Io::stop_by`], on this thread.
+    /// Runs on this thread until [`Io::stop_by`].
     ///
     /// # Errors
-    /// When waiting for events fails, which it does not as long as the process is sound.
+    /// If waiting for events fails, which happens only in a broken process.
     pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
-        // Now, as what the program has begun by now takes memory, too.
+        // Measured now, since what the program has started so far uses memory, too.
         if self.has_outboxes_by_memory {
             self.io.budget.set_limit(all_outboxes_bytes());
         }
@@ -151,7 +152,7 @@ impl Reactor<Machine> {
         }
     }
 
-    /// Where the wall clock has gone ahead of the monotonic one since the last turn.
+    /// Checks whether the wall clock advanced more than the monotonic one since the last turn.
     fn look_whether_it_slept(&mut self, last: Moment, before: Timestamp) {
         let (io, clock) = (&mut self.io, self.clock);
         let by_wall = io.timestamp.0.saturating_sub(before.0);
@@ -161,7 +162,7 @@ impl Reactor<Machine> {
         }
     }
 
-    /// How long to wait: not at all while something is left from the last turn.
+    /// How long to wait: not at all while work is left from the last turn.
     fn timeout(&self) -> Option<Duration> {
         let paused_until = self.listener.as_ref().and_then(|listener| listener.paused_until);
         let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_ready)
@@ -170,11 +171,11 @@ impl Reactor<Machine> {
             return Some(Duration::ZERO);
         }
         let next = self.next_due().min(paused_until.unwrap_or(Moment::NEVER));
-        // One millisecond more than is left: waking a moment early would mean to wait again.
+        // One millisecond longer than needed: waking early would mean waiting again.
         (next != Moment::NEVER).then(|| next - self.clock.now() + Duration::from_millis(1))
     }
 
-    /// Takes note of what the system said, nothing more; tells whether a thread woke us.
+    /// Records the system's events, nothing more; returns whether a thread woke us.
     fn note(&mut self, events: &Events) -> bool {
         let mut woken = false;
         for event in events {
@@ -206,7 +207,7 @@ impl Reactor<Machine> {
 }
 
 impl<S: System> Reactor<S> {
-    /// A loop without a connection.
+    /// A loop without connections.
     pub(super) fn new(system: S, clock: Clock, wake: Wake, io: Io, limits: &Limits) -> Reactor<S> {
         Reactor {
             system,
@@ -230,7 +231,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// What follows on what the system said. Tells whether all is over.
+    /// Handles the recorded events. Returns whether the reactor has stopped.
     pub(super) fn turn(&mut self, handler: &mut impl Handler, is_woken: bool) -> bool {
         if is_woken {
             handler.woken(&mut self.io);
@@ -246,7 +247,7 @@ impl<S: System> Reactor<S> {
         is_over
     }
 
-    /// Whether something is left from the last turn.
+    /// Whether work is left from the last turn.
     pub(super) fn has_work(&self) -> bool {
         !self.ready.is_empty()
             || !self.io.flushes.is_empty()
@@ -255,14 +256,14 @@ impl<S: System> Reactor<S> {
             || (!self.starved.is_empty() && !self.io.is_budget_spent())
     }
 
-    /// When something is due next.
+    /// When the next timer is due.
     pub(super) fn next_due(&self) -> Moment {
         let timers = self.io.timers.next().unwrap_or(Moment::NEVER);
         timers.min(self.io.tick_at).min(self.io.stop_at.unwrap_or(Moment::NEVER))
     }
 
     pub(super) fn note_one(&mut self, conn: ConnId, readiness: IoReadiness) {
-        // The connection may be gone, its place taken by another: a late event.
+        // A late event: the connection may be gone and its index reused.
         if self.io.slot(conn).is_none() {
             return;
         }
@@ -323,7 +324,7 @@ impl<S: System> Reactor<S> {
         self.due = due;
     }
 
-    /// Carries out the ends that the handler asked for.
+    /// Carries out the ends that the handler requested.
     fn finish(&mut self, handler: &mut impl Handler) {
         for conn in std::mem::take(&mut self.io.ends) {
             let Some(slot) = self.io.slot(conn) else { continue };
@@ -333,12 +334,12 @@ impl<S: System> Reactor<S> {
                     let cause = *cause;
                     self.over(handler, conn, cause);
                 }
-                // It comes back when the last of what waits has been sent, or at its deadline.
+                // Handled again when the last waiting bytes have been sent, or at its deadline.
                 Phase::Ending(_) if !slot.outbox.is_empty() => {}
                 Phase::Ending(ending) if ending.is_shut_down => {}
                 Phase::Ending(ending) => {
                     let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
-                    // Closing with something unread would make a reset of it.
+                    // Closing with unread input would cause a reset.
                     let is_read = !socket.is_readable && !socket.has_unread;
                     if !ending.drains && is_read {
                         self.over(handler, conn, CloseCause::Ended);
@@ -351,7 +352,8 @@ impl<S: System> Reactor<S> {
                     if socket.stream.end().is_err() || is_told {
                         self.over(handler, conn, CloseCause::Ended);
                     } else {
-                        // Reading until the peer's end; what has come already makes no new event.
+                        // Read until the peer's end; input that has already arrived causes no new
+                        // event.
                         socket.is_readable = true;
                         self.make_ready(conn);
                     }
@@ -360,13 +362,13 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// A connection is over: the handler is told, once, and the socket closed.
+    /// Ends a connection: tells the handler, once, and closes the socket.
     pub(super) fn over(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         self.tell(handler, conn, cause);
         if cause == CloseCause::HeldMost
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
-            // What the system holds for it is memory, too.
+            // The system's buffers for it use memory, too.
             socket.stream.throw_away();
         }
         if let Some(socket) = self.sockets.get_mut(conn.index())
@@ -376,7 +378,7 @@ impl<S: System> Reactor<S> {
         }
         self.io.remove(conn);
         self.turned_away.retain(|one| *one != conn);
-        // A file descriptor is free: whoever waits in the backlog need not wait for the timer.
+        // A file descriptor is free: the backlog need not wait for the timer.
         if let Some(listener) = &mut self.listener {
             listener.paused_until = None;
         }
@@ -390,7 +392,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Calls the handler for one connection. A panic is that connection's end and nobody else's.
+    /// Calls the handler for one connection. A panic ends that connection and no other.
     pub(super) fn guarded<H: Handler, R>(
         &mut self,
         handler: &mut H,

@@ -1,5 +1,5 @@
-//! Reading, fairly: every ready connection has one read in a turn, and what that leaves unread is
-//! remembered; who may not be read keeps its bytes in the kernel.
+//! Fair reading: each ready connection gets one read per turn, and unread input is remembered. The
+//! bytes of a connection that may not be read stay in the kernel.
 
 use super::connection::UnreadBytes;
 use super::io::Handler;
@@ -13,15 +13,15 @@ use crate::base::limits::{
 use crate::base::{ConnId, Moment};
 use std::io::{self, Read};
 
-/// Gone connections among the starved ones that are not worth a search.
+/// Starved connections that may be gone before a cleanup is worthwhile.
 const STARVED_SLACK: usize = 64;
 
-/// How much of the input of all ending connections may still be thrown away.
+/// How much input of all ending connections may still be discarded.
 #[derive(Debug)]
 pub(super) struct Drains {
     /// In this turn.
     pub(super) in_turn: usize,
-    /// Before a moment.
+    /// Before the moment `until`.
     pub(super) left: usize,
     pub(super) until: Moment,
 }
@@ -37,7 +37,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Gives every ready connection one read; who has more comes again in the next turn.
+    /// Gives every ready connection one read; connections with more input follow in the next turn.
     pub(super) fn read(&mut self, handler: &mut impl Handler) {
         while let Some(conn) = self.io.resumed.pop() {
             self.make_ready(conn);
@@ -63,7 +63,7 @@ impl<S: System> Reactor<S> {
         let is_open = self.io.table[conn.index()].phase == Phase::Open;
         if is_open && !may_read {
             if socket.is_hung_up {
-                // Nobody is there to read what waits: do not wait for it.
+                // The peer is gone and cannot read what waits: end at once.
                 self.over(handler, conn, CloseCause::Failed);
             } else {
                 self.starve(conn);
@@ -81,14 +81,15 @@ impl<S: System> Reactor<S> {
             self.come_again(conn);
             return;
         }
-        // What is thrown away can wait, and does not keep the others waiting.
+        // Input to be discarded must not delay other connections.
         let most = if is_open { self.read_buffer.len() } else { DRAIN_READ_BYTES };
         match socket.stream.read(&mut self.read_buffer[..most]) {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 self.io.counters.bytes_received += len as u64;
                 self.io.table[conn.index()].bytes_received += len as u64;
-                // A short read means drained, unless the end of the stream is to be heard, too.
+                // A short read means that the socket is drained, unless the end of the stream is
+                // still to be read.
                 socket.is_readable = len == most || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
@@ -122,7 +123,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Whether an ending connection is not to be read yet; it comes back when it is.
+    /// Whether an ending connection may not be read yet; it is scheduled for later then.
     fn drain_pauses(&mut self, conn: ConnId) -> bool {
         let now = self.io.now;
         let Phase::Ending(ending) = &mut self.io.table[conn.index()].phase else { return false };
@@ -144,10 +145,10 @@ impl<S: System> Reactor<S> {
         true
     }
 
-    /// Hands bytes to the handler, and sees to what it answers; returns how many it has used up.
+    /// Passes bytes to the handler and handles its answers; returns how many bytes it used up.
     fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
-        // Whoever comes next shall have room, too.
+        // Leave room for the next connection, too.
         if self.send_buffer.as_ref().is_some_and(|buffer| buffer.room() < SEND_BUFFER_BYTES / 2) {
             self.send_answers(handler);
         }
@@ -159,7 +160,7 @@ impl<S: System> Reactor<S> {
         used.map_or(all, |used| used.min(all))
     }
 
-    /// Keeps what was not used up, for as long as the connection is open.
+    /// Keeps bytes that were not used up, while the connection is open.
     fn keep_unread(&mut self, conn: ConnId, unread: UnreadBytes) {
         if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
@@ -169,7 +170,7 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    /// Lets a connection have its next turn, if there is something for it.
+    /// Gives a connection its next turn if it has input left.
     fn come_again(&mut self, conn: ConnId) {
         let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
         if self.io.may_read(conn) || !is_open {
@@ -180,7 +181,7 @@ impl<S: System> Reactor<S> {
     }
 
     /// Remembers a connection that may not be read because all outboxes together are full. (One
-    /// whose own is full comes back with its flush, one that is paused when it is resumed.)
+    /// whose own is full returns when it is flushed, a paused one when it is resumed.)
     pub(super) fn starve(&mut self, conn: ConnId) {
         if self.io.is_budget_spent()
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
@@ -188,7 +189,7 @@ impl<S: System> Reactor<S> {
         {
             socket.is_in_starved_list = true;
             self.starved.push(conn);
-            // Those that are gone meanwhile are forgotten before they are many.
+            // Removes connections that are gone before they become many.
             if self.starved.len() > 2 * self.io.table.len() + STARVED_SLACK {
                 let Reactor { io, starved, .. } = self;
                 starved.retain(|conn| io.slot(*conn).is_some());

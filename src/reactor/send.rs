@@ -1,20 +1,19 @@
-//! An outbox onto a socket: one call for all that waits, as a rule.
+//! Writes an outbox to a socket, usually with one call.
 
 use super::system::Transport;
 use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
 use crate::base::{Buffer, Outbox};
 use std::io::{self, IoSlice};
 
-/// What became of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SendResult {
     pub(super) bytes: usize,
-    /// The system takes no more for now.
+    /// The system accepts no more for now.
     pub(super) is_blocked: bool,
 }
 
-/// Sends what waits until it is all gone or the system takes no more. Small frames are joined in
-/// `joined` (its capacity is the bound), large ones go by reference.
+/// Sends until the outbox is empty or the system accepts no more. Small frames are joined in
+/// `joined`, bounded by its capacity; large ones are sent by reference.
 pub(super) fn send(
     stream: &mut impl Transport,
     outbox: &mut Outbox,
@@ -27,8 +26,8 @@ pub(super) fn send(
             Ok(len) => {
                 outbox.advance(len);
                 sent.bytes += len;
-                // Less than was offered: the socket's buffer is full, and an event will tell when
-                // it is not; one more call would only hear that again.
+                // A partial write: the socket's buffer is full. An event reports when it is not, so
+                // another call would be wasted.
                 if len < offered {
                     sent.is_blocked = true;
                     return Ok(sent);
@@ -45,7 +44,7 @@ pub(super) fn send(
     Ok(sent)
 }
 
-/// Sends bytes in one call: how many the system took.
+/// Sends bytes in one call; returns how many the system accepted.
 pub(super) fn send_bytes(stream: &mut impl Transport, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match stream.write(bytes) {
@@ -56,7 +55,7 @@ pub(super) fn send_bytes(stream: &mut impl Transport, bytes: &[u8]) -> io::Resul
     }
 }
 
-/// One call, and how many bytes it was offered.
+/// Makes one call; also returns how many bytes it offered.
 fn send_once(
     stream: &mut impl Transport,
     outbox: &Outbox,

@@ -1,6 +1,5 @@
-//! The loop on a system that is made up: for simulators and tests. Time, bytes, ends and failures
-//! come from whoever drives it; reading, flushing, stalls, timers and ends are the real reactor's
-//! own code.
+//! The loop on a simulated system, for simulators and tests. The driver supplies time, bytes, ends
+//! and failures; reading, flushing, stalls, timers and ends are the real reactor's code.
 
 use super::clock::Clock;
 use super::io::{Handler, Io};
@@ -14,31 +13,31 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// How far the server's end of a connection is.
+/// The state of the server's end of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerEnd {
-    /// Bytes may come.
+    /// More bytes may follow.
     #[default]
     Open,
-    /// Nothing more is sent.
+    /// The server sends nothing more.
     Ended,
     /// The socket is closed.
     Closed,
-    /// The socket was closed with bytes unread: the peer gets a reset, and may lose what it has
-    /// not read.
+    /// The socket was closed with unread input: the peer gets a reset and may lose data it has not
+    /// read.
     Reset,
 }
 
-/// What the two ends of a connection share: the system's buffers.
+/// The buffers between the two ends of a connection.
 #[derive(Debug, Default)]
 struct Wire {
-    /// What has come and was not read.
+    /// Bytes that arrived and were not read.
     arrived: Vec<u8>,
     peer_ended: bool,
     is_reset: bool,
-    /// What was sent, and not fetched by the driver.
+    /// Bytes sent that the driver has not fetched.
     sent: Vec<u8>,
-    /// How many bytes more the system takes.
+    /// How many more bytes the system accepts.
     room: usize,
     is_watched_for_writing: bool,
     end: ServerEnd,
@@ -114,7 +113,7 @@ impl Drop for SimulatedStream {
     }
 }
 
-/// Watches nothing: whoever drives it says what is to be told.
+/// Watches nothing: the driver reports the events.
 #[derive(Debug)]
 pub struct Simulation;
 
@@ -132,7 +131,7 @@ impl System for Simulation {
     }
 }
 
-/// A reactor whose connections, clocks and turns are its driver's.
+/// A reactor whose driver controls connections, clocks and turns.
 #[derive(Debug)]
 pub struct SimulatedReactor {
     reactor: Reactor<Simulation>,
@@ -140,7 +139,7 @@ pub struct SimulatedReactor {
 }
 
 impl SimulatedReactor {
-    /// One without connections, at this time.
+    /// A reactor without connections, at this time.
     #[must_use]
     pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> SimulatedReactor {
         let io = Io::new(limits, now, timestamp);
@@ -148,24 +147,24 @@ impl SimulatedReactor {
         SimulatedReactor { reactor, wires: BTreeMap::new() }
     }
 
-    /// As [`Reactor::wake`].
+    /// Like [`Reactor::wake`].
     #[must_use]
     pub fn wake(&self) -> Wake {
         self.reactor.wake.clone()
     }
 
-    /// As [`Reactor::io`].
+    /// Like [`Reactor::io`].
     pub fn io(&mut self) -> &mut Io {
         &mut self.reactor.io
     }
 
-    /// Lets it be this time, on both clocks. The monotonic one does not go back.
+    /// Sets both clocks. The monotonic one does not go back.
     pub fn set_time(&mut self, now: Moment, timestamp: Timestamp) {
         self.reactor.io.now = self.reactor.io.now.max(now);
         self.reactor.io.timestamp = timestamp;
     }
 
-    /// When the next turn is due: at once when something is left to do or somebody has woken it.
+    /// When the next turn is due: at once if work is left or a thread has woken it.
     #[must_use]
     pub fn next_turn(&self) -> Moment {
         if self.reactor.wake.is_pending() || self.reactor.has_work() {
@@ -174,7 +173,7 @@ impl SimulatedReactor {
         self.reactor.next_due().max(self.reactor.io.now)
     }
 
-    /// A turn of the loop. Tells whether all is over.
+    /// Runs a turn of the loop. Returns whether the reactor has stopped.
     pub fn turn(&mut self, handler: &mut impl Handler) -> bool {
         let is_woken = self.reactor.wake.is_pending();
         self.reactor.wake.acknowledge();
@@ -187,7 +186,7 @@ impl SimulatedReactor {
         self.reactor.io.is_accepting
     }
 
-    /// A connection comes, of which the system takes `room` bytes for now.
+    /// Opens a connection for which the system accepts `room` bytes for now.
     pub fn connect(&mut self, handler: &mut impl Handler, peer: SocketAddr, room: usize) -> ConnId {
         let wire = Rc::new(RefCell::new(Wire { room, ..Wire::default() }));
         let conn = self.reactor.take_in(handler, SimulatedStream(Rc::clone(&wire)), peer);
@@ -195,7 +194,7 @@ impl SimulatedReactor {
         conn
     }
 
-    /// Bytes come for a connection. Those for one that is closed are answered by a reset.
+    /// Delivers bytes to a connection. Bytes for a closed one are answered by a reset.
     pub fn arrive(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(wire) = self.wires.get(&conn) else { return };
         {
@@ -209,7 +208,7 @@ impl SimulatedReactor {
         self.reactor.note_one(conn, IoReadiness { is_readable: true, ..IoReadiness::default() });
     }
 
-    /// The peer sends nothing more.
+    /// Ends the peer's direction.
     pub fn peer_ends(&mut self, conn: ConnId) {
         let Some(wire) = self.wires.get(&conn) else { return };
         wire.borrow_mut().peer_ended = true;
@@ -218,7 +217,7 @@ impl SimulatedReactor {
         self.reactor.note_one(conn, readiness);
     }
 
-    /// The connection is gone: whatever came and was not read is lost.
+    /// Resets the connection: input that was not read is lost.
     pub fn reset(&mut self, conn: ConnId) {
         let Some(wire) = self.wires.get(&conn) else { return };
         wire.borrow_mut().is_reset = true;
@@ -232,7 +231,7 @@ impl SimulatedReactor {
         self.reactor.note_one(conn, readiness);
     }
 
-    /// The system takes so many bytes more of a connection's.
+    /// Lets the system accept so many more bytes for a connection.
     pub fn make_room(&mut self, conn: ConnId, bytes: usize) {
         let Some(wire) = self.wires.get(&conn) else { return };
         let tells = {
@@ -247,7 +246,7 @@ impl SimulatedReactor {
         }
     }
 
-    /// Those that have sent something, or ended, since it was fetched last.
+    /// Connections that have sent something, or ended, since their last fetch.
     pub fn senders(&self) -> impl Iterator<Item = ConnId> {
         let has_news = |wire: &Rc<RefCell<Wire>>| {
             let wire = wire.borrow();
@@ -256,14 +255,14 @@ impl SimulatedReactor {
         self.wires.iter().filter(move |(_, wire)| has_news(wire)).map(|(conn, _)| *conn)
     }
 
-    /// Fetches what a connection has sent, and tells how far its end is.
+    /// Fetches what a connection has sent, and the state of the server's end.
     pub fn fetch(&mut self, conn: ConnId) -> (Vec<u8>, ServerEnd) {
         let Some(wire) = self.wires.get(&conn) else { return (Vec::new(), ServerEnd::Closed) };
         let wire = &mut *wire.borrow_mut();
         (std::mem::take(&mut wire.sent), wire.end)
     }
 
-    /// Nobody will ask for a connection that is closed any more.
+    /// Forgets a closed connection that will not be asked for again.
     pub fn forget(&mut self, conn: ConnId) {
         self.wires.remove(&conn);
     }

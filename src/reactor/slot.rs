@@ -1,4 +1,4 @@
-//! What is known of one connection, without its socket, and how far its end is.
+//! The state of one connection, without its socket, and the progress of its end.
 
 use crate::base::{Moment, Outbox};
 use std::num::NonZeroU32;
@@ -8,13 +8,13 @@ use std::num::NonZeroU32;
 pub enum CloseCause {
     /// The peer ended it.
     PeerClosed,
-    /// The system reported an error on it, as a reset.
+    /// The system reported an error on it, such as a reset.
     Failed,
-    /// [`Io::end`](super::Io::end) was called, and all was sent, or the time for it was over.
+    /// [`Io::end`](super::Io::end) was called, and all was sent or time ran out.
     Ended,
     /// [`Io::cut`](super::Io::cut) was called, or the handler panicked in one of its events.
     Cut,
-    /// All outboxes together were full, and most waited for it or for those that it counts with.
+    /// All outboxes together were full, and this connection or its holder held the most.
     HeldMost,
     /// The reactor stopped.
     Stopped,
@@ -30,37 +30,37 @@ pub(super) struct Slot {
     pub(super) is_paused: bool,
     /// Something was refused, or more than the low mark waits: the handler is told when it drains.
     pub(super) tells_drained: bool,
-    /// What waited when something was refused, if that is less than the low mark: there is no more
-    /// room before it has moved.
+    /// How much waited when something was refused, if less than the low mark: no room appears
+    /// before that advances.
     pub(super) refused_at: u32,
     /// The handler's deadline.
     pub(super) deadline: Moment,
-    /// While something waits: by when it must have moved.
+    /// While something waits: when it must have advanced.
     pub(super) stall: Option<Box<Stall>>,
-    /// The earliest look that the timers have promised.
+    /// The earliest check that the timers have scheduled.
     pub(super) armed: Moment,
-    /// Who holds what waits, if it counts together with what waits on other connections.
+    /// The holder, if the connection counts together with others.
     pub(super) holder: Option<NonZeroU32>,
-    /// Bytes that were read from it, and that the system took for it.
+    /// Bytes read from it, and bytes that the system accepted for it.
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
 }
 
-/// What waits must have moved by [`STALL_BYTES`](crate::base::limits::STALL_BYTES) or to its end
-/// by then.
+/// Waiting bytes must have advanced by [`STALL_BYTES`](crate::base::limits::STALL_BYTES), or all be
+/// sent, by this deadline.
 #[derive(Debug)]
 pub(super) struct Stall {
     pub(super) deadline: Moment,
     pub(super) moved: u64,
 }
 
-/// How far a connection's end is.
+/// How far a connection's end has progressed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// What waits is sent, then this end is shut down, then what still comes is thrown away until
-    /// the peer ends too: closing at once would make a reset of unread input, and the peer would
-    /// lose the last frames.
+    /// What waits is sent, then this end is shut down, then input is discarded until the peer ends
+    /// too. Closing at once would turn unread input into a reset, and the peer would lose the last
+    /// frames.
     Ending(Box<Ending>),
     /// To be dropped at once.
     Cut(CloseCause),
@@ -70,10 +70,10 @@ pub(super) enum Phase {
 pub(super) struct Ending {
     pub(super) deadline: Moment,
     pub(super) is_shut_down: bool,
-    /// The peer may still send something, which is thrown away before the socket is closed.
+    /// The peer may still send something, which is discarded before the socket is closed.
     pub(super) drains: bool,
     pub(super) drained: usize,
-    /// More is thrown away from then on.
+    /// When discarding continues.
     pub(super) resumes: Moment,
 }
 

@@ -1,5 +1,5 @@
-//! What the loop needs of the system: streams, and to be told when they can go on. The real one is
-//! mio's; a simulator brings its own, and what is above it is the same loop.
+//! What the loop needs of the system: streams and readiness events. The real system is mio's; a
+//! simulator supplies its own and runs the same loop.
 
 use crate::base::ConnId;
 use mio::net::TcpStream;
@@ -11,44 +11,44 @@ use std::time::Duration;
 
 /// One connection's bytes. Reading and writing never block.
 pub trait Transport: Read + Write + fmt::Debug {
-    /// Sends several pieces in one call: how many bytes were taken.
+    /// Sends several pieces in one call; returns how many bytes were accepted.
     ///
     /// # Errors
     /// As [`Write::write`].
     fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Sends nothing more: the peer is told so behind what was sent.
+    /// Ends this direction: the peer sees the end after all sent bytes.
     ///
     /// # Errors
     /// When the connection is gone.
     fn end(&mut self) -> io::Result<()>;
 
-    /// Has what the system still holds for the peer thrown away when this is dropped, and the peer told by a
-    /// reset. The default leaves it to be sent.
+    /// Makes dropping the stream discard what the system still holds for the peer, and reset the
+    /// connection. The default leaves those bytes to be sent.
     fn throw_away(&mut self) {}
 }
 
-/// What tells the loop of its connections.
+/// The source of readiness events.
 pub trait System {
-    /// Its connections.
+    /// The type of its connections.
     type Stream: Transport;
-    /// Whether a panic in one connection's event is caught. A simulator wants to see it.
+    /// Whether a panic in one connection's event is caught. A simulator should see it.
     const CATCHES_PANICS: bool;
 
-    /// Has the loop told when there is something to read.
+    /// Requests events when there is something to read.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn watch_reading(&mut self, stream: &mut Self::Stream, conn: ConnId) -> io::Result<()>;
 
-    /// Has it told when bytes are taken again, too. If some are by now, this says so at once.
+    /// Also requests events when bytes are accepted again; if they already are, one comes at once.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     fn watch_writing(&mut self, stream: &mut Self::Stream, conn: ConnId) -> io::Result<()>;
 }
 
-/// What the system says of a connection.
+/// Readiness of a connection, as the system reported it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IoReadiness {
     pub(super) is_readable: bool,
@@ -59,7 +59,7 @@ pub(super) struct IoReadiness {
     pub(super) is_error: bool,
 }
 
-/// The machine's own.
+/// The real system.
 #[derive(Debug)]
 pub struct Machine {
     pub(super) poll: Poll,
@@ -70,8 +70,8 @@ impl System for Machine {
     const CATCHES_PANICS: bool = true;
 
     fn watch_reading(&mut self, stream: &mut TcpStream, conn: ConnId) -> io::Result<()> {
-        // Edge-triggered, and once and for all for most: that the system takes bytes again is asked
-        // for when it first does not.
+        // Edge-triggered. Most sockets register only once: events for writing are requested when
+        // the system first accepts no more bytes.
         self.poll.registry().register(stream, token(conn), Interest::READABLE)
     }
 

@@ -1,24 +1,24 @@
 //! Coarse timers for thousands of connections: a wheel of ticks.
 //!
-//! Setting and firing cost the same however many there are. An entry only says "look at this
-//! connection then": whether something is really due is the connection's own deadline, so that
-//! moving a deadline later costs nothing, which is the common case.
+//! Setting and firing cost the same for any number of timers. An entry only schedules a check of a
+//! connection; the connection's own deadline decides what is due. So the common case, moving a
+//! deadline later, costs nothing.
 
 use crate::base::{ConnId, Moment};
 
-/// How coarse: a deadline is met at most this much late (and a turn of the loop).
+/// Resolution: a deadline fires at most this late (plus a turn of the loop).
 const TICK_MS: u64 = 32;
-/// A turn of the wheel: later deadlines are looked at once a turn.
+/// Ticks in a turn of the wheel: later deadlines are checked once a turn.
 const TICKS: u64 = 1_024;
 const WORDS: usize = (TICKS / 64) as usize;
 
-/// The wheel.
+/// The timer wheel.
 #[derive(Debug)]
 pub(super) struct Timers {
     slots: Vec<Vec<ConnId>>,
-    /// A bit for each slot that is not empty, so that the next one is found at once.
+    /// A bit for each non-empty slot, to find the next one quickly.
     occupied: [u64; WORDS],
-    /// The last tick that was fired.
+    /// The last tick that fired.
     tick: u64,
 }
 
@@ -27,23 +27,24 @@ impl Timers {
         Timers { slots: (0..TICKS).map(|_| Vec::new()).collect(), occupied: [0; WORDS], tick: 0 }
     }
 
-    /// When a look for `at` would be: then or a little later, or once a turn of the wheel before it.
+    /// When a check for `at` takes place: then or a little later, or after a turn of the wheel if
+    /// `at` is beyond that.
     pub(super) fn look_for(&self, at: Moment) -> Moment {
         let tick = at.as_millis().div_ceil(TICK_MS).clamp(self.tick + 1, self.tick + TICKS - 1);
         Moment::from_millis(tick * TICK_MS)
     }
 
-    /// Looks at `conn` at `look`, which [`Timers::look_for`] has told.
+    /// Schedules a check of `conn` at `look`, which [`Timers::look_for`] returned.
     pub(super) fn insert(&mut self, conn: ConnId, look: Moment) {
         let slot = (look.as_millis() / TICK_MS % TICKS) as usize;
         self.slots[slot].push(conn);
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 
-    /// Moves to `due` whoever is to be looked at by `now`.
+    /// Moves the connections to be checked by `now` to `due`.
     pub(super) fn advance(&mut self, now: Moment, due: &mut Vec<ConnId>) {
         let now_tick = now.as_millis() / TICK_MS;
-        // After a long sleep every slot is due, and none twice.
+        // After a long sleep every slot is due, but only once.
         let first = (self.tick + 1).max(now_tick.saturating_sub(TICKS - 1));
         for tick in first..=now_tick {
             let slot = (tick % TICKS) as usize;
@@ -55,10 +56,10 @@ impl Timers {
         self.tick = self.tick.max(now_tick);
     }
 
-    /// When [`Timers::advance`] has something to do next.
+    /// When [`Timers::advance`] next has work.
     pub(super) fn next(&self) -> Option<Moment> {
         let start = self.tick + 1;
-        // Slots in the order of time: from the one after the last fired, around the wheel.
+        // Slots in order of time: from the one after the last fired, around the wheel.
         let mut offset = 0;
         while offset < TICKS {
             let slot = ((start + offset) % TICKS) as usize;

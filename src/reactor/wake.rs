@@ -1,12 +1,13 @@
-//! How other threads and signals wake the reactor out of its wait.
+//! Wakes the reactor from other threads and signals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Wakes the reactor, from any thread; cheap to clone and to call again before it has woken.
+/// Wakes the reactor, from any thread. Cloning it, and calling it again before the reactor wakes,
+/// is cheap.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    /// None where nobody sleeps: a simulator looks by itself.
+    /// None for a simulator, which polls instead.
     waker: Option<Arc<mio::Waker>>,
     is_pending: Arc<AtomicBool>,
 }
@@ -16,13 +17,13 @@ impl Wake {
         Wake { waker: Some(Arc::new(waker)), is_pending: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// Of a simulator, which asks [`Wake::is_pending`].
+    /// For a simulator, which polls [`Wake::is_pending`].
     pub(super) fn of_nobody() -> Wake {
         Wake { waker: None, is_pending: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// Lets [`Handler::woken`](super::Handler::woken) be called soon: once, for however many calls
-    /// came before it. What the caller published before is visible to it.
+    /// Requests a call of [`Handler::woken`](super::Handler::woken) soon: one, for any number of
+    /// calls before it. The handler sees what the caller published before.
     pub fn wake(&self) {
         if !self.is_pending.swap(true, Ordering::AcqRel)
             && let Some(waker) = &self.waker
@@ -32,12 +33,12 @@ impl Wake {
         }
     }
 
-    /// Whether somebody called [`Wake::wake`] since the last look.
+    /// Whether [`Wake::wake`] was called since the last acknowledgement.
     pub(super) fn is_pending(&self) -> bool {
         self.is_pending.load(Ordering::Acquire)
     }
 
-    /// The reactor has woken; a later call of [`Wake::wake`] counts anew.
+    /// Marks the wake as handled: later calls of [`Wake::wake`] wake again.
     pub(super) fn acknowledge(&self) {
         self.is_pending.store(false, Ordering::Release);
     }
@@ -45,13 +46,13 @@ impl Wake {
 
 /// The signal of Ctrl-C at a terminal.
 pub const SIGINT: std::ffi::c_int = libc::SIGINT;
-/// The signal by which a process is asked to end.
+/// The signal that asks a process to end.
 pub const SIGTERM: std::ffi::c_int = libc::SIGTERM;
 
-/// Calls `then` on a thread of its own whenever one of `signals` comes.
+/// Calls `then` on its own thread whenever one of `signals` arrives.
 ///
 /// # Errors
-/// What the system says when a signal cannot be caught or the thread not be started.
+/// The system's error when a signal cannot be caught or the thread not be started.
 pub fn on_signal(
     signals: &[std::ffi::c_int],
     then: impl Fn(std::ffi::c_int) + Send + 'static,

@@ -1,15 +1,15 @@
-//! How many connections an address may have, and open in a minute.
+//! Limits how many connections an address may have, and open per minute.
 
 use crate::base::limits::ADDRESSES_COUNTED_MAX;
 use crate::base::{Address, Limits, Moment, PerMinute, SeededHash};
 use std::collections::HashMap;
 
-/// Why an address may not have a connection.
+/// Why an address may not have another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TooMany {
-    /// It has as many as it may.
+    /// It has as many connections as allowed.
     Open,
-    /// It has opened as many within a minute as it may; another one may come in so many ms.
+    /// It has opened as many within a minute as allowed; it may open another in so many ms.
     InAMinute(u64),
 }
 
@@ -18,7 +18,7 @@ pub(super) enum TooMany {
 pub(super) struct Admission {
     /// An entry lives as long as its address has a connection.
     counts: HashMap<Address, u32, SeededHash>,
-    /// Those of the last minutes, where there is a limit.
+    /// Connections of the last minutes, if there is a limit.
     lately: HashMap<Address, PerMinute, SeededHash>,
     lately_max: usize,
     swept: Moment,
@@ -26,7 +26,7 @@ pub(super) struct Admission {
     per_address_minute: u32,
 }
 
-/// How often those are looked for of whom nothing is remembered.
+/// How often entries without remembered connections are removed.
 const SWEEP_EVERY_MS: u64 = 1_000;
 
 impl Admission {
@@ -42,7 +42,7 @@ impl Admission {
         }
     }
 
-    /// By these limits from now on; the connections that are open stay.
+    /// Applies new limits; open connections stay.
     pub(super) fn set_limits(&mut self, limits: &Limits) {
         self.per_address = limits.connections_per_address;
         self.per_address_minute = limits.connections_per_address_minute;
@@ -51,7 +51,7 @@ impl Admission {
         }
     }
 
-    /// Counts a connection in, and tells whether the address may have it.
+    /// Counts a new connection and returns whether the address may have it.
     pub(super) fn enter(&mut self, address: Address, now: Moment) -> Result<(), TooMany> {
         let count = self.counts.entry(address).or_insert(0);
         *count += 1;
@@ -65,7 +65,7 @@ impl Admission {
         lately.take(now, self.per_address_minute).map_err(TooMany::InAMinute)
     }
 
-    /// Whether an address is counted, or there is room for it. See [`ADDRESSES_COUNTED_MAX`].
+    /// Whether an address is counted or can be added. See [`ADDRESSES_COUNTED_MAX`].
     fn has_room(&mut self, address: Address, now: Moment) -> bool {
         if self.lately.len() < self.lately_max || self.lately.contains_key(&address) {
             return true;
@@ -77,7 +77,7 @@ impl Admission {
         self.lately.len() < self.lately_max
     }
 
-    /// Counts a connection out.
+    /// Counts a closed connection.
     pub(super) fn leave(&mut self, address: Address) {
         if let Some(count) = self.counts.get_mut(&address) {
             *count -= 1;
@@ -168,11 +168,11 @@ mod tests {
         for (address, at_ms, may) in [
             (address("10.0.0.1"), 10_000, true),
             (address("10.0.0.2"), 20_000, true),
-            // There is no room for it: it is not counted.
+            // The table is full: this address is not counted.
             (address("10.0.0.3"), 20_000, true),
             (address("10.0.0.3"), 20_000, true),
             (address("10.0.0.2"), 20_000, false),
-            // The first one is forgotten.
+            // The first address is forgotten.
             (address("10.0.0.3"), 130_000, true),
             (address("10.0.0.3"), 130_000, false),
         ] {

@@ -1,25 +1,25 @@
-//! What the bodies of requests that are on their way may hold: all together, and those of one address.
+//! Limits the memory of incomplete request bodies: of all together, and of each address.
 
 use crate::base::Address;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The room that there is for bodies.
+/// The memory available for bodies.
 #[derive(Clone, Debug)]
 pub(super) struct BodyRoom(Rc<RefCell<BodyRoomLeft>>);
 
 #[derive(Debug)]
 struct BodyRoomLeft {
     left: usize,
-    /// When less is left, one address may have no more than its share, unless that is a single body.
+    /// When less is left, one address may use no more than its share, except for a single body.
     scarce: usize,
     share: usize,
-    /// By those who have taken some.
+    /// Bytes in use, by address.
     taken: HashMap<Address, usize>,
 }
 
-/// What has come of a body: it is counted for as long as it is there.
+/// The received part of a body. Its bytes count until it is dropped.
 #[derive(Debug)]
 pub(super) struct KeptBody {
     bytes: Vec<u8>,
@@ -28,30 +28,32 @@ pub(super) struct KeptBody {
 }
 
 impl BodyRoom {
-    /// Room for so many bytes, of which one address may take a `share` when half is taken.
+    /// Room for so many bytes; when half is used, one address may use at most `share`.
     pub(super) fn new(bytes: usize, share: usize) -> BodyRoom {
         let (scarce, taken) = (bytes / 2, HashMap::new());
         BodyRoom(Rc::new(RefCell::new(BodyRoomLeft { left: bytes, scarce, share, taken })))
     }
 
-    /// A body of somebody at an address, of which nothing has come.
+    /// An empty body from an address.
     pub(super) fn body(&self, address: Address) -> KeptBody {
         KeptBody { bytes: Vec::new(), address, room: self.clone() }
     }
 }
 
 impl KeptBody {
-    /// What has come of it.
+    /// The bytes received so far.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Keeps bytes that came: memory follows them, not what was announced. Tells whether there was room.
+    /// Appends received bytes: memory grows with them, not with the announced length. Returns
+    /// whether there was room.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> bool {
         let mut room = self.room.0.borrow_mut();
         let Some(left) = room.left.checked_sub(bytes.len()) else { return false };
         let taken = room.taken.get(&self.address).copied().unwrap_or(0);
-        // One alone may be larger than the share: its stream, or its server, takes such.
+        // A single body may exceed the share: the limits of its stream or of the server apply
+        // instead.
         let has_others = taken > self.bytes.len();
         if left < room.scarce && has_others && taken + bytes.len() > room.share {
             return false;

@@ -32,10 +32,9 @@ pub struct Web<A> {
     pub(super) proxies: Proxies,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
-    /// For the bodies of requests that are not whole.
+    /// For the bodies of incomplete requests.
     pub(super) body_room: BodyRoom,
     pub(super) chance: Chance,
-    /// Whether [`Stop::stop`](super::Stop::stop) was called.
     pub(super) stop_is_asked: Arc<AtomicBool>,
 }
 
@@ -49,36 +48,35 @@ pub(super) struct Connection {
 pub(super) enum Stage {
     Http(Box<Http>),
     Open(Open),
-    /// An answer without an end is being sent.
     Endless(Endless),
-    /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
+    /// An HTTP answer or a Close was sent, or the peer has gone: further input is ignored.
     Over,
 }
 
-/// An open WebSocket's receiving side.
+/// The receiving side of an open WebSocket.
 #[derive(Debug)]
 pub(super) struct Open {
     receive: Receive,
     /// Whether the application has been told that it is over.
     is_told: bool,
-    // Not within `expected`: it would make the struct a word larger.
+    // Separate from `expected`, which would make the struct a word larger.
     pub(super) expected: ExpectedOfPeer,
     pub(super) since: Moment,
 }
 
-/// What is expected of the peer, since [`Open::since`].
+/// What the peer must do next; waiting began at [`Open::since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedOfPeer {
-    /// Nothing yet: the last complete message or control frame came then.
+    /// Nothing yet: `since` is the time of the last complete message or control frame.
     Nothing,
-    /// An answer to the ping that was sent then.
+    /// Answer the ping sent then.
     Answer,
-    /// The rest of a message that has begun then.
+    /// Complete the message begun then.
     Rest,
 }
 
 impl<A: Application> Web<A> {
-    /// `application`, with `seed` for jitter and for hashing.
+    /// Runs `application`, with `seed` for jitter and hashing.
     pub fn new(application: A, config: WebConfig, seed: u64) -> Web<A> {
         let sockets = Sockets::new(&config);
         let limits = config.limits;
@@ -103,7 +101,7 @@ impl<A: Application> Web<A> {
         &self.application
     }
 
-    /// The application, for what is to be done before or after the loop.
+    /// The application, for setup before the loop or cleanup after it.
     pub fn application_mut(&mut self) -> &mut A {
         &mut self.application
     }
@@ -144,7 +142,7 @@ impl<A: Application> Web<A> {
         self.settle(io);
     }
 
-    /// Reads frames, and tells the application of how many bytes; returns their number.
+    /// Reads frames, tells the application how many bytes they took, and returns that number.
     fn take_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
         let used = self.read_frames(io, conn, bytes);
         if used > 0 {
@@ -153,7 +151,6 @@ impl<A: Application> Web<A> {
         used
     }
 
-    /// Reads frames; returns how many of `bytes` were used up.
     fn read_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
         let now = io.now();
@@ -162,7 +159,7 @@ impl<A: Application> Web<A> {
         self.sockets.take_weight();
         for _ in 0..EVENTS_PER_READ {
             let Some(out) = io.outbox_to_read(conn) else {
-                // It may be long until it is read on.
+                // It may take long until reading continues.
                 self.release_memory(conn);
                 break;
             };
@@ -197,7 +194,7 @@ impl<A: Application> Web<A> {
                     if let Event::Pong(payload) = event {
                         self.sockets.answered(conn, now, payload);
                     }
-                    // Control frames between fragments do not make a message's time longer.
+                    // Control frames between fragments do not extend a message's time limit.
                     if !open.receive.is_within_message() {
                         (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
                     }
@@ -216,9 +213,9 @@ impl<A: Application> Web<A> {
                     Some(SocketEnd::ClosedByUs(error.violation.close_code()))
                 }
             };
-            // A large answer takes as long as a large message.
+            // A large answer costs as much time as a large message.
             message_bytes += self.sockets.take_weight() * ANSWER_BYTES_PER_WORK;
-            // The next call would only say so.
+            // Otherwise another call would only report that nothing is left.
             let is_done = input.used() == all && open.receive.keeps_nothing();
             self.settle(io);
             if let Some(over) = over {
@@ -238,7 +235,8 @@ impl<A: Application> Web<A> {
         input.used()
     }
 
-    /// RFC 6455 §7.1.1: in order, and what may still come is thrown away. After a Close nothing does.
+    /// RFC 6455 §7.1.1: ends the connection in order and discards further input. After a Close
+    /// there is none.
     fn end_reading(&mut self, io: &mut Io, conn: ConnId, over: SocketEnd, is_all_read: bool) {
         self.is_over(io, conn, over);
         match over {
@@ -267,8 +265,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Sees to what the application has done to connections in its last call: it is told of the
-    /// WebSockets that it has closed itself, and its answers leave.
+    /// Handles what the application did to connections in its last call: tells it of the WebSockets
+    /// that it closed itself, and sends its answers.
     pub(super) fn settle(&mut self, io: &mut Io) {
         while let Some(done) = self.sockets.done.pop_front() {
             match done {
@@ -309,8 +307,8 @@ impl<A: Application> Web<A> {
             Some(Stage::Http(_) | Stage::Over) | None => return,
         };
         if !std::mem::replace(is_told, true) {
-            // The application cannot take anything back any more, whatever becomes of the rights of
-            // whom it is for. When the server stops, nothing becomes of them.
+            // After this the application can take nothing back, even if the receiver loses rights.
+            // When the server stops, no rights change.
             let is_stopping = [CloseCode::GOING_AWAY, CloseCode::RESTART];
             if !is_stopping.map(SocketEnd::ClosedByUs).contains(&over)
                 && let Some(out) = io.outbox(conn)
@@ -363,12 +361,12 @@ impl<A: Application> Handler for Web<A> {
                 let used = self.read_requests(io, conn, bytes);
                 match self.connections.get(conn.index()) {
                     Some(Some(Connection { stage: Stage::Http(_), .. })) => used,
-                    // What a client sends before it has our answer lies behind the head.
+                    // Frames that a client sends before it has our answer follow the head.
                     Some(Some(Connection { stage: Stage::Open(_), .. })) => {
                         let early = &mut bytes[used..];
                         used + if early.is_empty() { 0 } else { self.take_frames(io, conn, early) }
                     }
-                    // Nobody asks for more behind an answer without an end.
+                    // Requests after an endless answer are ignored.
                     Some(
                         Some(Connection { stage: Stage::Endless(_) | Stage::Over, .. }) | None,
                     )
@@ -393,7 +391,7 @@ impl<A: Application> Handler for Web<A> {
         if let Some(Some(Connection { stage: Stage::Http(_), .. })) =
             self.connections.get(conn.index())
         {
-            // Nobody waits for an answer that is not read.
+            // A client that does not read its answer is not waited for.
             io.cut(conn);
             return;
         }

@@ -1,10 +1,10 @@
-//! What the WebSockets' server counts, as plain numbers.
+//! Counters of the WebSocket server, as plain numbers.
 
 use super::health::{Health, Level, Quality, Traffic};
 use crate::base::Histogram;
 use crate::http1::Status;
 
-/// Numbers of answers, by their status.
+/// Numbers of answers, by status.
 #[derive(Clone, Debug)]
 pub struct Statuses([u64; Status::ALL.len()]);
 
@@ -15,14 +15,13 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// Counts one.
     pub(super) fn count(&mut self, status: Status) {
         if let Some(count) = self.0.get_mut(status as usize) {
             *count += 1;
         }
     }
 
-    /// Each status, and how many there were.
+    /// Each status and its count.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.iter().copied().zip(self.0)
     }
@@ -38,22 +37,23 @@ const STABILITY_BOUNDS: [u64; 10] = [20, 40, 60, 70, 80, 90, 95, 98, 99, 100];
 /// Upper bounds of what one connection has sent, received, missed.
 const COUNT_BOUNDS: [u64; 10] = [0, 1, 3, 10, 30, 100, 1_000, 10_000, 100_000, 1_000_000];
 
-/// How connections were: of each one thing, at its end.
+/// Statistics of ended connections: each connection adds one value to each histogram.
 #[derive(Clone, Debug)]
 pub struct OverCounters {
-    /// The shortest round trip, in µs; like the two below of those that have answered a ping.
+    /// The shortest round trip, in µs. This and the next two count only connections that answered a
+    /// ping.
     pub shortest: Histogram<10>,
     /// The mean of all round trips, in µs.
     pub mean: Histogram<10>,
     /// The longest round trip, in µs.
     pub longest: Histogram<10>,
-    /// Messages that were queued to be sent.
+    /// Messages queued for sending.
     pub sent: Histogram<10>,
-    /// Messages that came whole.
+    /// Complete messages received.
     pub received: Histogram<10>,
-    /// Refusals and errors that it was told.
+    /// Refusals and errors sent to it.
     pub errors: Histogram<10>,
-    /// Pushes that it did not get.
+    /// Pushes that it missed.
     pub drops: Histogram<10>,
 }
 
@@ -74,7 +74,7 @@ impl Default for OverCounters {
 }
 
 impl OverCounters {
-    /// A connection is over.
+    /// Adds an ended connection.
     pub(super) fn observe(&mut self, health: &Health) {
         if let Some(Quality { min_ms, mean_ms, max_ms, .. }) = health.quality() {
             self.shortest.observe(u64::from(min_ms) * 1_000);
@@ -89,45 +89,45 @@ impl OverCounters {
     }
 }
 
-/// What was counted since the start.
+/// Counts since the start.
 #[derive(Clone, Debug)]
 pub struct WebCounters {
-    /// WebSockets whose TCP connection is open now, those that are closing included.
+    /// WebSockets whose TCP connection is open now, including those that are closing.
     pub websockets: u64,
-    /// WebSockets that were opened.
+    /// WebSockets opened.
     pub websockets_opened: u64,
-    /// Answers without an end that are being sent now.
+    /// Endless answers being sent now.
     pub endless: u64,
-    /// Answers without an end that were begun.
+    /// Endless answers begun.
     pub endless_begun: u64,
-    /// Connections that were refused as there were too many in all.
+    /// Connections refused because there were too many in all.
     pub over_limit: u64,
-    /// Connections that were refused as their address had too many.
+    /// Connections refused because their address had too many.
     pub over_address_limit: u64,
-    /// Connections that were refused as their address had opened too many within a minute.
+    /// Connections refused because their address had opened too many within a minute.
     pub over_address_minute_limit: u64,
-    /// Idle connections that were ended so that there was a place for others.
+    /// Idle connections ended to make room for others.
     pub idle_ended: u64,
-    /// Connections that were refused for what a proxy has said of them, or has not.
+    /// Connections refused for their PROXY header, or for the lack of one.
     pub bad_proxy_headers: u64,
-    /// Messages that came whole.
+    /// Complete messages received.
     pub messages_received: u64,
-    /// Messages that were queued to be sent, for each of their recipients.
+    /// Messages queued for sending, counted for each recipient.
     pub messages_sent: u64,
-    /// Answers to requests of HTTP, of which 101 is none.
+    /// Answers to HTTP requests, except 101.
     pub responses: Statuses,
     /// Of these, answers to requests for a WebSocket.
     pub upgrades_refused: Statuses,
     /// Round trips of pings, in µs.
     pub round_trips: Histogram<10>,
-    /// The jitter of a connection, in µs, with each round trip.
+    /// The jitter of a connection at each round trip, in µs.
     pub jitters: Histogram<10>,
-    /// Its stability, with each round trip.
+    /// The stability of a connection at each round trip.
     pub stabilities: Histogram<10>,
-    /// WebSockets and answers without an end that are over.
+    /// Ended WebSockets and endless answers.
     pub over: OverCounters,
-    /// WebSockets of each level, as [`Level::ALL`] has them. Those of which no ping was answered have
-    /// none.
+    /// WebSockets of each level, in the order of [`Level::ALL`]. Those that have answered no ping
+    /// have no level.
     pub levels: [u64; Level::ALL.len()],
 }
 
@@ -157,7 +157,7 @@ impl Default for WebCounters {
 }
 
 impl WebCounters {
-    /// A WebSocket has another level now than before; `None` where it has none.
+    /// Records that a WebSocket's level changed; `None` means no level.
     pub(super) fn moved(&mut self, from: Option<Level>, to: Option<Level>) {
         for (level, change) in [(from, -1), (to, 1)] {
             if let Some(count) = level.and_then(|level| self.levels.get_mut(level as usize)) {

@@ -1,7 +1,7 @@
-//! Answers without an end (RFC 9112 §6.3, 8): a head, and pieces for as long as both ends wish.
+//! Endless answers (RFC 9112 §6.3, 8): a head, and pieces for as long as both ends wish.
 //!
-//! What the pieces say is the application's. They wait in the same outbox, by the same classes, as the
-//! messages of a WebSocket, and a reader who is slow is judged by the same rules.
+//! The application defines the pieces. They wait in the same outbox and classes as the messages of
+//! a WebSocket, and the same rules apply to slow readers.
 
 use super::connection::{Connection, Stage, Web};
 use super::exchange::say;
@@ -17,14 +17,14 @@ use crate::reactor::Io;
 pub(super) struct Endless {
     /// Whether the application has been told that it is over.
     pub(super) is_told: bool,
-    /// Bytes that came although nobody asked for them.
+    /// Bytes received and ignored so far.
     overheard: u32,
     /// When the next beat is due.
     beat: Moment,
 }
 
 impl<A: Application> Web<A> {
-    /// Sends the head, and lets the application begin.
+    /// Sends the head and tells the application to begin.
     pub(super) fn begin_endless(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
         let interval_ms = self.limits.heartbeat_interval_ms;
         let beat = io.now().plus_millis(self.chance.about(interval_ms));
@@ -35,7 +35,8 @@ impl<A: Application> Web<A> {
         let date = http_date(io.timestamp());
         say(io, conn, &response.head_of_endless(&date), b"");
         io.set_deadline(conn, beat);
-        // It may have waited for who asks: that the client goes is to be heard.
+        // The connection may have been paused while its request waited: read again to notice its
+        // end.
         io.resume(conn);
         self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
     }
@@ -51,8 +52,7 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// What a client sends while it is answered is not read as requests; one that does not stop is
-    /// cut.
+    /// Ignores what a client sends during the answer; cuts one that sends too much.
     pub(super) fn overhear(&mut self, io: &mut Io, conn: ConnId, bytes: usize) {
         let bytes_max = self.limits.head_bytes;
         let Some(endless) = self.endless(conn) else { return };
@@ -63,14 +63,14 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Ends an answer that the application has ended: what waits is sent.
+    /// Ends an answer that the application has ended; what waits is still sent.
     pub(super) fn end_endless(&mut self, io: &mut Io, conn: ConnId) {
         if self.endless(conn).is_some() {
             io.end(conn);
         }
     }
 
-    /// What is due for an answer without an end: a beat, or something of the application's.
+    /// Handles what is due for an endless answer: a beat, or the application's deadline.
     pub(super) fn deadline_of_endless(&mut self, io: &mut Io, conn: ConnId) {
         let now = io.now();
         let next = now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms));

@@ -1,8 +1,8 @@
 //! A connection while it speaks HTTP/1.1 (RFC 9112): requests in, one after the other, and their
 //! answers out in the same order.
 //!
-//! While a request is being answered nothing more of its connection is parsed. What a request means
-//! is the application's.
+//! While a request is being answered, nothing more of its connection is parsed. The application
+//! interprets the requests.
 
 use super::body_room::KeptBody;
 use super::connection::{Connection, Stage, Web};
@@ -19,55 +19,54 @@ use crate::protocol::handshake::Upgrade;
 use crate::reactor::Io;
 use std::net::IpAddr;
 
-/// Names one request and its answer: an answer for a request that is gone reaches nobody.
+/// Identifies a request and its answer: an answer to a request that is gone is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Exchange {
     pub(crate) conn: ConnId,
-    /// Which request of the connection it is.
+    /// The request's number on its connection.
     pub(crate) number: u32,
 }
 
 impl Exchange {
-    /// The connection. It is that of the WebSocket, if the request opens one.
+    /// The connection. If the request opens a WebSocket, it becomes that of the WebSocket.
     #[must_use]
     pub const fn conn(self) -> ConnId {
         self.conn
     }
 }
 
-/// A request, whole.
+/// A complete request.
 #[derive(Debug)]
 pub struct WebRequest<'b> {
-    /// From where it came: whom a proxy names that is believed, or the other end.
+    /// The client's address: the one that a trusted proxy names, or the peer's.
     pub peer: IpAddr,
-    /// Whether a proxy has named it.
+    /// Whether a proxy named the address.
     pub is_by_proxy: bool,
     /// Its head.
     pub head: &'b RequestHead<'b>,
-    /// Its content, of at most `http.body_bytes`; empty for one that asks for an upgrade.
+    /// Its content, of at most `http.body_bytes`; empty for a request that asks for an upgrade.
     pub body: &'b [u8],
 }
 
 /// The state of a connection that speaks HTTP.
 #[derive(Debug)]
 pub(super) struct Http {
-    /// The other end, or whom it named before the first request.
+    /// The peer, or the client that it named before the first request.
     pub(super) peer: IpAddr,
     pub(super) is_by_proxy: bool,
-    /// How many requests have come.
+    /// How many requests have arrived.
     pub(super) count: u32,
     pub(super) step: Step,
-    /// The head and the content of a request that the application wants again.
+    /// The head and the content of a request that the application wants to see again.
     kept: Option<Box<(Vec<u8>, KeptBody)>>,
     deadline: Moment,
 }
 
-/// What comes next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The header of a proxy that begins with one, of which this has come.
+    /// The PROXY header with which the connection begins; the bytes received so far.
     Proxy(Vec<u8>),
-    /// A head, of which this has come.
+    /// A head; the bytes received so far.
     Head(HeadReader, Vec<u8>),
     /// The body that belongs to this head.
     Body(Vec<u8>, BodyReader, KeptBody),
@@ -75,7 +74,7 @@ pub(super) enum Step {
     Answer(Owed),
 }
 
-/// How an answer is to be sent that the application owes.
+/// How to send the answer that the application owes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Owed {
     is_head: bool,
@@ -89,8 +88,8 @@ impl Step {
 }
 
 impl Http {
-    /// A connection whose first request is to have its head by `deadline`, and which begins with the
-    /// header of a proxy or not.
+    /// A connection that must complete its first request's head by `deadline`, after a PROXY header
+    /// or without.
     pub(super) fn new(peer: IpAddr, deadline: Moment, has_proxy_header: bool) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
         Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
@@ -100,7 +99,7 @@ impl Http {
 impl<A: Application> Web<A> {
     pub(super) fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
         match self.connections.get_mut(conn.index()) {
-            // An answer may come for one that has gone, whose place is another's now.
+            // The connection may be gone and its index reused.
             Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
                 Some(http)
             }
@@ -108,8 +107,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Reads requests; returns how many of `bytes` were used up. What is left belongs to a WebSocket,
-    /// or waits until what came before it is answered.
+    /// Reads requests; returns how many of `bytes` were used up. The rest belongs to a WebSocket,
+    /// or waits until the requests before it are answered.
     pub(super) fn read_requests(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let (mut used, mut weight) = (0, 0);
         self.sockets.take_weight();
@@ -140,12 +139,12 @@ impl<A: Application> Web<A> {
         if before == 0 && http.count == 0 && ProxyHeader::begins(bytes) {
             return self.refuse_proxy(io, conn, bytes);
         }
-        // A head that comes whole, as most do, is read where it lies.
+        // A head that arrives whole, as most do, is read in place.
         let mut joined = std::mem::take(kept);
         let here = if before == 0 {
             bytes
         } else {
-            // Of what came, no more is kept than a head may have.
+            // Keeps no more than the largest allowed head.
             joined.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - before)]);
             &joined
         };
@@ -156,7 +155,7 @@ impl<A: Application> Web<A> {
             }
             Ok(None) => {
                 *kept = if before == 0 { bytes.to_vec() } else { joined };
-                // The first one's time began with the connection.
+                // The time limit of the first one began with the connection.
                 if before == 0 && http.count > 0 {
                     http.deadline = deadline;
                     io.set_deadline(conn, deadline);
@@ -167,7 +166,7 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// A head is whole; `rest` follows it. Returns how much of that is its body.
+    /// Handles a complete head; `rest` follows it. Returns how much of that is its body.
     fn head_complete(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8], rest: &[u8]) -> usize {
         let head = match RequestHead::parse(bytes, self.limits.headers as usize) {
             Ok(head) => head,
@@ -176,7 +175,7 @@ impl<A: Application> Web<A> {
         if let Some(http) = self.http(conn) {
             http.count = http.count.wrapping_add(1);
         }
-        // What follows is frames, or nothing that is read.
+        // Frames follow, or bytes that are not read.
         if Upgrade::is_asked_for(&head) {
             self.ask(io, conn, bytes, &head, b"");
             return 0;
@@ -190,7 +189,7 @@ impl<A: Application> Web<A> {
                 self.ask(io, conn, bytes, &head, b"");
                 0
             }
-            // A body that came whole is read where it lies.
+            // A body that arrived whole is read in place.
             Ok(Framing::Length(len))
                 if len <= rest.len().min(self.body_bytes_max(&head)) as u64 =>
             {
@@ -213,7 +212,7 @@ impl<A: Application> Web<A> {
         self.application.body_bytes_max(head, self.limits.http_body_bytes as usize)
     }
 
-    /// Waits for a body, if it is one that the application will want.
+    /// Waits for a body, if the application accepts it.
     fn begin_body(
         &mut self,
         io: &mut Io,
@@ -264,7 +263,7 @@ impl<A: Application> Web<A> {
         used
     }
 
-    /// A request is whole: the application answers it, at once or later.
+    /// Passes a complete request to the application, which answers it at once or later.
     fn ask(&mut self, io: &mut Io, conn: ConnId, raw: &[u8], head: &RequestHead<'_>, body: &[u8]) {
         let Some(http) = self.http(conn) else { return };
         http.step = Step::Answer(Owed {
@@ -280,7 +279,6 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Hands a request to the application.
     fn hand_over(
         &mut self,
         io: &mut Io,
@@ -324,12 +322,12 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Sends a refusal that the application has not made.
+    /// Sends a refusal that the application did not make.
     fn respond_sealed(&mut self, io: &mut Io, conn: ConnId, refusal: Response) {
         self.respond(io, conn, &self.application.sealed(refusal));
     }
 
-    /// The application wants a request again that it has let be kept.
+    /// Passes a kept request to the application again.
     pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
         let Exchange { conn, number } = exchange;
         let headers_max = self.limits.headers as usize;
@@ -343,12 +341,12 @@ impl<A: Application> Web<A> {
         if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
             self.connections.get(conn.index())
         {
-            // The first frames may wait.
+            // The first frames may already be waiting.
             io.resume(conn);
         }
     }
 
-    /// The application has answered a request that waits for it, or has waited.
+    /// Sends the application's answer to a request, if that still waits for one.
     pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
         let Exchange { conn, number } = exchange;
         if self
@@ -359,8 +357,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Refuses what cannot be read as a request: what follows could be anything, and is not looked
-    /// at. Returns how many of `bytes` that uses up: all.
+    /// Refuses input that cannot be read as a request; the rest could be anything and is ignored.
+    /// Returns how many of `bytes` that uses up: all.
     pub(super) fn refuse(
         &mut self,
         io: &mut Io,
@@ -373,7 +371,7 @@ impl<A: Application> Web<A> {
         bytes.len()
     }
 
-    /// Answers somebody whose request could not be read.
+    /// Answers a client whose request could not be read.
     pub(super) fn refuse_unheard(
         &mut self,
         io: &mut Io,
@@ -386,11 +384,11 @@ impl<A: Application> Web<A> {
         self.refuse(io, conn, response, bytes)
     }
 
-    /// Sends an answer. Then the next request may come, or the connection ends: in order, so that the
-    /// answer is not lost to a reset (RFC 9112 §9.6).
+    /// Sends an answer. Then the next request may follow, or the connection ends in order, so that
+    /// no reset loses the answer (RFC 9112 §9.6).
     fn respond(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
         let (now, idle_timeout_ms) = (io.now(), self.limits.http_idle_timeout_ms);
-        // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
+        // RFC 6455 §7.1.7: failures before the WebSocket opens are logged, too.
         log::debug!("{conn}: answered {}", response.status.line());
         self.sockets.counters.responses.count(response.status);
         let Some(http) = self.http(conn) else { return };
@@ -419,7 +417,7 @@ impl<A: Application> Web<A> {
         io.end(conn);
     }
 
-    /// What still comes on a connection is nobody's.
+    /// Ignores further input on a connection.
     pub(super) fn forget_http(&mut self, conn: ConnId) {
         self.idle.leave(conn);
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
@@ -427,14 +425,14 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// What is due for a connection that speaks HTTP: the rest of a head or a body, or another
-    /// request.
+    /// Handles the deadline of a connection that speaks HTTP: for the rest of a head or a body, or
+    /// for another request.
     pub(super) fn deadline_of_http(&mut self, io: &mut Io, conn: ConnId) {
         let now = io.now();
         let idle_timeout_ms = self.limits.http_idle_timeout_ms;
         let Some(http) = self.http(conn) else { return };
         if http.deadline <= now && (!io.may_read(conn) || io.outbox_bytes(conn) > 0) {
-            // It is busy with an answer, or we do not listen: whether that moves is watched elsewhere.
+            // It is busy with an answer, or paused: progress is watched elsewhere.
             http.deadline = now.plus_millis(idle_timeout_ms);
         }
         if http.deadline > now {
@@ -442,7 +440,7 @@ impl<A: Application> Web<A> {
             return;
         }
         let late = match &http.step {
-            // It said nothing: it is told nothing.
+            // It sent nothing, so it gets no answer.
             Step::Proxy(bytes) if bytes.is_empty() => return io.cut(conn),
             Step::Proxy(_) => "the PROXY header took too long",
             Step::Head(_, bytes) if bytes.is_empty() && http.count == 0 => return io.cut(conn),
@@ -456,7 +454,7 @@ impl<A: Application> Web<A> {
     }
 }
 
-/// Whether the client waits for a word before it sends the body (RFC 9110 §10.1.1).
+/// Whether the client waits for an interim answer before it sends the body (RFC 9110 §10.1.1).
 fn expects_continue(head: &RequestHead<'_>) -> Result<bool, HttpRefusal> {
     match head.only("expect")? {
         None => Ok(false),
@@ -469,7 +467,7 @@ fn expects_continue(head: &RequestHead<'_>) -> Result<bool, HttpRefusal> {
     }
 }
 
-/// Sends a head and what follows it.
+/// Sends a head and its content.
 pub(super) fn say(io: &mut Io, conn: ConnId, head: &[u8], content: &[u8]) {
     if let Some(out) = io.outbox(conn) {
         out.push_own(head.len() + content.len(), Class::Control, |bytes| {

@@ -1,20 +1,20 @@
-//! How well the other end of a connection is reached: round trips by ping and pong, what goes each way,
-//! and what is made of them. It sends nothing: when a ping is due is `heartbeat.rs`'s.
+//! Connection quality: round trips of pings, traffic in each direction, and statistics on both. It
+//! sends nothing: `heartbeat.rs` decides when a ping is due.
 //!
-//! A round trip is counted in whole milliseconds of the loop's clock, from the turn in which the ping was
-//! queued to the one in which the pong was read: what waits before the ping, on either side, is in it.
+//! A round trip is measured in whole milliseconds of the loop's clock, from the turn that queued
+//! the ping to the turn that read the pong. It includes what waits before the ping on either side.
 
 use crate::base::Moment;
 
-/// What fixed-point numbers are counted in: sixteenths.
+/// Fixed-point numbers are in sixteenths.
 const FRACTION: u32 = 16;
-/// RFC 6298 §2.3: a new round trip is an eighth of the smoothed one.
+/// RFC 6298 §2.3: a new round trip has a weight of an eighth.
 const SMOOTHING: i64 = 8;
-/// RFC 3550 §6.4.1: a new difference is a sixteenth of the jitter.
+/// RFC 3550 §6.4.1: a new difference has a weight of a sixteenth.
 const JITTER_SMOOTHING: i64 = 16;
-/// Points that a connection's stability loses for a ping without an answer, of the newest eight.
+/// Points of stability lost for each unanswered ping of the newest eight.
 const POINTS_PER_LOST_PING: u32 = 5;
-/// Points that it loses for its jitter at most, one for each ms.
+/// Most points lost for jitter, one for each ms.
 const JITTER_POINTS_MAX: u32 = 60;
 
 /// How fast a connection answers, by its smoothed round trip.
@@ -28,7 +28,7 @@ pub enum Level {
     Fair,
     /// Below 200 ms.
     Poor,
-    /// From 200 ms on.
+    /// 200 ms or more.
     Critical,
 }
 
@@ -61,7 +61,7 @@ impl Level {
     }
 }
 
-/// What a connection's round trips come to, in ms.
+/// Statistics of a connection's round trips, in ms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     /// By the smoothed round trip.
@@ -74,40 +74,40 @@ pub struct Quality {
     pub mean_ms: f64,
     /// The longest one.
     pub max_ms: u32,
-    /// How much one differs from the one before it, smoothed (RFC 3550 §6.4.1).
+    /// The smoothed difference between successive round trips (RFC 3550 §6.4.1).
     pub jitter_ms: f64,
-    /// 0 to 100: 100 less a point for each ms of jitter, 60 at most, and less five for each of the newest
-    /// eight pings that was not answered before the next.
+    /// 0 to 100: 100 less a point for each ms of jitter, 60 at most, and less five for each of the
+    /// newest eight pings that was not answered before the next.
     pub stability: u32,
 }
 
-/// What went each way on a connection, and what did not. None of it goes beyond 4,294,967,295.
+/// Traffic in each direction, and missed pushes. All values saturate at 4,294,967,295.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Messages that were queued to be sent.
+    /// Messages queued for sending.
     pub sent: u32,
-    /// Messages that came whole.
+    /// Complete messages received.
     pub received: u32,
-    /// Refusals and errors that it was told.
+    /// Refusals and errors sent to it.
     pub errors: u32,
-    /// Pushes that it did not get, as it read too slowly: ephemeral ones, and states that were skipped.
+    /// Pushes missed because it read too slowly: ephemeral ones, and skipped states.
     pub drops: u32,
 }
 
-/// What is counted for each connection, from its beginning.
+/// Counts for one connection, since its beginning.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     sent: u32,
     received: u32,
     /// When the newest ping was sent, in ms of the loop's clock, modulo 2³².
     pinged_ms: u32,
-    /// What the newest ping carries; 0 when its answer has come.
+    /// The newest ping's payload; 0 after its answer.
     number: u16,
-    /// Made with the first pong, error or drop: a connection that has just come has none.
+    /// Allocated at the first pong, error or drop: a new connection has none.
     record: Option<Box<RoundTrips>>,
 }
 
-/// What is remembered of a connection that has answered a ping. Fixed-point numbers are in sixteenths.
+/// Data on a connection that has answered a ping. Fixed-point numbers are in sixteenths.
 #[derive(Debug, Default)]
 struct RoundTrips {
     count: u32,
@@ -119,33 +119,33 @@ struct RoundTrips {
     jitter: u32,
     errors: u32,
     drops: u32,
-    /// The newest eight pings: a bit is set for one that was not answered before the next.
+    /// The newest eight pings: a set bit means that no answer came before the next ping.
     lost: u8,
 }
 
 impl Health {
-    /// Nothing was counted, and no ping was sent: the first one is due an interval from `now` on.
+    /// Empty counts and no ping yet: the first one is due an interval from `now` on.
     pub(super) fn new(now: Moment) -> Health {
         Health { pinged_ms: wrapped_ms(now), ..Health::default() }
     }
 
-    /// Messages were queued to be sent.
+    /// Counts messages queued for sending.
     pub(super) fn sent(&mut self, messages: usize) {
         self.sent = self.sent.saturating_add(u32::try_from(messages).unwrap_or(u32::MAX));
     }
 
-    /// A message came whole.
+    /// Counts a complete received message.
     pub(super) fn received(&mut self) {
         self.received = self.received.saturating_add(1);
     }
 
-    /// It was told an error.
+    /// Counts an error sent to it.
     pub(super) fn erred(&mut self) {
         let errors = &mut self.record.get_or_insert_default().errors;
         *errors = errors.saturating_add(1);
     }
 
-    /// It does not get a push.
+    /// Counts a push that it misses.
     pub(super) fn dropped(&mut self) {
         let drops = &mut self.record.get_or_insert_default().drops;
         *drops = drops.saturating_add(1);
@@ -156,9 +156,8 @@ impl Health {
         u64::from(wrapped_ms(now).wrapping_sub(self.pinged_ms))
     }
 
-    /// A ping is sent now. Returns what it carries, and what its answer then has
-    /// (RFC 6455 §5.5.3): `number`, which is not 0, so that nobody is taken to have answered who has not
-    /// read it.
+    /// Records that a ping is sent now. Returns its payload, which the pong must echo (RFC 6455
+    /// §5.5.3): `number`, which is not 0, so that only a peer that has read it can answer.
     pub(super) fn ping(&mut self, now: Moment, number: u16) -> [u8; 2] {
         let is_lost = self.number != 0;
         if let Some(record) = &mut self.record {
@@ -168,7 +167,7 @@ impl Health {
         self.number.to_be_bytes()
     }
 
-    /// A pong came. Returns the round trip in ms, if it answers the newest ping.
+    /// Handles a pong. Returns the round trip in ms, if it answers the newest ping.
     pub(super) fn answered(&mut self, now: Moment, payload: &[u8]) -> Option<u32> {
         if self.number == 0 || payload != self.number.to_be_bytes() {
             return None;
@@ -185,7 +184,7 @@ impl Health {
         Some(Level::of(record.smoothed))
     }
 
-    /// What its round trips come to, once a ping was answered.
+    /// Its round-trip statistics, once a ping was answered.
     pub(super) fn quality(&self) -> Option<Quality> {
         let level = self.level()?;
         let record = self.record.as_ref()?;
@@ -201,7 +200,6 @@ impl Health {
         })
     }
 
-    /// What went each way.
     pub(super) fn traffic(&self) -> Traffic {
         let (errors, drops) =
             self.record.as_ref().map_or((0, 0), |record| (record.errors, record.drops));
@@ -222,7 +220,7 @@ impl RoundTrips {
         self.min_ms = self.min_ms.min(round_trip_ms);
         self.max_ms = self.max_ms.max(round_trip_ms);
         self.last_ms = round_trip_ms;
-        // The mean stays what it is, and new ones count more.
+        // Halving keeps the mean; new values then weigh more.
         while self.sum_ms.checked_add(round_trip_ms).is_none() && self.count > 1 {
             let kept = self.count / 2;
             let sum_ms = u64::from(self.sum_ms) * u64::from(kept) / u64::from(self.count);
@@ -239,13 +237,13 @@ impl RoundTrips {
 
 const _: () = assert!(JITTER_POINTS_MAX + u8::BITS * POINTS_PER_LOST_PING <= 100);
 
-/// `from`, nearer to `to` by one part of so many, rounded to the nearest.
+/// Moves `from` towards `to` by one of so many parts, rounded to the nearest.
 fn approach(from: u32, to: u32, parts: i64) -> u32 {
     let step = (i64::from(to) - i64::from(from) + parts / 2).div_euclid(parts);
     u32::try_from(i64::from(from) + step).unwrap_or(to)
 }
 
-/// A moment in ms, modulo 2³²: seven weeks, and pings come more often.
+/// A moment in ms, modulo 2³²: seven weeks, and pings are more frequent.
 fn wrapped_ms(moment: Moment) -> u32 {
     (moment.as_millis() & u64::from(u32::MAX)) as u32
 }
@@ -258,7 +256,7 @@ mod tests {
         Moment::from_millis(millis)
     }
 
-    /// The health of a connection that took so long to answer each ping, one a minute.
+    /// The health of a connection that answered each ping after so long, one ping a minute.
     fn after(round_trips_ms: &[u64]) -> Health {
         let mut health = Health::new(at(0));
         for (minute, round_trip_ms) in round_trips_ms.iter().enumerate() {
@@ -288,7 +286,7 @@ mod tests {
         ] {
             assert_eq!(after(&[round_trip_ms]).level(), Some(level), "{round_trip_ms}");
         }
-        // One slow answer of many fast ones does not make it slow.
+        // One slow answer among many fast ones does not make it slow.
         assert_eq!(after(&[10, 10, 10, 80]).level(), Some(Level::Excellent));
         assert_eq!(after(&[10; 20]).quality().unwrap().round_trip_ms, 10.0);
         let slower = [&[10][..], &[60; 60]].concat();
@@ -325,7 +323,7 @@ mod tests {
         for n in 0..20 {
             health.ping(at(60_000 + n), 9);
         }
-        // Nobody knows of the newest one yet.
+        // The newest one is still pending.
         assert_eq!(health.quality().unwrap().stability, 60);
         let swings: Vec<u64> = (0..200).map(|n| n % 2 * 2_000).collect();
         assert_eq!(after(&swings).quality().unwrap().stability, 40);

@@ -1,8 +1,8 @@
-//! What is due for an open WebSocket: a ping, an answer, the rest of a message, its end.
+//! Timers of an open WebSocket: ping, answer, rest of a message, end.
 //!
-//! A ping has two reasons: silence, after which an answer is demanded; and an interval since the last
-//! one, for the round trip of a connection that is never silent (`health.rs`). That one may be left
-//! without an answer: frames come, so that the peer is there.
+//! A ping has two reasons: silence, after which an answer is required; and an interval since the
+//! last ping, to measure a connection that is never silent (`health.rs`). The latter needs no
+//! answer: arriving frames show that the peer is there.
 
 use super::connection::{Connection, ExpectedOfPeer, Stage, Web};
 use super::net::{Half, Sending};
@@ -12,12 +12,12 @@ use crate::protocol::endpoint::Closing;
 use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
 
-/// `docs/protocol.md`, "Closing": the peer answers no ping, or does not end its message.
+/// `docs/protocol.md`, "Closing": the peer does not answer a ping or complete its message.
 const HEARTBEAT: CloseCode = CloseCode(4102);
 
 impl<A: Application> Web<A> {
-    /// What is due for an open WebSocket: its closing handshake is late, its heartbeat, its
-    /// unfinished message, or something of the application's. Sets the next deadline.
+    /// Handles what is due for an open WebSocket: a late closing handshake, the heartbeat, an
+    /// unfinished message, or the application's deadline. Sets the next deadline.
     pub(super) fn deadline_of_open(&mut self, io: &mut Io, conn: ConnId) {
         let now = io.now();
         let limits = &self.limits;
@@ -33,7 +33,7 @@ impl<A: Application> Web<A> {
         };
         if let Closing::CloseSent { deadline } = half.closing() {
             if deadline <= now {
-                // RFC 6455 §7.1.1: the answer does not come; the time for the drain is used up too.
+                // RFC 6455 §7.1.1: the answer is late, and the time for draining is used up, too.
                 io.cut(conn);
             } else {
                 io.set_deadline(conn, deadline);
@@ -42,8 +42,8 @@ impl<A: Application> Web<A> {
         }
         let is_read = io.may_read(conn);
         if !is_read {
-            // We do not listen: then the silence is not the peer's. Whether what waits for it moves
-            // is watched elsewhere.
+            // Reading is paused, so the silence is not the peer's. Progress of what waits for it is
+            // watched elsewhere.
             (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
         }
         let since = open.since;
@@ -54,7 +54,7 @@ impl<A: Application> Web<A> {
                 let silent_ms = now.millis_since(since);
                 let is_silent = silent_ms >= shortest;
                 let unmeasured_ms = health.millis_since_ping(now);
-                // While we do not listen, an answer would seem to be late.
+                // While reading is paused, an answer would seem late.
                 let is_unmeasured = is_read && unmeasured_ms >= shortest;
                 if (is_silent || is_unmeasured)
                     && let Some(out) = io.outbox(conn)

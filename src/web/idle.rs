@@ -1,5 +1,5 @@
-//! Connections on which no request is under way: kept by their clients for the next one, or opened for nothing yet.
-//! When the table is nearly full they make room for those who come.
+//! Idle connections: kept open by their clients for the next request, or not used yet. When the
+//! table is nearly full they make room for new connections.
 
 use super::Application;
 use super::connection::Web;
@@ -9,17 +9,17 @@ use crate::base::{Address, ConnId, Moment, Shares};
 use crate::reactor::Io;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Idle connections by address. Those of trusted proxies, which are many clients', are not among them.
+/// Idle connections by address. Excludes those of trusted proxies, which serve many clients.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     of: BTreeMap<ConnId, (Address, Moment)>,
-    /// Of each address the longest idle first.
+    /// For each address, the longest idle first.
     by_address: BTreeMap<Address, BTreeSet<(Moment, ConnId)>>,
     shares: Shares<Address>,
 }
 
 impl Idle {
-    /// From now on a connection is idle.
+    /// Marks a connection as idle.
     pub(super) fn enter(&mut self, conn: ConnId, address: Address, now: Moment) {
         self.leave(conn);
         self.of.insert(conn, (address, now));
@@ -27,7 +27,7 @@ impl Idle {
         self.shares.add(&address, 1);
     }
 
-    /// A connection is idle no more, or gone.
+    /// Removes a connection that is busy or gone.
     pub(super) fn leave(&mut self, conn: ConnId) {
         let Some((address, since)) = self.of.remove(&conn) else { return };
         self.shares.remove(&address, 1);
@@ -39,7 +39,7 @@ impl Idle {
         }
     }
 
-    /// The longest idle one of the address that has most.
+    /// The longest idle connection of the address with the most.
     fn first_to_go(&self) -> Option<(ConnId, Address)> {
         let (address, _) = self.shares.largest()?;
         let (_, conn) = self.by_address.get(address)?.first()?;
@@ -48,7 +48,7 @@ impl Idle {
 }
 
 impl<A: Application> Web<A> {
-    /// A connection waits for its next request.
+    /// Marks a connection as idle if it waits for its next request.
     pub(super) fn is_idle(&mut self, io: &Io, conn: ConnId) {
         let waits = self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)));
         if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
@@ -56,13 +56,13 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Somebody has come. Where hardly a place is left another connection goes for it, if one is idle.
+    /// Makes room for a new connection: if few places are free, one idle connection is ended.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
         let free = io.connections_max().saturating_sub(io.connections());
         if free >= io.connections_max() / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
-        // One whose answer is still being read is busy, and comes back with its next request.
+        // A connection whose answer is still being read is busy, and returns with its next request.
         let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
         let (conn, address) = loop {
             match self.idle.first_to_go() {
@@ -75,7 +75,7 @@ impl<A: Application> Web<A> {
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, message, "ended");
-        // It has nothing to say or to hear: it need not be waited for.
+        // Nothing is left to send or receive: close without waiting.
         self.forget_http(conn);
         io.close(conn);
     }
@@ -102,7 +102,7 @@ mod tests {
             idle.enter(conn(index), address, at(millis));
         }
         assert_eq!(idle.first_to_go(), Some((conn(2), one)));
-        // It had another request.
+        // It sent another request.
         idle.enter(conn(2), one, at(10));
         assert_eq!(idle.first_to_go(), Some((conn(4), one)));
         idle.leave(conn(4));
@@ -116,8 +116,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes and goes, in any order: the first to go is of an address that has most, and the longest idle one
-        /// of it, so that an address with no more than a fair share loses none while another has more.
+        /// For any sequence of arrivals and departures, the first to go belongs to an address with
+        /// the most connections and is the longest idle there. So an address with no more than a
+        /// fair share loses none while another has more.
         #[test]
         fn the_first_to_go_is_of_whoever_has_most(
             steps in prop::collection::vec((0u8..4, 0u8..6, 0u32..40), 1..300),

@@ -1,8 +1,8 @@
-//! HTTP request heads and WebSockets on the reactor: what every server here is built on, the chat
-//! server and `examples/echo.rs` alike.
+//! HTTP request heads and WebSockets on the reactor: the base of every server here, including the
+//! chat server and `examples/echo.rs`.
 //!
-//! It reads requests, lets the [`Application`] answer, runs the endpoint, the heartbeat and the
-//! closing handshake, and keeps the limits of addresses. What messages mean is the application's.
+//! It reads requests, asks the [`Application`] to answer, runs the endpoint, the heartbeat and the
+//! closing handshake, and enforces limits on addresses. The application interprets messages.
 
 mod admission;
 mod body_room;
@@ -38,23 +38,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crate::protocol::Message;
 
-/// How a request is answered.
+/// How to answer a request.
 #[derive(Debug)]
 pub enum HttpAnswer {
     /// Opens a WebSocket: see [`Net::accept`].
     Open(Accepted),
-    /// A whole answer. The connection goes on as the client wishes, unless the answer ends it; one that
-    /// asked for an upgrade ends.
+    /// A complete answer. The connection continues as the client wishes, unless the answer ends it
+    /// or the request asked for an upgrade.
     Respond(Response),
-    /// The head of an answer whose content has no end, and is not announced: the client is sent
+    /// The head of an answer of unannounced, endless content: the client is sent
     /// [pieces](Net::piece) of it until [`Net::close`]. [`Application::opened`] and
-    /// [`Application::closed`] are called as for a WebSocket. The connection ends with it
-    /// (RFC 9112 §6.3, 8).
+    /// [`Application::closed`] are called as for a WebSocket. The connection ends with it (RFC 9112
+    /// §6.3, 8).
     Endless(Response),
-    /// The answer comes by [`Net::answer`]. Until then nothing more is read from this connection.
+    /// [`Net::answer`] answers later. Until then nothing more is read from this connection.
     Later,
-    /// The request is kept, and handed over again after [`Net::ask_again`]; it may be answered by
-    /// [`Net::answer`], too. Until then nothing more is read from this connection.
+    /// The request is kept and passed on again after [`Net::ask_again`]; [`Net::answer`] may answer
+    /// it, too. Until then nothing more is read from this connection.
     Again,
 }
 
@@ -70,35 +70,36 @@ impl From<HttpRefusal> for HttpAnswer {
     }
 }
 
-/// What connections are given and may do.
+/// Settings for connections.
 #[derive(Clone, Debug, Default)]
 pub struct WebConfig {
     /// All limits.
     pub limits: Limits,
     /// permessage-deflate, for clients that offer it; `None` for no compression.
     pub compression: Option<CodecsConfig>,
-    /// Who is believed when they say from where a connection or a request comes.
+    /// Proxies trusted to name the client of a connection or a request.
     pub proxies: Proxies,
 }
 
 /// Why a WebSocket is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketEnd {
-    /// The closing handshake was begun by the other end, with this code.
+    /// The peer began the closing handshake, with this code.
     ClosedByPeer(Option<CloseCode>),
     /// The application called [`Net::close`], or the peer broke the protocol or missed its
     /// heartbeat.
     ClosedByUs(CloseCode),
-    /// All outboxes together were full, and most waited for it: it was cut, without a Close.
+    /// All outboxes together were full, and this connection or its holder held the most: it was
+    /// cut, without a Close.
     HeldMost,
     /// The TCP connection ended without a Close (RFC 6455 §7.1.5 reads that as 1006).
     Lost,
 }
 
-/// What a server does with WebSockets. All calls come from the reactor's thread.
+/// A server's use of WebSockets. All calls come from the reactor's thread.
 pub trait Application {
-    /// A request came, with its body. The default opens a WebSocket on every path, and ends the
-    /// connection of whoever wants something else.
+    /// A request arrived, with its body. The default opens a WebSocket on every path, and ends the
+    /// connection for any other request.
     fn request(
         &mut self,
         net: &mut Net<'_>,
@@ -112,14 +113,14 @@ pub trait Application {
         }
     }
 
-    /// How many bytes a request may have as its body: `usual`, if nothing else is said.
+    /// Largest body of a request, in bytes; by default `usual`.
     fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
         let _ = head;
         usual
     }
 
-    /// A request's head came, and most of its body is still to come: an answer in place of waiting for
-    /// it, which ends the connection. The default waits.
+    /// A request's head arrived, and most of its body is still to come. An answer here replaces
+    /// waiting for it and ends the connection. The default waits.
     fn before_body(
         &mut self,
         net: &mut Net<'_>,
@@ -130,60 +131,61 @@ pub trait Application {
         None
     }
 
-    /// Somebody is refused who has not been heard: there are too many of them, or what came is no request.
-    /// As likely as not they want a WebSocket. The default leaves the answer as it is.
+    /// Adjusts the refusal of a client whose request was not read: because there are too many
+    /// connections, or the input is no request. The client may well want a WebSocket. The default
+    /// changes nothing.
     fn unheard(&self, response: Response) -> Response {
         response
     }
 
-    /// A refusal is about to be sent that the application has not made, or a request was not handed to it whole. The
-    /// default leaves it as it is.
+    /// Adjusts a refusal that the application did not make, or for a request that it did not get
+    /// whole. The default changes nothing.
     fn sealed(&self, response: Response) -> Response {
         response
     }
 
-    /// The WebSocket is open, or the head of an answer without an end was sent.
+    /// The WebSocket is open, or the head of an endless answer was sent.
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 
-    /// A message came, whole.
+    /// A complete message arrived.
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>);
 
-    /// So many bytes of an open WebSocket were read, control frames and all.
+    /// So many bytes of an open WebSocket were read, including control frames.
     fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
         let _ = (net, conn, bytes);
     }
 
-    /// All messages that one read has brought from this connection were handed over: what was kept
-    /// of them to be handed on together is handed on now.
+    /// All messages that one read brought from this connection were passed on: anything collected
+    /// from them should now be passed on together.
     fn caught_up(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 
-    /// The WebSocket is over: exactly once for each that was opened, and before the TCP connection
-    /// is, so that nothing more is sent to it.
+    /// The WebSocket is over. Called exactly once for each that was opened, before the TCP
+    /// connection ends; nothing more is sent to it.
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
         let _ = (net, conn, over);
     }
 
-    /// The moment that [`Net::set_deadline`] set has come.
+    /// The moment set by [`Net::set_deadline`] has come.
     fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 
-    /// A heartbeat's interval is over for a connection whose answer has no end, and not much
-    /// waits for it: something may be sent, by which both ends find out that the other is there.
+    /// A heartbeat interval has passed on a connection with an endless answer, and little waits for
+    /// it. Something may be sent, so that each end learns that the other is there.
     fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 
-    /// There is room again in an outbox that had none, or little.
+    /// An outbox that had little or no room has room again.
     fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 
-    /// What waits for the peer has not moved for long. The default gives it up.
+    /// The bytes waiting for the peer have not advanced for long. The default cuts the connection.
     fn stalled(&mut self, net: &mut Net<'_>, conn: ConnId) {
         net.cut(conn);
     }
@@ -193,7 +195,7 @@ pub trait Application {
         let _ = net;
     }
 
-    /// The moment that [`Net::wake_at`] set has come.
+    /// The moment set by [`Net::wake_at`] has come.
     fn ticked(&mut self, net: &mut Net<'_>) {
         let _ = net;
     }
@@ -212,19 +214,19 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Stops the server in order: every WebSocket gets what waits for it and a Close with 1001, and what has not ended
-    /// after [`STOP_MS_MAX`](crate::base::limits::STOP_MS_MAX) is cut.
+    /// Stops the server in order: every WebSocket gets what waits for it and a Close with 1001.
+    /// After [`STOP_MS_MAX`](crate::base::limits::STOP_MS_MAX) the remaining connections are cut.
     pub fn stop(&self) {
         self.is_asked.store(true, Ordering::Release);
         self.wake.wake();
     }
 }
 
-/// Listens on `listen` and serves `application` on this thread until it is stopped; `bound` is told the address
-/// as soon as connections are accepted there, and what stops the server.
+/// Listens on `listen` and serves `application` on this thread until it is stopped. Calls `bound`
+/// with the address, and a handle to stop the server, as soon as connections are accepted.
 ///
 /// # Errors
-/// What the system says, as that the address is taken.
+/// The system's error, such as that the address is in use.
 pub fn serve(
     listen: SocketAddr,
     config: WebConfig,

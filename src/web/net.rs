@@ -1,4 +1,4 @@
-//! What an application may do with its WebSockets.
+//! The application's interface to its WebSockets.
 
 use super::health::Health;
 use super::{Exchange, HttpAnswer, Proxies, Quality, Traffic, WebConfig, WebCounters};
@@ -17,39 +17,38 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// The sending side of every open WebSocket, and of every answer without an end.
+/// The sending side of every open WebSocket and every endless answer.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) sending: Vec<Option<Sending>>,
-    /// What the application has done in this call, and is to be seen to after it.
+    /// What the application did in this call, to be handled after it.
     pub(super) done: VecDeque<ConnectionChange>,
     pub(super) closing_timeout_ms: u64,
-    /// What the application has set, and what does not hold yet.
+    /// Limits that the application has set and that do not apply yet.
     pub(super) new_limits: Option<Box<(Limits, Proxies)>>,
-    /// By the index of a [`ConnId`]: the address as which each connection is counted, once that is
-    /// known.
+    /// By the index of a [`ConnId`]: the address that each connection counts for, once known.
     addresses: Vec<Option<Address>>,
-    /// What the requests that are being read weigh beyond one each.
+    /// The extra weight, beyond one each, of the requests being read.
     weight: usize,
     pub(super) counters: WebCounters,
-    /// Of connections and upgrades that are refused.
+    /// Rate of log lines on refused connections and upgrades.
     refusal_lines: LineRate,
-    /// Where compression is agreed to.
+    /// Present if compression is enabled.
     codecs: Option<Arc<Codecs>>,
 }
 
 /// What the application has done to a connection.
 #[derive(Debug)]
 pub(super) enum ConnectionChange {
-    /// It has closed a WebSocket, or ended an answer, and is still to be told so.
+    /// It closed a WebSocket, or ended an answer, and is still to be told so.
     Closed(ConnId, CloseCode),
-    /// It lets a WebSocket's peer send messages of another size.
+    /// It allows a WebSocket's peer messages of another size.
     Widened(ConnId, u64),
-    /// It has answered a request that waits for it.
+    /// It answered a waiting request.
     Answered(Exchange, Box<Response>),
-    /// It wants a request again that was kept.
+    /// It wants to see a kept request again.
     AskAgain(Exchange),
-    /// It has ended every connection that is no open WebSocket.
+    /// It ended every connection that is not an open WebSocket.
     EndOthers,
 }
 
@@ -61,12 +60,12 @@ pub(super) struct Sending {
     pub(super) health: Health,
 }
 
-/// What is sent to a connection.
+/// The sending half of a connection.
 #[derive(Debug)]
 pub(super) enum Half {
     /// The frames of a WebSocket.
     Frames(Send),
-    /// The pieces of an answer without an end.
+    /// The pieces of an endless answer.
     Pieces { is_over: bool },
 }
 
@@ -100,7 +99,7 @@ impl Sockets {
         self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER, health });
     }
 
-    /// How many there are of its kind, and how many there were.
+    /// The current and the total number of its kind.
     fn counted(&mut self, half: &Half) -> (&mut u64, &mut u64) {
         let counters = &mut self.counters;
         match half {
@@ -109,7 +108,7 @@ impl Sockets {
         }
     }
 
-    /// A connection that is not counted as an address's yet.
+    /// Adds a connection that does not count for an address yet.
     pub(super) fn arrived(&mut self, conn: ConnId) {
         if self.addresses.len() <= conn.index() {
             self.addresses.resize_with(conn.index() + 1, || None);
@@ -117,29 +116,29 @@ impl Sockets {
         self.addresses[conn.index()] = None;
     }
 
-    /// What the requests that are being read weigh beyond one each; from then on nothing.
+    /// Takes the extra weight of the requests being read and resets it to zero.
     pub(super) fn take_weight(&mut self) -> usize {
         std::mem::take(&mut self.weight)
     }
 
-    /// As which address a connection is counted.
+    /// The address that a connection counts for.
     pub(super) fn address(&self, conn: ConnId) -> Option<Address> {
         self.addresses.get(conn.index()).copied().flatten()
     }
 
-    /// From now on a connection is counted as this address's.
+    /// Counts a connection for this address from now on.
     pub(super) fn set_address(&mut self, conn: ConnId, address: Address) {
         if let Some(place) = self.addresses.get_mut(conn.index()) {
             *place = Some(address);
         }
     }
 
-    /// A connection has gone; tells as which address it was counted.
+    /// Removes a connection; returns the address that it counted for.
     pub(super) fn count_out(&mut self, conn: ConnId) -> Option<Address> {
         self.addresses.get_mut(conn.index()).and_then(Option::take)
     }
 
-    /// Says in the log that a connection, or its upgrade, is refused, and why.
+    /// Logs that a connection or its upgrade is refused, and why.
     pub(super) fn note_refusal(
         &mut self,
         now: Moment,
@@ -150,7 +149,7 @@ impl Sockets {
         self.note(now, conn, address, why, "refused");
     }
 
-    /// Says in the log what became of a connection, and why.
+    /// Logs what happened to a connection, and why.
     pub(super) fn note(
         &mut self,
         now: Moment,
@@ -185,7 +184,7 @@ impl Sockets {
         }
     }
 
-    /// A pong came.
+    /// Handles a pong.
     pub(super) fn answered(&mut self, conn: ConnId, now: Moment, payload: &[u8]) {
         let Some(Sending { health, .. }) = self.get(conn) else { return };
         let before = health.level();
@@ -208,7 +207,7 @@ pub struct Net<'a> {
 }
 
 impl Net<'_> {
-    /// The moment of this turn.
+    /// The monotonic time of this turn.
     #[must_use]
     pub fn now(&self) -> Moment {
         self.io.now()
@@ -226,74 +225,74 @@ impl Net<'_> {
         self.io.slept_ms()
     }
 
-    /// How many connections there are, of every kind.
+    /// The number of connections of every kind.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.io.connections()
     }
 
-    /// How many there may be.
+    /// Most connections allowed.
     #[must_use]
     pub fn connections_max(&self) -> usize {
         self.io.connections_max()
     }
 
-    /// From where an open connection comes, as it is counted. None if a trusted proxy has not said so.
+    /// The address that an open connection counts for. None if a trusted proxy has not named one.
     #[must_use]
     pub fn address(&self, conn: ConnId) -> Option<Address> {
         self.sockets.address(conn)
     }
 
-    /// Whether a connection is still there, and is not ending.
+    /// Whether a connection exists and is not ending.
     #[must_use]
     pub fn is_there(&self, conn: ConnId) -> bool {
         self.io.is_open(conn)
     }
 
-    /// What is being answered has cost as much as so many more requests: those that the same connection has sent
-    /// behind it wait the sooner for the next turn.
+    /// Adds the cost of so many requests to the request being answered: later requests of the same
+    /// connection wait for the next turn the sooner.
     pub fn weigh(&mut self, requests: usize) {
         self.sockets.weight += requests;
     }
 
-    /// What connections and WebSockets have been counted for.
+    /// Counters of connections and WebSockets.
     #[must_use]
     pub fn counters(&self) -> &WebCounters {
         &self.sockets.counters
     }
 
-    /// What the loop has counted.
+    /// The loop's counters.
     #[must_use]
     pub fn loop_counters(&self) -> &LoopCounters {
         self.io.counters()
     }
 
-    /// How well an open WebSocket's peer is reached; `None` until it has answered a ping.
+    /// The connection quality of an open WebSocket; `None` until it has answered a ping.
     #[must_use]
     pub fn quality(&mut self, conn: ConnId) -> Option<Quality> {
         self.sockets.get(conn)?.health.quality()
     }
 
-    /// What went each way on an open WebSocket, or an answer without an end.
+    /// The traffic of an open WebSocket or an endless answer.
     #[must_use]
     pub fn traffic(&mut self, conn: ConnId) -> Traffic {
         self.sockets.get(conn).map(|sending| sending.health.traffic()).unwrap_or_default()
     }
 
-    /// Bytes that were read from a connection, and that the system took for it, HTTP heads included.
+    /// Bytes read from a connection, and accepted by the system for it, HTTP heads included.
     #[must_use]
     pub fn bytes_each_way(&self, conn: ConnId) -> (u64, u64) {
         self.io.bytes_each_way(conn)
     }
 
-    /// Counts an error that a connection is told.
+    /// Counts an error sent to a connection.
     pub fn count_error(&mut self, conn: ConnId) {
         if let Some(sending) = self.sockets.get(conn) {
             sending.health.erred();
         }
     }
 
-    /// Counts a push that a connection does not get, as it reads too slowly.
+    /// Counts a push that a connection misses because it reads too slowly.
     pub fn count_drop(&mut self, conn: ConnId) {
         if let Some(sending) = self.sockets.get(conn) {
             sending.health.dropped();
@@ -307,20 +306,20 @@ impl Net<'_> {
         HttpAnswer::Open(upgrade.accept(protocol, self.sockets.codecs.as_ref()))
     }
 
-    /// Answers a request for which [`HttpAnswer::Later`] was said, once. A request that has been answered,
-    /// or whose connection has gone, is passed over.
+    /// Answers a request that returned [`HttpAnswer::Later`], once. Does nothing if the request has
+    /// been answered or its connection has gone.
     pub fn answer(&mut self, exchange: Exchange, response: Response) {
         self.sockets.done.push_back(ConnectionChange::Answered(exchange, Box::new(response)));
     }
 
-    /// Hands over again, at the end of this call, a request for which [`HttpAnswer::Again`] was said. One that
-    /// has been answered, or whose connection has gone, is passed over.
+    /// Passes on again, at the end of this call, a request that returned [`HttpAnswer::Again`].
+    /// Does nothing if the request has been answered or its connection has gone.
     pub fn ask_again(&mut self, exchange: Exchange) {
         self.sockets.done.push_back(ConnectionChange::AskAgain(exchange));
     }
 
-    /// Whether something can be sent to this connection: its WebSocket is open, and no Close was
-    /// sent; or its answer has no end, and was not ended.
+    /// Whether something can be sent to this connection: its WebSocket is open and no Close was
+    /// sent, or it has an endless answer that was not ended.
     #[must_use]
     pub fn is_open(&mut self, conn: ConnId) -> bool {
         self.sockets.get(conn).is_some_and(|sending| match &sending.half {
@@ -329,14 +328,14 @@ impl Net<'_> {
         })
     }
 
-    /// Whether a connection has an answer without an end ([`HttpAnswer::Endless`]): it is sent pieces,
-    /// not messages.
+    /// Whether a connection has an endless answer ([`HttpAnswer::Endless`]): it is sent pieces, not
+    /// messages.
     #[must_use]
     pub fn is_endless(&mut self, conn: ConnId) -> bool {
         matches!(self.sockets.get(conn), Some(Sending { half: Half::Pieces { .. }, .. }))
     }
 
-    /// Sends a piece of an answer without an end.
+    /// Sends a piece of an endless answer.
     ///
     /// # Errors
     /// As [`Net::broadcast`].
@@ -353,15 +352,15 @@ impl Net<'_> {
         }
         let out = self.io.outbox(conn).ok_or(OutboxFull)?;
         out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))?;
-        // What only frames messages, or says when to come back, is none.
+        // A piece that only frames messages, or sets the retry time, is not a message.
         sending.health.sent(usize::from(class != Class::Control));
         Ok(())
     }
 
-    /// Sends a message of its own to one connection; never refused while the WebSocket is open.
+    /// Sends one connection a message of its own; never refused while the WebSocket is open.
     ///
     /// # Errors
-    /// [`OutboxFull`] when it is not.
+    /// [`OutboxFull`] if it is not open.
     pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), OutboxFull> {
         let sending = self.sockets.get(conn).ok_or(OutboxFull)?;
         let Half::Frames(half) = &mut sending.half else { return Err(OutboxFull) };
@@ -373,13 +372,13 @@ impl Net<'_> {
         Ok(())
     }
 
-    /// Sends a message that others get, too, or that may be taken back: to each of them by a call
-    /// of its own, with the same `broadcast`.
+    /// Sends a message that other connections get too, or that may be taken back. Call it for each
+    /// of them with the same `broadcast`.
     ///
     /// # Errors
-    /// [`OutboxFull`] when the outbox has no room for `class`, and then
-    /// [`Application::drained`](super::Application::drained) is called when it has; also when the
-    /// WebSocket is not open.
+    /// [`OutboxFull`] if the outbox has no room for `class`
+    /// ([`Application::drained`](super::Application::drained) is then called when it has), or if
+    /// the WebSocket is not open.
     pub fn broadcast(
         &mut self,
         conn: ConnId,
@@ -410,7 +409,7 @@ impl Net<'_> {
         }
     }
 
-    /// Bytes that wait for all connections.
+    /// Bytes waiting for all connections.
     #[must_use]
     pub fn all_waiting_bytes(&self) -> usize {
         self.io.waiting_bytes()
@@ -427,27 +426,27 @@ impl Net<'_> {
         self.io.set_holder(conn, holder);
     }
 
-    /// Ends every connection that is no open WebSocket, with what it has been answered: for a server
+    /// Ends every connection that is not an open WebSocket, after sending its answers: for a server
     /// that stops.
     pub fn end_others(&mut self) {
         self.sockets.done.push_back(ConnectionChange::EndOthers);
     }
 
-    /// Lets [`Application::drained`](super::Application::drained) be called when there is room in
-    /// this connection's outbox: at the end of this turn, if there is now.
+    /// Requests a call of [`Application::drained`](super::Application::drained) when there is room
+    /// in this connection's outbox: at the end of this turn, if there is now.
     pub fn tell_drained(&mut self, conn: ConnId) {
         self.io.tell_drained(conn);
     }
 
-    /// Bytes that wait for this connection.
+    /// Bytes waiting for this connection.
     #[must_use]
     pub fn waiting_bytes(&self, conn: ConnId) -> usize {
         self.io.outbox_bytes(conn)
     }
 
-    /// Begins the closing handshake (RFC 6455 §7.1.2), or ends an answer that had no end. No message of
-    /// this connection reaches the application any more;
-    /// [`Application::closed`](super::Application::closed) comes next.
+    /// Begins the closing handshake (RFC 6455 §7.1.2), or ends an endless answer. The application
+    /// gets no more messages of this connection; next comes
+    /// [`Application::closed`](super::Application::closed).
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         let deadline = self.now().plus_millis(self.sockets.closing_timeout_ms);
         let Some(sending) = self.sockets.get(conn) else { return };
@@ -466,34 +465,34 @@ impl Net<'_> {
         let Some(out) = self.io.outbox(conn) else { return };
         half.start_close(Some(code), reason, deadline, out);
         self.sockets.done.push_back(ConnectionChange::Closed(conn, code));
-        // Its answer is to be read, whatever the application thought of reading.
+        // The peer's Close must be read, even if the application paused reading.
         self.io.resume(conn);
         self.io.set_deadline(conn, deadline);
     }
 
-    /// Takes messages of up to `bytes` from a connection, or of `limits.message_bytes` if that is more:
-    /// its next frame is judged by it.
+    /// Accepts messages of up to `bytes` from a connection, or of `limits.message_bytes` if that is
+    /// more, from its next frame on.
     pub fn take_messages_up_to(&mut self, conn: ConnId, bytes: u64) {
         self.sockets.done.push_back(ConnectionChange::Widened(conn, bytes));
     }
 
-    /// Drops a connection and all that waits for it.
+    /// Drops a connection and everything that waits for it.
     pub fn cut(&mut self, conn: ConnId) {
         self.io.cut(conn);
     }
 
-    /// Takes no more messages from a connection, until [`Net::resume`].
+    /// Stops reading messages from a connection until [`Net::resume`].
     pub fn pause(&mut self, conn: ConnId) {
         self.io.pause(conn);
     }
 
-    /// Takes messages from a connection again.
+    /// Resumes reading messages from a connection.
     pub fn resume(&mut self, conn: ConnId) {
         self.io.resume(conn);
     }
 
-    /// Lets [`Application::deadline`](super::Application::deadline) be called at `at`, in place of
-    /// what was set before.
+    /// Requests a call of [`Application::deadline`](super::Application::deadline) at `at`,
+    /// replacing any earlier request.
     pub fn set_deadline(&mut self, conn: ConnId, at: Moment) {
         if let Some(sending) = self.sockets.get(conn) {
             sending.deadline = at;
@@ -501,16 +500,16 @@ impl Net<'_> {
         }
     }
 
-    /// Lets [`Application::ticked`](super::Application::ticked) be called at `at`, or earlier.
+    /// Requests a call of [`Application::ticked`](super::Application::ticked) at `at`, or earlier.
     pub fn wake_at(&mut self, at: Moment) {
         self.io.wake_at(at);
     }
 
-    /// Goes by other limits, in [`Application::woken`](super::Application::woken): from the end of
-    /// that call on. Those of messages are for WebSockets that are opened then, those of addresses for
-    /// connections that come then, and waits that have begun end as they were set. The limits of
-    /// outboxes, and the number of connections, stay as they are. `proxies` are believed by the
-    /// connections that come then, and by all later requests.
+    /// Changes the limits, in [`Application::woken`](super::Application::woken), from the end of
+    /// that call on. Message limits apply to WebSockets opened later, address limits to connections
+    /// accepted later; waits that have begun keep their deadlines. Outbox limits and the number of
+    /// connections do not change. `proxies` apply to connections accepted later, and to all later
+    /// requests.
     pub fn set_limits(&mut self, limits: &Limits, proxies: &Proxies) {
         self.io.set_timeouts(limits);
         self.sockets.closing_timeout_ms = limits.closing_timeout_ms;
@@ -522,8 +521,8 @@ impl Net<'_> {
         self.io.stop_accepting();
     }
 
-    /// Stops serving in order: no more connections, a Close for every WebSocket, and an end after
-    /// `STOP_MS_MAX` in any case.
+    /// Stops serving in order: accepts no more connections, sends every WebSocket a Close, and ends
+    /// after `STOP_MS_MAX` in any case.
     pub fn stop(&mut self, code: CloseCode, reason: &str) {
         self.stop_accepting();
         let open = self.sockets.sending.iter().flatten();
@@ -535,7 +534,7 @@ impl Net<'_> {
         self.stop_by(self.now().plus_millis(STOP_MS_MAX));
     }
 
-    /// Stops serving when all connections are over, at `at` in any case.
+    /// Stops serving when all connections are over, at the latest at `at`.
     pub fn stop_by(&mut self, at: Moment) {
         self.io.stop_by(at);
     }

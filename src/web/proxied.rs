@@ -1,5 +1,5 @@
-//! From where connections and requests come, and whether they may: counted by address, once that is
-//! known. Behind a proxy that is believed it is the client's, not the proxy's.
+//! Determines the address of connections and requests, and applies its limits once it is known.
+//! Behind a trusted proxy it is the client's address, not the proxy's.
 
 use super::Application;
 use super::admission::TooMany;
@@ -14,8 +14,8 @@ use crate::reactor::Io;
 use std::net::{IpAddr, Ipv4Addr};
 
 impl<A: Application> Web<A> {
-    /// A connection's other end is known. Unless it is a proxy that will name others, it is counted;
-    /// if it is one too many, it is told so before anything is read, and ends.
+    /// Counts a connection once its peer is known, unless the peer is a proxy that will name
+    /// clients. One too many is refused before anything is read, and ends.
     pub(super) fn arrived(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
         if self.proxies.is_trusted(peer) {
             return;
@@ -25,7 +25,7 @@ impl<A: Application> Web<A> {
         self.end_unheard(io, conn, *response);
     }
 
-    /// A connection is one more than there may be in all; it is told so before anything is read, and ends.
+    /// Refuses a connection beyond the total limit before anything is read, and ends it.
     pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
         let message = "the limit of connections is reached";
         self.sockets.counters.over_limit += 1;
@@ -35,20 +35,20 @@ impl<A: Application> Web<A> {
         self.end_unheard(io, conn, refusal.into());
     }
 
-    /// Answers a connection of which nothing was read, and ends it.
+    /// Answers a connection from which nothing was read, and ends it.
     fn end_unheard(&mut self, io: &mut Io, conn: ConnId, response: Response) {
         let response = self.application.unheard(response);
         let response = self.application.sealed(response);
         self.sockets.counters.responses.count(response.status);
         let manner = Manner { is_head: false, ends: true, date: None };
         say(io, conn, &response.to_bytes(manner), b"");
-        // Not for long: or those whom one address may not have would fill the table.
+        // A short deadline: otherwise connections beyond one address's limit would fill the table.
         io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }
 
-    /// Counts a connection as its address's; an error is the answer to one that is too many.
+    /// Counts a connection for its address; an error is the answer to one too many.
     fn admit(&mut self, io: &Io, conn: ConnId, peer: IpAddr) -> Result<(), Box<Response>> {
-        /// Connections end when they end.
+        /// A guess: nobody knows when a connection ends.
         const RETRY_AFTER_OPEN_MS: u64 = 10_000;
         let address = Address::of(peer);
         self.sockets.set_address(conn, address);
@@ -74,7 +74,8 @@ impl<A: Application> Web<A> {
         Err(Box::new(Response::from(refusal).with("Retry-After", seconds)))
     }
 
-    /// Reads the header of a proxy that begins with one; returns how many of `bytes` were used up.
+    /// Reads the PROXY header with which a connection begins; returns how many of `bytes` were used
+    /// up.
     pub(super) fn read_proxy_header(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(http) = self.http(conn) else { return bytes.len() };
         let Step::Proxy(kept) = &mut http.step else { return 0 };
@@ -84,7 +85,7 @@ impl<A: Application> Web<A> {
             Ok(None) => bytes.len(),
             Ok(Some((header, len))) => {
                 http.step = Step::begin();
-                // Those of health checks are the proxy's own, which is not counted.
+                // Connections of health checks are the proxy's own, which is not counted.
                 if let Some(source) = header.source {
                     (http.peer, http.is_by_proxy) = (source, true);
                     self.arrived(io, conn, source);
@@ -95,7 +96,7 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// A header of the PROXY protocol from somebody who is not believed.
+    /// Refuses a PROXY header from an untrusted peer.
     pub(super) fn refuse_proxy(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let message = "a PROXY header from an address that proxies.protocol does not name";
         self.bad_proxy_header(io, conn, message, bytes)
@@ -116,8 +117,8 @@ impl<A: Application> Web<A> {
         self.refuse_unheard(io, conn, refusal, bytes)
     }
 
-    /// From where a request comes, and whether a proxy says so; an error is the answer to one of
-    /// which that cannot be read.
+    /// The client's address for a request, and whether a proxy named it; an error is the answer to
+    /// a request whose address cannot be read.
     pub(super) fn client_of(
         &mut self,
         conn: ConnId,
@@ -142,8 +143,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// As [`Web::client_of`]; and a WebSocket that comes by a proxy is counted as its client's: what
-    /// carries other requests is the proxy's, and one client's after another's.
+    /// As [`Web::client_of`]; also counts a WebSocket behind a proxy for its client. A connection
+    /// with other requests is the proxy's, and serves one client after another.
     pub(super) fn admit_request(
         &mut self,
         io: &Io,

@@ -1,4 +1,4 @@
-//! The proxies in front that are believed, and who a request's client is behind them.
+//! Trusted proxies, and how to find a request's client behind them.
 
 use crate::base::limits::PROXIES_MAX;
 use crate::http1::{HeadError, RequestHead};
@@ -6,19 +6,19 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// An address, or all that begin with the same bits.
+/// An address, or all addresses with the same prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     first: IpAddr,
     prefix_len: u8,
 }
 
-/// The text is no address and no network, or has bits behind its prefix.
+/// The text is no address and no network, or has bits set after its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANetwork;
 
 impl Network {
-    /// Whether it has this address.
+    /// Whether it contains this address.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         match (self.first, address.to_canonical()) {
@@ -36,7 +36,7 @@ impl Network {
     }
 
     fn new(address: IpAddr, prefix_len: u8) -> Option<Network> {
-        /// RFC 4291 §2.5.5.2: as long as what is before an IPv4 address in the clothes of IPv6.
+        /// RFC 4291 §2.5.5.2: length of the prefix of an IPv4-mapped IPv6 address.
         const MAPPED_LEN: u8 = 96;
         let first = address.to_canonical();
         let prefix_len = match (address, first) {
@@ -90,18 +90,17 @@ impl fmt::Display for NotANetwork {
 
 impl std::error::Error for NotANetwork {}
 
-/// Who is believed when they say from where a connection or a request comes. Nobody is, by default.
+/// Proxies trusted to name the client of a connection or a request. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// Those whose `X-Forwarded-For` counts; at most [`PROXIES_MAX`].
+    /// Proxies whose `X-Forwarded-For` counts; at most [`PROXIES_MAX`].
     pub trusted: Vec<Network>,
-    /// Those whose connections begin with a header of the PROXY protocol, version 2; at most
-    /// [`PROXIES_MAX`].
+    /// Proxies whose connections begin with a PROXY header, version 2; at most [`PROXIES_MAX`].
     pub protocol: Vec<Network>,
 }
 
 impl Proxies {
-    /// A list of proxies, if it has no more than may be and each is one.
+    /// A list of proxies, if every text is valid and there are not too many.
     #[must_use]
     pub fn list(texts: &[&str]) -> Option<Vec<Network>> {
         let networks: Option<Vec<Network>> = texts.iter().map(|text| text.parse().ok()).collect();
@@ -116,12 +115,13 @@ impl Proxies {
         self.protocol.iter().any(|network| network.has(peer))
     }
 
-    /// The client whom a trusted proxy names in a request's `X-Forwarded-For`; none if it names
-    /// nobody. Each proxy has added whom it was spoken to by: from the last one on, what comes from
-    /// trusted ones is believed, up to the first that is none.
+    /// The client that a trusted proxy names in a request's `X-Forwarded-For`; none if it names
+    /// none. Each proxy has appended the address it was called from. The list is read from the end:
+    /// the client is the first address that is not a trusted proxy, or the last one read if all
+    /// are.
     ///
     /// # Errors
-    /// The field is one of a trusted proxy's, and cannot be read as far as it counts.
+    /// The field comes from a trusted proxy, and its relevant part cannot be read.
     pub(super) fn client(&self, head: &RequestHead<'_>) -> Result<Option<IpAddr>, HeadError> {
         let lines: Vec<&str> = head.lines("x-forwarded-for").collect::<Result<_, _>>()?;
         let mut client = None;
@@ -137,7 +137,7 @@ impl Proxies {
     }
 }
 
-/// An address, with a port or without: some proxies add it.
+/// An address with an optional port, which some proxies add.
 fn address(text: &str) -> Option<IpAddr> {
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let (address, port) = match bracketed {
@@ -216,7 +216,7 @@ mod tests {
         for (fields, expected) in [
             ("", None),
             ("X-Forwarded-For: 192.0.2.1\r\n", Some("192.0.2.1")),
-            // What a client has made up stands before what the proxy has seen.
+            // Entries that a client made up precede those that the proxy added.
             ("X-Forwarded-For: 198.51.100.1, 192.0.2.1\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: nonsense,192.0.2.1\r\n", Some("192.0.2.1")),
             ("X-Forwarded-For: 192.0.2.1, 10.0.0.9 ,10.1.1.1\r\n", Some("192.0.2.1")),

@@ -1,8 +1,8 @@
-//! What came is no request: the answer to that.
+//! The answer to input that is not a request.
 
 use crate::http1::{HeadError, HttpRefusal, Response};
 
-/// Why bytes are no request, as an answer.
+/// Why the input is not a request, as an answer.
 pub(super) struct Unreadable(pub(super) Response);
 
 impl From<HeadError> for Unreadable {

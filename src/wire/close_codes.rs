@@ -1,11 +1,10 @@
-//! The closes of the protocol's own range (`docs/protocol.md`, "Closing").
+//! Close codes of the protocol's own range (`docs/protocol.md`, "Closing").
 
-/// Why the server closes a connection: the status code and the reason of the Close frame (RFC 6455 §7.4.2).
+/// Why the server closes a connection: status code and reason of the Close frame (RFC 6455 §7.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Close {
-    /// The status code.
     pub(crate) code: u16,
-    /// The reason, for programs; also the `code` of the error message that comes before the close.
+    /// The reason, for programs; also the `code` of the error message that precedes the close.
     pub(crate) name: &'static str,
 }
 
@@ -13,7 +12,6 @@ macro_rules! closes {
     ($($constant:ident, $code:literal, $name:literal;)+) => {
         $(pub(crate) const $constant: Close = Close { code: $code, name: $name };)+
 
-        /// All of them.
         pub(crate) const ALL: &[Close] = &[$($constant),+];
     };
 }

@@ -1,4 +1,4 @@
-//! What people and rooms are called, as people read it: any script, in one form. Ids are another matter (`base::names`).
+//! Display names of people and rooms: any script, in one normal form. For ids see `base::names`.
 
 use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
@@ -6,9 +6,9 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 const NO_NAME: &str =
     "a name has no control characters, line breaks or characters that override its direction";
 
-/// Whether a character has no place in a name: it would break the line, or turn the direction of what stands beside
-/// it (Unicode's Cc, Zl, Zp, and the explicit formatting of UAX #9 §2). Joiners and marks of direction stay: scripts
-/// and emoji need them.
+/// Whether a character is not allowed in a name: it would break the line or change the direction of
+/// neighbouring text (Unicode's Cc, Zl, Zp, and the explicit formatting of UAX #9 §2). Joiners and
+/// direction marks are allowed: scripts and emoji need them.
 fn is_none_of_a_name(char: char) -> bool {
     matches!(
         char,
@@ -16,7 +16,7 @@ fn is_none_of_a_name(char: char) -> bool {
     )
 }
 
-/// Whether a character shows nothing: the spaces, and what is ignorable by default that names are made of.
+/// Whether a character is invisible: a space or one that is ignorable by default.
 fn is_unseen(char: char) -> bool {
     char.is_whitespace()
         || matches!(
@@ -27,16 +27,16 @@ fn is_unseen(char: char) -> bool {
         )
 }
 
-/// A name that somebody asks for, in the form in which it is kept.
+/// Normalizes a requested name.
 ///
 /// # Errors
-/// Why not, as a sentence: something in it has no place in a name.
+/// The reason, as a sentence: the name contains a character that is not allowed.
 pub(crate) fn asked(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if text.trim().contains(is_none_of_a_name) { Err(NO_NAME) } else { Ok(plain(text)) }
 }
 
-/// A name in the form in which it is kept and told: without what has no place in one, without spaces at its ends, in
-/// Unicode's normal form C (UAX #15). Empty if nothing of it would be seen.
+/// A name in its stored and displayed form: without characters that are not allowed, without spaces
+/// at its ends, in Unicode's normal form C (UAX #15). Empty if nothing of it would be visible.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     if text.chars().all(|char| is_unseen(char) || is_none_of_a_name(char)) {
@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(asked(text), Err(NO_NAME), "{text:?}");
             assert_eq!(plain(text), "ab");
         }
-        // It would stand before a letter that it belongs to then.
+        // Once the character between them is gone, the accent combines with the letter.
         assert_eq!(plain("e\u{202c}\u{301}"), "é");
     }
 

@@ -1,4 +1,4 @@
-//! What the hub says → the wire's JSON, once for all recipients.
+//! The hub's output → JSON, encoded once for all recipients.
 
 use super::entry::entry;
 use super::json::Writer;
@@ -18,13 +18,12 @@ pub(crate) struct Encoded {
     pub(crate) source: u32,
 }
 
-/// What a message of ours says.
 pub(crate) enum WireBody {
     Text(String),
     Binary(Vec<u8>),
 }
 
-/// A push.
+/// Encodes a push.
 pub(crate) fn notice(notice: &Notice) -> Encoded {
     let (text, class, source) = match notice {
         Notice::Event { stream, declaration, event, prev, form, source } => {
@@ -46,8 +45,9 @@ pub(crate) fn notice(notice: &Notice) -> Encoded {
                     w.flag("reset", true);
                 }
             });
-            // It says that one was refused, and must not be refused for ever: while all outboxes
-            // together are full nothing passing passes, and it would be tried again in each turn.
+            // It reports that an update was refused, and must not be refused for ever itself: while
+            // all outboxes together are full, ephemeral messages do not get through, and it would
+            // be retried in each turn.
             let class = if *reset { Class::Durable } else { Class::Ephemeral };
             (text, class, presence_source(room))
         }
@@ -113,7 +113,7 @@ fn people(w: &mut Writer, room: &Option<(RoomId, u32)>, users: &[UserId], versio
     w.number("version", version);
 }
 
-/// What somebody does in a room.
+/// What a member does in a room.
 fn of_member(kind: &str, room: &RoomId, user: &UserId, what: impl FnOnce(&mut Writer)) -> String {
     push(kind, |w| {
         w.text("room", room.as_str());
@@ -142,7 +142,7 @@ pub(crate) fn push(kind: &str, payload: impl FnOnce(&mut Writer)) -> String {
     writer.finish()
 }
 
-/// `{"type":…,"payload":…}`, with a payload that is JSON already.
+/// `{"type":…,"payload":…}`, with a payload that is already JSON.
 pub(crate) fn push_raw(kind: &str, payload: &str) -> String {
     let mut writer = Writer::new();
     writer.object(|w| {
@@ -163,14 +163,14 @@ pub(crate) fn reply(id: &str, payload: impl FnOnce(&mut Writer)) -> String {
     writer.finish()
 }
 
-/// `{…}`: a reply's payload alone.
+/// `{…}`: only the payload of a reply.
 pub(crate) fn payload(payload: impl FnOnce(&mut Writer)) -> String {
     let mut writer = Writer::new();
     writer.object(payload);
     writer.finish()
 }
 
-/// As [`reply`], with a payload that is JSON already.
+/// As [`reply`], with a payload that is already JSON.
 pub(crate) fn reply_raw(id: &str, payload: &str) -> String {
     let mut writer = Writer::new();
     writer.object(|w| {
@@ -181,7 +181,6 @@ pub(crate) fn reply_raw(id: &str, payload: &str) -> String {
     writer.finish()
 }
 
-/// The payload of a reply.
 pub(crate) fn answer(w: &mut Writer, answer: &Answer) {
     match answer {
         Answer::Sent { room, seq, ts, duplicate }
@@ -256,7 +255,7 @@ pub(crate) fn answer(w: &mut Writer, answer: &Answer) {
     }
 }
 
-/// Whether somebody wrote a message: then they are told the id that they gave it.
+/// Whether the asker wrote the message: only its author gets back the id given to it.
 fn is_by(entry: &Entry, asker: &UserId) -> bool {
     match &entry.kind {
         EntryKind::Message { from, .. } => from == asker,
@@ -268,7 +267,7 @@ fn is_by(entry: &Entry, asker: &UserId) -> bool {
     }
 }
 
-/// What has a number in a log now, or had one already.
+/// The log position of something just stored, or of a duplicate.
 fn stored(w: &mut Writer, seq: u64, ts: Timestamp, is_duplicate: bool) {
     w.number("seq", seq);
     w.number("ts", ts.0);
@@ -288,7 +287,7 @@ fn member(w: &mut Writer, member: &MemberInfo) {
     w.number("delivered", member.delivered);
 }
 
-/// Somebody who is online.
+/// A user who is online.
 pub(crate) fn presence(w: &mut Writer, user: &PresenceInfo) {
     w.text("user", user.user.as_str());
     w.text("name", user.name.as_deref().unwrap_or(user.user.as_str()));
@@ -320,7 +319,6 @@ fn resumed(w: &mut Writer, resumed: &Resumed) {
     });
 }
 
-/// A room as one user sees it.
 pub(crate) fn room_page(w: &mut Writer, page: &RoomPage) {
     w.array("rooms", &page.rooms, |w, room| w.object(|w| summary(w, room)));
     if let Some(last) = page.rooms.last().filter(|_| page.more) {
@@ -340,14 +338,13 @@ pub(crate) fn summary(w: &mut Writer, room: &RoomSummary) {
     }
 }
 
-/// An invitation.
 pub(crate) fn invite(w: &mut Writer, invite: &InviteInfo) {
     w.text("room", invite.room.as_str());
     w.text("title", &invite.title);
     w.text("by", invite.by.as_str());
 }
 
-/// The limits that a client can meet.
+/// The limits that a client can reach.
 pub(crate) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("message_bytes", limits.message_bytes);
     w.number("text_bytes", limits.text_bytes);

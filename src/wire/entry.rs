@@ -1,10 +1,10 @@
-//! An entry of a room's log → the wire's JSON.
+//! An entry of a room's log → JSON.
 
 use super::encode::push;
 use super::json::Writer;
 use crate::base::{Changes, Entry, EntryKind};
 
-/// An entry of a log: the same envelope when it is pushed, replayed and in a history.
+/// A log entry: the same envelope when pushed, replayed and in a history.
 pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
     let (kind, who) = match &entry.kind {
         EntryKind::Message { from, .. } => ("chat:message", from),
@@ -68,7 +68,7 @@ pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
     })
 }
 
-/// What became of a message since it was sent.
+/// Changes to a message since it was sent.
 fn changes(w: &mut Writer, changes: &Changes) {
     if let Some(edited) = changes.edited {
         w.number("edited", edited);

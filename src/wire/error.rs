@@ -1,4 +1,4 @@
-//! Errors as JSON: the same members on a socket and in an answer of HTTP.
+//! Errors as JSON: the same members on a socket and in an HTTP answer.
 
 use super::json::Writer;
 use super::request::Fault;
@@ -9,19 +9,20 @@ use crate::base::{Refusal, RefusalCode};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// What an error says beside its code and its sentence.
+/// Members of an error beside its code and message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorDetail {
     pub(crate) field: Option<Cow<'static, str>>,
     pub(crate) limit: Option<u64>,
     pub(crate) retry_after_ms: Option<u64>,
-    /// The oldest entry that is kept.
+    /// The oldest entry kept.
     pub(crate) first: Option<u64>,
     pub(crate) count: Option<u32>,
     pub(crate) close: Option<u16>,
-    /// The application has refused it: the code is the application's, also where parlor has one of that name.
+    /// The application refused it: the code is the application's, even if parlor has one of that
+    /// name.
     pub(crate) is_by_application: bool,
-    /// What the application says beside its message, as JSON.
+    /// The application's additional data, as JSON.
     pub(crate) data: Option<Arc<str>>,
 }
 
@@ -52,8 +53,8 @@ impl ErrorReply {
         self
     }
 
-    /// Refused by the application, with a code that may be its own; none if this is no code. A message that is
-    /// too long is cut, data (JSON) that are too large are left out.
+    /// A refusal by the application, with a code that may be its own; none if `code` is not a valid
+    /// one. A message that is too long is cut; data (JSON) that are too large are left out.
     pub(crate) fn by_application(
         code: &str,
         message: &str,
@@ -122,7 +123,7 @@ impl ErrorReply {
     }
 }
 
-/// When a refusal is worth another try, and how soon.
+/// How soon a refused request is worth a retry, in ms; none if it is not.
 pub(crate) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
     const STORE_RETRY_MS: u64 = 1_000;
     matches!(code, RefusalCode::Unavailable | RefusalCode::Overloaded).then_some(STORE_RETRY_MS)

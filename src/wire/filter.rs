@@ -5,7 +5,6 @@ use crate::base::filter::{Compare, Condition, Filter, Order};
 use crate::base::limits::FILTER_CONDITIONS_MAX;
 use crate::base::{Limits, Tree};
 
-/// Reads a filter.
 pub(crate) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
     let Tree::Object(members) = tree else {
         return Err(wrong("a filter is an object of JSON pointers"));
@@ -27,7 +26,7 @@ pub(crate) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
     Ok(Filter::new(conditions))
 }
 
-/// A value is compared as a whole, an object says how.
+/// A plain value is compared for equality; an object names its operators.
 fn compares(wanted: Tree, limits: &Limits) -> Result<Vec<Compare>, Fault> {
     let Tree::Object(operators) = wanted else { return Ok(vec![Compare::Equal(wanted)]) };
     if operators.is_empty() {

@@ -1,7 +1,7 @@
-//! JSON, read strictly (RFC 8259, and no further) and written without a detour.
+//! Reads JSON strictly (RFC 8259, without extensions) and writes it directly.
 //!
-//! `serde_json` judges the grammar. What it does not: nesting, names that come twice, and halves of
-//! surrogate pairs in what is handed on as it came.
+//! `serde_json` checks the grammar. This module adds checks of nesting, duplicate names, and
+//! unpaired surrogates in text that is passed on unchanged.
 
 use crate::base::Tree;
 pub(crate) use crate::base::json::{NotJson, scan};
@@ -12,19 +12,19 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// An object's members, as they stand in the text.
+/// An object's members, as raw text.
 #[derive(Debug, Default)]
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Object<'a> {
-    /// Reads an object. `Ok(None)` for other JSON.
+    /// Parses an object. `Ok(None)` for other JSON.
     pub(crate) fn parse(text: &'a str) -> Result<Option<Object<'a>>, NotJson> {
         let raw: &RawValue = serde_json::from_str(text).map_err(|_| NotJson::Grammar)?;
         if !raw.get().starts_with('{') {
             return Ok(None);
         }
         let Object(mut members) = serde_json::from_str(raw.get()).map_err(|_| NotJson::Grammar)?;
-        // Sorted, so that a thousand names cost a thousand steps, and not their square.
+        // Sorting finds duplicates among many names without quadratic cost.
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(NotJson::NameTwice);
@@ -32,13 +32,13 @@ impl<'a> Object<'a> {
         Ok(Some(Object(members)))
     }
 
-    /// The value of a member, as it stands in the text.
+    /// The value of a member, as raw text.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let place = self.0.binary_search_by(|(one, _)| one.as_ref().cmp(name)).ok()?;
         Some(self.0[place].1)
     }
 
-    /// All members, in the order of their names.
+    /// All members, sorted by name.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
@@ -68,24 +68,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// A JSON string's text; `None` if the value is no string.
+/// A JSON string's text; `None` if the value is not a string.
 pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str(raw).ok().map(|Text(text)| text)
 }
 
-/// A text that is JSON, without the white space around it.
+/// A JSON text without surrounding white space.
 ///
 /// # Errors
-/// [`NotJson`]: why it is none, or none that is handed on.
+/// [`NotJson`]: why it is not JSON, or must not be passed on.
 pub(crate) fn whole(text: &str, depth_max: usize) -> Result<&str, NotJson> {
     scan(text, depth_max)?;
     let raw: &RawValue = serde_json::from_str(text).map_err(|_| NotJson::Grammar)?;
     Ok(raw.get())
 }
 
-/// What a pointer leads to (RFC 6901), as it stands in JSON: its reference tokens; none for the whole.
+/// The raw JSON at a pointer (RFC 6901), given as reference tokens; no tokens mean the whole.
 pub(crate) fn at<'a>(raw: &'a str, pointer: &[Box<str>]) -> Option<&'a str> {
     pointer.iter().try_fold(raw, |raw, token| {
         if raw.starts_with('[') {
@@ -96,7 +96,7 @@ pub(crate) fn at<'a>(raw: &'a str, pointer: &[Box<str>]) -> Option<&'a str> {
     })
 }
 
-/// JSON as a value, for a handler; `None` if a number in it is no double.
+/// JSON as a value, for a handler; `None` if a number in it does not fit a double.
 pub(crate) fn value(raw: &str) -> Option<Value> {
     tree(raw).map(plain_value)
 }
@@ -118,10 +118,10 @@ fn plain_value(tree: Tree) -> Value {
     }
 }
 
-/// JSON, read; `None` if a number in it is no double.
+/// Parses JSON; `None` if a number in it does not fit a double.
 ///
-/// serde_json's own `Value` has a reader that takes an object with a private name of the library for the
-/// JSON that stands in a text behind it: there, a client could write past every rule of this file.
+/// Not serde_json's own `Value`: its reader takes an object with a private member name of the
+/// library as embedded JSON text, which would let a client bypass every rule of this file.
 pub(crate) fn tree(raw: &str) -> Option<Tree> {
     serde_json::from_str(raw).ok().map(|AsItStands(tree)| tree)
 }
@@ -186,13 +186,12 @@ impl Writer {
         Writer { text: Vec::with_capacity(256), needs_comma: false }
     }
 
-    /// What was written.
     pub(crate) fn finish(self) -> String {
-        // All that is written is UTF-8.
+        // Only UTF-8 was written.
         String::from_utf8(self.text).unwrap_or_default()
     }
 
-    /// An object as a value, or as the whole.
+    /// An object, as a value or at the top level.
     pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Writer)) {
         self.comma();
         self.enclosed(b'{', b'}', fill);
@@ -241,7 +240,7 @@ impl Writer {
     pub(crate) fn tenths(&mut self, name: &str, number: f64) {
         self.name(name);
         let tenths = (number * 10.0).round() / 10.0;
-        // As text an f64 has no exponent, and is no JSON if it is none.
+        // An f64 prints without an exponent; NaN and infinity are not JSON.
         let text = if tenths.is_finite() { tenths.to_string() } else { "null".to_owned() };
         self.text.extend_from_slice(text.as_bytes());
     }
@@ -252,13 +251,13 @@ impl Writer {
         self.text.extend_from_slice(if flag { b"true" } else { b"false" });
     }
 
-    /// `name: …`, JSON as it came.
+    /// `name: …`, with raw JSON.
     pub(crate) fn raw(&mut self, name: &str, json: &str) {
         self.name(name);
         self.text.extend_from_slice(json.as_bytes());
     }
 
-    /// JSON as it is, in an array.
+    /// Raw JSON, in an array.
     pub(crate) fn raw_item(&mut self, json: &str) {
         self.comma();
         self.text.extend_from_slice(json.as_bytes());
@@ -285,7 +284,7 @@ impl Writer {
     }
 
     fn quoted(&mut self, text: &str) {
-        // Writing text to a Vec does not fail.
+        // Writing to a Vec does not fail.
         let _ = serde_json::to_writer(&mut self.text, text);
     }
 }

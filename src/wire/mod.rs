@@ -1,5 +1,5 @@
-//! JSON of the protocol: requests, answers, what is told, and the frames of Server-Sent Events
-//! (`docs/protocol.md`). It knows `base` alone, so that a client can use it.
+//! JSON of the protocol: requests, answers, notices, and the framing of Server-Sent Events
+//! (`docs/protocol.md`). It depends on `base` alone, so that a client can use it.
 
 pub(crate) mod close_codes;
 pub(crate) mod display_name;

@@ -1,4 +1,4 @@
-//! A client's message → what it asks for (`docs/protocol.md`).
+//! Parses a client's messages into requests (`docs/protocol.md`).
 
 use super::display_name;
 use super::json::{NotJson, Object, scan, string, value};
@@ -14,16 +14,16 @@ use std::sync::Arc;
 pub use super::types::TYPES;
 pub(crate) use super::types::{ADMIN_PREFIX, OF_A_CONNECTION, OF_GUESTS, is_for_admins};
 
-/// Why a request is refused before anybody decides about it.
+/// Why a request is refused before the hub sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// For programs.
+    /// The code, for programs.
     pub code: RefusalCode,
-    /// For people.
+    /// The message, for people.
     pub message: Cow<'static, str>,
-    /// Which member of the payload is wrong.
+    /// The payload member at fault.
     pub field: Option<&'static str>,
-    /// Which limit, where it is one.
+    /// The limit that was exceeded, if that is the reason.
     pub limit: Option<u64>,
 }
 
@@ -47,30 +47,30 @@ impl Fault {
 /// A message's envelope.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    /// Its `id`, if it has one: then it is answered.
+    /// Its `id`; a request with one is answered.
     pub id: RequestId,
     /// Its `type`.
     pub kind: Cow<'a, str>,
     payload: Object<'a>,
-    /// The payload as it came.
+    /// The payload as received.
     pub raw_payload: &'a str,
 }
 
-/// A fault, and the `id` of the request that has it, where it has one.
+/// A fault, and the `id` of the faulty request, if it has one.
 pub type Faulty = (RequestId, Fault);
 
 impl<'a> Envelope<'a> {
-    /// Whether its payload has such a member.
+    /// Whether the payload has this member.
     pub(crate) fn has(&self, member: &str) -> bool {
         self.payload.get(member).is_some()
     }
 
-    /// Reads an envelope.
+    /// Parses an envelope.
     ///
     /// # Errors
-    /// A [`Fault`]: `bad_json` for what is no JSON, is nested deeper than
-    /// [`JSON_DEPTH_MAX`], names a member twice or has half of a surrogate pair; `bad_request` for
-    /// what is no request.
+    /// A [`Fault`]: `bad_json` if the text is not JSON, is nested deeper than [`JSON_DEPTH_MAX`],
+    /// repeats a member name or contains an unpaired surrogate; `bad_request` if it is not a
+    /// request.
     pub fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
         let bad_json = |not_json| (None, Fault::bad_json(not_json));
         scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
@@ -93,10 +93,11 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { id, kind, payload, raw_payload })
     }
 
-    /// The envelope of a call: a type, and the payload as it came; nothing is an empty one.
+    /// The envelope of an HTTP call: a type, and the payload as received; an empty text means an
+    /// empty payload.
     ///
     /// # Errors
-    /// As [`Envelope::parse`], of which the payload's own nesting is one level less.
+    /// As [`Envelope::parse`], except that the payload may be nested one level less.
     pub fn of_call(kind: &'a str, payload: &'a str) -> Result<Envelope<'a>, Fault> {
         let payload = if payload.trim_ascii().is_empty() { "{}" } else { payload };
         scan(payload, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
@@ -106,11 +107,11 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { id: None, kind: kind.into(), payload: members, raw_payload: payload })
     }
 
-    /// What the hub is asked for; `Ok(None)` if no request of the hub has this name.
+    /// The request to the hub; `Ok(None)` if the hub has no request of this type.
     ///
     /// # Errors
-    /// A [`Fault`]: `bad_request` for a member that is missing or not what it should be,
-    /// `too_large` for one that is over its limit.
+    /// A [`Fault`]: `bad_request` for a missing or wrong member, `too_large` for one over its
+    /// limit.
     pub fn request(&self, limits: &Limits, now: Timestamp) -> Result<Option<Request>, Fault> {
         let fields = self.fields(limits, now);
         Ok(Some(match self.kind.as_ref() {
@@ -164,12 +165,13 @@ impl<'a> Envelope<'a> {
         }))
     }
 
-    /// The payload's members, to be checked.
+    /// The payload's members, for checking.
     pub(crate) fn fields<'p>(&'p self, limits: &'p Limits, now: Timestamp) -> Fields<'p, 'a> {
         Fields { payload: &self.payload, limits, now }
     }
 
-    /// The payload, for a handler of the embedding program; `None` if a number in it is no double.
+    /// The payload, for a handler of the embedding program; `None` if a number in it does not fit a
+    /// double.
     #[must_use]
     pub fn payload(&self) -> Option<serde_json::Value> {
         value(self.raw_payload)
@@ -189,8 +191,8 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// An `id` is a string of at most 64 bytes or an integer that every JSON reader holds exactly. It
-/// is kept as it came.
+/// An `id` is a string of at most 64 bytes or an integer that every JSON reader represents exactly.
+/// It is kept as received.
 fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
     const INTEGER_MAX: i64 = (1 << 53) - 1;
     let is_good = if raw.starts_with('"') {
@@ -202,7 +204,7 @@ fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
     if is_good { Ok(raw.into()) } else { Err(Fault::bad_request("id", message)) }
 }
 
-/// What a client calls what it sends, checked.
+/// Checks a client-chosen id.
 pub(crate) fn own_id(name: &'static str, id: &str, limits: &Limits) -> Result<Arc<str>, Fault> {
     if id.is_empty() {
         return Err(Fault::bad_request(name, "this is not empty, or not there"));
@@ -247,12 +249,12 @@ impl<'a> Fields<'_, 'a> {
         Ok(Request::Send { target, body, cid: self.own_id("cid")? })
     }
 
-    /// What the client itself calls what it sends.
+    /// The client-chosen id.
     pub(crate) fn own_id(&self, name: &'static str) -> Result<Option<Arc<str>>, Fault> {
         self.text(name)?.map(|id| own_id(name, &id, self.limits)).transpose()
     }
 
-    /// What somebody says.
+    /// The text of a message.
     fn message_text(&self) -> Result<Arc<str>, Fault> {
         let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
         self.within("text", text.len(), self.limits.text_bytes)?;
@@ -287,7 +289,7 @@ impl<'a> Fields<'_, 'a> {
         Ok(Request::Ack { marks: self.positions()?, is_one: false })
     }
 
-    /// What is to be revoked; of a user's tokens those issued until now, if it is not said.
+    /// What to revoke; for a user without `before`, all tokens issued until now.
     fn revoke(&self) -> Result<Request, Fault> {
         let (jti, user) = (self.text("jti")?, self.name("user", UserId::parse)?);
         let before = self.number("before")?;
@@ -348,7 +350,7 @@ impl<'a> Fields<'_, 'a> {
         Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
     }
 
-    /// Rooms, and an entry of each.
+    /// Rooms, each with a position.
     fn positions(&self) -> Result<Vec<(RoomId, u64)>, Fault> {
         let message = "this is an object of rooms and positions";
         let raw = self.payload.get("rooms").unwrap_or("{}");
@@ -382,7 +384,6 @@ impl<'a> Fields<'_, 'a> {
         }
     }
 
-    /// A list of names.
     pub(crate) fn names<T>(
         &self,
         field: &'static str,
@@ -489,8 +490,8 @@ mod tests {
 
     #[test]
     fn what_stands_in_a_text_is_no_json_whatever_its_name() {
-        // serde_json's own reader of values takes such an object for what its text says, past every
-        // rule, and as deep as the stack is.
+        // serde_json's own `Value` would parse the text in such an object, past every rule and as
+        // deep as the stack allows.
         let inner = r#"{"$serde_json::private::RawValue":"[1,{\"a\":1,\"a\":2}]"}"#;
         let text = format!(r#"{{"type":"x","payload":{{"a":{inner}}}}}"#);
         let payload = Envelope::parse(&text).unwrap().payload().unwrap();

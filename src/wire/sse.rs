@@ -1,13 +1,13 @@
-//! The bytes around an event (WHATWG HTML §9.2.6), and around a part (RFC 2046 §5.1.1).
+//! The framing of an event (WHATWG HTML §9.2.6) and of a part (RFC 2046 §5.1.1).
 
-/// What stands between the parts, and what it is announced as.
+/// The boundary between parts.
 pub(crate) const BOUNDARY: &str = "parlor";
-/// Announces [`BOUNDARY`].
+/// The content type of parts.
 pub(crate) const PARTS: &str = "multipart/x-mixed-replace; boundary=parlor";
-/// Events, in UTF-8 as always.
+/// The content type of events, which are always UTF-8.
 pub(crate) const EVENTS: &str = "text/event-stream";
 
-/// An event: its name is the type of the message that it is, its data the whole message.
+/// An event: its name is the message's type, its data the whole message.
 pub(crate) fn event(id: Option<&str>, message: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.len() + 128);
     let mut line = |name: &str, value: &str| {
@@ -22,7 +22,7 @@ pub(crate) fn event(id: Option<&str>, message: &str) -> Vec<u8> {
     if let Some(kind) = kind_of(message) {
         line("event", kind);
     }
-    // Data that came with line ends of its own has them still: to JSON they are space.
+    // Line ends within the data are kept: in JSON they are white space.
     for part in message.split(['\n', '\r']) {
         line("data", part);
     }
@@ -30,24 +30,24 @@ pub(crate) fn event(id: Option<&str>, message: &str) -> Vec<u8> {
     bytes
 }
 
-/// How long a client waits before it comes back, in ms.
+/// How long a client waits before it reconnects, in ms.
 pub(crate) fn retry(ms: u64) -> Vec<u8> {
     format!("retry: {ms}\n\n").into_bytes()
 }
 
-/// The type of a message of ours, in which it always comes first.
+/// The type of a message of ours, always its first member.
 fn kind_of(message: &str) -> Option<&str> {
     let (kind, _) = message.strip_prefix("{\"type\":\"")?.split_once('"')?;
     let is_plain = !kind.contains(['\\', '\n', '\r']);
     is_plain.then_some(kind)
 }
 
-/// What comes before the first part.
+/// The bytes before the first part.
 pub(crate) fn before_parts() -> Vec<u8> {
     format!("--{BOUNDARY}\r\n").into_bytes()
 }
 
-/// A part, and the boundary behind it: a browser shows it when it has seen that.
+/// A part and the boundary after it: a browser shows the part once it has seen the boundary.
 pub(crate) fn part(data: &[u8]) -> Vec<u8> {
     let (kind, len) = (picture_type(data), data.len());
     let head = format!("Content-Type: {kind}\r\nContent-Length: {len}\r\n\r\n");
@@ -55,7 +55,7 @@ pub(crate) fn part(data: &[u8]) -> Vec<u8> {
     [head.as_bytes(), data, tail.as_bytes()].concat()
 }
 
-/// What a picture is, by its first bytes (WHATWG MIME Sniffing §6.1).
+/// The type of a picture, by its first bytes (WHATWG MIME Sniffing §6.1).
 fn picture_type(data: &[u8]) -> &'static str {
     match data {
         [0xff, 0xd8, 0xff, ..] => "image/jpeg",

@@ -1,4 +1,4 @@
-//! Events → the wire, once for all who were sent the same before.
+//! Stream events → the wire, encoded once for all subscribers with the same previous event.
 
 use super::encode::{Encoded, WireBody, push};
 use super::json::Writer;
@@ -9,7 +9,7 @@ use crate::base::subscription::{
 };
 use crate::base::{Class, Data, StreamEvent, StreamId, Timestamp};
 
-/// An event, as its subscribers are told it. `prev` is what they were sent before.
+/// An event for its subscribers. `prev` is the event they were sent before.
 pub(crate) fn event(
     stream: &StreamId,
     declaration: &Declaration,
@@ -36,7 +36,7 @@ pub(crate) fn event(
     Encoded { body, class: Class::Stream(declaration.priority), source }
 }
 
-/// An event of bytes: a byte n, n bytes of the stream's name, eight of `seq`, the data.
+/// A binary event: a byte n, n bytes of the stream's name, eight of `seq`, the data.
 fn named(stream: &StreamId, seq: u64, data: &[u8]) -> Vec<u8> {
     let name = stream.as_str().as_bytes();
     let mut bytes = Vec::with_capacity(1 + name.len() + 8 + data.len());
@@ -48,7 +48,7 @@ fn named(stream: &StreamId, seq: u64, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// That a stream is stale, or not any more.
+/// Reports that a stream became stale, or is no longer stale.
 pub(crate) fn age(
     stream: &StreamId,
     declaration: &Declaration,
@@ -80,7 +80,7 @@ fn stale(w: &mut Writer, age: Stale) {
     w.number("age_ms", age.age_ms);
 }
 
-/// An event for those who speak nothing.
+/// An event for clients that do not speak the protocol.
 fn plain(kind: &str, data: &str, ts: Timestamp) -> String {
     let mut writer = Writer::new();
     writer.object(|w| {
@@ -93,12 +93,12 @@ fn plain(kind: &str, data: &str, ts: Timestamp) -> String {
 
 /// RFC 3339, in UTC, to the millisecond.
 fn rfc3339(ts: Timestamp) -> String {
-    // What is beyond the year 9999 is no time that this server has seen.
+    // This server has seen no time beyond the year 9999.
     let time = jiff::Timestamp::from_millisecond(ts.0).unwrap_or_default();
     format!("{time:.3}")
 }
 
-/// A stream, as it is now.
+/// The current state of a stream.
 pub(crate) fn info(w: &mut Writer, info: &StreamInfo) {
     w.text("stream", info.stream.as_str());
     keep(w, &info.declaration);
@@ -113,7 +113,7 @@ pub(crate) fn info(w: &mut Writer, info: &StreamInfo) {
     w.number("subscribers", info.subscribers as u64);
 }
 
-/// A stream, with its newest data.
+/// A stream with its newest data.
 pub(crate) fn newest(w: &mut Writer, info: &StreamInfo) {
     crate::wire::stream_encode::info(w, info);
     if let Some(Data::Json(data)) = info.newest.as_ref().map(|newest| &newest.data) {
@@ -121,7 +121,7 @@ pub(crate) fn newest(w: &mut Writer, info: &StreamInfo) {
     }
 }
 
-/// Somebody who watches a stream.
+/// A subscriber of a stream.
 pub(crate) fn subscriber(w: &mut Writer, one: &SubscriberInfo) {
     w.text("connection", &one.conn.to_string());
     w.number("sent", one.sent);
@@ -138,7 +138,7 @@ fn keep(w: &mut Writer, declaration: &Declaration) {
     }
 }
 
-/// A declared stream, or a family of which there may be one, and what somebody may do with it.
+/// A declared stream or family, and what a user may do with it.
 #[derive(Debug)]
 pub(crate) struct Usable<'a> {
     pub(crate) declaration: &'a Declaration,
@@ -146,7 +146,7 @@ pub(crate) struct Usable<'a> {
     pub(crate) publish: bool,
 }
 
-/// What `info` says of a stream.
+/// A stream in the reply to `info`.
 pub(crate) fn stream(w: &mut Writer, usable: &Usable<'_>) {
     let declaration = usable.declaration;
     w.text("stream", declaration.pattern.as_str());
@@ -157,7 +157,7 @@ pub(crate) fn stream(w: &mut Writer, usable: &Usable<'_>) {
     w.number("max_bytes", declaration.max_bytes);
 }
 
-/// The streams that are not watched any more, and why.
+/// The streams no longer watched, and why.
 pub(crate) fn unsubscribed(streams: &[StreamId], message: &str) -> Encoded {
     let text = push("notice", |w| {
         w.text("code", "unsubscribed");
@@ -167,7 +167,7 @@ pub(crate) fn unsubscribed(streams: &[StreamId], message: &str) -> Encoded {
     Encoded { body: WireBody::Text(text), class: Class::Reply, source: NO_SOURCE }
 }
 
-/// What the reply to `subscribe` says.
+/// The reply to `subscribe`.
 pub(crate) fn subscribed(w: &mut Writer, streams: &[Subscribed]) {
     w.array("streams", streams, |w, one| {
         w.object(|w| {

@@ -1,4 +1,4 @@
-//! JSON → what is asked of streams.
+//! Parses requests about streams.
 
 use super::filter::filter;
 use super::json::tree;
@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What is asked of streams.
 #[derive(Debug)]
 pub(crate) enum StreamRequest {
     Subscribe(Vec<Ask>),
@@ -21,7 +20,7 @@ pub(crate) enum StreamRequest {
     Look(StreamQuery),
 }
 
-/// Reads a request; `Ok(None)` if it is none about streams.
+/// Parses a request; `Ok(None)` if it is not about streams.
 pub(crate) fn stream_request(
     envelope: &Envelope<'_>,
     fields: &Fields<'_, '_>,
@@ -54,7 +53,7 @@ fn stream(fields: &Fields<'_, '_>) -> Result<StreamId, Fault> {
     stream.ok_or(Fault::bad_request("stream", "this is needed"))
 }
 
-/// The streams that are named, each once, and whether there is one by itself.
+/// The named streams, each once, and whether the request has `stream` instead of a list.
 fn streams(fields: &Fields<'_, '_>) -> Result<(Vec<StreamId>, bool), Fault> {
     let Some(raw) = fields.payload.get("streams").filter(|raw| *raw != "null") else {
         return Ok((vec![stream(fields)?], true));

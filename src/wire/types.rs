@@ -1,6 +1,6 @@
-//! The names of all requests, and which of them are for whom.
+//! The types of all requests, and who may send them.
 
-/// Every request that there is, by its `type`.
+/// Every request type.
 pub const TYPES: &[&str] = &[
     "admin:add",
     "admin:connections",
@@ -45,29 +45,28 @@ pub const TYPES: &[&str] = &[
     "unsubscribe",
 ];
 
-/// The types of what the server sends whose names have no colon.
+/// Types of the server's messages that contain no colon.
 pub(crate) const PUSHED: &[&str] = &["error", "event", "hello", "notice", "reply", "subscribed"];
 
-/// Names that events of Server-Sent Events have beside those: the server's own, and those of every
-/// `EventSource`.
+/// Further names of Server-Sent Events: the server's own, and those of every `EventSource`.
 pub(crate) const EVENT_NAMES: &[&str] = &["connected", "keepalive", "message", "open", "resumed"];
 
-/// How the types of requests begin that are for admins.
+/// The prefix of request types for admins.
 pub(crate) const ADMIN_PREFIX: &str = "admin:";
 
-/// Requests for admins whose types begin otherwise.
+/// Request types for admins without that prefix.
 const OF_ADMINS: &[&str] = &["auth:revoke", "stream:subscribers"];
 
-/// Whether nobody but admins may send requests of a type.
+/// Whether only admins may send requests of a type.
 pub(crate) fn is_for_admins(kind: &str) -> bool {
     kind.starts_with(ADMIN_PREFIX) || OF_ADMINS.contains(&kind)
 }
 
-/// Requests that act on the WebSocket on which they come: no call over HTTP can.
+/// Requests about the WebSocket that carries them: HTTP calls cannot make them.
 pub(crate) const OF_A_CONNECTION: &[&str] =
     &["auth", "resume", "stream:ack", "subscribe", "unsubscribe"];
 
-/// Requests that guests may send, too.
+/// Requests that guests may also send.
 pub(crate) const OF_GUESTS: &[&str] = &[
     "info",
     "ping",
@@ -79,7 +78,8 @@ pub(crate) const OF_GUESTS: &[&str] = &[
     "unsubscribe",
 ];
 
-/// Whether an application may have requests of a type: none of the wire's own names or prefixes.
+/// Whether an application may use a request type: it must not be one of the protocol's own names or
+/// have one of its prefixes.
 pub(crate) fn is_free_type(kind: &str) -> bool {
     const PREFIXES: &[&str] =
         &["admin:", "chat:", "room:", "user:", "presence:", "auth:", "stream:"];

@@ -1,4 +1,4 @@
-// What every client is: a connection that comes and goes, with its requests, in a page that sleeps and wakes.
+// The base of every client: a reconnecting connection with its requests, in a page that is hidden and shown.
 
 import { connectionOf } from './connection.js';
 import { Listeners, environment, heard } from './env.js';
@@ -57,7 +57,7 @@ export class BaseClient {
   begin(url) {
     this.#watchPage();
     this.connection.open('connect()');
-    // Whoever builds a page is told what is wrong with it.
+    // On localhost, hints tell a developer what is wrong.
     if (/localhost|127\.0/.test(/** @type {any} */ (this.env.location?.href))) void import('./hint.js').then((all) => all.hint(this, url, this.#options, heard));
     return this;
   }
@@ -151,7 +151,7 @@ export class BaseClient {
     return this.connection.requests.ask(type, payload, options);
   }
 
-  // --- by the connection and by those who are more than this ---
+  // --- Called by the connection and by subclasses ---
 
   /** @protected */
   onState() {
@@ -213,7 +213,7 @@ export class BaseClient {
     }
     // An open socket keeps a page out of the back/forward cache.
     if (type === 'pagehide') connection.pause(type);
-    // A reason to look, not a verdict: it may be another network that is gone.
+    // A reason to check, not a verdict: another network may be gone.
     else if (type === 'offline') connection.probe();
     else if (state.name === 'paused' && (type === 'pageshow' ? state.reason === 'pagehide' : state.reason === 'hidden')) connection.open(type);
     else if (!connection.isHidden() || type !== 'focus') connection.wake(type);

@@ -1,5 +1,5 @@
-// What components read of a chat: presence, rooms, what is unsent; and what they can do in a room. As stores.js, which has
-// the rest, it knows of no framework.
+// What components read of a chat (presence, rooms, unsent messages), and what they can do in a room. Like stores.js,
+// which has the rest, it is independent of any framework.
 
 import { ParlorError } from './errors.js';
 import { NO_CLIENT, byName, constant, graced, ofEach, same, storeOf, watching } from './stores.js';
@@ -93,7 +93,7 @@ export const chatStoresOf = /* @__PURE__ */ ofEach((/** @type {Client} */ client
       let joins = false;
       const hold = graced(() => {
         let isHeld = true;
-        // A component that returns while one leaves wants one in the room, too.
+        // A component that returns while the leave is in progress wants to be in the room, too.
         leaving?.then(() => (isHeld && joins ? client.room(name).join() : null)).catch(() => {});
         return () => {
           isHeld = false;
@@ -116,7 +116,7 @@ function facts({ membership, refusal, title, last, read, unread, typists }, befo
 /** @param {import('./outbox.js').Ticket} ticket @returns {Unsent} */
 const unsent = ({ id, text, data, status, error, kept: { room, at } }) => ({ id, room, text, data, at, status, error });
 
-// --- What components make of it ---
+// --- Values for components ---
 
 /** Who is here. @param {import('./presence.js').Presences} value */
 export function presenceIn(value) {

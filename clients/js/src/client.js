@@ -93,7 +93,7 @@ export class Client extends StreamsClient {
     let room = this.#rooms.get(name);
     if (!room) {
       room = new Room(name, /** @type {any} */ (this));
-      // `hello` has named the others.
+      // `hello` has named all rooms of the user.
       if (this.connection.isOnline()) room.membership = 'none';
       this.#rooms.set(name, room);
     }
@@ -127,7 +127,7 @@ export class Client extends StreamsClient {
   async onHello(hello) {
     super.onHello(hello);
     const ask = (/** @type {string} */ type, /** @type {any} */ payload) => this.connection.requests.ask(type, payload, { now: true });
-    // Of many rooms it has the first.
+    // If there are many rooms, `hello` has only the first of them.
     for (let page = hello; page.after; hello.rooms.push(...page.rooms)) page = await ask('info', { after: page.after });
     let known = [...this.#rooms.values()].filter((room) => room.isFollowed);
     /** @type {Map<string, number>} */
@@ -138,18 +138,18 @@ export class Client extends StreamsClient {
     }
     for (const room of hello.rooms) this.#room(room.room).welcome(room);
     for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
-    // What comes from here on is newer than what was said.
+    // Everything that arrives from here on is newer than `hello`.
     await this.outbox.own(/** @type {string} */ (this.owner));
-    // Where nothing was missed, it goes on by itself.
+    // Rooms without missed entries continue by themselves.
     known = known.filter((room) => room.isFollowed && room.last !== heads.get(room.name));
-    // Guests are in no room, and may not even say so.
+    // Guests are in no room, and may not even send `resume`.
     if (this.owner) do {
       const piece = known.splice(0, ROOMS_PER_RESUME);
       const answer = await ask('resume', { epoch: hello.epoch, rooms: positionsOf(piece), more: known.length > 0 });
       for (const room of piece) {
         const code = answer.refused[room.name]?.code;
         if (code === 'not_member') room.missing();
-        // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
+        // The log does not reach back, or the connection is not a WebSocket and resends nothing: read the entries.
         else if (!answer.rooms[room.name]) void room.behind(/** @type {number} */ (heads.get(room.name)), code);
       }
     } while (known.length > 0);
@@ -170,7 +170,7 @@ export class Client extends StreamsClient {
     this.#ackTimer ??= this.env.setTimeout(() => {
       this.#ackTimer = null;
       if (this.send('chat:ack', { rooms: positionsOf([...this.#unacked]) })) this.#unacked.clear();
-      // The pace did not allow it.
+      // The rate limit did not allow it.
       else if (this.connection.isOnline()) this.ack();
     }, ACK_EVERY_MS);
   }

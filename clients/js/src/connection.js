@@ -1,5 +1,5 @@
-// One WebSocket at a time, for as long as the application wants one: opens it, signs in, judges its silence, and
-// comes back after a loss as the close code's range asks. It knows nothing of rooms.
+// One WebSocket at a time, for as long as the application wants one: opens it, signs in, checks its silence, and
+// reconnects after a loss as the range of the close code requires. It knows nothing of rooms.
 
 import { verdict } from './errors.js';
 import { requestQueue } from './requests.js';
@@ -40,15 +40,15 @@ import { requestQueue } from './requests.js';
  */
 
 const STEPS_MAX = 20;
-// A little longer than a server waits for a token: it says that none came.
+// A little longer than a server waits for a token, so that the server reports that none came.
 const OPENING_MS = 15_000;
 const REFRESH_MS = 60_000;
 const ANSWER_MS = 10_000;
 const HIDDEN_SILENCE_MS = 75_000;
-// After so long an attempt is stale, and a silence is to be looked into.
+// After so long an attempt is stale, and a silence is checked.
 const STALE_MS = 3_000;
 const PROBE_MS = 5_000;
-// So many WebSockets that did not open, one after the other, are a network that lets none through.
+// So many WebSockets in a row that did not open mean a network that blocks them.
 const UNOPENED_MAX = 3;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200]]);
 
@@ -56,7 +56,7 @@ const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 
 export function connectionOf({ url, token: source, backoff, fatal, interval, timeout, fallback }, env, hooks) {
   /** @type {import('./env.js').SocketLike | null} */
   let socket = null;
-  // Whatever began with another number is over.
+  // Work begun under another number is void.
   let serial = 0;
   /** @type {string | null} */
   let token = null;
@@ -77,10 +77,10 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let spread = null;
   /** @type {Record<string, any>} */
   const timers = {};
-  // On one that is closing nothing would go, and a browser complains of each on its console.
+  // A closing socket sends nothing, and browsers log each attempt on the console.
   const requests = requestQueue(env, timeout, (text) => /** @type {any} */ (socket)?.readyState > 1 || socket?.send(text));
 
-  // Read anew each time.
+  // The value changes, so it is read each time.
   const isHidden = () => env.document?.visibilityState === 'hidden';
 
   /** @param {string} name */
@@ -105,7 +105,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     hooks.onState();
   };
 
-  // Lets go of the socket without waiting for it: what it still says is about a connection that is over.
+  // Drops the socket without waiting for it: its later events are about a connection that is over.
   const drop = () => {
     serial += 1;
     for (const name in timers) clear(name);
@@ -121,7 +121,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const fail = (code, reason, asked = 'ends') => {
     drop();
     requests.end();
-    // Whoever opens it again begins anew.
+    // Opening it again starts afresh.
     attempt = 0;
     token = null;
     why = 'rejected';
@@ -147,7 +147,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     if (self.quality) qualify('lost', self.quality.rtt);
     if (fatal?.(code)) return fail(code, cause);
     const asked = verdict(code);
-    // One that was just given and is refused is not given again by asking again at once.
+    // A fresh token that is refused is not requested again at once.
     if (typeof source === 'function' && (asked === 'asks for a token' || (code === 4001 && token !== null && !isFresh))) {
       token = null;
       why = 'rejected';
@@ -165,7 +165,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     hooks.changed('quality', self.quality);
   };
 
-  // Measures while somebody looks: nobody else has timers that keep time.
+  // Measures while the page is visible: timers of hidden pages are not accurate.
   const measure = () => {
     const every = interval || heartbeat;
     after('measure', every, measure);
@@ -173,7 +173,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     if (isHidden() || timers.answer || (!interval && asked - lastFrame < every)) return;
     after('answer', ANSWER_MS, () => {
       if (interval) qualify('lost', self.quality?.rtt ?? 0);
-      // A sleep takes no time on our clock: then it is asked again, and not judged.
+      // Our clock stops during sleep: then ask again instead of judging.
       if (!isHidden() && env.now() - asked < 2 * ANSWER_MS && lastFrame <= asked) late();
     });
     requests.ask('ping', {}, { first: true }).then(
@@ -196,7 +196,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       await requests.ask('auth', { token: given }, { first: true });
       token = given;
     } catch {
-      // Nothing has changed: at its end the server says so, and another is asked for.
+      // Nothing changes: when the token expires the server says so, and another is requested.
     }
   };
 
@@ -209,7 +209,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const at = new env.URL(url, env.location?.href);
     at.protocol = at.protocol.replace('http', 'ws');
     if (token === null) at.searchParams.set('resume', '1');
-    // Who has a token is no guest.
+    // A client with a token is not a guest.
     else at.searchParams.delete('anonymous');
     return at.href;
   };
@@ -218,7 +218,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const welcome = async (hello) => {
     const own = serial;
     heartbeat = hello.heartbeat_ms || ANSWER_MS;
-    // It is good: should it be refused one day, another is asked for once.
+    // The token is valid: if it is refused later, another is requested once.
     isFresh = false;
     why = 'first';
     requests.begin(hello.limits);
@@ -251,7 +251,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     } else {
       if (payload.code === 'draining') spread = payload.spread_ms;
       if (payload.code === 'token_expiring') {
-        // One that is good for less than a minute expires as soon as it is there.
+        // A token valid for less than a minute counts as expiring at once.
         const isNew = env.now() - refreshedAt < REFRESH_MS;
         after('refresh', isNew ? Math.max(0, payload.expires - env.now()) / 2 : 0, refresh);
       }
@@ -285,17 +285,17 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     }
     const opened = socket;
     opened.binaryType = 'arraybuffer';
-    // What it tells comes with the close, too; in Node.js nobody else may be listening.
+    // The close event has the same information; in Node.js there may be no other listener.
     opened.onerror = () => {};
     opened.onopen = () => {
       lastFrame = env.now();
       if (!via.via) unopened = 0;
       enter({ name: 'authenticating' }, 'open');
-      // In the first message, not in the URL: by the close code alone a page sees why it is refused.
+      // In the first message, not in the URL: only the close code tells a page why the token is refused.
       if (token !== null) opened.send(JSON.stringify({ type: 'auth', payload: { token, resume: true } }));
     };
     opened.onmessage = ({ data }) => frame(data);
-    // Some proxies swallow the code: the error before it had it.
+    // Some proxies drop the code: the error before it contained it.
     opened.onclose = ({ code }) => lost(announced?.close || code);
   };
 
@@ -339,7 +339,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     wake(cause) {
       const now = env.now();
       const { name } = self.state;
-      // It has failed for good, or only as there were as many attempts as are wanted.
+      // It failed for good, or only because the allowed attempts are used up.
       if (name === 'waiting' || (name === 'failed' && self.steps.at(-1)?.advice !== 'ends') || (/connecting|authenticating/.test(name) && now - openedAt > STALE_MS)) self.open(cause);
       else if (now - lastFrame > (isHidden() ? HIDDEN_SILENCE_MS : STALE_MS)) self.probe();
     },

@@ -1,4 +1,4 @@
-// Entries of rooms' logs, as they are pushed.
+// Pushed entries of rooms' logs.
 
 /** Their types. */
 export const ENTRY = /^(?:chat|room):(message|edited|deleted|reacted|joined|left)$/;

@@ -1,4 +1,4 @@
-// What the client needs of the world around it: each may be replaced, for tests and for Node.js.
+// The client's environment: each part can be replaced, for tests and for Node.js.
 
 /**
  * What is used of a `WebSocket`: that of `ws` will do as well.
@@ -100,7 +100,7 @@ export class Listeners {
     if (heard.size < HEARD_MAX) heard.add(event);
     const list = this.#lists.get(event) ?? new Set();
     this.#lists.set(event, list);
-    // Each call counts, also with the same function.
+    // Each call counts, even with the same function.
     const take = (/** @type {any} */ value) => fn(value);
     list.add(take);
     /** @type {(() => void) | undefined} */
@@ -135,7 +135,7 @@ export class Listeners {
   emit(event, value) {
     const list = this.#lists.get(event) ?? new Set();
     for (const fn of [...list]) {
-      // One may have been ended by another.
+      // Another listener may have removed this one.
       if (list.has(fn)) this.call(fn, value);
     }
   }

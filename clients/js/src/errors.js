@@ -1,5 +1,5 @@
-// What close codes and refusals ask for (docs/protocol.md, "Closing", "Errors"). A code that is not listed is judged
-// by its range. README.md says more of each.
+// What close codes and refusals require (docs/protocol.md, "Closing", "Errors"). A code that is not listed is judged by
+// its range. README.md describes each.
 
 /** What a client does then. @typedef {"ends" | "asks for a token" | "comes back"} Verdict */
 

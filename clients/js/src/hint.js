@@ -1,5 +1,5 @@
-// For whoever builds a page: on localhost it says in the console, once, what is wrong, and the line that mends it. It
-// is a file of its own, which other pages never load.
+// For developers: on localhost it logs to the console, once, what is wrong and the line that fixes it. It is a file of
+// its own, which other pages never load.
 
 /** @typedef {import('./base.js').BaseClient} Client */
 
@@ -32,7 +32,7 @@ function tell(text) {
 export function hint(client, url, options, heard) {
   checkOptions(options);
   for (const name of heard) checkEvent(name);
-  // What is listened to later.
+  // Names listened to later.
   heard.add = (name) => {
     if (!heard.has(name)) checkEvent(name);
     return Set.prototype.add.call(heard, name);
@@ -65,7 +65,7 @@ function checkEvent(name) {
   if (typeof name !== 'string' || EVENTS.includes(name)) return;
   const mine = letters(name);
   const near = EVENTS.map((event) => ({ event, its: letters(event) }))
-    // Whatever is shorter, or begins with another letter, is too easily another word.
+    // Shorter names, or those with another first letter, are too easily other words.
     .filter(({ its }) => its.length >= SHORT && its[0] === mine[0] && Math.abs(its.length - mine.length) <= ERRORS_MAX)
     .map(({ event, its }) => ({ event, errors: distance(mine, its, mine.length < LONG ? 2 : 1) }))
     .sort((a, b) => a.errors - b.errors);
@@ -103,7 +103,7 @@ async function explain(client, url) {
   const where = at.origin + at.pathname;
   const allow = `cargo run --release -- serve --allow-origin ${origin}`;
   if (/auth_timeout/.test(reason)) return tell(`the server at ${where} wants a token: connect(url, { token: () => … }), or ?anonymous=1 where it lets guests in`);
-  // It was there, and has said why; or it is no concern of this machine.
+  // The server answered and has given its reason; or it is not on this machine.
   const isHere = at.origin === origin || /^(localhost|127\.)/.test(at.hostname);
   if (!isHere || reason !== 'close 1006') return tell(`no connection to ${where}: ${reason}`);
   const isParlor = await parlorIsAt(at);

@@ -8,7 +8,7 @@ export { Presence } from './presence.js';
 /** Each tab has a connection of its own. @returns {undefined} */
 export function eachTab() {}
 
-// The types that those who use it write down.
+// The types that users of the client write down.
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./client.js').Snapshot} Snapshot */
 /** @typedef {import('./client.js').RoomSnapshot} RoomSnapshot */

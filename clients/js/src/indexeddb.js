@@ -1,6 +1,6 @@
-// An outbox in IndexedDB: what is unsent survives a reload, a crash of the tab, and the browser's end. Each row belongs
-// to the user who wrote it and to the tab that sends it. A tab takes over the rows of its own user whose tab is gone;
-// those of another user it does not read.
+// An outbox in IndexedDB: unsent messages survive a reload, a crash of the tab, and closing the browser. Each row
+// belongs to the user who wrote it and to the tab that sends it. A tab takes over its user's rows from tabs that are
+// gone; it never reads those of another user.
 
 import { environment } from './env.js';
 import { subjectOf } from './tokens.js';
@@ -35,7 +35,7 @@ function userOf(url, base = 'ws://host') {
   try {
     return new URL(url, base).searchParams.get('user');
   } catch {
-    // The connection says so.
+    // The connection reports an invalid URL.
   }
 }
 
@@ -44,7 +44,7 @@ function sessionOfTab() {
   try {
     return globalThis.sessionStorage;
   } catch {
-    // It is forbidden: then nothing is known of who was here.
+    // Storage is forbidden: the last user is then unknown.
   }
 }
 
@@ -94,7 +94,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
     try {
       session?.setItem(name, JSON.stringify(here));
     } catch {
-      // It is full, or forbidden.
+      // Storage is full or forbidden.
     }
     return here;
   };
@@ -107,11 +107,11 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
       request.onupgradeneeded = ({ oldVersion }) => {
         const rows = oldVersion > 0 ? /** @type {IDBTransaction} */ (request.transaction).objectStore(STORE) : request.result.createObjectStore(STORE, { keyPath: 'id' });
         rows.createIndex('user', 'user');
-        // Version 1 noted here who was here last.
+        // Version 1 stored the last user here.
         rows.delete('');
       };
       request.onsuccess = () => {
-        // A page of a later version is not to wait for this one.
+        // A page of a later version must not wait for this one.
         request.result.onversionchange = () => request.result.close();
         resolve(request.result);
       };
@@ -122,7 +122,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
   const within = async (act) => {
     const transaction = (await database()).transaction(STORE, 'readwrite');
     const request = act(transaction.objectStore(STORE));
-    // A page that ends before the request's answer is back would otherwise take it along.
+    // Otherwise a page that ends before the request is answered would lose it.
     transaction.commit?.();
     return done(request);
   };
@@ -142,7 +142,8 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
       const ends = new Promise((end) => (release = () => end(null)));
       reported(locks.request(owner, () => (resolve(null), ends)));
     }));
-  // Also while it is still waited for: then it ends as soon as it is held. What is in its name is then anybody's of this user.
+  // Also while the lock is still pending: it is then released as soon as it is granted. Any tab of this user may take
+  // over the rows of the old name.
   const leave = () => {
     release();
     living = null;
@@ -167,17 +168,17 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
     const [rows, isTaken] = await look(whose);
     const left = rows.filter((row) => row.owner !== mine && !isTaken(row) && !over.has(row.id)).sort((a, b) => a.at - b.at || a.order - b.order);
     for (const row of left) {
-      // An earlier page in this tab wrote it, and never learned for whom.
+      // An earlier page in this tab wrote it and never learned its user.
       if (!row.user && !names.has(row.owner)) row.failed = 'unconfirmed';
       Object.assign(row, { owner: mine, order: (order += 1) });
     }
-    // All or none: what one page wrote goes on in one page, in its order.
+    // All or none: one page continues what another wrote, in its order.
     if (left.length > 0) await within((all) => left.map((row) => all.put(row))[0]);
     const others = rows.filter(isTaken).map((row) => row.owner);
     return [left.map(({ user: by, tab: _tab, owner: _owner, order: _order, ...kept }) => ({ ...kept, user: by || undefined })), others];
   };
 
-  // Other tabs of which it is awaited that they end: a tab that was just closed lives a moment longer.
+  // Other tabs that may be about to end: a tab that was just closed lives a moment longer.
   /** @type {Set<string>} */
   const awaited = new Set();
   const takeOver = async () => {
@@ -186,7 +187,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
     const [left, others] = await alone(() => adopt(whose, mine)).finally(() => (reading -= 1));
     const fresh = left.filter(({ id }) => !over.has(id));
     if (reading === 0) over.clear();
-    // Meanwhile it was closed, or somebody else came: what it has taken is in nobody's name that lives.
+    // The outbox was closed meanwhile, or the user changed: no living tab owns the rows it has taken.
     if (owner !== mine) return;
     for (const { id, user: by = '' } of fresh) {
       before.delete(id);
@@ -206,13 +207,13 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
     }
   };
 
-  // A lock keeps a page out of the back/forward cache, as an open connection does: what it has is another tab's while
-  // it is there, and what is left of it is this one's again when it is back.
+  // A lock keeps a page out of the back/forward cache, as an open connection does. While the page is cached another tab
+  // may take its rows; on return it takes back the rest.
   env.window?.addEventListener('pagehide', leave);
   env.window?.addEventListener('pageshow', (event) => {
     if (isOpen && /** @type {PageTransitionEvent} */ (event).persisted) reported(live().then(takeOver));
   });
-  // Opened at once: what is sent in a page's first moments is to be kept, too.
+  // Opened at once, so that messages sent in a page's first moments are stored, too.
   if (indexedDB) reported(database());
 
   return {
@@ -238,7 +239,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
       return last !== undefined && last !== whose;
     },
     put(kept) {
-      // It may be another tab's by now: this one hears of that first.
+      // Another tab may have it by now: this one learns of that first.
       if (before.has(kept.id)) return;
       reported(put({ ...kept, user: kept.user ?? '', tab, owner, order: (order += 1) }).then(() => stored.set(kept.id, kept.user ?? '')));
     },
@@ -252,7 +253,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) 
         const [rows, isTaken] = await look(user);
         const left = rows.filter((row) => !isTaken(row));
         if (!keep && left.length > 0) await within((all) => left.map(({ id }) => all.delete(id))[0]);
-        // What nobody known wrote waits for whoever comes next in this tab.
+        // Messages by an unknown user wait for the next user of this tab.
         if (keep && rows.some((row) => !row.user)) remember({ tab });
         else session?.removeItem(name);
       });

@@ -1,6 +1,6 @@
-// One connection for all tabs of an origin: the tab that holds a lock has it, and hands on what the others say and are
-// told. To the client of each tab it looks like a WebSocket of its own, which ends when the leader does; what was
-// missed meanwhile is read, what was unsent is sent again with its `cid`, as after any loss.
+// One connection for all tabs of an origin: the tab that holds a lock has it, and forwards messages to and from the
+// other tabs. To each tab's client it looks like a WebSocket of its own, which ends when the leader does; missed
+// messages are then read and unsent ones resent with their `cid`, as after any loss.
 
 import { bytesOf, isLog } from './stream.js';
 import { wider } from './world.js';
@@ -51,7 +51,7 @@ const tabSocket = (env, shared) => class TabSocket {
   /** @type {any} */ onclose = null;
   /** @type {any} */ onerror = null;
   #id = `${Math.floor(env.random() * 2 ** 52).toString(36)}${env.now().toString(36)}`;
-  // Who says by a token who they are shares nothing with those who are known otherwise.
+  // Clients identified by a token share nothing with clients identified otherwise.
   #key;
   #channel;
   #ends = new AbortController();
@@ -72,14 +72,14 @@ const tabSocket = (env, shared) => class TabSocket {
     this.#channel = new /** @type {typeof BroadcastChannel} */ (env.BroadcastChannel)(this.#key);
     const [key, { signal }] = [this.#key, this.#ends];
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    // Held for as long as this lives: by this the leader sees that it does.
+    // Held for as long as this socket lives, so that the leader can tell.
     void this.#hold(`${key}:${this.#id}`, { signal }, () => this.#tell('open'));
     void this.#hold(key, { signal }, () => this.#lead());
     const timer = env.setTimeout(() => {
       if (this.#leader === null) void this.#hold(key, { steal: true }, () => this.#lead());
     }, STALE_MS);
     signal.addEventListener('abort', () => env.clearTimeout(timer));
-    // Whoever sleeps leads nobody.
+    // A frozen tab must not lead.
     env.document?.addEventListener('freeze', () => this.#hub && this.#end(1006), { signal });
   }
 
@@ -104,12 +104,12 @@ const tabSocket = (env, shared) => class TabSocket {
       if (this.#ends.signal.aborted) return;
       return new Promise((resolve) => this.#ends.signal.addEventListener('abort', resolve));
     };
-    // It is refused when this ends before, and when another tab has taken it.
+    // Rejected if this socket ends before, or if another tab has stolen the lock.
     return env.locks?.request(name, options, held).catch(() => name === this.#key && this.#hub && this.#end(1006));
   }
 
   #lead() {
-    // Whoever led has ended: that was its connection, too. Its last words say why, if it had any.
+    // The former leader has ended, and with it this tab's connection. Its last message, if any, gives the reason.
     if (this.#leader !== null) return env.setTimeout(() => this.#end(1006), LAST_WORDS_MS);
     this.#hub = hubOf(env, this.url, this.#key, (note) => {
       if (note.to !== this.#id) this.#channel.postMessage(note);
@@ -131,7 +131,7 @@ const tabSocket = (env, shared) => class TabSocket {
     if (this.#ends.signal.aborted || this.#own) return;
     if (to === LEADER) return this.#hub?.hear(note);
     if (kind === 'leads') {
-      // It was frozen or has ended without a word, and does not know it.
+      // The old leader was frozen, or ended without notice.
       if (this.#leader !== null && this.#leader !== from) this.#end(1006);
       else if (this.#leader === null) this.#tell('open');
       return;
@@ -183,7 +183,7 @@ function hubOf(env, url, key, post) {
   const socket = new env.WebSocket(url);
   /** @type {any} */
   let hello = null;
-  // Without one it is known who it is by the URL, and everybody is greeted.
+  // Without a token the URL identifies the user, and every tab is greeted.
   /** @type {string | null} */
   let token = null;
   /** Whose that is: what is wrong with it is for them alone. */
@@ -291,7 +291,7 @@ function hubOf(env, url, key, post) {
         one.events = isLog(snapshot) ? [...snapshot] : [{ seq, data: snapshot }];
         return begin(!isLog(snapshot));
       }
-      // It is empty, or its first messages are the snapshot.
+      // The stream is empty, or its first messages are the snapshot.
       ask('stream:get', { stream }, ({ keep }) => begin(keep === 'latest'), () => begin(true));
     }, (refusal) => {
       if (streams.get(stream) === one) streams.delete(stream);
@@ -312,7 +312,7 @@ function hubOf(env, url, key, post) {
   const request = (tab, text) => {
     const { type, id: own, payload = {} } = JSON.parse(text);
     if (type === 'auth') return authenticate(tab, text, payload.token, own);
-    // What was missed is read: none comes unasked.
+    // Missed messages are read; none are resent unasked.
     if (type === 'resume') return say(tab, 'reply', own, { rooms: {}, refused: {} });
     if (type === 'subscribe' && payload.stream) return watch(tab, payload, own);
     if (type === 'unsubscribe' && payload.stream) {
@@ -326,7 +326,7 @@ function hubOf(env, url, key, post) {
   /** @param {any} payload of `hello` */
   const begin = (payload) => {
     hello = payload;
-    // All rooms go on from where they are now: each tab reads for itself what it has missed. Guests may not ask.
+    // All rooms continue from their current position: each tab reads what it has missed. Guests may not send `resume`.
     if (!payload.user.anonymous) ask('resume', { epoch: payload.epoch, rooms: {} }, undefined, () => socket.close());
     for (const tab of tabs.keys()) greet(tab);
   };
@@ -347,7 +347,7 @@ function hubOf(env, url, key, post) {
   };
   socket.onclose = ({ code }) => {
     const isOfToken = token !== null && (code === 4001 || (code >= 4200 && code < 4300));
-    // The first is the leader's own: with its end the channel ends, by which the others are told.
+    // The leader's own tab is the first: its end closes the channel that the others are told over.
     for (const tab of [...tabs.keys()].reverse()) tell(tab, 'close', isOfToken && tab !== owner ? 1006 : code);
   };
   socket.onmessage = ({ data }) => {

@@ -1,5 +1,5 @@
-// The messages of a type, each once. Entries of rooms are told as a room hands them over, in order and without a hole,
-// also those that were missed and came as history; all others as they come.
+// The messages of a type, each once. Room entries are delivered as the room does: in order and without a gap, including
+// missed ones from the history; all other messages as they arrive.
 
 import { ENTRY, isEntry } from './entries.js';
 

@@ -1,4 +1,4 @@
-// For React Native: what a browser would tell and keep, from what the application hands in.
+// For React Native: builds what a browser would provide from what the application passes in.
 
 import { environment } from './env.js';
 import { subjectOf } from './tokens.js';
@@ -90,7 +90,7 @@ function eventsOf(listen) {
 export function nativeEnv({ AppState, NetInfo }) {
   const document = Object.assign(
     eventsOf((dispatch) => {
-      // Also what has changed while nobody asked.
+      // Also applies a change from before the subscription.
       judge(AppState.currentState, () => {});
       const subscription = AppState.addEventListener('change', (state) => judge(state, dispatch));
       return () => subscription.remove();
@@ -99,7 +99,7 @@ export function nativeEnv({ AppState, NetInfo }) {
   );
   /** @param {string | null} state @param {(type: string) => void} dispatch */
   function judge(state, dispatch) {
-    // All others pass, as while iOS asks something.
+    // Other states are temporary, for instance while iOS shows a prompt.
     if (state !== 'active' && state !== 'background') return;
     const now = state === 'active' ? 'visible' : 'hidden';
     if (now === document.visibilityState) return;
@@ -155,7 +155,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
   let user;
   let order = 0;
   let isOpen = false;
-  // Somebody is signed out, and nothing of theirs is to stay.
+  // The user has signed out, and none of their data may stay.
   let discards = false;
   /** @type {Take} */
   let take = () => {};
@@ -180,7 +180,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
     if (typeof text !== 'string') return [];
     const row = read(text);
     if (isRow(row) && `${row.outbox}:${row.id}` === key) return row.outbox === name ? [row] : [];
-    // The note of an outbox with a longer name.
+    // The row of an outbox with a longer name.
     if (row?.outbox !== key) report(new Error(`what is kept as "${key}" is no message, and stays where it is`));
     return [];
   };
@@ -193,7 +193,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
   /** What is left of a user, and what was written when nobody was known. @param {string} whose */
   const takeOver = (whose) =>
     inTurn(async () => {
-      // Nobody else writes to it while this process lives.
+      // Only this process writes to it.
       if (taken.get(whose) === common.closed) return;
       const all = (await rows()).filter((row) => row.user === whose || row.user === '');
       if (!isOpen || user !== whose) return;
@@ -204,7 +204,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
       take(left.map(({ user: by, order: _order, outbox: _outbox, ...kept }) => {
         common.held.add(kept.id);
         mine.add(kept.id);
-        // It may be another's who had this device before.
+        // It may belong to a previous user of this device.
         return by ? { ...kept, user: by } : { ...kept, failed: 'unconfirmed' };
       }), gone);
     });
@@ -255,7 +255,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
         return /** @type {boolean} */ (isAnother);
       } catch (error) {
         report(error);
-        // It is not known who was here last: what was written before may be theirs.
+        // The last user is unknown: earlier messages may be theirs.
         return true;
       } finally {
         env.clearTimeout(timer);

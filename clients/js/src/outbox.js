@@ -1,6 +1,5 @@
-// What was sent and is not yet known to be on the server's disk. Each message is a ticket, whose id is the `cid` of
-// the wire: so that sending it again, after a loss, a reload or a crash, is harmless. One writer per room keeps the
-// order.
+// Messages sent and not yet known to be on the server's disk. Each message is a ticket, whose id is the `cid` of the
+// wire, so that sending it again after a loss, a reload or a crash is harmless. One writer per room keeps the order.
 
 import { rest } from './env.js';
 import { ParlorError } from './errors.js';
@@ -182,7 +181,7 @@ export class Outbox {
     for (const ticket of this.#tickets.filter(({ id }) => gone.includes(id))) this.#drop(ticket).fail('taken');
     const taken = left.filter(({ id }) => !this.#find(id)).map((kept) => new Ticket(this, kept));
     for (const ticket of taken) if (ticket.kept.failed) ticket.fail(ticket.kept.failed);
-    // What is left goes before all else.
+    // Recovered messages go before all others.
     this.#tickets.unshift(...taken);
     for (const ticket of taken) {
       this.#become(ticket);
@@ -199,7 +198,7 @@ export class Outbox {
 
   /** @param {Ticket} ticket */
   again(ticket) {
-    // It goes where it stands: behind what was sent before it.
+    // It goes in its place: after messages sent before it.
     if (!this.#tickets.includes(ticket)) {
       if (this.#tickets.length >= UNSENT_MAX) return ticket.fail((ticket.kept.failed = 'outbox_full'));
       this.#tickets.push(ticket);
@@ -245,12 +244,12 @@ export class Outbox {
     let wait = WAIT_MS_MIN;
     for (;;) {
       const queued = this.of(room).filter(({ status }) => status === 'queued');
-      // What is too old is seen to be so without a connection, too.
+      // Messages that are too old fail without a connection, too.
       for (const old of queued) if (env.now() - old.kept.at > AGE_MS_MAX) this.#fail(old, 'expired');
       const ticket = queued.find(({ status }) => status === 'queued');
       if (!ticket || !this.#isOnline) break;
       const { id: cid, text, data, replyTo: reply_to } = ticket.kept;
-      // A conversation comes into being with its first message.
+      // A conversation is created by its first message.
       const pair = /^dm:(.+):(.+)/.exec(room);
       const where = pair ? { to: pair[pair[1] === this.#user ? 2 : 1] } : { room };
       try {
@@ -261,7 +260,7 @@ export class Outbox {
         wait = WAIT_MS_MIN;
       } catch (failure) {
         const error = /** @type {ParlorError} */ (failure);
-        // It was shown, or taken back, meanwhile.
+        // Its entry arrived, or it was cancelled, meanwhile.
         if (!this.#tickets.includes(ticket)) continue;
         const isOver = /^(disconnected|cancelled|closed)$/.test(error.code);
         if (!error.passing && !isOver) {
@@ -287,7 +286,7 @@ export class Outbox {
   /** @param {Ticket} ticket @param {string} code @param {ParlorError} [error] */
   #fail(ticket, code, error) {
     this.#keep(ticket, { failed: code });
-    // It was looked at, and refused.
+    // The server examined and refused it.
     ticket.wasSent = false;
     ticket.fail(code, error);
     this.#become(ticket);
@@ -307,7 +306,7 @@ export class Outbox {
   /** @param {Ticket} ticket */
   #drop(ticket) {
     this.#tickets = this.#tickets.filter((one) => one !== ticket);
-    // What came of it is there when anybody looks.
+    // Its outcome is known by the time anybody looks.
     queueMicrotask(() => this.#become(ticket));
     return ticket;
   }
@@ -315,7 +314,7 @@ export class Outbox {
   /** @param {Ticket} ticket @param {Partial<Kept>} changes */
   #keep(ticket, changes) {
     const { id, user } = (ticket.kept = { ...ticket.kept, ...changes });
-    // What a guest writes ends with the page: nobody else is to find it as theirs.
+    // A guest's messages end with the page: no later user may find them as their own.
     if (user !== '') this.#store.put(ticket.kept);
     else this.#store.remove(id);
   }

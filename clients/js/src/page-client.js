@@ -1,4 +1,4 @@
-// The client of the page's own service, for hooks that have no provider above them: who does without the service does not
+// The client of the page's own service, for hooks without a provider; a page that does not use the service does not
 // load it.
 
 /** @typedef {import('./client.js').Client} Client */

@@ -1,4 +1,4 @@
-// Who is here: the list, and the changes that come after it, by their version.
+// Who is here: the list, and the later changes by version.
 
 /** @typedef {{ user: string, name: string, connections?: number, since?: number }} Present */
 /**
@@ -101,7 +101,7 @@ export class Presence {
 
   /** Takes a push about presence. @param {string} type @param {any} payload */
   push(type, payload) {
-    // Of a room, or a program's own.
+    // A room's push, or a program's own.
     if (payload.room || !payload.version) return;
     if (type === 'user:count') {
       this.#count = payload.online;
@@ -115,7 +115,7 @@ export class Presence {
     if (payload.version <= this.#version) return;
     this.#version = payload.version;
     if (payload.reset) {
-      // The lists are back: it is asked anew who is here.
+      // Lists are available again: request the list anew.
       this.#count = null;
       this.lost();
       void this.begin();

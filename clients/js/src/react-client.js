@@ -1,8 +1,8 @@
 'use client';
 
-// What the hooks of React stand on. The connection and what is known of it live outside of React; components read cached
-// snapshots, which change once per animation frame at most. What is no longer used ends a second after: a route that
-// changes, or StrictMode, which mounts everything twice, neither reconnects nor leaves a room and joins it again.
+// The base of the React hooks. The connection and its data live outside of React; components read cached snapshots,
+// which change at most once per animation frame. Unused resources end after a second: a route change, or StrictMode,
+// which mounts everything twice, neither reconnects nor leaves and rejoins a room.
 
 import { createContext, createElement, useContext, useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { pageClient } from './page-client.js';
@@ -45,7 +45,7 @@ export function providerOf(connect) {
     if (known) return Object.assign(known, { options });
     const token = () => shared.options?.token;
     const hold = graced(() => {
-      // That of the newest render is asked: it may close over what the first did not know.
+      // The newest render's function is called: its closure may have newer values than the first one's.
       const ask = (/** @type {any} */ asked) => {
         const newest = token();
         return typeof newest === 'function' ? newest(asked) : newest;
@@ -94,7 +94,7 @@ export function providerOf(connect) {
     const isOurs = !client && url !== undefined && typeof window !== 'undefined';
     const shared = isOurs ? sharedClient(url, options, user) : null;
     const used = client ?? shared?.open() ?? null;
-    // It is another if so much time has passed since it was rendered that the first was given up.
+    // The client is another one if the first was given up because too much time has passed since its render.
     const [, renew] = useState(used);
     useEffect(() => {
       if (!shared) return undefined;

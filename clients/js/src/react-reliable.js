@@ -1,6 +1,6 @@
 'use client';
 
-// A WebSocket to any path that speaks JSON, as a hook: it knows nothing of parlor.
+// A hook for a WebSocket to any path that speaks JSON: it knows nothing of parlor.
 
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { useLatest } from './react-client.js';
@@ -42,7 +42,7 @@ function sharedSocket(url, options, own) {
         return () => (off?.(), release());
       },
       server: NOT_OPEN,
-      // The socket has its own.
+      // The socket has its own grace period.
       grace: 0,
     }),
     on: (event, fn) => {

@@ -1,6 +1,6 @@
 'use client';
 
-// Hooks for streams alone, in React 18 and 19: what a dashboard needs, without the chat. react.js has them all.
+// Hooks for streams alone, in React 18 and 19: what a dashboard needs, without the chat. react.js has all hooks.
 
 import { createElement, useCallback, useEffect, useMemo } from 'react';
 import { ParlorError } from './errors.js';
@@ -57,7 +57,7 @@ export function useQuality() {
  */
 export function useStream(name, options) {
   const client = useClient();
-  // Before anything else asks for it without.
+  // Before anything else requests the stream without options.
   if (name) client?.stream(name, options);
   const watched = useStore(client && name ? storesOf(client).stream(name) : NO_STORES.stream);
   const publish = useCallback((/** @type {T} */ data, /** @type {{ id?: string } | undefined} */ options) => {
@@ -88,7 +88,7 @@ export function useOnMessage(type, handler) {
  */
 export const hooksFor = () => ({ useParlor, useOnMessage });
 
-// --- To be shown ---
+// --- Display ---
 
 /** @typedef {ReturnType<typeof useConnection>} Connection */
 /** @typedef {(connection: Connection) => ReactNode} Draw */
@@ -99,7 +99,7 @@ function words({ status: of, seconds }) {
   if (of === 'live') return 'Live';
   if (of === 'disconnected') return 'Disconnected';
   const doing = of === 'connecting' ? 'Connecting' : 'Reconnecting';
-  // The seconds are to be seen: nobody wants them read aloud one after the other.
+  // The seconds are visible, but should not be read aloud one after another.
   return [doing, seconds ? createElement('span', { key: 'seconds', 'aria-hidden': true }, ` in ${seconds} s`) : null];
 }
 

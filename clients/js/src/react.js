@@ -117,7 +117,7 @@ export function useRoom(name, { join = false, leaveOnUnmount = false } = {}) {
   return useMemo(() => ({ name, ...known, ...shown, ...actions, isMember: known.membership === 'member' }), [name, known, shown, actions]);
 }
 
-// --- Under the names that applications have today ---
+// --- Under the names that applications use today ---
 
 /** @type {{ token: string, hold: () => () => void } | null} */
 let signedIn = null;
@@ -138,7 +138,7 @@ function sharedService(token) {
     token,
     hold: () => {
       const letGo = hold();
-      // Somebody may have disconnected it meanwhile.
+      // It may have been disconnected meanwhile.
       if (!webSocketService.client) webSocketService.connect(token).catch(() => {});
       return letGo;
     },

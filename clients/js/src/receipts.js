@@ -1,5 +1,5 @@
-// How far the others of a room have come: up to which entry it was delivered to them, and up to which they have read. It
-// is a file of its own, which only pages load that show it.
+// Receipts of a room's other members: up to which entry they have received and read it. It is a file of its own, loaded
+// only by pages that show receipts.
 
 /** @typedef {import('./client.js').Client} Client */
 /**
@@ -45,7 +45,7 @@ export function watchReceipts(client, name, fn, env = WORLD) {
   const move = (of) => {
     if (early) return void early.push(of);
     const { user } = of;
-    // Where nobody is known the room is too large, or is not known itself.
+    // If no member is known, the room is too large or not known itself.
     const before = known.get(user) ?? (of.isNew && known.size > 0 ? { user, name: user, read: -1, delivered: 0 } : null);
     if (!before) return;
     const read = Math.max(before.read, of.read ?? 0);
@@ -76,13 +76,13 @@ export function watchReceipts(client, name, fn, env = WORLD) {
   const settle = () => {
     const now = client.room(name);
     const isAnother = now !== room;
-    // What was pushed while one was away is lost: the list is read anew.
+    // Pushes are lost while disconnected: the list is read anew.
     if (isAnother || client.state.name !== 'online' || now.membership !== 'member') {
       isListed = false;
       early = null;
       env.clearTimeout(timer);
     }
-    // Another user has another.
+    // Another user has another room object.
     if (isAnother) {
       room = now;
       bound.abort();
@@ -90,7 +90,7 @@ export function watchReceipts(client, name, fn, env = WORLD) {
       const options = { signal: bound.signal };
       room.on('read', ({ user, seq }) => move({ user, read: seq }), options);
       room.on('delivered', ({ user, seq }) => move({ user, delivered: seq }), options);
-      // Who says something has read what is before it; who comes begins there.
+      // A user who writes has read everything before; a user who joins begins there.
       room.on('message', ({ from, seq }) => move({ user: from, read: seq }), options);
       room.on('joined', ({ user, seq }) => move({ user, read: seq, isNew: true }), options);
       room.on('left', ({ user }) => known.delete(user) && tell(), options);

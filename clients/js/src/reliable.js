@@ -1,5 +1,5 @@
-// A WebSocket that comes back, to any path that speaks JSON: no more of a protocol than that. It waits between attempts
-// as the client does, and is let go of while nobody looks.
+// A reconnecting WebSocket to any path that speaks JSON, with no further protocol. It waits between attempts as the
+// client does, and closes while the page is hidden or unused.
 
 import { Listeners, environment } from './env.js';
 import { verdict } from './errors.js';
@@ -49,9 +49,9 @@ export function reliable(url, options = {}) {
   /** @type {ReliableSnapshot} */
   let snapshot = { state: { name: 'idle' }, attempt: 0, quality: null, lastMessageAt: null };
 
-  // Since it was stable: one that ends at once has not come back.
+  // Failures since the connection was last stable: one that ends at once does not count as reconnected.
   let failures = 0;
-  // It failed as there were as many attempts as are wanted: something that wakes it begins anew.
+  // The allowed attempts are used up: an event that wakes it starts afresh.
   let isSpent = false;
 
   const isHidden = () => env.document?.visibilityState === 'hidden';
@@ -68,7 +68,7 @@ export function reliable(url, options = {}) {
     timer = env.setTimeout(fn, ms);
   };
 
-  // What the old one still says is about a connection that is over.
+  // Later events of the old socket are about a connection that is over.
   const drop = () => {
     env.clearTimeout(timer);
     const old = socket;
@@ -111,7 +111,7 @@ export function reliable(url, options = {}) {
       isSpent = false;
       return change({ state: { name: 'failed', code: 'url', reason: String(error) } });
     }
-    // What it tells comes with the close, too; in Node.js nobody else may be listening.
+    // The close event has the same information; in Node.js there may be no other listener.
     socket.onerror = () => {};
     socket.onopen = () => {
       const rtt = env.now() - begun;
@@ -158,7 +158,7 @@ export function reliable(url, options = {}) {
     on: listeners.on.bind(listeners),
     /** Sends a value as JSON: now or never. @param {any} value @returns {boolean} whether it was sent */
     send(value) {
-      // One that is closing sends nothing any more.
+      // A closing socket sends nothing.
       if (!socket || socket.readyState > 1 || snapshot.state.name !== 'online') return false;
       socket.send(JSON.stringify(value));
       return true;

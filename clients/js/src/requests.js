@@ -1,6 +1,6 @@
-// The queue of requests of a client: gives ids, keeps the pace that `hello.limits` asks for, waits where the server
-// said `retry_after_ms`, and hands each answer to whoever asked. What was sent when the connection ends is
-// `disconnected`; what was not waits for the next one.
+// A client's request queue: assigns ids, keeps the rate that `hello.limits` asks for, waits where the server said
+// `retry_after_ms`, and passes each answer to the caller. When the connection ends, requests already sent become
+// `disconnected`; the others wait for the next one.
 
 import { onAbort } from './env.js';
 import { ParlorError } from './errors.js';
@@ -32,7 +32,7 @@ export function requestQueue(env, patience, transmit) {
   /** @type {Map<number, Asked>} */
   const sent = new Map();
   let lastId = 0;
-  // Whether it is online.
+  // Whether the client is online.
   let isOpen = false;
   let perSecond = 0;
   let burst = 0;
@@ -56,7 +56,7 @@ export function requestQueue(env, patience, transmit) {
     pump();
   };
 
-  // The server would end the connection over it, and do so again whenever it is sent again.
+  // The server would end the connection over it, and again at every retry.
   const isTooLarge = (/** @type {string} */ text) => new TextEncoder().encode(text).length > bytesMax;
 
   /** @param {Asked} asked */
@@ -154,7 +154,7 @@ export function requestQueue(env, patience, transmit) {
       sent.delete(id);
       if (type === 'reply') asked.resolve(payload);
       else if (isLimited && (asked.limited += 1) <= LIMITED_MAX) {
-        // It was not looked at: it goes before what came behind it.
+        // The server did not process it: it goes before later requests.
         asked.first = true;
         enqueue(asked);
       } else asked.reject(new ParlorError(payload.code ?? 'internal', payload));

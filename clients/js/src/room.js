@@ -1,5 +1,5 @@
-// A room: a log of entries, of which each comes once, in order and without a hole, and what is not kept of it:
-// who is typing, what was read.
+// A room: a log of entries, each delivered once, in order and without a gap; and its state outside the log: who is
+// typing, what was read.
 
 import { ENTRY, isEntry } from './entries.js';
 import { Listeners, onAbort, rest } from './env.js';
@@ -151,7 +151,7 @@ export class Room {
     this.#wanted = true;
     this.#become('joining');
     try {
-      // Before what was asked meanwhile, which wants one to be in.
+      // Sent before requests made meanwhile, which require membership.
       const room = await this.#ask('room:join', {}, { first: true });
       this.welcome(room);
       return room;
@@ -217,23 +217,23 @@ export class Room {
 
   /** @param {From} from @param {EntryType | "any"} kind @param {AbortSignal} [signal] @returns {AsyncGenerator<Entry, void>} */
   async *#from(from, kind, signal) {
-    // Before that it is not known where it is, nor what was read.
+    // Until then the position and the read mark are unknown.
     while (!this.isFollowed && !signal?.aborted) await this.#listeners.next('more', signal);
     let at = from === 'now' ? this.last : from === 'resume' ? (this.#handled.get(kind) ?? this.read) : from.seq;
     let life = this.#life;
     while (!signal?.aborted) {
-      // Of another life of the log nothing that was known holds.
+      // In another life of the log all known positions are void.
       if (life !== this.#life) {
         life = this.#life;
         at = this.#begun;
       }
-      // What is newer than what handlers have is theirs first.
+      // Handlers get newer entries first.
       const begun = at;
       for await (const entry of this.#behind(at, () => this.last, signal, (seq) => (at = seq))) {
         at = entry.seq;
         yield entry;
       }
-      // Also where nothing can be read: one is out of it, or the client is closed.
+      // Also when nothing can be read: the user has left, or the client is closed.
       if (at >= this.last || at === begun) await this.#listeners.next('more', signal);
     }
   }
@@ -267,13 +267,13 @@ export class Room {
     }
   }
 
-  // --- by the client alone ---
+  // --- Called only by the client ---
 
   /** What `hello`, `room:join` or a list says of it. @param {any} room */
   welcome({ head = 0, read = this.read, unread = this.unread, title = this.title }) {
     if (!this.isFollowed) this.last = this.#head = head;
     this.isFollowed = true;
-    // It was not told, or the answer was lost.
+    // The server was not told, or the answer was lost.
     if (read < this.read) this.#tellRead();
     else this.read = read;
     this.title = title;
@@ -324,7 +324,7 @@ export class Room {
 
   /** Takes a push that is for it. @param {string} type @param {any} payload */
   push(type, payload) {
-    // Of whatever kind it is: it has its number in the log.
+    // An entry of any kind has a number in the log.
     if (isEntry(payload)) return this.#arrive(entryOf({ type, payload }));
     const { user } = payload;
     if (type === 'chat:typing') return this.#types(user, payload.typing !== false);
@@ -343,11 +343,11 @@ export class Room {
   /** @param {Entry} entry */
   #arrive(entry) {
     if (!this.isFollowed) {
-      // Another connection of ours has joined it, or somebody has added us: the rest is asked for.
+      // Another connection of ours has joined, or somebody has added us: request the rest.
       if (this.membership !== 'joining') this.#ask('room:info').then((room) => this.welcome(room), () => {});
       this.welcome({ head: entry.seq - 1 });
     }
-    // What is missing is read before anything newer is handed over, if ever something is.
+    // Missing entries are read before newer ones are delivered.
     if (this.#isCatchingUp || entry.seq > this.last + 1) void this.behind(entry.seq);
     else if (entry.seq > this.last) this.#take(entry);
   }

@@ -1,5 +1,5 @@
-// One connection for a page, under the names of the services that applications have written for themselves: so that
-// one can take their place without a change to what uses them.
+// One connection for a page, under the names of the services that applications have written for themselves, so that it
+// can replace them without changing their callers.
 
 import { connect } from './client.js';
 import { Listeners, environment } from './env.js';

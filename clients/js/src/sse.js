@@ -1,5 +1,5 @@
-// Where no WebSocket comes through: something that looks like one, receives by Server-Sent Events and sends by POST.
-// The client above it speaks the same messages, with the same `cid`s, and reads what it has missed as it always does.
+// A replacement where no WebSocket comes through: it looks like one, receives by Server-Sent Events and sends by POST.
+// The client above it speaks the same messages, with the same `cid`s, and reads what it has missed as usual.
 
 import { wider } from './world.js';
 
@@ -86,10 +86,10 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
       const isFirst = this.#token === null;
       this.#token = payload.token;
       if (isFirst) void this.#listen();
-      // The next call shows whether it is good; until then the events have the one before.
+      // The next call shows whether it is valid; until then the events use the previous one.
       else this.#say('reply', {}, id);
     }
-    // What was missed is read: none comes unasked.
+    // Missed messages are read; none are resent unasked.
     else if (type === 'resume') this.#say('reply', { rooms: {}, refused: {} }, id);
     else if (type === 'subscribe') for (const stream of payload.streams ?? [payload.stream]) void this.#watch(stream, payload, id);
     else if (type === 'unsubscribe') {
@@ -152,7 +152,7 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
         else this.onmessage?.({ data: text });
       }
     } catch {
-      // It is over, by them or by us.
+      // Either end has closed it.
     }
     this.#end(1006);
   }
@@ -188,15 +188,15 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
         const { type, payload } = JSON.parse(text);
         if (type === 'subscribed') this.#say('reply', payload, id);
         else if (type === 'error') {
-          // It ends this stream, and nothing else; not all of what it says is about all.
+          // It ends only this stream; some of its members apply to a whole connection.
           ends.abort();
           this.#say(type, { ...payload, close: undefined }, id);
         } else if (type !== 'connected') this.onmessage?.({ data: text });
       }
     } catch {
-      // As below.
+      // Handled below.
     }
-    // All is begun anew: the client asks for it again, and goes on where it was.
+    // Start over: the client subscribes again and continues from its position.
     if (!ends.signal.aborted) this.#end(1006);
   }
 
@@ -208,7 +208,7 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
       const told = await answer.json().catch(() => null);
       // As a WebSocket ends with its token.
       if (answer.status === 401) return this.#end(4201);
-      // Something between has answered: what it does not let pass would not pass again, either.
+      // An intermediary has answered: a retry of a request that it blocks would fail, too.
       if (!told && answer.status >= 500) return this.#end(1006);
       const code = answer.status === 413 ? 'too_large' : 'forbidden';
       if (id === undefined) return;

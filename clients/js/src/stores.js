@@ -1,5 +1,5 @@
-// What components read of a client: snapshots that are cached and change once per animation frame at most, for as long as
-// somebody looks, and a second longer. It knows of no framework; the adapters are made of it, chat-stores.js has the rest.
+// What components read of a client: cached snapshots that change at most once per animation frame, kept while they are
+// used and a second longer. Independent of any framework; the adapters build on it, chat-stores.js has the rest.
 
 /** @typedef {import('./base.js').BaseClient} BaseClient */
 /** @typedef {import('./streams.js').StreamsClient} StreamsClient */
@@ -104,12 +104,12 @@ export function storeOf({ read, watch, server, grace }) {
     return !before || !Object.is(before.value, cached.value);
   };
   const update = () => {
-    // One may have been ended by another.
+    // Another listener may have removed this one.
     if (refresh()) for (const fn of [...listeners]) if (listeners.has(fn)) fn();
   };
   const hold = graced(() => {
     const end = watch(() => onFrame(update));
-    // What was read for a first render may be old by now.
+    // The value of a first render may be outdated by now.
     refresh();
     return () => {
       end();
@@ -119,7 +119,7 @@ export function storeOf({ read, watch, server, grace }) {
   }, grace);
   return {
     subscribe(fn) {
-      // Each call counts, also with the same function.
+      // Each call counts, even with the same function.
       const listener = () => fn();
       const release = hold();
       listeners.add(listener);
@@ -242,7 +242,7 @@ function outage(client) {
   /** @param {import('./connection.js').Step} step */
   const isUnseen = ({ state, cause }) => state === 'paused' && (cause === 'hidden' || cause === 'pagehide');
   const last = steps.findLastIndex((step) => step.state === 'online' || isUnseen(step));
-  // Of more steps than are known some were online, as far as people are concerned.
+  // If there were more steps than are known, assume that one of them was online.
   const wasOnline = steps.some(({ state }) => state === 'online') || steps[0]?.cause !== 'connect()';
   const newest = steps.at(-1);
   return { since: steps[last + 1]?.at ?? Date.now(), wasOnline, isUnseen: newest !== undefined && isUnseen(newest) };

@@ -1,5 +1,5 @@
-// A stream: something that one only watches. It is subscribed to while somebody listens, and after each connection
-// goes on where it was.
+// A stream, which clients only watch. It is subscribed to while it has listeners, and continues from its position after
+// each reconnection.
 
 import { Listeners, onAbort } from './env.js';
 
@@ -44,7 +44,7 @@ export class Stream {
   /** @type {string | undefined} */
   #epoch;
   #seq = 0;
-  // What is done to the subscription is done in its order.
+  // Changes of the subscription run one after another.
   #turn = Promise.resolve();
 
   /** @param {string} name @param {StreamOptions} options @param {import('./env.js').Core} core */
@@ -155,7 +155,7 @@ export class Stream {
     this.#age(stale);
     const isSameLife = epoch === this.#epoch;
     this.#epoch = epoch;
-    // Of another life nothing is missing to who had nothing of the one before.
+    // In a new life of the stream, nothing is missing for a client that had no event of the old one.
     if (replayed === false && (isSameLife || this.#seq > 0)) {
       this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: isSameLife ? 'gone' : 'epoch_changed' });
     }
@@ -179,7 +179,7 @@ export class Stream {
 
   /** Takes an event, or how old the stream is. @param {any} told */
   push(told) {
-    // What one has not asked for, or has been told: of a connection that tabs share come others' events, too.
+    // Not subscribed or already seen: a connection shared by tabs also delivers other tabs' events.
     if (!this.#isOn) return;
     if (this.#early) {
       if (this.#early.push(told) > EARLY_MAX) this.#early.shift();
@@ -189,7 +189,7 @@ export class Stream {
     if (!seq) return this.#age(told);
     if (seq <= this.#seq) return;
     this.#seq = seq;
-    // A snapshot's have no `prev`.
+    // Events of a snapshot have no `prev`.
     this.latest = { stream: this.name, seq, data, ts, skipped: seq - prev > 1 };
     this.#core.changed('stream', this.name);
     this.#listeners.emit('event', this.latest);

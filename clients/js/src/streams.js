@@ -1,4 +1,4 @@
-// A client for streams alone: what a dashboard needs, without rooms, presence and messages that wait.
+// A client for streams alone: what a dashboard needs, without rooms, presence and an outbox.
 
 import { BaseClient } from './base.js';
 import { Stream, bytesOf } from './stream.js';

@@ -1,5 +1,5 @@
-// Stores for Svelte 4 and 5 over those that all adapters are made of: `$stream.data` in a component. They are asked for while
-// a component begins, as Svelte's own contexts are. A name stays what it was: `{#key name}` begins anew with another.
+// Stores for Svelte 4 and 5 over those of all adapters: `$stream.data` in a component. Request them while a component
+// initializes, as with Svelte's own contexts. A name is fixed: use `{#key name}` to start over with another.
 
 import { getContext, onMount, setContext } from 'svelte';
 import { NO_CHAT_STORES, chatStoresOf, outboxIn, presenceIn, receiptsIn, roomActions, unreadIn } from './chat-stores.js';
@@ -47,7 +47,7 @@ function readable(stores, make) {
   };
   return {
     subscribe(run) {
-      // Nothing is watched for who draws on a server.
+      // Nothing is watched while rendering on a server.
       if (typeof window === 'undefined') {
         run(make(.../** @type {S} */ (stores.map(({ getServer }) => getServer()))));
         return () => {};
@@ -103,7 +103,7 @@ export function useQuality() {
 export function useStream(name, options) {
   check(name);
   const client = useParlor();
-  // Before anything else asks for it without.
+  // Before anything else requests the stream without options.
   if (name) client?.stream(name, options);
   return {
     ...readable([client && name ? storesOf(client).stream(name) : NO_STORES.stream], asItIs),

@@ -1,4 +1,4 @@
-// Tokens that are texts, as applications hand them down: a newer one of the same user is no other connection.
+// Tokens as texts, passed in by applications: a newer token of the same user needs no other connection.
 
 /** Whose a token is, if it is a JWT and says so (RFC 7519 §4.1.2). @param {unknown} token @returns {string | null} */
 export function subjectOf(token) {

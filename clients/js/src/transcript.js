@@ -1,5 +1,5 @@
-// What a room shows: the entries of its log applied to one another, and behind them what is on its way. The order is
-// one and stable: that of the log, then that in which tickets go. It knows of no framework.
+// What a room shows: the entries of its log applied to one another, followed by unsent messages. The order is stable:
+// log order, then sending order. It is independent of any framework.
 
 import { Listeners, environment } from './env.js';
 
@@ -123,7 +123,7 @@ export class Transcript {
   async loadOlder() {
     if (!this.#isLoaded) return this.#load();
     const before = this.#kept.length;
-    // A page may have nothing to be shown: reactions, for instance.
+    // A page may contain nothing to show, for instance only reactions.
     while (this.#hasOlder && !this.#isFull && this.#kept.length === before) {
       if (!(await this.#load(this.#first))) return false;
     }
@@ -173,7 +173,7 @@ export class Transcript {
   #settle() {
     const room = this.#client.room(this.#name);
     if (room !== this.#room) {
-      // Another user is here.
+      // The user has changed.
       this.#room = room;
       this.#bind();
       this.#forget();
@@ -221,18 +221,18 @@ export class Transcript {
 
   /** @param {{ entries: Entry[], head: number, more: boolean }} page @param {number} [before] */
   #merge({ entries, head, more }, before) {
-    // So much has come meanwhile that what it was to join is gone.
+    // So much has arrived meanwhile that the entries next to this page are gone.
     if (before !== undefined && before !== this.#first) return;
     const isNewest = before === undefined;
     const first = entries[0]?.seq ?? head + 1;
     const known = this.#hole ?? this.#last;
     if (isNewest && this.#isLoaded && first > known + 1) {
-      // What lies between was never here: what is before it would pass for its neighbour.
+      // The entries between were never loaded: the older ones would seem adjacent to the new ones.
       this.#kept.splice(0, this.#place(known + 1));
       this.#first = first;
     }
     if (isNewest) this.#hole = null;
-    // They are as they were at `head`: changes up to it are in them.
+    // They are in their state at `head`: changes up to it are included.
     for (const entry of entries) if (isRow(entry)) this.#insert({ at: entry.seq, asOf: head, row: this.#rowOf(entry) });
     for (const change of this.#changes) this.#apply(change);
     if (first <= this.#first) {
@@ -272,7 +272,8 @@ export class Transcript {
       if (wasLoaded) this.#insert({ at: 0, asOf: 0, row });
       return this.#changed();
     }
-    // It is one here, too, if something before it is here, and nothing of it: somebody else may have asked further back.
+    // It is a gap here only if entries before it are held and none within it: another reader may have loaded older
+    // ones.
     const next = this.#kept[this.#place(after + 1)]?.at ?? Infinity;
     const isHere = (this.#kept[0]?.at ?? Infinity) <= after && next >= before;
     this.#last = Math.max(this.#last, before - 1);
@@ -323,7 +324,7 @@ export class Transcript {
     const kept = this.#kept[this.#place(change.target)];
     if (kept?.at !== change.target || kept.row.type !== 'message' || change.seq <= kept.asOf) return;
     kept.asOf = change.seq;
-    // Another row: whoever was shown the one before keeps it as it was.
+    // A new row: the previous one, already shown, stays unchanged.
     kept.row = changed(kept.row, change);
   }
 
@@ -342,7 +343,7 @@ export class Transcript {
     const unsent = this.#room.unsent;
     const acked = this.#tickets.filter((ticket) => ticket.status === 'acked' && !unsent.includes(ticket));
     this.#tickets = [...acked, ...unsent];
-    // One that is acknowledged by its own entry makes way in the same turn, when that arrives.
+    // A ticket acknowledged by its own entry disappears in the same turn, when the entry arrives.
     this.#prune();
     this.#changed();
   }
@@ -397,7 +398,7 @@ function changed(row, change) {
     if (on) users.push(by);
     return { ...row, reactions: users.length > 0 ? { ...row.reactions, [emoji]: users } : others };
   }
-  // In a replay the message is already what it was made later; an edit of one that was then deleted has no text.
+  // In a replay the message already contains later edits; an edit of a message deleted later has no text.
   if (change.type !== 'edited' || change.seq <= row.edited || change.deleted) return row;
   return { ...row, text: change.text, edited: change.seq };
 }

@@ -1,5 +1,5 @@
-// Composables for Vue 3 over the stores that all adapters are made of. Each gives refs, which follow what is known for as
-// long as the scope is there that asked. A name may be a text, a ref or a getter.
+// Composables for Vue 3 over the stores of all adapters. Each returns refs, which are updated as long as the scope that
+// requested them exists. A name may be a text, a ref or a getter.
 
 import { computed, getCurrentInstance, getCurrentScope, hasInjectionContext, inject, markRaw, onMounted, onScopeDispose, provide, shallowRef, toRaw, toValue, watch } from 'vue';
 import { NO_CHAT_STORES, chatStoresOf, outboxIn, presenceIn, receiptsIn, roomActions, unreadIn } from './chat-stores.js';
@@ -16,7 +16,7 @@ import { NO_CLIENT, NO_STORES, missing, storesOf } from './stores.js';
 /** @template T @typedef {{ [K in keyof T]: Seen<T[K]> }} Refs */
 
 const KEY = /* @__PURE__ */ Symbol('parlor');
-// A proxy of it would not be one.
+// A proxy of the client would not be a client.
 const raw = (/** @type {StreamsClient | null} */ client) => client && markRaw(toRaw(client));
 
 /**
@@ -48,7 +48,7 @@ export function useParlor() {
  */
 function useStore(pick) {
   const store = computed(pick);
-  // What a server has drawn is what a browser begins with.
+  // A browser starts with what the server has rendered.
   const isDrawn = Boolean(getCurrentInstance()?.vnode.el);
   if (typeof window === 'undefined') return computed(() => store.value.getServer());
   const value = shallowRef(isDrawn ? store.value.getServer() : store.value.get());
@@ -56,7 +56,7 @@ function useStore(pick) {
     onCleanup(now.subscribe(() => (value.value = now.get())));
     value.value = now.get();
   }, { immediate: true, flush: 'sync' });
-  // It belongs to the scope that asked, whichever component is mounted first.
+  // It belongs to the scope that requested it, whichever component is mounted first.
   const scope = getCurrentScope();
   if (isDrawn) onMounted(() => scope?.active && scope.run(follow));
   else follow();
@@ -105,7 +105,7 @@ export function useStream(name, options) {
   const watched = useStore(() => {
     const of = toValue(name);
     if (!client || !of) return NO_STORES.stream;
-    // Before anything else asks for it without.
+    // Before anything else requests the stream without options.
     client.stream(of, options);
     return storesOf(client).stream(of);
   });

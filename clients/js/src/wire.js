@@ -1,5 +1,5 @@
-// What goes over the wire, as types: the server's own pushes and requests (docs/protocol.md), and the application's
-// beside them. Nothing here runs.
+// Types of the messages on the wire: the server's own pushes and requests (docs/protocol.md), and the application's.
+// Nothing here runs.
 
 /** @typedef {{ id: string, name: string, admin: boolean }} User */
 /**

@@ -1,4 +1,4 @@
-// What only some parts need of the world around them: who does without these does not load it.
+// The environment of optional parts: a page that does not use them does not load it.
 
 /** @typedef {import('./env.js').Env} Env */
 

@@ -1,4 +1,4 @@
-//! The codecs that many connections share, and what their windows may come to.
+//! The codecs that many connections share, and the limit on the memory of their windows.
 
 use super::TAIL;
 use super::offer::WINDOW_BITS_MAX;
@@ -7,35 +7,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The smallest window that the library compresses for: with 8 bits it would use 9.
+/// The smallest window that the library compresses for: asked for 8 bits, it would use 9.
 pub(super) const COMPRESSOR_BITS_MIN: u8 = 9;
 
-/// How many sizes of window there are to compress for.
+/// How many window sizes the compressor supports.
 pub(super) const WINDOW_SIZES: usize = (WINDOW_BITS_MAX - COMPRESSOR_BITS_MIN) as usize + 1;
 
-/// A buffer that has grown larger goes back to the allocator.
+/// A larger buffer is returned to the allocator after use.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
 
-/// What is inflated in one call, and looked at before the next.
+/// Bytes inflated in one call, before the limits are checked again.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// What a server, or a client, wants of permessage-deflate.
+/// Settings of permessage-deflate for a server or a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecsConfig {
-    /// From 0 (stored) and 1 (fast) to 9 (small).
+    /// The compression level: from 0 (stored) and 1 (fast) to 9 (small).
     pub level: u8,
-    /// Messages of fewer bytes are sent as they are.
+    /// Messages of fewer bytes are sent uncompressed.
     pub threshold_bytes: u32,
-    /// Whether a server takes over the context from message to message where a client lets it:
-    /// smaller messages, for up to 32 KiB of memory and more time in each direction.
+    /// Whether a server takes over the context from message to message if the client allows it.
+    /// Messages get smaller, at the cost of up to 32 KiB of memory and more time in each direction.
     pub context_takeover: bool,
-    /// What all windows may come to together, in bytes: beyond it a server agrees to no further
-    /// context takeover.
+    /// Most bytes of all windows together. Beyond it a server agrees to no further context
+    /// takeover.
     pub windows_bytes: usize,
 }
 
 impl Default for CodecsConfig {
-    /// Level 6, from 1,024 bytes on, no context takeover; if it is wished, in 64 MiB.
+    /// Level 6, from 1,024 bytes on, no context takeover; if it is enabled, 64 MiB of windows.
     fn default() -> CodecsConfig {
         CodecsConfig {
             level: 6,
@@ -46,8 +46,8 @@ impl Default for CodecsConfig {
     }
 }
 
-/// One compressor for each size of window, and one inflater, for all connections that have this.
-/// Each is made when it is first needed: some 300 KiB a compressor, 50 KiB the inflater.
+/// One compressor for each window size and one inflater, shared by all connections. Each is created
+/// on first use: some 300 KiB a compressor, 50 KiB the inflater.
 #[derive(Debug)]
 pub struct Codecs {
     config: CodecsConfig,
@@ -55,34 +55,34 @@ pub struct Codecs {
     tools: Mutex<Tools>,
 }
 
-/// What is used for one message and then for the next, whose ever it is.
+/// State reused from message to message, for all connections.
 #[derive(Debug, Default)]
 pub(super) struct Tools {
     compressors: [Option<Compress>; WINDOW_SIZES],
     inflater: Option<Decompress>,
-    /// Where a message is compressed: all of it is initialised, and only its beginning means
-    /// something. (The library would initialise the spare capacity of a vector for each call.)
+    /// Output of the compressor. All of it is initialised, and only its beginning is valid: the
+    /// library would initialise the spare capacity of a vector on each call.
     compressed: Vec<u8>,
-    /// Where the inflater writes a chunk, in the same way.
+    /// Output of the inflater for one chunk; initialised for the same reason.
     chunk: Vec<u8>,
     spare: Vec<u8>,
 }
 
 impl Codecs {
-    /// No codec yet.
+    /// Creates the shared state; no codec exists yet.
     #[must_use]
     pub fn new(config: CodecsConfig) -> Arc<Codecs> {
         let config = CodecsConfig { level: config.level.min(9), ..config };
         Arc::new(Codecs { config, windows_bytes: AtomicUsize::new(0), tools: Mutex::default() })
     }
 
-    /// What was wished.
+    /// The settings.
     #[must_use]
     pub fn config(&self) -> &CodecsConfig {
         &self.config
     }
 
-    /// Bytes that the windows of all connections may come to, as agreed so far.
+    /// The agreed size of the windows of all connections, in bytes.
     #[must_use]
     pub fn windows_bytes(&self) -> usize {
         self.windows_bytes.load(Ordering::Relaxed)
@@ -96,29 +96,29 @@ impl Codecs {
         self.windows_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// The tools. A panic while they were in use does no harm: each use begins anew.
+    /// Locks the tools. A panic during use does no harm: each use starts afresh.
     pub(super) fn tools(&self) -> MutexGuard<'_, Tools> {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a message of so many bytes is worth compressing.
+    /// Whether the payload is large enough to compress.
     pub(super) fn is_worth(&self, payload: &[u8]) -> bool {
         payload.len() >= self.config.threshold_bytes as usize
     }
 }
 
-/// More than a compressed message comes to at any level and with any window: a byte of it takes
-/// nine bits at most (RFC 1951 §3.2.6), and a block of stored bytes has five beside its own.
+/// An upper bound on a compressed message at any level and window: each byte takes at most nine
+/// bits (RFC 1951 §3.2.6), and a stored block adds five bytes.
 fn most_bytes(payload_len: usize) -> usize {
-    /// A block has more than this for each five; what is less is in the bytes at the end.
+    /// Every block holds more bytes than this; `ENDS` covers the last, smaller ones.
     const BLOCK_BYTES_MIN: usize = 320;
     const ENDS: usize = 64;
     payload_len + payload_len / 8 + payload_len / BLOCK_BYTES_MIN * 5 + ENDS
 }
 
 impl Tools {
-    /// Compresses `payload` for a window of 2^`bits` bytes in which `window` lies already; `None`
-    /// when that makes it no smaller.
+    /// Compresses `payload` for a window of 2^`bits` bytes that already contains `window`; `None`
+    /// if the result is not smaller.
     pub(super) fn compress(
         &mut self,
         payload: &[u8],
@@ -134,16 +134,16 @@ impl Tools {
         if !window.is_empty() {
             compressor.set_dictionary(window).ok()?;
         }
-        // RFC 7692 §7.2.1: an empty block without compression at the end, and its last four bytes
-        // left out. There is room for what cannot be made smaller, too: a compressor that is left
-        // in the middle of a message is not made new by its reset.
+        // RFC 7692 §7.2.1: ends with an empty block without compression and omits its last four
+        // bytes. The buffer must also hold incompressible data: resetting a compressor in the
+        // middle of a message does not fully reset it.
         let room = most_bytes(payload.len());
         if self.compressed.len() < room {
             self.compressed = vec![0; room];
         }
         let room = &mut self.compressed[..room];
-        // A fault of the library's is met here, where it costs one message its compression: a
-        // broadcast's would cost everybody the server.
+        // A panic in the library costs one message its compression. Uncaught, a panic during a
+        // broadcast would stop the server.
         let done = catch_unwind(AssertUnwindSafe(|| {
             compressor.compress(payload, room, FlushCompress::Sync).is_ok()
         }));
@@ -159,14 +159,14 @@ impl Tools {
         (body.len() < payload.len()).then_some(body)
     }
 
-    /// What a large message has taken goes back to the allocator.
+    /// Returns the memory of a large message to the allocator.
     pub(super) fn tidy(&mut self) {
         if self.compressed.len() > SPARE_BYTES_MAX {
             self.compressed = Vec::new();
         }
     }
 
-    /// The inflater, as the message before has left it, and where it writes.
+    /// The inflater, in the state the previous message left it in, and its output buffer.
     pub(super) fn inflater(&mut self) -> (&mut Decompress, &mut [u8]) {
         let inflater = self
             .inflater
@@ -180,7 +180,7 @@ impl Tools {
         std::mem::take(&mut self.spare)
     }
 
-    /// Takes such a buffer back.
+    /// Takes a buffer back for reuse.
     pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() > self.spare.capacity() && buffer.capacity() <= SPARE_BYTES_MAX {
             buffer.clear();
@@ -202,7 +202,7 @@ mod tests {
             seed ^= seed << 17;
             seed as u8
         };
-        // Bytes that a fixed code needs nine bits for are the worst at level 1.
+        // At level 1 the worst case is bytes that need nine bits in the fixed code.
         let noise: Vec<u8> = (0..40_000).map(|_| byte()).collect();
         let nine_bits: Vec<u8> = noise.iter().map(|byte| byte | 0x90).collect();
         for level in 0..=9 {

@@ -1,6 +1,6 @@
-//! Compressing messages (RFC 7692 §7.2.1).
+//! Compresses messages (RFC 7692 §7.2.1).
 //!
-//! Does not choose what is compressed for whom: `endpoint::send` does.
+//! `endpoint::send` decides which messages are compressed for which connection.
 
 use super::codecs::{COMPRESSOR_BITS_MIN, Codecs, WINDOW_SIZES};
 use super::offer::Direction;
@@ -12,24 +12,24 @@ use std::sync::Arc;
 pub struct Compressor {
     codecs: Arc<Codecs>,
     bits: u8,
-    /// What was sent compressed before, where the context is taken over.
+    /// Recently compressed data, if the context is taken over.
     window: Option<Box<Window>>,
 }
 
 impl Compressor {
-    /// A compressor that keeps to what was agreed for its direction.
+    /// A compressor with the parameters agreed for its direction.
     #[must_use]
     pub fn new(agreed: Direction, codecs: Arc<Codecs>) -> Compressor {
         let Direction { no_context_takeover, max_window_bits: bits } = agreed;
-        // RFC 7692 §6: an end may always send a message as it is. With 8 bits it always does.
+        // RFC 7692 §6: an endpoint may always send a message uncompressed. With 8 bits it always
+        // does.
         let takes_over = !no_context_takeover && bits >= COMPRESSOR_BITS_MIN;
         let window = takes_over.then(|| Box::new(Window::new(bits, Arc::clone(&codecs))));
         Compressor { codecs, bits, window }
     }
 
-    /// Compresses a message that is certain to be sent next, and hands the bytes for the frame's
-    /// payload to `then`. `None` when it should be sent as it is: it is small, or does not become
-    /// smaller.
+    /// Compresses a message that is certain to be sent next, and passes the frame's payload to
+    /// `then`. `None` if it should be sent uncompressed: it is small, or does not get smaller.
     pub fn compress<R>(&mut self, payload: &[u8], then: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let Compressor { codecs, bits, window } = self;
         if !codecs.is_worth(payload) {
@@ -41,22 +41,22 @@ impl Compressor {
         tools.tidy();
         drop(tools);
         let made = made?;
-        // RFC 7692 §7.2.3.2: the window moves over compressed messages, in the order of sending.
+        // RFC 7692 §7.2.3.2: the window moves over compressed messages in sending order.
         if let Some(window) = window {
             window.slide(payload);
         }
         Some(made)
     }
 
-    /// Takes note of a message that is not of this compressor and that may or may not be sent: what
-    /// lies before it may be elsewhere in the peer's window than in ours.
+    /// Clears the window before a message that this compressor did not make and that may or may not
+    /// be sent: after it, older data may lie elsewhere in the peer's window than in ours.
     pub(crate) fn forget_window(&mut self) {
         if let Some(window) = &mut self.window {
             window.clear();
         }
     }
 
-    /// Where messages for many have the form that fits this connection: see [`Forms`].
+    /// The index of this connection's form of a broadcast: see [`Forms`].
     pub(crate) fn form(&self) -> Option<usize> {
         let place = usize::from(self.bits.checked_sub(COMPRESSOR_BITS_MIN)?);
         (place < WINDOW_SIZES).then_some(place)
@@ -67,11 +67,11 @@ impl Compressor {
     }
 }
 
-/// One value for each size of window.
+/// One value for each window size.
 pub(crate) type Forms<T> = [Option<T>; WINDOW_SIZES];
 
-/// Compresses a message for all connections of one form: with no context, so that it means the
-/// same in each window.
+/// Compresses a message for all connections of one form: without context, so that it decodes the
+/// same with any window.
 pub(crate) fn compress_for_many<R>(
     codecs: &Codecs,
     form: usize,

@@ -1,6 +1,6 @@
-//! Inflating messages (RFC 7692 §7.2.2), never beyond what a message may have.
+//! Inflates messages (RFC 7692 §7.2.2), never beyond the message size limit.
 //!
-//! Does not know frames: a message's whole payload comes in, and its bytes go out.
+//! Does not know frames: takes a message's whole payload and returns its bytes.
 
 use super::TAIL;
 use super::codecs::{Codecs, Tools};
@@ -10,16 +10,16 @@ use crate::protocol::Violation;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::sync::Arc;
 
-/// Blocks marked as the last one that a message may have: each begins a new stream, with the whole
-/// window put in its place. A sender that marks them at all makes one a message, or one a fragment.
+/// Most final blocks (BFINAL) in a message. Each one starts a new stream and copies the whole
+/// window. Senders that set BFINAL do so once per message or per fragment.
 const FINAL_BLOCKS_MAX: usize = 64;
 
-/// RFC 1951 §3.2.3: a last block with nothing in it. The inflater ends at it, in order, only if
-/// what came before was whole.
+/// RFC 1951 §3.2.3: an empty final block. The inflater accepts it only if the data before it was
+/// complete.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// The most that a message of `message_bytes` may take when it is compressed: DEFLATE makes what it
-/// cannot compress a little longer, by five bytes for each block that is stored.
+/// Most bytes that a message of `message_bytes` may have when compressed: DEFLATE adds five bytes
+/// to incompressible data for each stored block.
 #[must_use]
 pub const fn compressed_bytes_max(message_bytes: u64) -> u64 {
     message_bytes.saturating_add(message_bytes / 8).saturating_add(64)
@@ -29,12 +29,12 @@ pub const fn compressed_bytes_max(message_bytes: u64) -> u64 {
 #[derive(Debug)]
 pub struct Inflater {
     codecs: Arc<Codecs>,
-    /// What was received before, where the peer takes over its context.
+    /// Recently received data, if the peer takes over its context.
     window: Option<Box<Window>>,
 }
 
 impl Inflater {
-    /// An inflater for what was agreed for the peer's direction.
+    /// An inflater with the parameters agreed for the peer's direction.
     #[must_use]
     pub fn new(agreed: Direction, codecs: Arc<Codecs>) -> Inflater {
         let Direction { no_context_takeover, max_window_bits } = agreed;
@@ -43,11 +43,11 @@ impl Inflater {
         Inflater { codecs, window }
     }
 
-    /// Inflates a message's whole payload, as it came in its frames.
+    /// Inflates a message's whole payload, as received in its frames.
     ///
     /// # Errors
-    /// [`Violation::MessageTooLarge`] when it comes to more than `message_bytes`, as soon as it
-    /// does; [`Violation::NotDeflate`] when it is no DEFLATE data, or ends within a block;
+    /// [`Violation::MessageTooLarge`] as soon as the result exceeds `message_bytes`;
+    /// [`Violation::NotDeflate`] if the payload is not DEFLATE data or ends within a block;
     /// [`Violation::TooManyFinalBlocks`].
     pub fn inflate(&mut self, payload: &[u8], message_bytes: u64) -> Result<Vec<u8>, Violation> {
         let mut tools = self.codecs.tools();
@@ -66,7 +66,7 @@ impl Inflater {
         Ok(message)
     }
 
-    /// Takes back the buffer of a message that is not needed any more.
+    /// Takes back the buffer of a message that is no longer needed.
     pub fn give_back(&mut self, message: Vec<u8>) {
         self.codecs.tools().give_back(message);
     }
@@ -85,8 +85,8 @@ fn inflate(
     run.begin()?;
     let mut is_ended = run.feed(payload)?;
     let mut final_blocks = 0;
-    // RFC 7692 §7.2.1: a sender may have set BFINAL, and then an empty block follows. The bytes that
-    // were left out are that block's, or those of one that ends every message.
+    // RFC 7692 §7.2.1: a sender may set BFINAL, and an empty block follows. The omitted bytes
+    // belong to that block or to the empty block that ends every message.
     while let Some(rest) = is_ended {
         final_blocks += 1;
         if final_blocks > FINAL_BLOCKS_MAX {
@@ -95,9 +95,9 @@ fn inflate(
         run.begin()?;
         is_ended = run.feed(rest)?;
     }
-    // RFC 7692 §7.2.2: the four bytes that the sender took away. They are a block's length and mean
-    // nothing themselves, and the message is whole if another block may follow them. Whatever else
-    // comes of that, also a byte too many, comes of a block that was cut.
+    // RFC 7692 §7.2.2: appends the four bytes that the sender removed. They are a block's length
+    // and yield no data, and the message is complete if another block may follow. Any other result,
+    // such as an extra byte, means that a block was cut.
     let len = run.message.len();
     let tail = run.feed(&TAIL)?;
     let end = run.feed(&LAST_BLOCK).map_err(|_| Violation::NotDeflate)?;
@@ -108,7 +108,7 @@ fn inflate(
     }
 }
 
-/// One message on its way through the inflater.
+/// Inflates one message.
 struct Run<'r> {
     inflater: &'r mut Decompress,
     chunk: &'r mut [u8],
@@ -118,9 +118,9 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// Begins a stream behind all that came before it.
+    /// Begins a new stream whose window is all data so far.
     fn begin(&mut self) -> Result<(), Violation> {
-        /// RFC 1951 §2: no distance is longer.
+        /// RFC 1951 §2: the longest distance.
         const WINDOW_BYTES_MAX: usize = 32 * 1024;
         self.inflater.reset(false);
         let here = self.message.len().min(WINDOW_BYTES_MAX);
@@ -140,8 +140,7 @@ impl Run<'_> {
         set.map(drop).map_err(|_| Violation::NotDeflate)
     }
 
-    /// Inflates `input` as far as it goes; what follows a block that was marked as the last one is
-    /// given back.
+    /// Inflates `input` as far as possible; returns the bytes that follow a final block.
     fn feed<'i>(&mut self, mut input: &'i [u8]) -> Result<Option<&'i [u8]>, Violation> {
         loop {
             let (read, written) = (self.inflater.total_in(), self.inflater.total_out());
@@ -149,7 +148,7 @@ impl Run<'_> {
             let (read, written) =
                 (self.inflater.total_in() - read, self.inflater.total_out() - written);
             let inflated = &self.chunk[..written as usize];
-            // Before what went wrong behind it: how much is written in a call decides nothing.
+            // Checked before the error: how much one call writes must not affect the outcome.
             if self.message.len() + inflated.len() > self.bytes_max {
                 return Err(Violation::MessageTooLarge);
             }
@@ -159,7 +158,7 @@ impl Run<'_> {
             if status == Status::StreamEnd {
                 return Ok(Some(input));
             }
-            // Room is left, so that nothing more can come of what was read.
+            // Output space is left, so the bytes read so far yield nothing more.
             if inflated.len() < self.chunk.len() {
                 return if input.is_empty() { Ok(None) } else { Err(Violation::NotDeflate) };
             }

@@ -1,4 +1,4 @@
-//! What two ends agree upon (RFC 7692 §5, §7.1): offers, the answer, and how it is judged.
+//! Negotiates permessage-deflate (RFC 7692 §5, §7.1): offers, the answer, and its validation.
 //!
 //! Does not read header fields: `handshake::extensions` does.
 
@@ -16,29 +16,29 @@ const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
-/// What was agreed.
+/// The agreed parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// The server begins each message with an empty window (RFC 7692 §7.1.1.1).
     pub server_no_context_takeover: bool,
-    /// The client does (RFC 7692 §7.1.1.2).
+    /// The client begins each message with an empty window (RFC 7692 §7.1.1.2).
     pub client_no_context_takeover: bool,
-    /// The server's window is 2^this bytes at most: 8 to 15 (RFC 7692 §7.1.2.1).
+    /// The server's window is at most 2^this bytes: 8 to 15 (RFC 7692 §7.1.2.1).
     pub server_max_window_bits: u8,
-    /// The client's is (RFC 7692 §7.1.2.2).
+    /// The client's window is at most 2^this bytes (RFC 7692 §7.1.2.2).
     pub client_max_window_bits: u8,
 }
 
-/// What was agreed for one direction.
+/// The agreed parameters for one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction {
     /// Each message begins with an empty window.
     pub no_context_takeover: bool,
-    /// The window is 2^this bytes at most: 8 to 15.
+    /// The window is at most 2^this bytes: 8 to 15.
     pub max_window_bits: u8,
 }
 
-/// What a bare `permessage-deflate` agrees to: contexts are taken over, in windows of 32 KiB.
+/// What a bare `permessage-deflate` agrees to: context takeover with windows of 32 KiB.
 impl Default for Parameters {
     fn default() -> Parameters {
         Parameters {
@@ -51,7 +51,7 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// What the server sends keeps to this.
+    /// The parameters for what the server sends.
     #[must_use]
     pub const fn of_server(&self) -> Direction {
         Direction {
@@ -60,7 +60,7 @@ impl Parameters {
         }
     }
 
-    /// What the client sends keeps to this.
+    /// The parameters for what the client sends.
     #[must_use]
     pub const fn of_client(&self) -> Direction {
         Direction {
@@ -70,22 +70,22 @@ impl Parameters {
     }
 }
 
-/// One alternative that a client offers. A request may have several, the one it likes best first
-/// (RFC 7692 §5.2).
+/// One alternative that a client offers. A request may have several, in order of preference (RFC
+/// 7692 §5.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// Asks that the server takes over no context.
+    /// Asks the server not to take over its context.
     pub server_no_context_takeover: bool,
-    /// Tells that the client is not going to, whatever the answer.
+    /// Announces that the client will not take over its context, whatever the answer.
     pub client_no_context_takeover: bool,
-    /// Asks for a server's window of at most 2^this bytes.
+    /// Asks for a server window of at most 2^this bytes.
     pub server_max_window_bits: Option<u8>,
-    /// Lets the server limit the client's window, which is going to be of 2^this bytes at most.
+    /// Lets the server limit the client's window, which will be at most 2^this bytes.
     pub client_max_window_bits: Option<Option<u8>>,
 }
 
 impl Offer {
-    /// The offer for a request's field.
+    /// The offer as a request's field value.
     #[must_use]
     pub fn to_field(&self) -> String {
         let client = self.client_max_window_bits.map(|bits| match bits {
@@ -106,8 +106,8 @@ impl Offer {
         bits.iter().flatten().all(|bits| (WINDOW_BITS_MIN..=WINDOW_BITS_MAX).contains(bits))
     }
 
-    /// RFC 7692 §7.1: an offer with a parameter that is not defined, that comes twice or has a
-    /// value that it must not have is declined.
+    /// RFC 7692 §7.1: an offer is declined if a parameter is unknown, occurs twice or has an
+    /// invalid value.
     fn read(extension: &Extension<'_>) -> Option<Offer> {
         let mut offer = Offer::default();
         for param in &extension.params {
@@ -133,15 +133,15 @@ impl Offer {
         Some(offer)
     }
 
-    /// What this server makes of an offer that it takes.
+    /// The parameters with which this server accepts the offer, if it does.
     fn taken_by(self, codecs: &Codecs) -> Option<Parameters> {
         let server_max_window_bits = self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
-        // RFC 7692 §7.1.2.1: with 8 the window is 256 bytes. The library's would be 512, so that
-        // this is one of the values that the server does not support.
+        // RFC 7692 §7.1.2.1: with 8 the window is 256 bytes. The library's would be 512, so the
+        // server does not support this value.
         if server_max_window_bits == WINDOW_BITS_MIN {
             return None;
         }
-        // RFC 7692 §7.1.2.2: what the client is not going to use need not be kept for it.
+        // RFC 7692 §7.1.2.2: the server reserves no window that the client will not use.
         let client_max_window_bits =
             self.client_max_window_bits.flatten().unwrap_or(WINDOW_BITS_MAX);
         let windows = (1usize << server_max_window_bits) + (1usize << client_max_window_bits);
@@ -156,10 +156,10 @@ impl Offer {
         })
     }
 
-    /// Whether a server that answered `told` may mean this offer.
+    /// Whether a server's answer `told` can accept this offer.
     fn is_accepted_by(&self, told: &Offer) -> bool {
-        // RFC 7692 §7.1.1.1 and §7.1.2.1: a server accepts what it is asked for by saying it;
-        // §7.1.2.2: it limits only a client that lets it.
+        // RFC 7692 §7.1.1.1 and §7.1.2.1: a server accepts a request for a parameter by repeating
+        // it; §7.1.2.2: it limits a client's window only if the client allows it.
         let takeover = !self.server_no_context_takeover || told.server_no_context_takeover;
         let server_bits = match (self.server_max_window_bits, told.server_max_window_bits) {
             (Some(asked), Some(told)) => told <= asked,
@@ -177,8 +177,8 @@ impl Offer {
     }
 }
 
-/// The server's answer to the extensions that a client offers, if there is one that it takes: what
-/// is agreed, and the field that says so. The first that can be taken is (RFC 7692 §5.1).
+/// Answers the extensions that a client offers with the first acceptable one (RFC 7692 §5.1): the
+/// agreed parameters and the field value. `None` if none is acceptable.
 #[must_use]
 pub fn answer(offered: &[Extension<'_>], codecs: &Codecs) -> Option<(Parameters, String)> {
     offered.iter().filter(|extension| extension.name == NAME).find_map(|extension| {
@@ -187,10 +187,10 @@ pub fn answer(offered: &[Extension<'_>], codecs: &Codecs) -> Option<(Parameters,
         let mut text = field(
             agreed.server_no_context_takeover,
             agreed.client_no_context_takeover,
-            // RFC 7692 §7.1.2.1: who asks for it must be told.
+            // RFC 7692 §7.1.2.1: a client that asks for it must get it in the answer.
             offer.server_max_window_bits.map(|_| agreed.server_max_window_bits),
         );
-        // RFC 7692 §7.1.2.2: only who offers it may be told, and with nothing that is larger.
+        // RFC 7692 §7.1.2.2: allowed only if the client offered it, and with no larger value.
         if let Some(Some(_)) = offer.client_max_window_bits {
             text += &format!("; {CLIENT_MAX_WINDOW_BITS}={}", agreed.client_max_window_bits);
         }
@@ -198,7 +198,7 @@ pub fn answer(offered: &[Extension<'_>], codecs: &Codecs) -> Option<(Parameters,
     })
 }
 
-/// The answer is not one that the offers allow: the connection must be failed (RFC 7692 §7.1).
+/// No offer allows this answer: the connection must be failed (RFC 7692 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadAnswer;
 
@@ -210,14 +210,15 @@ impl fmt::Display for BadAnswer {
 
 impl std::error::Error for BadAnswer {}
 
-/// Judges a server's answer by the offers that it answers.
+/// Checks a server's answer against the client's offers.
 ///
-/// Where it accepts several of them, the server does not say which it means, and may rely on what
-/// any of them told it about the client (RFC 7692 §7.1.1.2, §7.1.2.2). So the client keeps to all.
+/// An answer that accepts several offers does not say which one it means, and the server may rely
+/// on any statement they made about the client (RFC 7692 §7.1.1.2, §7.1.2.2). So the client keeps
+/// to all of them.
 ///
 /// # Errors
-/// [`BadAnswer`] when it has a parameter that is not defined, comes twice, has no valid value, or
-/// when none of the offers is accepted by it.
+/// [`BadAnswer`] if a parameter is unknown, occurs twice or has an invalid value, or if the answer
+/// accepts none of the offers.
 pub fn agreed(offers: &[Offer], answer: &Extension<'_>) -> Result<Parameters, BadAnswer> {
     if answer.name != NAME {
         return Err(BadAnswer);

@@ -1,4 +1,4 @@
-//! RFC 7692 §7.2.3's examples, what is agreed upon, and that what is compressed comes back.
+//! RFC 7692 §7.2.3's examples, negotiation, and round trips through compression.
 
 use super::compress::compress_for_many;
 use super::offer::{self, Direction};
@@ -17,7 +17,7 @@ fn inflater(direction: Direction) -> Inflater {
     Inflater::new(direction, codecs(0, 6))
 }
 
-/// What one message comes to, for an end that takes 1,000 bytes.
+/// Inflates one message for an endpoint that accepts 1,000 bytes.
 fn inflated(payload: &[u8]) -> Result<Vec<u8>, Violation> {
     inflater(ALONE).inflate(payload, 1_000)
 }
@@ -56,7 +56,7 @@ fn a_final_block_ends_no_window() {
     let mut inflater = inflater(ALL);
     assert_eq!(inflater.inflate(&hello, 5).as_deref(), Ok(&b"Hello"[..]));
     assert_eq!(inflater.inflate(&again, 5).as_deref(), Ok(&b"Hello"[..]));
-    // Two streams in one message, the second looking back into the first.
+    // Two streams in one message; the second refers back to the first.
     let both = [&hello[..7], &again].concat();
     assert_eq!(inflated(&both).as_deref(), Ok(&b"HelloHello"[..]));
 }
@@ -65,14 +65,15 @@ fn a_final_block_ends_no_window() {
 fn what_is_not_whole_is_refused() {
     for payload in [
         &[][..],
-        // A block begun, a stored block without its bytes, a final block without what follows it.
+        // An unfinished block, a stored block without its bytes, a final block with nothing after
+        // it.
         &[0xf2, 0x48],
         &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48],
         &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
-        // The four bytes that should have been left out.
+        // The four bytes that should have been omitted.
         &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00, 0x00, 0xff, 0xff],
-        // The reserved type of block; a distance before the beginning; a stored length that does
-        // not match its complement.
+        // The reserved block type; a distance before the beginning; a stored length that does not
+        // match its complement.
         &[0x06, 0x00],
         &[0xf2, 0x00, 0x11, 0x00, 0x00],
         &[0x00, 0x05, 0x00, 0xfb, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
@@ -83,8 +84,8 @@ fn what_is_not_whole_is_refused() {
 
 #[test]
 fn what_is_cut_is_not_too_large() {
-    // A stored block of six bytes more than there are: the four that are put back would be its, and
-    // those of the block that asks whether all is whole.
+    // A stored block that announces six bytes too many: it would swallow the four restored bytes
+    // and those of the block that checks for completeness.
     let cut = [0x00, 0x0b, 0x00, 0xf4, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
     for limit in [9, 10, 11, 1_000] {
         assert_eq!(inflater(ALONE).inflate(&cut, limit), Err(Violation::NotDeflate), "{limit}");
@@ -112,7 +113,7 @@ fn a_message_may_expand_to_its_limit_and_not_to_a_byte_more() {
         (1, Err(Violation::MessageTooLarge)),
         (0, Err(Violation::MessageTooLarge)),
     ] {
-        // With no room yet, and with that of a message before it.
+        // First with an empty buffer, then with that of an earlier message.
         for _ in 0..2 {
             let mut inflater = Inflater::new(ALONE, Arc::clone(&codecs));
             let message = inflater.inflate(&bomb, limit);
@@ -145,7 +146,7 @@ fn with_a_window_of_256_bytes_nothing_is_compressed_and_all_is_inflated() {
     assert_eq!(inflater(narrow).inflate(&hello, 5).as_deref(), Ok(&b"Hello"[..]));
 }
 
-/// Offers as in a field, and the answer to them.
+/// The answer to the offers in a field.
 fn answer(line: &str, context_takeover: bool) -> Option<String> {
     let codecs = Codecs::new(CodecsConfig { context_takeover, ..CodecsConfig::default() });
     offer::answer(&extensions::parse(line).unwrap(), &codecs).map(|(_, answer)| answer)
@@ -166,7 +167,7 @@ fn a_server_answers_each_offer_as_it_may() {
             "permessage-deflate; client_max_window_bits=8",
             Some(format!("{NONE}; client_max_window_bits=8")),
         ),
-        // Declined: no window of ours is so small, and what RFC 7692 §7.1 forbids.
+        // Declined: a window too small for the library, and what RFC 7692 §7.1 forbids.
         ("permessage-deflate; server_max_window_bits=8", None),
         ("permessage-deflate; server_max_window_bits", None),
         ("permessage-deflate; server_max_window_bits=7", None),
@@ -178,7 +179,7 @@ fn a_server_answers_each_offer_as_it_may() {
         ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", None),
         ("permessage-deflate; unknown", None),
         ("permessage-bzip2", None),
-        // The first that can be taken.
+        // The first acceptable offer.
         (
             "permessage-deflate; server_max_window_bits=8, permessage-deflate; unknown, \
              permessage-deflate; server_max_window_bits=9, permessage-deflate",
@@ -187,7 +188,7 @@ fn a_server_answers_each_offer_as_it_may() {
     ] {
         assert_eq!(answer(offers, false), expected, "{offers}");
     }
-    // RFC 7692 §7.3: what nobody asked to be small is not.
+    // RFC 7692 §7.3: windows stay large unless a client asks for less.
     let offers = extensions::parse("permessage-deflate; client_max_window_bits").unwrap();
     let (agreed, _) = offer::answer(&offers, &codecs(0, 6)).unwrap();
     assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (15, 15));
@@ -259,27 +260,27 @@ fn a_client_takes_only_what_it_offered() {
     const CLIENT_10: &str = "permessage-deflate; client_max_window_bits=10";
     for (offers, answer, expected) in [
         (&[PLAIN][..], PLAIN, Some((false, false, 15, 15))),
-        // A server may do more than it was asked for.
+        // A server may do more than the client asked for.
         (&[PLAIN], SERVER_NO, Some((true, false, 15, 15))),
         (&[PLAIN], CLIENT_NO, Some((false, true, 15, 15))),
         (&[PLAIN], SERVER_10, Some((false, false, 10, 15))),
-        // Its limit for the client must have been offered, and the value may only fall.
+        // The client must have offered its limit, and the value may only decrease.
         (&[PLAIN], CLIENT_10, None),
         (&[CLIENT_ANY], CLIENT_10, Some((false, false, 15, 10))),
         (&[CLIENT_ANY], CLIENT_ANY, None),
         (&[CLIENT_10], PLAIN, Some((false, false, 15, 10))),
         (&[CLIENT_10], "permessage-deflate; client_max_window_bits=9", Some((false, false, 15, 9))),
         (&[CLIENT_10], "permessage-deflate; client_max_window_bits=11", None),
-        // What was asked for must be said.
+        // The answer must repeat what the client asked for.
         (&[SERVER_NO], PLAIN, None),
         (&[SERVER_NO], SERVER_NO, Some((true, false, 15, 15))),
         (&[SERVER_10], PLAIN, None),
         (&[SERVER_10], "permessage-deflate; server_max_window_bits=9", Some((false, false, 9, 15))),
         (&[SERVER_10], "permessage-deflate; server_max_window_bits=11", None),
         (&[CLIENT_NO], PLAIN, Some((false, true, 15, 15))),
-        // Any of several.
+        // Any of several offers.
         (&[SERVER_NO, PLAIN], PLAIN, Some((false, false, 15, 15))),
-        // Of several that it accepts, the server may mean any: the client keeps to all.
+        // The server may mean any of the offers it accepts: the client keeps to all.
         (&[PLAIN, CLIENT_NO], PLAIN, Some((false, true, 15, 15))),
         (&[PLAIN, CLIENT_10, CLIENT_NO], PLAIN, Some((false, true, 15, 10))),
         (&[CLIENT_ANY, CLIENT_10], CLIENT_10, Some((false, false, 15, 10))),
@@ -291,7 +292,7 @@ fn a_client_takes_only_what_it_offered() {
             Some((false, false, 15, 8)),
         ),
         (&[], PLAIN, None),
-        // What no answer may have.
+        // Parameters that no answer may have.
         (&[PLAIN], "permessage-bzip2", None),
         (&[PLAIN], "permessage-deflate; unknown", None),
         (&[PLAIN], "permessage-deflate; server_max_window_bits=16", None),
@@ -363,7 +364,7 @@ proptest! {
         let codecs = codecs(0, level);
         let mut compressor = Compressor::new(agreed, Arc::clone(&codecs));
         let mut inflater = Inflater::new(agreed, Arc::clone(&codecs));
-        // The system's inflater with a window of just the agreed size, which lives on.
+        // A reference inflater with exactly the agreed window, kept across messages.
         let mut judge = flate2::Decompress::new_with_window_bits(false, max_window_bits);
         for (message, is_for_many) in messages {
             let compressed = if is_for_many {

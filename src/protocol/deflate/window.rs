@@ -3,8 +3,8 @@
 use super::Codecs;
 use std::sync::Arc;
 
-/// The newest bytes, at most as many as were agreed upon. Memory is taken for those that were
-/// really sent; what all windows together may come to is counted from the beginning.
+/// The newest bytes, up to the agreed size. Memory is allocated only for bytes actually sent; the
+/// limit on all windows counts the full size from the start.
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: Vec<u8>,
@@ -19,12 +19,12 @@ impl Window {
         Window { bytes: Vec::new(), bits, codecs }
     }
 
-    /// What is in it, oldest first.
+    /// Its contents, oldest first.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Moves on over the next bytes of the direction.
+    /// Appends the next bytes of the direction.
     pub(super) fn slide(&mut self, next: &[u8]) {
         let size = 1usize << self.bits;
         let next = &next[next.len().saturating_sub(size)..];
@@ -32,7 +32,7 @@ impl Window {
         self.bytes.drain(..too_many);
         let wanted = self.bytes.len() + next.len();
         if self.bytes.capacity() < wanted {
-            // At most the size, which is a power of two itself.
+            // At most the window size, which is itself a power of two.
             self.bytes.reserve_exact(wanted.next_power_of_two() - self.bytes.len());
         }
         self.bytes.extend_from_slice(next);

@@ -1,8 +1,7 @@
-//! What every byte of a stream means, with the clause that says so: what `parlor decode` shows.
+//! Explains every byte of a stream and its clause: the output of `parlor decode`.
 //!
-//! The endpoint is the judge here as everywhere: it is given the stream frame by frame. This only
-//! puts into words what lies before it, and survives whatever that is. Nothing is kept but what the
-//! endpoint keeps.
+//! The endpoint judges the stream, as everywhere: it gets it frame by frame. This module only puts
+//! the bytes into words, and accepts any input. It keeps no more than the endpoint does.
 
 use super::{Endpoint, EndpointLimits, Event, MaskKeys, Received, Role};
 use crate::base::Outbox;
@@ -11,61 +10,61 @@ use crate::protocol::frame_header::FrameHeader;
 use crate::protocol::{MaskKey, Opcode, ProtocolError, close, mask};
 use std::sync::Arc;
 
-/// What a compressed message may come to here, in bytes.
+/// Largest inflated message here, in bytes.
 pub const INFLATED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Characters of a text, and bytes of a payload, that are put into words.
+/// Most characters of a text, and bytes of a payload, that are shown.
 const SHOWN_MAX: usize = 40;
 
-/// How a stream is to be read.
+/// How to read a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The end that sent it.
+    /// The endpoint that sent it.
     pub from: Role,
     /// Whether permessage-deflate was negotiated, with any window.
     pub inflate: bool,
 }
 
-/// Something to say of a stream, in the order of its bytes.
+/// One statement about a stream, in byte order.
 #[derive(Debug)]
 pub enum Note<'n> {
-    /// These bytes mean this.
+    /// The meaning of some bytes.
     Bytes {
-        /// Where they begin, counted from the first byte of the stream.
+        /// The offset of the first byte from the start of the stream.
         offset: u64,
-        /// The bytes, as they came.
+        /// The bytes as received.
         bytes: &'n [u8],
         /// What they mean.
         meaning: String,
-        /// By which clauses, as `RFC 6455 §5.3, §8.1`.
+        /// The clauses, such as `RFC 6455 §5.3, §8.1`.
         clause: &'static str,
     },
-    /// The frame before this ends a message, or is a control frame.
+    /// The previous frame ends a message or is a control frame.
     Event(&'n Event<'n>),
-    /// The frame before this breaks the protocol. What follows is not read (RFC 6455 §7.1.7).
+    /// The previous frame breaks the protocol. The rest is not read (RFC 6455 §7.1.7).
     Violation(ProtocolError),
-    /// The stream ends here, within something: in the words, what is missing.
+    /// The stream ends too early; the text says what is missing.
     Unfinished(String),
-    /// So many bytes follow what ended the connection.
+    /// Bytes that follow the end of the connection.
     Ignored {
-        /// Where they begin.
+        /// The offset of the first one.
         offset: u64,
         /// How many there are.
         len: u64,
-        /// By which clause: of what follows a Close, or a violation.
+        /// The clause on bytes after a Close or a violation.
         clause: &'static str,
     },
 }
 
-/// Tells `note` all that there is to say of `stream`: frames, or an HTTP head of the opening
-/// handshake and frames behind it.
+/// Calls `note` for every part of `stream`: frames, optionally after an HTTP head of the opening
+/// handshake.
 pub fn annotate(stream: &[u8], reading: Reading, note: &mut dyn FnMut(Note<'_>)) {
     let Some(head_len) = annotate_head(stream, note) else { return };
     let mut frames = Frames::new(stream, head_len, reading);
     while frames.annotate_next(note) {}
 }
 
-/// What is not read yet of a stream, and the end that reads it.
+/// The unread rest of a stream and the endpoint that reads it.
 struct Frames<'s> {
     stream: &'s [u8],
     at: usize,
@@ -73,7 +72,7 @@ struct Frames<'s> {
     endpoint: Endpoint,
     out: Outbox,
     inflate: bool,
-    /// The first frame of the message that has begun.
+    /// The first frame of the unfinished message.
     begun: Option<FrameHeader>,
 }
 
@@ -82,7 +81,7 @@ impl<'s> Frames<'s> {
         let message_bytes = if reading.inflate { INFLATED_BYTES_MAX } else { u64::MAX };
         let frame_bytes = u64::MAX;
         let limits = Arc::new(EndpointLimits { frame_bytes, message_bytes, fragments: u32::MAX });
-        // Whoever takes over a context reads those who do not, too; and so with windows.
+        // An endpoint with context takeover and the largest window can read any sender.
         let agreed = Parameters::default();
         let codecs = Codecs::new(CodecsConfig::default());
         let (mut endpoint, deflate) = match reading.from {
@@ -106,7 +105,7 @@ impl<'s> Frames<'s> {
         }
     }
 
-    /// Says what the next frame is; `false` when nothing is left to say.
+    /// Describes the next frame; `false` when nothing is left.
     fn annotate_next(&mut self, note: &mut dyn FnMut(Note<'_>)) -> bool {
         let rest = &self.stream[self.at..];
         if rest.is_empty() {
@@ -120,13 +119,13 @@ impl<'s> Frames<'s> {
             Ok(Some(decoded)) => decoded,
             Ok(None) => {
                 self.annotate_header(rest, note);
-                // What it is not, is seen when the rest comes.
+                // Further faults show only when the rest of the header arrives.
                 self.feed(rest.len(), note);
                 note(Note::Unfinished("the frame's header is not all there".to_owned()));
                 return false;
             }
             Err(_) => {
-                // The violation is in what is shown: the first two bytes, or a length behind them.
+                // The violation is in the bytes shown: the first two, or a length after them.
                 let shown = 2 + rest.get(1).map_or(0, |second| length_len(second & 0x7F));
                 let shown = shown.min(rest.len());
                 self.annotate_header(&rest[..shown], note);
@@ -166,7 +165,7 @@ impl<'s> Frames<'s> {
         !is_closed
     }
 
-    /// The parts of a header, as far as they are there.
+    /// Describes the parts of a header that are present.
     fn annotate_header(&self, header: &[u8], note: &mut dyn FnMut(Note<'_>)) {
         let &[first, ref after_first @ ..] = header else { return };
         let mut parts = Parts { rest: header, offset: self.at as u64, note };
@@ -199,10 +198,10 @@ impl<'s> Frames<'s> {
         });
     }
 
-    /// The next `len` bytes, which are payload.
+    /// Describes the next `len` bytes of payload.
     fn annotate_payload(&self, header: &FrameHeader, len: usize, note: &mut dyn FnMut(Note<'_>)) {
         let bytes = &self.stream[self.at..self.at + len];
-        // Enough for every control frame, and for what is shown of the others.
+        // Enough for every control frame, and for the shown part of other frames.
         let mut plain = bytes[..len.min(4 * SHOWN_MAX)].to_vec();
         if let Some(key) = header.mask {
             mask::apply(&mut plain, key, 0);
@@ -238,8 +237,8 @@ impl<'s> Frames<'s> {
         parts.say(usize::MAX, clause, |_| meaning);
     }
 
-    /// Gives the next `len` bytes to the endpoint, and says what comes of them; `false` when the
-    /// connection has failed.
+    /// Feeds the next `len` bytes to the endpoint and reports the result; `false` if the connection
+    /// failed.
     fn feed(&mut self, len: usize, note: &mut dyn FnMut(Note<'_>)) -> bool {
         let mut bytes = self.stream[self.at..self.at + len].to_vec();
         self.at += len;
@@ -255,7 +254,7 @@ impl<'s> Frames<'s> {
                     return false;
                 }
             }
-            // What it answers is not shown.
+            // The endpoint's answers are not shown.
             self.out.clear();
         }
     }
@@ -268,7 +267,7 @@ impl<'s> Frames<'s> {
     }
 }
 
-/// Bytes that are said part by part.
+/// Bytes that are described part by part.
 struct Parts<'p, 'n> {
     rest: &'p [u8],
     offset: u64,
@@ -276,7 +275,7 @@ struct Parts<'p, 'n> {
 }
 
 impl Parts<'_, '_> {
-    /// Says what the next `len` bytes are, as far as they are there; nothing of none.
+    /// Describes the next `len` bytes, as far as they are present; nothing if there are none.
     fn say(&mut self, len: usize, clause: &'static str, meaning: impl FnOnce(&[u8]) -> String) {
         let (bytes, rest) = self.rest.split_at(len.min(self.rest.len()));
         if !bytes.is_empty() {
@@ -288,8 +287,8 @@ impl Parts<'_, '_> {
     }
 }
 
-/// Says what an HTTP head at the beginning is, if there is one: how long it is. No frame begins as
-/// one does: `G` and `H` would be frames with reserved bits. `None` if it is not all there.
+/// Describes an HTTP head at the beginning, if there is one, and returns its length. No valid frame
+/// begins like it: `G` and `H` would set reserved bits. `None` if the head is incomplete.
 fn annotate_head(stream: &[u8], note: &mut dyn FnMut(Note<'_>)) -> Option<usize> {
     let clause = match stream {
         [b'G', b'E', b'T', b' ', ..] => "RFC 6455 §4.1",
@@ -335,7 +334,7 @@ fn name(opcode: u8) -> &'static str {
     }
 }
 
-/// The beginning of a text between quotation marks, on one line, whatever is in it.
+/// The beginning of a text in quotation marks, on one line, whatever it contains.
 #[must_use]
 pub fn quoted(bytes: &[u8]) -> String {
     let begin = &bytes[..bytes.len().min(4 * SHOWN_MAX)];
@@ -353,7 +352,7 @@ pub fn hex(begin: &[u8], len: usize) -> String {
     if len > BYTES_MAX { format!("{digits}… ({len} bytes)") } else { digits }
 }
 
-/// The client that only listens.
+/// The keys of a client that never sends.
 #[derive(Debug)]
 struct NoKey;
 
@@ -368,7 +367,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// All notes, a line each.
+    /// All notes, one per line.
     fn notes(stream: &[u8], from: Role, inflate: bool) -> Vec<String> {
         let mut lines = Vec::new();
         annotate(stream, Reading { from, inflate }, &mut |note| {

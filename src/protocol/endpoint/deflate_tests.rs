@@ -1,4 +1,4 @@
-//! The endpoint's duties of RFC 7692: which frames may be compressed, and what is sent to whom.
+//! The endpoint's duties under RFC 7692: which frames may be compressed, and what each peer gets.
 
 use super::tests::{
     BINARY, CLOSE, ENDS, GOES_ON, HELLO, PING, PONG, Seen, TEXT, TEXT_BEGINS, assert_comes_of,
@@ -16,7 +16,7 @@ const COMPRESSED: u8 = 0x40;
 
 /// RFC 7692 §7.2.3.1.
 const HELLO_DEFLATED: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
-/// RFC 7692 §7.2.3.2: the same, looking back at the one before it.
+/// RFC 7692 §7.2.3.2: the same text, referring back to the previous message.
 const HELLO_AGAIN: [u8; 5] = [0xf2, 0x00, 0x11, 0x00, 0x00];
 
 const TAKES_OVER: Parameters = Parameters {
@@ -28,7 +28,7 @@ const TAKES_OVER: Parameters = Parameters {
 const EACH_ALONE: Parameters =
     Parameters { server_no_context_takeover: true, client_no_context_takeover: true, ..TAKES_OVER };
 
-/// Everything is worth compressing.
+/// Compresses messages of any size.
 fn codecs() -> Arc<Codecs> {
     Codecs::new(CodecsConfig { threshold_bytes: 0, ..CodecsConfig::default() })
 }
@@ -47,7 +47,7 @@ fn compressed_messages_are_inflated_whole_or_in_fragments_among_plain_ones() {
         from_client(TEXT | COMPRESSED, &HELLO_DEFLATED),
         HELLO.to_vec(),
         from_client(BINARY | COMPRESSED, &HELLO_DEFLATED),
-        // §6.1: the bit stands on the first fragment and means the message.
+        // §6.1: the bit is set on the first fragment and applies to the message.
         from_client(TEXT_BEGINS | COMPRESSED, &HELLO_DEFLATED[..3]),
         from_client(PING, b"p"),
         from_client(GOES_ON, b""),
@@ -82,7 +82,7 @@ fn only_the_first_frame_of_a_message_is_marked() {
             assert_fails(compressing, &bad, 6, Violation::CompressedBitMisplaced, clause, code);
         }
     }
-    // RFC 6455 §5.2: the other bits have no meaning, and this one has none without the extension.
+    // RFC 6455 §5.2: the other bits have no meaning, and neither has RSV1 without the extension.
     for first in [TEXT | 0x20, TEXT | 0x10, TEXT | 0x70] {
         let bad = from_client(first, b"");
         assert_fails(compressing, &bad, 0, Violation::ReservedBits, "RFC 6455 §5.2", 1002);
@@ -98,10 +98,10 @@ fn what_is_inflated_must_be_whole_and_text_where_it_says_so() {
         let bad = from_client(BINARY | COMPRESSED, bad);
         assert_fails(compressing, &bad, 0, Violation::NotDeflate, clause, code);
     }
-    // A stored block of one byte that is no text.
+    // A stored block of one byte that is not valid text.
     let bad = from_client(TEXT | COMPRESSED, &[0x00, 0x01, 0x00, 0xfe, 0xff, 0xff, 0x00]);
     assert_fails(compressing, &bad, 0, Violation::TextNotUtf8, "RFC 6455 §8.1", 1007);
-    // One of its characters may be cut anywhere, as long as the message has all of it.
+    // A character may be split anywhere, as long as the message contains all of it.
     let stored = [0x00, 0x02, 0x00, 0xfd, 0xff, 0xc3, 0xa9, 0x00];
     let good =
         [from_client(TEXT_BEGINS | COMPRESSED, &stored[..6]), from_client(ENDS, &stored[6..])];
@@ -117,13 +117,13 @@ fn limits_concern_what_a_message_comes_to() {
             Endpoint::server(limits).with_deflate(Deflate::server(&EACH_ALONE, &codecs()))
         }
     };
-    // Seven bytes, for five.
+    // Seven compressed bytes for five.
     let hello = from_client(TEXT | COMPRESSED, &HELLO_DEFLATED);
     assert_comes_of(make(5), &hello, &[text("Hello")], None, b"");
     let (mut endpoint, mut out) = (make(4)(), Outbox::alone(1_000));
     let (events, error) = feed(&mut endpoint, &hello, &mut out);
     assert_eq!((events, error.unwrap().violation), (vec![], Violation::MessageTooLarge));
-    // What can come to nothing that is allowed is refused from its header.
+    // A frame too long for any allowed message is refused from its header.
     let too_long = compressed_bytes_max(5) as usize + 1;
     let (mut endpoint, mut out) = (make(5)(), Outbox::alone(1_000));
     let header = &from_client(TEXT | COMPRESSED, &vec![0; too_long])[..6];
@@ -131,7 +131,7 @@ fn limits_concern_what_a_message_comes_to() {
     assert_eq!(error.unwrap().violation, Violation::FrameTooLarge);
 }
 
-/// The frames that are in an outbox: first bytes and payloads.
+/// The frames in an outbox: first bytes and payloads.
 fn frames(out: &Outbox) -> Vec<(u8, Vec<u8>)> {
     let (bytes, mut frames) = (sent(out), Vec::new());
     let mut rest = &bytes[..];
@@ -192,7 +192,7 @@ fn a_broadcast_is_one_frame_for_all_that_agreed_to_the_same() {
         endpoint.send.broadcast(&mut broadcast, Class::Durable, NO_SOURCE, &mut out).unwrap();
         let is_compressed = frames(&out)[0].0 & COMPRESSED != 0;
         let place = out.pieces().next().unwrap().as_ptr();
-        // The frame lives on in the broadcast: its place is its identity.
+        // The frame stays in the broadcast: its address identifies it.
         places.push((is_compressed, place));
     }
     let [plain, plain_too, alone, taking_over, narrow, narrow_too, tiny] = places[..] else {

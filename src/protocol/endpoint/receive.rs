@@ -1,7 +1,7 @@
 //! The receiving half: bytes to events (RFC 6455 §5.2–§5.6, §6.2; RFC 7692 §6.2).
 //!
-//! A message that lies whole in the input is unmasked in place and handed out from there, without
-//! a copy; what comes in pieces, or is inflated, is kept in a box that an idle connection does not
+//! A message that lies whole in the input is unmasked in place and handed out without a copy.
+//! Messages that arrive in pieces or are inflated go into a box that an idle connection does not
 //! own.
 
 use super::{EndpointLimits, Event, Role, Send};
@@ -29,7 +29,7 @@ pub struct Received<'b> {
 }
 
 impl<'b> Received<'b> {
-    /// Bytes just as they came. They are unmasked in place.
+    /// Bytes as received. They are unmasked in place.
     pub fn new(bytes: &'b mut [u8]) -> Received<'b> {
         Received { bytes, used: 0 }
     }
@@ -44,7 +44,7 @@ impl<'b> Received<'b> {
         &self.bytes[self.used..]
     }
 
-    /// Uses up at most `max` bytes: where they are.
+    /// Uses up at most `max` bytes and returns their range.
     fn take(&mut self, max: u64) -> Range<usize> {
         let here = self.bytes.len() - self.used;
         let len = usize::try_from(max).map_or(here, |max| max.min(here));
@@ -58,27 +58,27 @@ impl<'b> Received<'b> {
 #[derive(Debug)]
 pub struct Receive {
     limits: Arc<EndpointLimits>,
-    /// Where the frame that is being read begins, counted from the first byte after the handshake.
+    /// The offset of the current frame, counted from the first byte after the handshake.
     frame_offset: u64,
     stage: ReceiveStage,
     role: Role,
-    /// Where permessage-deflate was negotiated.
+    /// Present if permessage-deflate was negotiated.
     inflater: Option<Box<Inflater>>,
     pieces: Option<Box<Pieces>>,
 }
 
 #[derive(Debug)]
 enum ReceiveStage {
-    /// A header comes next; what there is of it is in `pieces`.
+    /// A header comes next; `pieces` holds what has arrived of it.
     Header,
-    /// The rest of a frame's payload comes next; which frame is in `pieces`.
+    /// The rest of a frame's payload comes next; `pieces` holds the frame's header.
     Payload,
-    /// After a Close or a violation everything is ignored (RFC 6455 §1.4, §7.1.7): the state
-    /// cannot be left, so that nobody can forget it.
+    /// After a Close or a violation all input is ignored (RFC 6455 §1.4, §7.1.7). No transition
+    /// leaves this state.
     Discard,
 }
 
-/// What is kept between two inputs.
+/// State kept between two inputs.
 #[derive(Debug, Default)]
 struct Pieces {
     header: [u8; HEADER_BYTES_MAX],
@@ -88,7 +88,7 @@ struct Pieces {
     message: Assembler,
 }
 
-/// A frame of whose payload `done` bytes have come.
+/// A frame of which `done` bytes of payload have arrived.
 #[derive(Clone, Copy, Debug)]
 struct BegunFrame {
     header: FrameHeader,
@@ -96,7 +96,7 @@ struct BegunFrame {
     done: u64,
 }
 
-/// A message or a control frame that is whole and unmasked.
+/// A complete, unmasked message or control frame.
 struct Complete {
     opcode: Opcode,
     place: PayloadPlace,
@@ -122,12 +122,12 @@ impl Receive {
         }
     }
 
-    /// Takes compressed messages from now on: permessage-deflate was negotiated.
+    /// Accepts compressed messages from now on: permessage-deflate was negotiated.
     pub(super) fn inflate_with(&mut self, inflater: Inflater) {
         self.inflater = Some(Box::new(inflater));
     }
 
-    /// Takes other limits from here on: the next header is judged by them.
+    /// Applies other limits, from the next header on.
     pub fn set_limits(&mut self, limits: Arc<EndpointLimits>) {
         self.limits = limits;
     }
@@ -142,8 +142,8 @@ impl Receive {
                 .is_some_and(|p| p.header_len > 0 || p.message.current_opcode().is_some())
     }
 
-    /// Whether nothing is kept between two inputs: no part of a frame, no message that was handed
-    /// out. Then an input that is used up has no further event.
+    /// Whether nothing is kept between two inputs: no partial frame, no message that was handed
+    /// out. An input that is used up then has no further event.
     #[must_use]
     pub fn keeps_nothing(&self) -> bool {
         self.pieces.is_none()
@@ -189,8 +189,8 @@ impl Receive {
         }
     }
 
-    /// Lets go of the bytes of the last event, which the next call would do: for an end that is not
-    /// going to ask for it soon.
+    /// Frees the bytes of the last event, as the next call would: for a caller that will not make
+    /// it soon.
     pub fn release(&mut self) {
         let Some(pieces) = &mut self.pieces else { return };
         let is_inflated = self.inflater.is_some() && !pieces.message.is_compressed();
@@ -205,7 +205,7 @@ impl Receive {
         }
     }
 
-    /// Goes through `input` to the end of the next message or control frame.
+    /// Reads `input` up to the end of the next message or control frame.
     fn advance(&mut self, input: &mut Received<'_>) -> Result<Option<Complete>, Violation> {
         self.release();
         loop {
@@ -287,7 +287,7 @@ impl Receive {
         }
     }
 
-    /// The next header, if it is all there; if not, what there is of it is kept.
+    /// The next header, if it is complete; otherwise keeps what has arrived of it.
     fn next_header(
         &mut self,
         input: &mut Received<'_>,
@@ -303,7 +303,7 @@ impl Receive {
             }
         }
         let pieces = self.pieces.get_or_insert_default();
-        // Byte by byte: at most fourteen times, and no byte of the payload gets in.
+        // Byte by byte: at most fourteen times, and never a byte of the payload.
         while let [byte, ..] = *input.rest() {
             input.take(1);
             pieces.header[pieces.header_len as usize] = byte;
@@ -317,15 +317,15 @@ impl Receive {
         Ok(None)
     }
 
-    /// Judges a header by the role, by what was negotiated, by the frames before it and by the
-    /// limits, before any byte of its payload is looked at or has a place.
+    /// Checks a header against the role, the negotiation, earlier frames and the limits, before any
+    /// byte of its payload is read or allocated.
     fn judge(&self, header: &FrameHeader) -> Result<(), Violation> {
-        // RFC 6455 §5.2: reserved bits must be 0 unless an extension gave them a meaning.
+        // RFC 6455 §5.2: reserved bits must be 0 unless an extension defines them.
         let with_meaning = if self.inflater.is_some() { RSV1 } else { 0 };
         if header.rsv & !with_meaning != 0 {
             return Err(Violation::ReservedBits);
         }
-        // RFC 7692 §6.1: control frames and fragments after the first must not have it.
+        // RFC 7692 §6.1: control frames and fragments after the first must not set it.
         let begins_message = matches!(header.opcode, Opcode::Text | Opcode::Binary);
         if is_compressed(header) && !begins_message {
             return Err(Violation::CompressedBitMisplaced);
@@ -341,16 +341,16 @@ impl Receive {
         }
         let message = self.pieces.as_ref().map(|pieces| &pieces.message);
         let is_begun = message.is_some_and(|message| message.current_opcode().is_some());
-        // RFC 6455 §5.4: the fragments of one message are not interleaved with another's.
+        // RFC 6455 §5.4: fragments of different messages must not be interleaved.
         match (header.opcode, is_begun) {
             (Opcode::Continuation, false) => return Err(Violation::ContinuationWithoutStart),
             (Opcode::Text | Opcode::Binary, true) => return Err(Violation::MessageWithinMessage),
             _ => {}
         }
-        // RFC 6455 §10.4: limits are kept for the frame and for the message over its fragments.
+        // RFC 6455 §10.4: limits apply to the frame and to the message over all its fragments.
         let EndpointLimits { mut frame_bytes, mut message_bytes, .. } = *self.limits;
         if is_compressed(header) || message.is_some_and(Assembler::is_compressed) {
-            // What it comes to is seen when it is inflated.
+            // The inflated size is checked while inflating.
             frame_bytes = compressed_bytes_max(frame_bytes);
             message_bytes = compressed_bytes_max(message_bytes);
         }
@@ -364,14 +364,14 @@ impl Receive {
         }
     }
 
-    /// RFC 7692 §6.2: inflates a message that is whole.
+    /// RFC 7692 §6.2: inflates a complete message.
     fn inflated(&mut self, payload: &[u8]) -> Result<Vec<u8>, Violation> {
-        // Without the extension no frame has the bit: `judge` has seen to it.
+        // Without the extension `judge` refuses every frame with the bit.
         let inflater = self.inflater.as_mut().ok_or(Violation::ReservedBits)?;
         inflater.inflate(payload, self.limits.message_bytes)
     }
 
-    /// Inflates the message that came in pieces.
+    /// Inflates a message that arrived in pieces.
     fn inflate_whole(&mut self) -> Result<(), Violation> {
         if let Some(mut pieces) = self.pieces.take() {
             let message = self.inflated(pieces.message.whole())?;
@@ -406,14 +406,14 @@ fn unmask(piece: &mut [u8], header: &FrameHeader, done: u64) {
     }
 }
 
-/// The event that a whole message or control frame is, if its payload may be what it is.
+/// The event for a complete message or control frame, if its payload is valid.
 fn judged(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, Violation> {
     match opcode {
         // RFC 6455 §8.1: text that is not UTF-8 fails the connection.
         Opcode::Text => {
             simdutf8::basic::from_utf8(payload).map(Event::Text).map_err(|_| Violation::TextNotUtf8)
         }
-        // A message's kind is that of its first frame: no event is a continuation.
+        // A message has the kind of its first frame: no event is a continuation.
         Opcode::Binary | Opcode::Continuation => Ok(Event::Binary(payload)),
         Opcode::Ping => Ok(Event::Ping(payload)),
         Opcode::Pong => Ok(Event::Pong(payload)),
@@ -423,7 +423,7 @@ fn judged(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, Violation> {
     }
 }
 
-/// What the RFC obliges this end to send.
+/// Queues what the RFC requires this endpoint to send.
 fn answer(event: &Event<'_>, send: &mut Send, out: &mut Outbox) {
     match event {
         Event::Ping(payload) => send.pong(payload, out),

@@ -1,5 +1,5 @@
-//! The sending half: messages to frames (RFC 6455 §6.1, RFC 7692 §6.1), and the Close frame in its
-//! turn (RFC 6455 §7.1.2).
+//! The sending half: messages to frames (RFC 6455 §6.1, RFC 7692 §6.1), and the Close frame (RFC
+//! 6455 §7.1.2).
 
 use super::closing::Closing;
 use super::{MaskKeys, Role};
@@ -10,7 +10,7 @@ use crate::protocol::deflate::compress::{Compressor, Forms, compress_for_many};
 use crate::protocol::frame_header::CONTROL_PAYLOAD_BYTES_MAX;
 use crate::protocol::{FrameHeader, MaskKey, Opcode, mask};
 
-/// Something to send, in one frame.
+/// A message to send in one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
@@ -30,11 +30,12 @@ pub struct NotSent;
 #[derive(Debug)]
 pub struct Send {
     closing: Closing,
-    /// A server's end without compression has none: most connections pay for a pointer.
+    /// None for a server's endpoint without compression, so that most connections pay only for a
+    /// pointer.
     extra: Option<Box<Extra>>,
 }
 
-/// What a client's end has, and one that compresses.
+/// State of a client's endpoint, or of one that compresses.
 #[derive(Debug, Default)]
 struct Extra {
     keys: Option<Box<dyn MaskKeys>>,
@@ -55,20 +56,20 @@ impl Send {
         self.extra.get_or_insert_default().compressor = Some(compressor);
     }
 
-    /// Which end this is.
+    /// The role of this endpoint.
     #[must_use]
     pub fn role(&self) -> Role {
         let has_keys = self.extra.as_ref().is_some_and(|extra| extra.keys.is_some());
         if has_keys { Role::Client } else { Role::Server }
     }
 
-    /// How far the closing handshake is.
+    /// The state of the closing handshake.
     #[must_use]
     pub fn closing(&self) -> Closing {
         self.closing
     }
 
-    /// Queues `message` as one frame, which is never refused for want of room.
+    /// Queues `message` as one frame. It is never refused for lack of room.
     ///
     /// # Errors
     /// [`NotSent`] after a Close.
@@ -84,11 +85,11 @@ impl Send {
         Ok(())
     }
 
-    /// Queues a message that others get, too, or that may be refused or taken back
+    /// Queues a message that other connections get too, or that may be refused or taken back
     /// ([`Outbox::push`]).
     ///
     /// # Errors
-    /// [`NotSent`] after a Close, and when `out` has no room for `class`.
+    /// [`NotSent`] after a Close, and if `out` has no room for `class`.
     pub fn broadcast(
         &mut self,
         broadcast: &mut Broadcast<'_>,
@@ -109,8 +110,7 @@ impl Send {
                 }
                 frame
             }
-            // RFC 6455 §5.3: what a client sends is masked with a key of its own, and like nobody
-            // else's.
+            // RFC 6455 §5.3: a client masks each frame with a fresh key, so it shares none.
             Some(Extra { keys: Some(_), compressor: _ }) => {
                 Frame::Own(broadcast.bytes(|| self.next_key()).into())
             }
@@ -119,9 +119,9 @@ impl Send {
     }
 
     /// Begins the closing handshake (RFC 6455 §7.1.2): queues a Close frame and waits for the
-    /// other's until `deadline`. Does nothing if a Close was sent before. A `code` that must not
-    /// stand in a frame is a fault of the caller; it is sent as none. A reason of more than 123
-    /// bytes is cut.
+    /// peer's until `deadline`. Does nothing if a Close was already sent. A `code` that a frame
+    /// must not carry is the caller's fault and is sent as none. A reason of more than 123 bytes is
+    /// cut.
     pub fn start_close(
         &mut self,
         code: Option<CloseCode>,
@@ -136,8 +136,8 @@ impl Send {
         }
     }
 
-    /// The other end's Close came: answers it if it is the first (RFC 6455 §5.5.1: with the code
-    /// that it had), and is done either way.
+    /// Handles the peer's Close: answers it with the same code if no Close was sent yet (RFC 6455
+    /// §5.5.1). The handshake is then over.
     pub(super) fn answer_close(&mut self, code: Option<CloseCode>, out: &mut Outbox) {
         if self.closing == Closing::Open {
             self.close_frame(code, "", out);
@@ -145,7 +145,8 @@ impl Send {
         self.closing = Closing::Closed;
     }
 
-    /// Fails the connection (RFC 6455 §7.1.7): a Close with the reason, and nothing after it.
+    /// Fails the connection (RFC 6455 §7.1.7): queues a Close with the reason, and nothing after
+    /// it.
     pub(super) fn fail(&mut self, code: CloseCode, reason: &str, out: &mut Outbox) {
         if self.closing == Closing::Open {
             self.close_frame(Some(code), reason, out);
@@ -153,8 +154,8 @@ impl Send {
         self.closing = Closing::Closed;
     }
 
-    /// RFC 6455 §5.5.2, §5.5.3: a Ping is answered by a Pong with the same payload, unless a
-    /// Close was received before; of several only the newest needs an answer.
+    /// RFC 6455 §5.5.2, §5.5.3: a Ping is answered by a Pong with the same payload, unless a Close
+    /// was received before; of several Pings only the newest needs an answer.
     pub(super) fn pong(&mut self, payload: &[u8], out: &mut Outbox) {
         if self.closing != Closing::Closed {
             self.push(Opcode::Pong, payload, Class::Pong, out);
@@ -173,7 +174,7 @@ impl Send {
         self.push(Opcode::Close, &close::body(code, reason), Class::Control, out);
     }
 
-    /// A message's one frame, compressed if that was negotiated and is worth it.
+    /// Queues a message as one frame, compressed if that was negotiated and makes it smaller.
     fn push_data(&mut self, opcode: Opcode, payload: &[u8], out: &mut Outbox) {
         if let Some(Extra { keys, compressor: Some(compressor) }) = self.extra.as_deref_mut() {
             let key = keys.as_mut().map(|keys| keys.next_key());
@@ -193,7 +194,7 @@ impl Send {
         Own::new(opcode, 0, self.next_key(), payload).push(class, out);
     }
 
-    /// RFC 6455 §5.1, §5.3: a client masks each frame, with a fresh key.
+    /// RFC 6455 §5.1, §5.3: a client masks each frame with a fresh key.
     #[inline]
     fn next_key(&mut self) -> Option<MaskKey> {
         let keys = self.extra.as_deref_mut()?.keys.as_mut()?;
@@ -201,7 +202,7 @@ impl Send {
     }
 }
 
-/// A frame of one connection's own, before it is written.
+/// A frame for a single connection, not yet encoded.
 struct Own<'p> {
     header: FrameHeader,
     payload: &'p [u8],
@@ -236,31 +237,31 @@ impl<'p> Own<'p> {
 }
 
 /// One message, or several that belong together, for any number of a server's connections. A
-/// server's frames are not masked (RFC 6455 §5.1), so that they are the same for all: encoded once,
-/// and compressed once for each size of window that was negotiated.
+/// server's frames are not masked (RFC 6455 §5.1), so all connections get the same bytes: encoded
+/// once, and compressed once for each negotiated window size.
 #[derive(Debug)]
 pub struct Broadcast<'m> {
     message: Message<'m>,
     more: &'m [Message<'m>],
     plain: Option<Frame>,
-    /// For each size of window: not tried yet, or not worth it, or a frame.
+    /// For each window size: not tried yet, not worth it, or a frame.
     compressed: Forms<Option<Frame>>,
 }
 
 impl<'m> Broadcast<'m> {
-    /// Nothing is encoded before somebody gets it.
+    /// Nothing is encoded until a connection needs it.
     #[must_use]
     pub fn new(message: Message<'m>) -> Broadcast<'m> {
         Broadcast::several(message, &[])
     }
 
-    /// Several messages, which are queued, and refused, together.
+    /// Several messages that are queued or refused together.
     #[must_use]
     pub fn several(message: Message<'m>, more: &'m [Message<'m>]) -> Broadcast<'m> {
         Broadcast { message, more, plain: None, compressed: Forms::default() }
     }
 
-    /// How many messages it is.
+    /// How many messages it contains.
     #[must_use]
     pub const fn messages_count(&self) -> usize {
         1 + self.more.len()
@@ -270,10 +271,10 @@ impl<'m> Broadcast<'m> {
         std::iter::once(self.message).chain(self.more.iter().copied()).map(Message::parts)
     }
 
-    /// All messages' frames, without compression.
+    /// The frames of all messages, uncompressed.
     fn bytes(&self, mut next_key: impl FnMut() -> Option<MaskKey>) -> Vec<u8> {
         let frames = self.messages().map(|(opcode, payload)| Own::new(opcode, 0, None, payload));
-        // With room for keys, where there are any.
+        // With room for masking keys, if there are any.
         let len = frames.map(|own| own.len() + size_of::<MaskKey>()).sum();
         let mut bytes = Vec::with_capacity(len);
         for (opcode, payload) in self.messages() {
@@ -290,7 +291,7 @@ impl<'m> Broadcast<'m> {
         }
     }
 
-    /// The form for one connection, and whether it is a compressed one.
+    /// The form for one connection, and whether it is compressed.
     fn compressed(&mut self, compressor: &Compressor) -> (Frame, bool) {
         let Some(form) = compressor.form() else { return (self.plain(), false) };
         if self.compressed[form].is_none() {
@@ -298,12 +299,12 @@ impl<'m> Broadcast<'m> {
         }
         match &self.compressed[form] {
             Some(Some(frame)) => (frame.clone(), true),
-            // It is not worth it.
+            // Compression is not worth it.
             Some(None) | None => (self.plain(), false),
         }
     }
 
-    /// All messages' frames, compressed where it is worth it; `None` if that is nowhere.
+    /// The frames of all messages, compressed where it is worth it; `None` if it never is.
     fn compress(&self, compressor: &Compressor, form: usize) -> Option<Frame> {
         let (mut bytes, mut is_worth_it) = (Vec::new(), false);
         for (opcode, payload) in self.messages() {

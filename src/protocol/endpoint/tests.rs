@@ -1,6 +1,6 @@
-//! The endpoint's duties, clause by clause: bytes in, events out, and what stands in the outbox.
+//! The endpoint's duties, clause by clause: bytes in, events and outbox contents out.
 //!
-//! What is said of some bytes is tried with them whole, cut in two at each place, and byte by byte
+//! Each input is tried whole, split in two at each position, and byte by byte
 //! ([`assert_comes_of`]).
 
 use super::*;
@@ -31,7 +31,7 @@ pub(super) const PONG: u8 = 0x8A;
 #[derive(Debug)]
 struct OneKey;
 
-/// Another key each time.
+/// Masking keys, each different.
 #[derive(Debug)]
 pub(super) struct Counted(pub(super) u8);
 
@@ -48,7 +48,7 @@ impl MaskKeys for OneKey {
     }
 }
 
-/// An [`Event`] that owns what it says.
+/// An [`Event`] that owns its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Text(String),
@@ -112,7 +112,7 @@ fn close_body(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
-/// Gives all of `bytes` to `endpoint`: the events, and the error if there was one.
+/// Feeds all of `bytes` to `endpoint`; returns the events and the error, if any.
 pub(super) fn feed(
     endpoint: &mut Endpoint,
     bytes: &[u8],
@@ -136,7 +136,7 @@ pub(super) fn sent(out: &Outbox) -> Vec<u8> {
     out.pieces().flatten().copied().collect()
 }
 
-/// Asserts what comes of `bytes` however they are cut: the events, the error, what is sent.
+/// Asserts the events, the error and the sent bytes for `bytes`, however they are split.
 pub(super) fn assert_comes_of(
     make: impl Fn() -> Endpoint,
     bytes: &[u8],
@@ -144,7 +144,7 @@ pub(super) fn assert_comes_of(
     error: Option<ProtocolError>,
     answer: &[u8],
 ) {
-    /// Of long inputs only the places near both ends are tried.
+    /// Long inputs are split only near both ends.
     const NEAR: usize = 300;
     let near_an_end = |cut: &usize| *cut < NEAR || bytes.len() - cut < NEAR;
     let in_two = (0..=bytes.len()).filter(near_an_end).map(|cut| {
@@ -166,13 +166,13 @@ pub(super) fn assert_comes_of(
     }
 }
 
-/// Asserts that a server with default limits says `events` to `bytes`, without an error.
+/// Asserts that a server with default limits returns `events` for `bytes`, without an error.
 fn assert_server_hears(bytes: &[u8], events: &[Seen], answer: &[u8]) {
     assert_comes_of(server, bytes, events, None, answer);
 }
 
-/// Asserts that `bad`, after a good message, fails a server's connection as a row of the table
-/// says. The frame that is at fault begins `at` bytes into `bad`.
+/// Asserts that `bad`, after a good message, fails a server's connection as the table of violations
+/// says. The faulty frame begins `at` bytes into `bad`.
 pub(super) fn assert_fails(
     make: impl Fn() -> Endpoint,
     bad: &[u8],
@@ -185,10 +185,10 @@ pub(super) fn assert_fails(
     let bytes = [&HELLO, bad].concat();
     let error = ProtocolError { violation, frame_offset: HELLO.len() as u64 + at };
     let close = from_server(CLOSE, &close_body(code, violation.sentence()));
-    // Whatever was said before the frame at fault was said: here only the good message.
+    // Earlier frames are still delivered: here only the good message.
     assert_comes_of(&make, &bytes, &[text("Hello")], Some(error), &close);
 
-    // RFC 6455 §7.1.7: nothing is taken or sent after that.
+    // RFC 6455 §7.1.7: nothing is received or sent after that.
     let (mut endpoint, mut out) = (make(), Outbox::alone(1_000));
     feed(&mut endpoint, &bytes, &mut out);
     assert_eq!(endpoint.send.closing(), Closing::Closed);
@@ -198,7 +198,7 @@ pub(super) fn assert_fails(
     assert!(!owns_pieces(&endpoint));
 }
 
-/// Whether the endpoint keeps anything on the heap for what it receives.
+/// Whether the endpoint keeps any received data on the heap.
 pub(super) fn owns_pieces(endpoint: &Endpoint) -> bool {
     let shown = format!("{:?}", endpoint.receive);
     assert!(shown.contains("pieces: "), "the field that holds the pieces has another name");
@@ -347,7 +347,7 @@ fn server_fails_the_connection_on_a_continuation_without_a_start() {
     let violation = Violation::ContinuationWithoutStart;
     assert_fails(server, &from_client(ENDS, b""), 0, violation, "RFC 6455 §5.4", 1002);
     assert_fails(server, &from_client(GOES_ON, b""), 0, violation, "RFC 6455 §5.4", 1002);
-    // After a message that has ended there is nothing to go on with either.
+    // After a finished message there is nothing to continue either.
     let bad = [from_client(TEXT_BEGINS, b""), from_client(ENDS, b"")].concat();
     let bytes = [&bad[..], &from_client(ENDS, b"")].concat();
     let error = Some(ProtocolError { violation, frame_offset: 12 });
@@ -392,7 +392,7 @@ fn server_fails_the_connection_on_a_text_that_is_not_utf8() {
     {
         let bad = from_client(TEXT, payload);
         assert_fails(server, &bad, 0, violation, "RFC 6455 §8.1", 1007);
-        // In fragments: it is the one with the first impossible byte, or the last, that is at fault.
+        // In fragments the fault is in the one with the first impossible byte, or in the last one.
         let bad = [from_client(TEXT_BEGINS, b"a"), from_client(ENDS, payload)].concat();
         assert_fails(server, &bad, 7, violation, "RFC 6455 §8.1", 1007);
     }
@@ -433,7 +433,7 @@ fn each_limit_may_be_reached() {
         from_client(TEXT_BEGINS, b"01234"),
         from_client(GOES_ON, b""),
         from_client(ENDS, b"56789"),
-        // The counts begin again with each message, and control frames are not in them.
+        // The counts restart with each message and exclude control frames.
         from_client(TEXT_BEGINS, b"01234"),
         from_client(PONG, b"0123456789"),
         from_client(ENDS, b"56789"),
@@ -486,13 +486,13 @@ fn a_failed_endpoint_frees_what_it_kept_without_being_asked_again() {
 
 #[test]
 fn an_announced_length_reserves_nothing() {
-    // Whoever reserved what is promised here would have to take 2^63 − 1 bytes.
+    // Reserving the announced length would take 2^63 − 1 bytes.
     let (mut endpoint, mut out) = (limited(u64::MAX, u64::MAX, 9), Outbox::alone(1_000));
     let header = [&[BINARY, 0xFF, 0x7F][..], &[0xFF; 7], &KEY].concat();
     assert_eq!(feed(&mut endpoint, &[&header, &[0; 9][..]].concat(), &mut out), (vec![], None));
     assert!(endpoint.receive.is_within_message());
 
-    // Over fragments the sum of what is promised does not wrap either.
+    // Nor does the sum over fragments overflow.
     let (mut endpoint, mut out) = (limited(u64::MAX, u64::MAX, 9), Outbox::alone(1_000));
     feed(&mut endpoint, &from_client(BINARY_BEGINS, b"a"), &mut out);
     let header = [&[ENDS, 0xFF, 0x7F][..], &[0xFF; 7], &KEY].concat();
@@ -571,7 +571,7 @@ fn control_frames_of_every_length_come_in_pieces() {
 
 // Text (RFC 6455 §8.1).
 
-/// How many of `bytes` a server takes, one by one, until it fails the connection.
+/// How many of `bytes` a server accepts, one by one, until it fails the connection.
 fn taken_until_failure(bytes: &[u8]) -> Option<usize> {
     let (mut server, mut out) = (server(), Outbox::alone(1_000));
     bytes.iter().position(|byte| feed(&mut server, &[*byte], &mut out).1.is_some())
@@ -723,7 +723,7 @@ fn our_close_waits_for_the_others_and_no_data_follows_it() {
     }
     let before = [from_server(TEXT, b"a"), from_server(CLOSE, &close_body(1001, "down"))].concat();
     assert_eq!(sent(&out), before);
-    // What the other end had sent before it heard of our Close is still delivered.
+    // Messages that the peer sent before it received our Close are still delivered.
     let bytes = [&HELLO[..], &from_client(CLOSE, &close_body(1001, ""))].concat();
     let events = vec![text("Hello"), closed(1001, "")];
     assert_eq!(feed(&mut server, &bytes, &mut out), (events, None));
@@ -765,7 +765,7 @@ fn an_end_that_waited_long_enough_gives_up() {
     assert!(server.expire(LATER));
     assert_eq!((server.send.closing(), server.deadline()), (Closing::Closed, None));
     assert!(!server.expire(Moment::NEVER), "it gives up once");
-    // A Close that comes too late is heard, and not answered.
+    // A late Close is reported but not answered.
     let late = feed(&mut server, &from_client(CLOSE, &close_body(1000, "")), &mut out);
     assert_eq!(late, (vec![closed(1000, "")], None));
     assert_eq!(sent(&out), from_server(CLOSE, b""));
@@ -825,7 +825,7 @@ fn several_messages_of_a_broadcast_are_as_many_frames_and_refused_together() {
         assert_eq!(pushed.is_ok(), is_sent);
         assert_eq!(sent(&out), if is_sent { expected.concat() } else { vec![] });
     }
-    // A client masks each of them.
+    // A client masks each frame.
     let mut broadcast = Broadcast::several(Message::Text("a"), &more);
     let mut out = Outbox::alone(1_000);
     client().send.broadcast(&mut broadcast, Class::Reply, NO_SOURCE, &mut out).unwrap();
@@ -840,7 +840,7 @@ fn several_messages_of_a_broadcast_are_as_many_frames_and_refused_together() {
     assert_eq!(sent(&out), each_by_its_own.concat());
 }
 
-// What it costs.
+// Memory use.
 
 #[test]
 fn a_message_that_lies_whole_in_the_input_is_not_copied() {
@@ -902,7 +902,7 @@ fn an_idle_endpoint_is_small_and_owns_no_pieces() {
             feed(&mut server, &[*byte], &mut out);
             assert!(owns_pieces(&server));
         }
-        // Freed when the next event is asked for, which `feed` does until there is none.
+        // Freed when the next event is asked for; `feed` asks until there is none.
         feed(&mut server, &frames[frames.len() - 1..], &mut out);
         assert!(!owns_pieces(&server));
     }

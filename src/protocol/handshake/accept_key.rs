@@ -1,5 +1,5 @@
-//! The answer to `Sec-WebSocket-Key` (RFC 6455 §1.3, §4.2.2): proof that a server meant to speak
-//! WebSocket, and no security beyond that.
+//! The answer to `Sec-WebSocket-Key` (RFC 6455 §1.3, §4.2.2): proof that a server speaks WebSocket;
+//! it gives no other security.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ pub fn accept_key(key: &str) -> String {
 #[must_use]
 pub fn is_key(key: &str) -> bool {
     const KEY_BYTES: usize = 16;
-    // The library asks for room for whole groups of three.
+    // The library requires a buffer of whole groups of three bytes.
     let mut bytes = [0; KEY_BYTES.next_multiple_of(3)];
     STANDARD.decode_slice(key, &mut bytes) == Ok(KEY_BYTES)
 }

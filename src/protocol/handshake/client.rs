@@ -1,6 +1,6 @@
-//! The client's end of the opening handshake (RFC 6455 §4.1).
+//! The client's side of the opening handshake (RFC 6455 §4.1).
 //!
-//! Redirects and demands for authentication are reported, not followed.
+//! Redirects and authentication requests are reported, not followed.
 
 use super::accept_key::{accept_key, key};
 use crate::http1::head::is_token;
@@ -8,7 +8,7 @@ use crate::protocol::deflate::{Offer, Parameters, offer};
 use crate::protocol::extensions;
 use std::fmt;
 
-/// A request for a WebSocket, and what the answer must be.
+/// A request for a WebSocket, and the expected answer.
 #[derive(Debug)]
 pub struct ClientHandshake {
     request: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct ClientHandshake {
     deflate: Vec<Offer>,
 }
 
-/// What to ask for.
+/// The parameters of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
     /// Host and port, as in the URL (RFC 6455 §4.1, 4).
@@ -29,37 +29,38 @@ pub struct ClientRequest<'a> {
     /// Offers of permessage-deflate, in order of preference (RFC 7692 §5.2); none for messages that
     /// are never compressed.
     pub deflate: &'a [Offer],
-    /// Further header fields, as `Authorization`.
+    /// Further header fields, such as `Authorization`.
     pub fields: &'a [(&'a str, &'a str)],
 }
 
-/// Why there is no WebSocket.
+/// Why the handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
-    /// Something of the request cannot stand in an HTTP head.
+    /// Part of the request cannot stand in an HTTP head.
     BadRequest(&'static str),
-    /// The answer is no HTTP/1.1 response, or its head is too large.
+    /// The answer is not an HTTP/1.1 response, or its head is too large.
     NotHttp,
-    /// The server answered with this status and not with 101: 401 asks for credentials, and is the
-    /// program's to answer with another request.
+    /// The server answered with this status instead of 101. 401 asks for credentials; the program
+    /// may send another request with them.
     Status(u16),
-    /// The server sends the client elsewhere, which is not followed: the answer to a request with
+    /// The server redirects the client. This is not followed: the answer to a request with
     /// credentials could send them anywhere.
     Redirect {
         /// The status, of 300 to 399.
         status: u16,
-        /// The `Location`, as it came.
+        /// The `Location`, as received.
         location: String,
     },
     /// RFC 6455 §4.1: `Upgrade` is not `websocket`.
     Upgrade,
     /// RFC 6455 §4.1: `Connection` does not list `Upgrade`.
     Connection,
-    /// RFC 6455 §4.1: `Sec-WebSocket-Accept` does not answer our key.
+    /// RFC 6455 §4.1: `Sec-WebSocket-Accept` does not match our key.
     Accept,
-    /// RFC 6455 §4.1, RFC 7692 §7.1: an extension that was not offered, or not as it was offered.
+    /// RFC 6455 §4.1, RFC 7692 §7.1: an extension that was not offered, or not with these
+    /// parameters.
     Extension,
-    /// RFC 6455 §4.1: a subprotocol that was not asked for.
+    /// RFC 6455 §4.1: a subprotocol that was not requested.
     Protocol,
 }
 
@@ -87,14 +88,14 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-/// The server agreed.
+/// A successful handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Bytes of the answer's head; what follows are frames.
+    /// Bytes of the answer's head; frames follow it.
     pub head_len: usize,
     /// The subprotocol that the server chose.
     pub protocol: Option<String>,
-    /// What was agreed of permessage-deflate, for
+    /// The agreed parameters of permessage-deflate, for
     /// [`Deflate::client`](crate::protocol::deflate::Deflate::client).
     pub deflate: Option<Parameters>,
 }
@@ -103,7 +104,8 @@ impl ClientHandshake {
     /// Makes a request. RFC 6455 §4.1, 7: `nonce` must be chosen at random for each connection.
     ///
     /// # Errors
-    /// [`ClientError::BadRequest`] for what cannot stand in a head: no injection of lines.
+    /// [`ClientError::BadRequest`] for anything that cannot stand in a head; this prevents injected
+    /// lines.
     pub fn new(
         request: ClientRequest<'_>,
         nonce: [u8; 16],
@@ -127,7 +129,7 @@ impl ClientHandshake {
         if !request.protocols.iter().all(|protocol| is_token(protocol)) {
             return bad("a subprotocol is no token");
         }
-        // RFC 6455 §4.1, 10: each is asked for once.
+        // RFC 6455 §4.1, 10: each subprotocol occurs once.
         let mut earlier = request.protocols.iter().enumerate();
         if earlier.any(|(i, protocol)| request.protocols[..i].contains(protocol)) {
             return bad("a subprotocol is asked for twice");
@@ -169,7 +171,7 @@ impl ClientHandshake {
         &self.request
     }
 
-    /// Judges the answer by RFC 6455 §4.1; `Ok(None)` if its head is not all there.
+    /// Checks the answer against RFC 6455 §4.1; `Ok(None)` if its head is incomplete.
     ///
     /// # Errors
     /// A [`ClientError`]; the connection must then be ended (§7.1.7).
@@ -219,7 +221,7 @@ impl ClientHandshake {
         if only("sec-websocket-accept") != Some(self.accept.as_str()) {
             return Err(ClientError::Accept);
         }
-        // RFC 6455 §11.3.2: in an answer the field stands once.
+        // RFC 6455 §11.3.2: the field occurs once in an answer.
         let deflate = match values("sec-websocket-extensions").count() {
             0 => None,
             _ => Some(only("sec-websocket-extensions").and_then(|line| self.deflate(line)))
@@ -238,7 +240,7 @@ impl ClientHandshake {
         Ok(Some(Opened { head_len, protocol, deflate }))
     }
 
-    /// What an answer's extensions agree to: one, which was offered.
+    /// The parameters that an answer agrees to: exactly one extension, which was offered.
     fn deflate(&self, line: &str) -> Option<Parameters> {
         match &extensions::parse(line).ok()?[..] {
             [only] => offer::agreed(&self.deflate, only).ok(),
@@ -247,8 +249,8 @@ impl ClientHandshake {
     }
 }
 
-/// Whether a field stands in the request already (RFC 6455 §4.1; §11.3: the handshake's own come
-/// once), or would announce a body.
+/// Whether the handshake sets the field itself (RFC 6455 §4.1; §11.3: its fields occur once), or
+/// the field would announce a body.
 fn is_of_the_handshake(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.starts_with("sec-websocket-")
@@ -398,7 +400,7 @@ mod tests {
         }
     }
 
-    /// What comes of an answer's extensions, when permessage-deflate was offered and nothing else.
+    /// The agreed parameters if only permessage-deflate was offered.
     fn agreed(field: &str) -> Result<Option<Parameters>, ClientError> {
         let offers = &[Offer { client_max_window_bits: Some(None), ..Offer::default() }];
         let request =

@@ -1,6 +1,6 @@
-//! The opening handshake (RFC 6455 §4), both ends, and the HTTP/1.1 heads that it consists of.
+//! Both sides of the opening handshake (RFC 6455 §4).
 //!
-//! Does not read or write: heads come in as bytes, answers go out as bytes.
+//! Does no I/O: HTTP/1.1 heads come in and go out as bytes.
 
 pub mod accept_key;
 pub mod client;

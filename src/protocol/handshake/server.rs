@@ -1,4 +1,4 @@
-//! The server's end of the opening handshake (RFC 6455 §4.2).
+//! The server's side of the opening handshake (RFC 6455 §4.2).
 
 use super::accept_key::{accept_key, is_key};
 use crate::http1::head::is_token;
@@ -15,7 +15,7 @@ const VERSION: &str = "13";
 const UPGRADE_FIELDS: &[(&str, &str)] =
     &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION)];
 
-/// A request for a WebSocket that keeps to RFC 6455 §4.2.1.
+/// A request for a WebSocket that satisfies RFC 6455 §4.2.1.
 #[derive(Debug)]
 pub struct Upgrade<'b> {
     accept_key: String,
@@ -26,21 +26,21 @@ pub struct Upgrade<'b> {
 /// An accepted request.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The answer's head: what follows it are frames.
+    /// The answer's head; frames follow it.
     pub answer: Vec<u8>,
     /// For [`Endpoint::with_deflate`](crate::protocol::Endpoint::with_deflate), if compression was
-    /// agreed upon.
+    /// agreed.
     pub deflate: Option<Deflate>,
 }
 
 impl<'b> Upgrade<'b> {
-    /// Whether a request asks for an upgrade at all, be it rightly or wrongly.
+    /// Whether a request asks for an upgrade at all, validly or not.
     #[must_use]
     pub fn is_asked_for(head: &RequestHead<'_>) -> bool {
         head.all("upgrade").next().is_some() || head.all("sec-websocket-key").next().is_some()
     }
 
-    /// Judges a request by RFC 6455 §4.2.1.
+    /// Checks a request against RFC 6455 §4.2.1.
     ///
     /// # Errors
     /// The [`HttpRefusal`] to answer with; the TCP connection must be ended after it.
@@ -67,7 +67,7 @@ impl<'b> Upgrade<'b> {
             refusal.fields = UPGRADE_FIELDS;
             return Err(refusal);
         }
-        // RFC 9112 §6: what follows the head would be read as frames here, as a body elsewhere.
+        // RFC 9112 §6: the bytes after the head would be frames here but a body for other software.
         if head.announces_body() {
             return Err(bad("a request for a WebSocket has no body"));
         }
@@ -78,7 +78,7 @@ impl<'b> Upgrade<'b> {
         if !head.list_has("connection", "upgrade") {
             return Err(bad("Connection does not list Upgrade"));
         }
-        // §4.2.1, 6, and §4.2.2, 4: another version is refused with the one that is spoken here.
+        // §4.2.1, 6, and §4.2.2, 4: other versions are refused with the supported one.
         match only(head, "sec-websocket-version")? {
             Some(VERSION) => {}
             Some(_) => {
@@ -119,9 +119,9 @@ impl<'b> Upgrade<'b> {
         &self.extensions
     }
 
-    /// Accepts the request, with one of the offered subprotocols or none (RFC 6455 §4.2.2: a server
-    /// must not name one that was not offered: then it is none), and with permessage-deflate if that was offered and
-    /// there are `codecs` for it. Other extensions are declined by not being named (§9.1).
+    /// Accepts the request. A `protocol` that was not offered counts as none, since a server must
+    /// not name it (RFC 6455 §4.2.2). Agrees to permessage-deflate if it was offered and there are
+    /// `codecs` for it. Other extensions are declined by not naming them (§9.1).
     #[must_use]
     pub fn accept(&self, protocol: Option<&str>, codecs: Option<&Arc<Codecs>>) -> Accepted {
         let offered = protocol.filter(|protocol| self.protocols.contains(protocol));
@@ -134,7 +134,7 @@ impl<'b> Upgrade<'b> {
     }
 }
 
-/// RFC 6455 §9.1: a field that does not keep to the grammar fails the connection.
+/// RFC 6455 §9.1: a field that breaks the grammar fails the connection.
 fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, HttpRefusal> {
     let mut all = Vec::new();
     for line in head.lines("sec-websocket-extensions") {
@@ -144,12 +144,12 @@ fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, HttpRefu
     Ok(all)
 }
 
-/// RFC 6455 §4.1, 10: the offered subprotocols are tokens and each is offered once.
+/// RFC 6455 §4.1, 10: the offered subprotocols are tokens, each offered once.
 fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, HttpRefusal> {
     let mut protocols = Vec::new();
     for line in head.lines("sec-websocket-protocol") {
         let before = protocols.len();
-        // RFC 9110 §5.6.1.2: empty elements mean nothing, but a list has at least one that is not.
+        // RFC 9110 §5.6.1.2: empty elements are ignored, but a list has at least one other.
         let named = line?.split(',').map(str::trim).filter(|protocol| !protocol.is_empty());
         for protocol in named {
             if !is_token(protocol) {
@@ -191,7 +191,7 @@ impl From<HeadError> for HttpRefusal {
 }
 
 /// RFC 6455 §4.2.2: the answer that opens the WebSocket. `protocol` must be one that the client
-/// offered, `extensions` what answers its offers.
+/// offered; `extensions` answers its offers.
 fn switching_protocols(
     accept_key: &str,
     protocol: Option<&str>,

@@ -1,4 +1,4 @@
-// Names as applications have them that count their users and conversations.
+// Numeric names, for applications that number their users and conversations.
 
 /** @typedef {string | number} Id */
 

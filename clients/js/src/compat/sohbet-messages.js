@@ -1,5 +1,5 @@
-// What the wire says, in the words of the application: each message with its type, conversations and users as numbers. What
-// a program sends in these words itself goes through as it is.
+// Translates wire messages to the application's own: each with its type, and conversations and users as numbers.
+// Messages that a program already sends in the application's form pass unchanged.
 
 import { Listeners, environment } from '../env.js';
 import { onMessage } from '../messages.js';
@@ -32,7 +32,7 @@ export function onSohbetMessage(client, type, handler) {
   if (of === 'chat:typing') return onMessage(client, type, (payload) => (payload.room === undefined ? hand(payload) : payload.typing && hand(typing(client, payload))));
   if (of !== 'user:online' && of !== 'user:offline') return onMessage(client, type, hand);
   const offs = [
-    // The server's own tell of many, and only of changes.
+    // The server's own push is about many users, and only about changes.
     onMessage(client, type, (payload) => payload.version === undefined && hand(payload)),
     onPresence(client, of, hand),
   ];

@@ -1,5 +1,5 @@
-// The page's connection under the names of the application's own service: messages with their types, booleans for what was
-// taken, conversations by their numbers.
+// The page's connection under the names of the application's own service: typed messages, booleans for whether a call
+// was accepted, conversations as numbers.
 
 import { webSocketService } from '../service.js';
 import { onSohbetMessage, say, type } from './sohbet-messages.js';

@@ -1,7 +1,7 @@
 'use client';
 
-// The hooks and the service that the application Sohbet has today, over this client: its components run with nothing changed
-// but the import. The conversation 7 is the room "7", the user 2 is who signs in as "2".
+// The hooks and the service that the application Sohbet uses today, over this client: its components run with only the
+// import changed. Conversation 7 is the room "7"; user 2 signs in as "2".
 
 import { useEffect, useMemo, useState } from 'react';
 import { ParlorProvider, useParlor, usePresence, useTyping, useWebSocket as useConnected } from '../react.js';

@@ -1,7 +1,7 @@
 'use client';
 
-// The hook that the dashboards of tac-webbuilder have today, over this package: what uses it runs with nothing changed but
-// the import. It speaks to any path that sends JSON, and to parlor's.
+// The hook that the dashboards of tac-webbuilder use today, over this package: they run with only the import changed.
+// It speaks to any path that sends JSON, including parlor's.
 
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 import { environment } from '../env.js';
@@ -78,10 +78,10 @@ function useQuery({ queryKey, queryFn, onAnswer, enabled, isConnected, pollingIn
       try {
         said = await answer;
       } catch {
-        // It is asked again as long as it is needed.
+        // The request is repeated as long as it is needed.
         return;
       }
-      // What the socket has said meanwhile is newer.
+      // Data received by the socket meanwhile is newer.
       if (isOver || latest.current.heardAt() >= at) return;
       try {
         latest.current.onAnswer(said);

@@ -132,7 +132,7 @@ export function fakeBrowser(server) {
             }
           }
         },
-        // What a tab that is gone has planned never comes.
+        // Timers of a closed tab never fire.
         setTimeout: (/** @type {() => void} */ fn, /** @type {number} */ ms) => clock.setTimeout(() => tab.act(fn), ms),
       };
       return {

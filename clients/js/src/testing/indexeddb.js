@@ -1,5 +1,5 @@
-// As much of IndexedDB as an outbox needs: stores with a key and indexes, transactions that are done one after the other.
-// What a page has asked for before it ends is done if it was committed, else not.
+// The part of IndexedDB that an outbox needs: stores with a key and indexes, transactions run one after another. A
+// request of a page that then ends is carried out only if it was committed.
 
 /** @typedef {{ keyPath: string, indexes: Map<string, string>, rows: Map<any, any> }} Store */
 /** @typedef {{ version: number, stores: Map<string, Store> }} Database */

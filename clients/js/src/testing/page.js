@@ -1,4 +1,4 @@
-// A clock that goes when it is told to, and a page that is seen or not.
+// A clock that advances on command, and a page that is visible or hidden.
 
 /** A clock that stands still until it is advanced. */
 export function fakeClock(start = 1_750_000_000_000) {
@@ -6,7 +6,7 @@ export function fakeClock(start = 1_750_000_000_000) {
   let lastId = 0;
   /** @type {Map<number, { at: number, fn: () => void }>} */
   const timers = new Map();
-  // What was promised happens before the clock goes on.
+  // Pending promises settle before the clock advances.
   const { setImmediate: soon = (/** @type {() => void} */ fn) => setTimeout(fn, 0) } = /** @type {any} */ (globalThis);
   const settle = () => new Promise((resolve) => void soon(resolve));
   return {

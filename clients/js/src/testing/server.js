@@ -25,7 +25,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
   const refusals = new Map();
   let epoch = 'epoch-1';
   let lastConnection = 0;
-  // What happens to what is opened, asked and answered.
+  // Faults applied to connections, requests and answers.
   const faults = { unreachable: false, silent: false, loseReplies: 0, rejectTokens: 0 };
 
   const room = (/** @type {string} */ name) => {
@@ -274,7 +274,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     /** @param {any} message */
     say(message) {
       if (faults.silent) return;
-      // In a turn of its own, as from a network.
+      // In a later turn, as from a network.
       const data = message instanceof ArrayBuffer ? message : JSON.stringify(message);
       clock.setTimeout(() => this.readyState === 1 && this.onmessage?.({ data }), 1);
     }
