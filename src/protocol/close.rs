@@ -4,8 +4,8 @@
 
 use crate::protocol::violation::Violation;
 
-/// Longest reason in a Close frame: a control frame's 125 bytes less two for the code (RFC 6455
-/// §5.5).
+/// Longest reason in a Close frame: a control frame's 125 bytes less two for the code
+/// (RFC 6455 §5.5).
 pub const REASON_BYTES_MAX: usize = 123;
 
 /// Why a WebSocket is closed (RFC 6455 §7.4).

@@ -156,8 +156,9 @@ impl Health {
         u64::from(wrapped_ms(now).wrapping_sub(self.pinged_ms))
     }
 
-    /// Records that a ping is sent now. Returns its payload, which the pong must echo (RFC 6455
-    /// §5.5.3): `number`, which is not 0, so that only a peer that has read it can answer.
+    /// Records that a ping is sent now. Returns its payload, which the pong must echo
+    /// (RFC 6455 §5.5.3): `number`, which is not 0, so that only a peer that has read it can
+    /// answer.
     pub(super) fn ping(&mut self, now: Moment, number: u16) -> [u8; 2] {
         let is_lost = self.number != 0;
         if let Some(record) = &mut self.record {

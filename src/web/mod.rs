@@ -48,8 +48,8 @@ pub enum HttpAnswer {
     Respond(Response),
     /// The head of an answer of unannounced, endless content: the client is sent
     /// [pieces](Net::piece) of it until [`Net::close`]. [`Application::opened`] and
-    /// [`Application::closed`] are called as for a WebSocket. The connection ends with it (RFC 9112
-    /// §6.3, 8).
+    /// [`Application::closed`] are called as for a WebSocket. The connection ends with it
+    /// (RFC 9112 §6.3, 8).
     Endless(Response),
     /// [`Net::answer`] answers later. Until then nothing more is read from this connection.
     Later,

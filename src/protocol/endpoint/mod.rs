@@ -79,8 +79,8 @@ pub enum Event<'a> {
     /// A Pong, solicited or not (RFC 6455 §5.5.3).
     Pong(&'a [u8]),
     /// The peer sent a Close, or answered ours; the answer is already in the outbox. This is the
-    /// last event. The server then ends the TCP connection; the client waits for that (RFC 6455
-    /// §7.1.1).
+    /// last event. The server then ends the TCP connection; the client waits for that
+    /// (RFC 6455 §7.1.1).
     Closed {
         /// The code, if there was one (RFC 6455 §7.1.5 reads none as 1005).
         code: Option<CloseCode>,
@@ -145,8 +145,8 @@ impl Endpoint {
         self.send.closing().deadline()
     }
 
-    /// Stops waiting for the peer's Close if it is late at `now`; returns whether it was. RFC 6455
-    /// §7.1.1: the TCP connection may then be ended.
+    /// Stops waiting for the peer's Close if it is late at `now`; returns whether it was.
+    /// RFC 6455 §7.1.1: the TCP connection may then be ended.
     pub fn expire(&mut self, now: Moment) -> bool {
         self.send.expire(now)
     }

@@ -136,8 +136,8 @@ impl Send {
         }
     }
 
-    /// Handles the peer's Close: answers it with the same code if no Close was sent yet (RFC 6455
-    /// §5.5.1). The handshake is then over.
+    /// Handles the peer's Close: answers it with the same code if no Close was sent yet
+    /// (RFC 6455 §5.5.1). The handshake is then over.
     pub(super) fn answer_close(&mut self, code: Option<CloseCode>, out: &mut Outbox) {
         if self.closing == Closing::Open {
             self.close_frame(code, "", out);
