@@ -39,30 +39,21 @@ pub(crate) fn notice(notice: &Notice) -> Encoded {
             (entry(of_log, *with_cid), Class::Durable, *source)
         }
         Notice::Online { users, version, reset, room } => {
-            let text = push("user:online", |w| {
-                people(w, room, users, *version);
+            presence_push("user:online", room, *reset, |w| {
+                people(w, users, *version);
                 if *reset {
                     w.flag("reset", true);
                 }
-            });
-            // It reports that an update was refused, and must not be refused for ever itself: while
-            // all outboxes together are full, ephemeral messages do not get through, and it would
-            // be retried in each turn.
-            let class = if *reset { Class::Durable } else { Class::Ephemeral };
-            (text, class, presence_source(room))
+            })
         }
         Notice::Offline { users, version, room } => {
-            let text = push("user:offline", |w| people(w, room, users, *version));
-            (text, Class::Ephemeral, presence_source(room))
+            presence_push("user:offline", room, false, |w| people(w, users, *version))
         }
         Notice::Count { online, version, again, room } => {
-            let text = push("user:count", |w| {
-                presence_room(w, room);
+            presence_push("user:count", room, *again, |w| {
                 w.number("online", *online as u64);
                 w.number("version", *version);
-            });
-            let class = if *again { Class::Durable } else { Class::Ephemeral };
-            (text, class, presence_source(room))
+            })
         }
         Notice::Typing { room, user, typing, source } => {
             let text = of_member("chat:typing", room, user, |w| w.flag("typing", *typing));
@@ -107,8 +98,27 @@ pub(crate) fn notice(notice: &Notice) -> Encoded {
     Encoded { body: WireBody::Text(text), class, source }
 }
 
-fn people(w: &mut Writer, room: &Option<(RoomId, u32)>, users: &[UserId], version: u64) {
-    presence_room(w, room);
+/// A push about presence: of the whole server, or of a room.
+fn presence_push(
+    kind: &str,
+    room: &Option<(RoomId, u32)>,
+    is_repeat: bool,
+    fill: impl FnOnce(&mut Writer),
+) -> (String, Class, u32) {
+    let text = push(kind, |w| {
+        if let Some((room, _)) = room {
+            w.text("room", room.as_str());
+        }
+        fill(w);
+    });
+    // A repeat reports that an update was refused, and must not be refused for ever itself: while all
+    // outboxes together are full, ephemeral messages do not get through, and it would be retried in
+    // each turn.
+    let class = if is_repeat { Class::Durable } else { Class::Ephemeral };
+    (text, class, room.as_ref().map_or(NO_SOURCE, |(_, source)| *source))
+}
+
+fn people(w: &mut Writer, users: &[UserId], version: u64) {
     w.array("users", users, |w, user| w.item(user.as_str()));
     w.number("version", version);
 }
@@ -120,16 +130,6 @@ fn of_member(kind: &str, room: &RoomId, user: &UserId, what: impl FnOnce(&mut Wr
         w.text("user", user.as_str());
         what(w);
     })
-}
-
-fn presence_room(w: &mut Writer, room: &Option<(RoomId, u32)>) {
-    if let Some((room, _)) = room {
-        w.text("room", room.as_str());
-    }
-}
-
-fn presence_source(room: &Option<(RoomId, u32)>) -> u32 {
-    room.as_ref().map_or(NO_SOURCE, |(_, source)| *source)
 }
 
 /// `{"type":…,"payload":{…}}`
