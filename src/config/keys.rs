@@ -251,7 +251,7 @@ const KEYS: &[ConfigKey] = &[
     number!("backend.poll_threads", Restart, "threads", limits.backend_poll_threads: u32, 1..=256,
         "Threads that poll streams' sources."),
     number!("backend.call_threads", Restart, "threads", limits.backend_call_threads: u32, 1..=1_024,
-        "Threads that call the application's backend for waiting clients. When all are busy, requests are refused with `overloaded`."),
+        "Threads that call the application's backend for waiting clients. When all are busy, requests wait in their handler's line; beyond it they are refused with `overloaded`."),
     number!("backend.retries", Live, "times", limits.backend_retries: u32, 0..=10,
         "How often a failed call is retried: polls always, other calls only if the backend cannot have received them."),
     number!("backend.backoff_ms", Live, "ms", limits.backend_backoff_ms: u64, 1..=10_000,
