@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 all=$(for file in fuzz/fuzz_targets/*.rs; do basename "$file" .rs; done)
 
 use() {
-    printf '%s\n' "use: fuzz/run.sh SECONDS [TARGET…]" "targets:" "$all" >&2
+    printf '%s\n' "use: [JOBS=n] fuzz/run.sh SECONDS [TARGET…]" "targets:" "$all" >&2
     exit 2
 }
 
@@ -28,6 +28,10 @@ case $seconds in
     '' | *[!0-9]*) use ;;
 esac
 shift
+jobs=${JOBS:-1}
+case $jobs in
+    '' | *[!0-9]* | 0*) use ;;
+esac
 for target in "$@"; do
     [ -e "fuzz/fuzz_targets/$target.rs" ] || use
 done
@@ -78,7 +82,7 @@ run() {
 printf '%s\n' '| target | executions | in |' '| --- | ---: | ---: |'
 while [ $# -gt 0 ]; do
     pids=
-    for _ in $(seq "${JOBS:-1}"); do
+    for _ in $(seq "$jobs"); do
         [ $# -gt 0 ] || break
         run "$1" &
         pids="$pids $!"

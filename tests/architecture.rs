@@ -1,4 +1,5 @@
-//! Checks the table of layers in `ARCHITECTURE.md`, and the words that belong to one module.
+//! Checks which layer may use which, and the words that belong to one module. `ARCHITECTURE.md` has the same table
+//! of layers for readers; no test compares the two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
