@@ -1,7 +1,7 @@
 //! The hub's effects, carried out: answers, deliveries, records; and the time at which it decides.
 
 use super::chat::Chat;
-use super::deliver::EncodedNotice;
+use super::deliver::{EncodedNotice, Speech};
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
     Answer, Class, ClockChange, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome,
@@ -145,13 +145,18 @@ impl<S: RecordStore> Chat<S> {
                 self.say(net, conn, &text);
             }
             (Ok(Answer::Subscribed(streams)), None) => self.has_subscribed(net, conn, streams),
-            (Err(refusal), None) if self.is_watching(conn) => {
-                self.cannot_watch(net, conn, refusal);
-                self.end_watching(net, conn);
-            }
-            (answer, None) if net.is_endless(conn) => self.has_resumed(net, conn, answer),
-            (Ok(_), None) => {}
-            (Err(refusal), _) => self.refused(net, origin, refusal),
+            (answer, None) => match (self.speech(net, conn), answer) {
+                (Speech::Stream(_), Err(refusal)) => {
+                    self.cannot_watch(net, conn, refusal);
+                    self.end_watching(net, conn);
+                }
+                (Speech::Events | Speech::Stream(_), _) => self.has_resumed(net, conn, answer),
+                (Speech::Messages | Speech::Own, Ok(_)) => {}
+                (Speech::Messages | Speech::Own, Err(refusal)) => {
+                    self.refused(net, origin, refusal);
+                }
+            },
+            (Err(refusal), Some(_)) => self.refused(net, origin, refusal),
         }
     }
 
@@ -183,7 +188,7 @@ impl<S: RecordStore> Chat<S> {
         let mut told = EncodedNotice::new(notice, &encoded);
         for &conn in recipients {
             if let Notice::Unsubscribed { message, .. } = notice
-                && self.is_watching(conn)
+                && matches!(self.speech(net, conn), Speech::Stream(_))
             {
                 self.close_with(net, conn, KICKED, *message);
                 continue;

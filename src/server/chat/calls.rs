@@ -99,7 +99,7 @@ impl<S: RecordStore> Chat<S> {
             Command::RegisterSocket(path) => self.paths.add_socket(path),
             Command::Say { to, said } => self.say_own(net, &to, &said),
             Command::Close { conn, code, reason, ticket } => {
-                let is_known = self.signed_in(conn).is_some() || self.is_own(conn);
+                let is_known = self.signed_in(conn).is_some();
                 if is_known {
                     net.close(conn, code, &reason);
                 }

@@ -382,7 +382,7 @@ impl<S: RecordStore> Application for Chat<S> {
         if let Some(error) = due {
             self.say(net, conn, &error.to_message(None));
         }
-        if let Some(expires) = tells_expiry.filter(|_| !self.speaks_nothing(net, conn)) {
+        if let Some(expires) = tells_expiry.filter(|_| self.speech(net, conn).has_envelopes()) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

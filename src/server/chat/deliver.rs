@@ -23,6 +23,30 @@ use crate::wire::sse::{event, part, retry};
 use crate::wire::stream_encode::subscribed;
 use std::borrow::Cow;
 
+/// In what form a connection is told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// By messages of the chat, on a WebSocket.
+    Messages,
+    /// By Server-Sent Events, of all that its user is told.
+    Events,
+    /// One stream alone, on its own path.
+    Stream(WatchForm),
+    /// In a protocol of the embedding program's, on a WebSocket.
+    Own,
+}
+
+impl Speech {
+    fn is_events(self) -> bool {
+        matches!(self, Speech::Events | Speech::Stream(WatchForm::Events))
+    }
+
+    /// Whether it knows the envelopes of the chat's protocol, in which notices and errors are told.
+    pub(super) fn has_envelopes(self) -> bool {
+        self == Speech::Messages || self.is_events()
+    }
+}
+
 /// A notice, and its bytes for those who are sent events or parts, made once.
 pub(super) struct EncodedNotice<'a> {
     notice: &'a Notice,
@@ -57,17 +81,18 @@ pub(super) fn hand(
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// How a connection is told that is sent events or parts.
-    pub(super) fn form(&self, conn: ConnId) -> WatchForm {
+    pub(super) fn speech(&self, net: &mut Net<'_>, conn: ConnId) -> Speech {
         match self.visitor(conn) {
-            Some(Visitor::Watch(watch)) => watch.form,
-            Some(Visitor::Own(_)) | None => WatchForm::Events,
+            Some(Visitor::Watch(watch)) => Speech::Stream(watch.form),
+            Some(Visitor::Own(_)) => Speech::Own,
+            None if net.is_endless(conn) => Speech::Events,
+            None => Speech::Messages,
         }
     }
 
     /// Tells something to a connection that is sent events, with where it is then; never refused.
     pub(super) fn tell(&self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>, text: &str) {
-        if net.is_endless(conn) && self.form(conn) != WatchForm::Parts {
+        if self.speech(net, conn).is_events() {
             // Refused only when it has ended.
             let _ = net.piece(conn, Frame::Own(event(id, text).into()), Class::Reply, NO_SOURCE);
         }
@@ -84,19 +109,19 @@ impl<S: RecordStore> Chat<S> {
     ) -> Result<(), OutboxFull> {
         let (notice, encoded) = (told.notice, told.encoded);
         let (class, source) = (encoded.class, encoded.source);
-        let text = match (&encoded.body, self.form(conn)) {
-            (WireBody::Binary(data), WatchForm::Parts) => {
+        let text = match (&encoded.body, self.speech(net, conn)) {
+            (WireBody::Binary(data), Speech::Stream(WatchForm::Parts)) => {
                 let frame = told.part.get_or_insert_with(|| Frame::shared(part(data)));
                 return net.piece(conn, frame.clone(), class, source);
             }
-            (WireBody::Text(text), WatchForm::Events) => text,
+            (WireBody::Text(text), speech) if speech.is_events() => text,
             // Nothing of the other kind is for it.
             _ => return Ok(()),
         };
         if self.places(conn).is_some() {
             return self.piece_with_places(net, conn, text, told, misses_some);
         }
-        let id = if misses_some { None } else { self.id(conn, notice) };
+        let id = if misses_some { None } else { self.id(net, conn, notice) };
         let frame = match id {
             Some(id) => {
                 let make = || Frame::shared(event(Some(&id), text));
@@ -178,12 +203,14 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Where a connection is with a notice.
-    fn id(&self, conn: ConnId, notice: &Notice) -> Option<String> {
+    fn id(&self, net: &mut Net<'_>, conn: ConnId, notice: &Notice) -> Option<String> {
         match notice {
             Notice::Entry { position, .. } => {
                 position.map(|position| id(self.hub.epoch(), position, None))
             }
-            Notice::Event { stream, event, .. } if self.is_watching(conn) => {
+            Notice::Event { stream, event, .. }
+                if matches!(self.speech(net, conn), Speech::Stream(_)) =>
+            {
                 let epoch = self.hub.streams().epoch(stream)?;
                 Some(format!("{epoch}.{}", event.seq))
             }
@@ -200,11 +227,11 @@ impl<S: RecordStore> Chat<S> {
         invites: &[InviteInfo],
     ) {
         let Origin::Conn(conn, _) = origin else { return };
-        let is_endless = net.is_endless(*conn);
-        let kind = if is_endless { "connected" } else { "hello" };
+        let is_events = self.speech(net, *conn).is_events();
+        let kind = if is_events { "connected" } else { "hello" };
         let text = encode::push(kind, |w| self.greeting(w, net, origin, rooms, invites));
         self.pay_for_answer(net, origin, text.len());
-        if is_endless {
+        if is_events {
             self.tell(net, *conn, self.place(*conn).as_deref(), &text);
         } else {
             self.say(net, *conn, &text);
@@ -222,11 +249,15 @@ impl<S: RecordStore> Chat<S> {
         if let Some(places) = self.places_mut(conn) {
             places.begin(streams);
             self.tell(net, conn, self.place(conn).as_deref(), &text());
-        } else if !self.is_watching(conn) {
-            self.say(net, conn, &text());
-        } else if net.is_endless(conn) {
-            let id = streams.first().map(|one| format!("{}.{}", one.epoch, one.position));
-            self.tell(net, conn, id.as_deref(), &text());
+            return;
+        }
+        match self.speech(net, conn) {
+            Speech::Messages | Speech::Events => self.say(net, conn, &text()),
+            Speech::Stream(WatchForm::Events) => {
+                let id = streams.first().map(|one| format!("{}.{}", one.epoch, one.position));
+                self.tell(net, conn, id.as_deref(), &text());
+            }
+            Speech::Stream(WatchForm::Plain | WatchForm::Parts) | Speech::Own => {}
         }
     }
 
@@ -242,14 +273,15 @@ impl<S: RecordStore> Chat<S> {
             // What these streams had meanwhile is missed, and is told to be when they are asked for again.
             places.begin(&[]);
         }
-        if self.is_watching(conn) {
+        let is_watching = matches!(self.speech(net, conn), Speech::Stream(_));
+        if is_watching {
             let retry = Frame::Own(retry(RETRY_REFUSED_MS).into());
             // Refused only when it has ended.
             let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
         }
         let mut error = ErrorReply::from(refusal);
         // Then it ends.
-        error.detail.close = self.is_watching(conn).then_some(KICKED.code);
+        error.detail.close = is_watching.then_some(KICKED.code);
         self.tell(net, conn, None, &error.to_message(None));
     }
 
@@ -311,7 +343,7 @@ impl<S: RecordStore> Chat<S> {
         retry_after_ms: Option<u64>,
     ) {
         // Not where another protocol is spoken, or none.
-        if !self.speaks_nothing(net, conn) {
+        if self.speech(net, conn).has_envelopes() {
             let close = Some(why.code);
             let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
             let error = ErrorReply { code: why.name.into(), message: message.into(), detail };

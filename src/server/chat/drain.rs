@@ -2,7 +2,7 @@
 //! at once.
 
 use super::chat::Chat;
-use super::deliver::hand;
+use super::deliver::{Speech, hand};
 use crate::base::limits::{
     DRAIN_NOTICE_MS, RETURNS_PER_SECOND, SPREAD_MS_MAX, SPREAD_MS_MIN, STOP_MS_MAX,
 };
@@ -11,6 +11,7 @@ use crate::http1::{HttpRefusal, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::embed::shared::End;
+use crate::server::http::WatchForm;
 use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::encode;
@@ -69,15 +70,16 @@ impl<S: RecordStore> Chat<S> {
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
             // Once for each, so that it is bounded; whoever is slow is told, too.
-            if self.is_own(conn) {
-                self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
-                continue;
-            }
-            if self.speaks_nothing(net, conn) {
-                continue;
-            }
-            if net.is_endless(conn) {
-                self.spread_return(net, conn, spread_ms);
+            match self.speech(net, conn) {
+                Speech::Messages => {}
+                Speech::Events | Speech::Stream(WatchForm::Events) => {
+                    self.spread_return(net, conn, spread_ms);
+                }
+                Speech::Stream(WatchForm::Plain | WatchForm::Parts) => continue,
+                Speech::Own => {
+                    self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
+                    continue;
+                }
             }
             let _ = hand(net, conn, &mut broadcast, &text, Class::Reply);
         }
@@ -123,9 +125,7 @@ impl<S: RecordStore> Chat<S> {
                 let text = error.to_message(None);
                 for conn in self.conns() {
                     // A WebSocket's Close says it.
-                    if net.is_endless(conn) {
-                        self.tell(net, conn, None, &text);
-                    }
+                    self.tell(net, conn, None, &text);
                     net.close(conn, code, reason);
                 }
                 // Those that are no WebSockets yet, or are ending, have nothing to wait for.

@@ -239,9 +239,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Tells a connection when to come back, which is to end soon with all others.
     pub(super) fn spread_return(&self, net: &mut Net<'_>, conn: ConnId, ms: u64) {
-        if self.form(conn) == WatchForm::Events {
-            begin(net, conn, retry(spread(conn, ms)));
-        }
+        begin(net, conn, retry(spread(conn, ms)));
     }
 }
 

@@ -19,7 +19,7 @@ use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
 };
-use crate::server::http::{ProgramCall, Visitor, WatchForm, known, shared_with};
+use crate::server::http::{ProgramCall, Visitor, known, shared_with};
 use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net, SocketEnd};
 use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
@@ -120,11 +120,6 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Whether a connection speaks a protocol of the program's.
-    pub(super) fn is_own(&self, conn: ConnId) -> bool {
-        matches!(self.visitor(conn), Some(Visitor::Own(_)))
-    }
-
     /// A WebSocket of the program's is open.
     pub(super) fn own_opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(own) = self.own_socket(conn) else { return };
@@ -205,7 +200,7 @@ impl<S: RecordStore> Chat<S> {
     /// would miss is not kept anywhere.
     pub(super) fn say_own(&mut self, net: &mut Net<'_>, to: &[ConnId], said: &OutgoingMessage) {
         let mut broadcast = Broadcast::new(said.message());
-        for conn in to.iter().copied().filter(|conn| self.is_own(*conn)) {
+        for conn in to.iter().copied().filter(|conn| self.own_socket(*conn).is_some()) {
             let sent = net.broadcast(conn, &mut broadcast, Class::Durable, NO_SOURCE);
             if sent.is_err() && net.is_open(conn) {
                 net.close(conn, CloseCode(SLOW.code), SLOW.name);
@@ -280,22 +275,7 @@ impl<S: RecordStore> Chat<S> {
         self.signed_in(conn)?.visitor.as_deref()
     }
 
-    /// Whether a connection only watches a stream, by its own path.
-    pub(super) fn is_watching(&self, conn: ConnId) -> bool {
-        matches!(self.visitor(conn), Some(Visitor::Watch(_)))
-    }
-
-    /// Whether a connection knows nothing of the wire's envelopes: it speaks a protocol of the program's, or gets a
-    /// stream's own form, or pictures.
-    pub(super) fn speaks_nothing(&self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        match self.visitor(conn) {
-            Some(Visitor::Watch(watch)) => !net.is_endless(conn) || watch.form == WatchForm::Parts,
-            Some(Visitor::Own(_)) => true,
-            None => false,
-        }
-    }
-
-    /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.
+    /// A message of somebody who only watches a stream: it counts towards the rate, and is ignored.
     pub(super) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let now = net.now();
         let Err(too_soon) = self.take_message(now, conn) else { return };
@@ -306,7 +286,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The stream has ended, or cannot be watched: who speaks nothing has nothing more to wait for.
+    /// The stream has ended, or cannot be watched: who watches it alone has nothing more to wait for.
     pub(super) fn end_watching(&self, net: &mut Net<'_>, conn: ConnId) {
         net.close(conn, CloseCode(KICKED.code), KICKED.name);
     }
