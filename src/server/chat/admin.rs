@@ -80,9 +80,7 @@ impl<S: RecordStore> Chat<S> {
         limit: usize,
     ) {
         let limit = limit.min(self.config.limits.page as usize);
-        let start = after.map_or(0, |conn| conn.index() + 1);
-        let here = self.sessions.get(start..).into_iter().flatten().flatten();
-        let mut here = here.filter_map(|session| Some((session.conn, session.signed_in()?)));
+        let mut here = self.sessions.signed_in(after);
         let listed: Vec<_> = here.by_ref().take(limit).collect();
         let mut payload = Writer::new();
         payload.object(|w| {
@@ -104,6 +102,7 @@ impl<S: RecordStore> Chat<S> {
             });
             w.flag("more", here.next().is_some());
         });
+        drop(here);
         self.reply_raw(net, origin, payload.finish());
     }
 
@@ -173,11 +172,10 @@ impl<S: RecordStore> Chat<S> {
 
     /// The connections of somebody, or the one that is named, whatever they came for.
     fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
-        let here = self.sessions.iter().flatten();
-        let known = here.filter_map(|session| Some((session.conn, session.signed_in()?)));
         match whom {
             Whom::Users(users) => {
-                let own = known.filter(|(_, known)| users.contains(&known.user));
+                let own =
+                    self.sessions.signed_in(None).filter(|(_, known)| users.contains(&known.user));
                 Ok(own.map(|(conn, _)| conn).collect())
             }
             Whom::Connection(conn) => match self.signed_in(*conn) {
@@ -194,9 +192,8 @@ impl<S: RecordStore> Chat<S> {
         let is_told = |known: &SignedIn| known.visitor.is_none();
         match whom {
             Whom::All => {
-                let here = self.sessions.iter().flatten();
-                let told = here.filter(|session| session.signed_in().is_some_and(is_told));
-                Ok(told.map(|session| session.conn).collect())
+                let told = self.sessions.signed_in(None).filter(|(_, known)| is_told(known));
+                Ok(told.map(|(conn, _)| conn).collect())
             }
             Whom::Users(users) => {
                 let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));

@@ -4,8 +4,8 @@ use super::chat::Chat;
 use super::deliver::{EncodedNotice, Speech};
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
-    Answer, Class, ClockChange, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome,
-    Record, Refusal, UserId,
+    Answer, Class, ClockChange, ConnId, Effect, Effects, Notice, Now, Origin, Record, Refusal,
+    UserId, WallClock,
 };
 use crate::hub::Input;
 use crate::protocol::Message;
@@ -14,7 +14,7 @@ use crate::store::{NotTaken, RecordStore};
 use crate::web::Net;
 use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
 use crate::wire::encode::{self, WireBody};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
 fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
@@ -36,21 +36,44 @@ fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
     }
 }
 
+/// What the hub is still to be told, and how it is asked.
+#[derive(Debug, Default)]
+pub(super) struct Decisions {
+    inputs: VecDeque<Input>,
+    effects: Effects,
+    /// The hub or the store is at work: a panic now leaves them in doubt.
+    is_under_way: bool,
+    /// Frames that were handed to connections in this turn.
+    deliveries: usize,
+    wall_clock: WallClock,
+}
+
+impl Decisions {
+    pub(super) fn new(wall_clock: WallClock) -> Decisions {
+        Decisions { wall_clock, ..Decisions::default() }
+    }
+
+    /// Whether a panic now leaves the hub or the store in doubt.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+}
+
 impl<S: RecordStore> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
-        self.inputs.push_back(input);
-        while let Some(input) = self.inputs.pop_front().or_else(|| self.next_look(net)) {
+        self.decisions.inputs.push_back(input);
+        while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_look(net)) {
             let now = self.look_at_clocks(net);
             // A panic in here leaves the hub in doubt: then the process ends, and what was
             // acknowledged is on disk.
-            self.is_deciding = true;
-            let mut effects = std::mem::take(&mut self.effects);
+            self.decisions.is_under_way = true;
+            let mut effects = std::mem::take(&mut self.decisions.effects);
             self.hub.handle(now, input, &mut effects);
             self.apply(net, now, &effects);
             effects.clear();
-            self.effects = effects;
-            self.is_deciding = false;
+            self.decisions.effects = effects;
+            self.decisions.is_under_way = false;
             self.count_nothing();
         }
         self.look_at_pools(net);
@@ -90,19 +113,14 @@ impl<S: RecordStore> Chat<S> {
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => self.persist(net, now, *ticket, record),
                 Effect::Load { ticket, query } => {
-                    self.at_store += 1;
-                    let now = net.timestamp();
-                    if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
-                        self.write_refused(net.now(), *ticket, reason);
-                    }
+                    let (timestamp, query) = (net.timestamp(), query.clone());
+                    self.ask_store(net, *ticket, |store| store.read(*ticket, timestamp, query));
                 }
                 Effect::Seek { ticket, rooms, since } => {
-                    self.at_store += 1;
-                    let now = net.timestamp();
-                    let (rooms, since) = (rooms.clone(), *since);
-                    if let Err(reason) = self.store.seek(*ticket, now, rooms, since) {
-                        self.write_refused(net.now(), *ticket, reason);
-                    }
+                    let (timestamp, rooms, since) = (net.timestamp(), rooms.clone(), *since);
+                    self.ask_store(net, *ticket, |store| {
+                        store.seek(*ticket, timestamp, rooms, since)
+                    });
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
                     let holds = matches!(effect, Effect::Hold { .. });
@@ -161,14 +179,25 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn persist(&mut self, net: &mut Net<'_>, now: Now, ticket: u64, record: &Record) {
-        self.at_store += 1;
         let record = self.count_for(ticket, record.clone());
         // Of a revocation that is old enough to be forgotten: it has no date of its own.
         let is_revocation = matches!(record, Record::Revoke { .. });
         let now = if is_revocation { now.age_by } else { now.timestamp };
-        if let Err(reason) = self.store.write(ticket, now, record) {
-            self.write_refused(net.now(), ticket, reason);
-        }
+        self.ask_store(net, ticket, |store| store.write(ticket, now, record));
+    }
+
+    /// Asks the store for something; the hub is told when it does not take that.
+    fn ask_store(
+        &mut self,
+        net: &Net<'_>,
+        ticket: u64,
+        ask: impl FnOnce(&mut S) -> Result<(), NotTaken>,
+    ) {
+        let Err(reason) = self.at_store.ask(ask) else { return };
+        self.counters.count_not_taken(reason);
+        let outcome = reason.into();
+        self.settle_count(net.now(), ticket, &outcome);
+        self.decisions.inputs.push_back(Input::Outcome { ticket, outcome });
     }
 
     /// Encodes a notice once and hands it to all its recipients.
@@ -184,7 +213,7 @@ impl<S: RecordStore> Chat<S> {
             WireBody::Text(text) => Message::Text(text),
             WireBody::Binary(bytes) => Message::Binary(bytes),
         });
-        self.deliveries += recipients.len();
+        self.decisions.deliveries += recipients.len();
         let mut told = EncodedNotice::new(notice, &encoded);
         for &conn in recipients {
             if let Notice::Unsubscribed { message, .. } = notice
@@ -194,7 +223,7 @@ impl<S: RecordStore> Chat<S> {
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {
-                self.inputs.extend(missed(conn, notice));
+                self.decisions.inputs.extend(missed(conn, notice));
                 continue;
             }
             if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
@@ -215,45 +244,30 @@ impl<S: RecordStore> Chat<S> {
                     refused.insert((conn, *source));
                     let behind =
                         Input::Behind { conn, source: *source, seq: entry.seq, ts: entry.ts };
-                    self.inputs.push_back(behind);
+                    self.decisions.inputs.push_back(behind);
                 }
                 Notice::Event { event, prev, source, .. } => {
                     refused.insert((conn, *source));
                     let (source, seq, prev) = (*source, event.seq, *prev);
-                    self.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
+                    self.decisions.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
                 }
-                _ => self.inputs.extend(missed(conn, notice)),
+                _ => self.decisions.inputs.extend(missed(conn, notice)),
             }
         }
     }
 
     /// Takes what the store has answered.
     pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
-        assert!(!self.store.has_died(), "the store's thread ended after an internal error");
-        self.outcomes.extend(self.store.outcomes());
-        self.deliveries = 0;
-        while self.deliveries < DELIVERIES_PER_TURN {
-            let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
-            self.at_store -= 1;
+        self.at_store.fetch();
+        self.decisions.deliveries = 0;
+        while self.decisions.deliveries < DELIVERIES_PER_TURN {
+            let Some((ticket, outcome)) = self.at_store.next(net.now()) else { return };
             self.counters.count_outcome(&outcome);
             self.settle_count(net.now(), ticket, &outcome);
-            match outcome {
-                Outcome::Unavailable => self.store_refused = Some(net.now()),
-                Outcome::Page(_) | Outcome::Positions(_) => {}
-                _ => self.store_refused = None,
-            }
             self.decide(net, Input::Outcome { ticket, outcome });
         }
         // The rest in the next turn, when these have been sent.
         self.shared.wake.wake();
-    }
-
-    fn write_refused(&mut self, now: Moment, ticket: u64, reason: NotTaken) {
-        self.at_store -= 1;
-        self.counters.count_not_taken(reason);
-        let outcome = reason.into();
-        self.settle_count(now, ticket, &outcome);
-        self.inputs.push_back(Input::Outcome { ticket, outcome });
     }
 
     /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
@@ -296,7 +310,7 @@ impl<S: RecordStore> Chat<S> {
         let (moment, wall) = (net.now(), net.timestamp());
         // Asleep, too, time goes on.
         let since_start = moment.plus_millis(net.slept_ms());
-        match self.wall_clock.look(since_start, wall) {
+        match self.decisions.wall_clock.look(since_start, wall) {
             None => {}
             Some(ClockChange::Behind(by_ms)) => log::warn!(
                 by_ms; "the system's clock is behind the newest entry: times stand still until it has caught up"
@@ -314,8 +328,8 @@ impl<S: RecordStore> Chat<S> {
         }
         Now {
             moment,
-            timestamp: self.wall_clock.date(since_start, wall),
-            age_by: self.wall_clock.age_by(since_start, wall),
+            timestamp: self.decisions.wall_clock.date(since_start, wall),
+            age_by: self.decisions.wall_clock.age_by(since_start, wall),
         }
     }
 }

@@ -170,7 +170,7 @@ impl<S: RecordStore> Chat<S> {
         let now = self.look_at_clocks(net);
         self.verifier.revocations_mut().forget(now.age_by);
         let call = HttpCall { cookie: Some(answer), ..HttpCall::new(exchange) };
-        let call = self.new_call(CallWaiter::Http(Box::new(call)));
+        let call = self.calls.begin(CallWaiter::Http(Box::new(call)));
         let request = Request::Revoke { revocation, once };
         self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
     }

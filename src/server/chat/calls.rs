@@ -19,6 +19,7 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,14 +39,48 @@ pub(super) enum CallWaiter {
     Http(Box<HttpCall>),
 }
 
-impl<S: RecordStore> Chat<S> {
+/// Calls that came on no connection and wait for an answer, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    waiting: HashMap<u64, CallWaiter>,
+    last: u64,
+}
+
+impl Calls {
     /// A number for a call.
-    pub(super) fn new_call(&mut self, waiting: CallWaiter) -> u64 {
-        self.next_call += 1;
-        self.calls.insert(self.next_call, waiting);
-        self.next_call
+    pub(super) fn begin(&mut self, waiting: CallWaiter) -> u64 {
+        self.last += 1;
+        self.waiting.insert(self.last, waiting);
+        self.last
     }
 
+    pub(super) fn get(&self, call: u64) -> Option<&CallWaiter> {
+        self.waiting.get(&call)
+    }
+
+    pub(super) fn get_mut(&mut self, call: u64) -> Option<&mut CallWaiter> {
+        self.waiting.get_mut(&call)
+    }
+
+    pub(super) fn end(&mut self, call: u64) -> Option<CallWaiter> {
+        self.waiting.remove(&call)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Those over HTTP, in the order in which they came.
+    fn of_http(&self) -> Vec<u64> {
+        let is_http = |(_, waiting): &(&u64, &CallWaiter)| matches!(waiting, CallWaiter::Http(_));
+        let mut calls: Vec<u64> =
+            self.waiting.iter().filter(is_http).map(|(call, _)| *call).collect();
+        calls.sort_unstable();
+        calls
+    }
+}
+
+impl<S: RecordStore> Chat<S> {
     /// Carries out calls of other threads, a bounded number in a turn.
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);
@@ -73,7 +108,7 @@ impl<S: RecordStore> Chat<S> {
                 }
             }
             Command::Ask { user, request, ticket } => {
-                let call = self.new_call(CallWaiter::Ticket(ticket));
+                let call = self.calls.begin(CallWaiter::Ticket(ticket));
                 self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
             }
             Command::PushOne { conn, kind, payload, ticket } => {
@@ -88,7 +123,7 @@ impl<S: RecordStore> Chat<S> {
                 ticket.answer(told.map(|()| Answered::Nothing));
             }
             Command::Publish { stream, data, id } => {
-                let call = self.new_call(CallWaiter::Program(stream.clone()));
+                let call = self.calls.begin(CallWaiter::Program(stream.clone()));
                 let (origin, publisher) = (Origin::Call(call), Publisher::Program);
                 self.decide(net, Input::Publish { origin, publisher, stream, data, id });
             }
@@ -148,12 +183,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Refuses the calls over HTTP that still wait, for a handler, when the server ends.
     pub(super) fn refuse_http_calls(&mut self, net: &mut Net<'_>) {
-        let is_http = |(call, waiting): (&u64, &CallWaiter)| {
-            matches!(waiting, CallWaiter::Http(_)).then_some(*call)
-        };
-        let mut left: Vec<u64> = self.calls.iter().filter_map(is_http).collect();
-        left.sort_unstable();
-        for call in left {
+        for call in self.calls.of_http() {
             let error = ErrorReply::new(RefusalCode::Unavailable, "the server stops");
             self.call_refused(net, call, &error.retry_after(1_000));
         }
@@ -167,9 +197,9 @@ impl<S: RecordStore> Chat<S> {
     /// After the loop: what was acknowledged is on disk, and every call that was not carried out is told so.
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
-        self.store.close();
+        self.at_store.store_mut().close();
         self.shared.fail_calls();
-        for (_, waiting) in self.calls.drain() {
+        for (_, waiting) in self.calls.waiting.drain() {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
                 // Its connection has ended with the loop, or nobody waits.

@@ -1,19 +1,22 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::calls::CallWaiter;
+use super::apply::Decisions;
+use super::at_store::AtStore;
+use super::calls::Calls;
 use super::drain::Stopping;
 use super::errands::JobPurpose;
 use super::journal::Journal;
 use super::looking::Looking;
+use super::pace::Pace;
+use super::paths::PathCalls;
 use super::session::{Session, SessionPhase, SignedIn};
+use super::sessions::Sessions;
 use super::state::ToldReady;
 use super::storing::Stored;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
-use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
-use crate::base::rates::Rates;
-use crate::base::{Chance, ConnId, Effects, Moment, Outcome, Snapshot, UserId, WallClock};
+use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
 use crate::config::Config;
 use crate::http1::{RequestHead, Response};
 use crate::hub::{Hub, Input};
@@ -34,7 +37,7 @@ use crate::web::{
 };
 use crate::wire::close_codes::{AUTH_TIMEOUT, SLOW, TOKEN_EXPIRED};
 use crate::wire::encode;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -47,29 +50,15 @@ pub struct Chat<S = Store> {
     pub(super) config: Config,
     pub(super) verifier: Verifier,
     pub(super) hub: Hub,
-    pub(super) store: S,
+    pub(super) at_store: AtStore<S>,
     pub(super) shared: Arc<Shared>,
     pub(super) handlers: HashMap<String, Registered>,
-    /// By the index of a [`ConnId`].
-    pub(super) sessions: Vec<Option<Session>>,
-    pub(super) inputs: VecDeque<Input>,
-    pub(super) effects: Effects,
-    /// How many connections users have beside the chat, for one stream alone or for a protocol of the
-    /// embedding program's: the hub does not know whose they are.
-    pub(super) visitors: HashMap<UserId, u32>,
-    /// How many guests are here.
-    pub(super) guests: usize,
-    /// Calls that came on no connection and wait for an answer.
-    pub(super) calls: HashMap<u64, CallWaiter>,
-    pub(super) next_call: u64,
-    /// Of calls over HTTP.
-    pub(super) rates: Rates,
-    /// Of users, over all that they send.
-    pub(super) user_rates: Rates,
+    pub(super) sessions: Sessions,
+    pub(super) decisions: Decisions,
+    pub(super) calls: Calls,
+    pub(super) pace: Pace,
     /// Of addresses, for what they send that proves nothing.
     pub(super) failed_proofs: FailedProofs,
-    /// What is done for users, and for addresses.
-    pub(super) work: Rates,
     /// Who waits for what is looked into for their filters.
     pub(super) looking: Looking,
     /// What they store.
@@ -77,10 +66,9 @@ pub struct Chat<S = Store> {
     /// What there is for all, and whether it fills.
     pub(super) pools: Pools,
     pub(super) tickets: Tickets,
-    /// Paths of the embedding program's, and its answers that are still to come.
+    /// Paths of the embedding program's.
     pub(super) paths: Paths,
-    pub(super) program_calls: usize,
-    pub(super) program_bytes: usize,
+    pub(super) path_calls: PathCalls,
     /// What feeds streams beside clients.
     pub(super) sources: Sources,
     /// Who sends requests, where tokens do not say it.
@@ -89,25 +77,14 @@ pub struct Chat<S = Store> {
     pub(super) remotes: Remotes,
     /// What the application's backend was asked for.
     pub(super) outbound: Outbound<JobPurpose>,
-    /// When the store last refused to write, if it has taken nothing since.
-    pub(super) store_refused: Option<Moment>,
     /// As `/readyz` told them last.
     pub(super) told_ready: Option<ToldReady>,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
-    /// What the store has answered and the hub has not heard yet.
-    pub(super) outcomes: VecDeque<(u64, Outcome)>,
-    /// Frames that were handed to connections in this turn.
-    pub(super) deliveries: usize,
     /// The hub has looked once for what is due since before the start.
     has_begun: bool,
-    /// Records and pages that the store has not answered.
-    pub(super) at_store: usize,
     pub(super) stopping: Option<Stopping>,
-    /// The hub or the store is at work: a panic now leaves them in doubt.
-    pub(super) is_deciding: bool,
     pub(super) started: Moment,
-    pub(super) wall_clock: WallClock,
 }
 
 impl<S: RecordStore> Chat<S> {
@@ -150,13 +127,13 @@ impl<S: RecordStore> Chat<S> {
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let mut chat = Chat::new(config, verifier, hub, store, shared, (rates_seed, outbound));
         chat.started = started;
-        chat.wall_clock = WallClock::new(newest);
+        chat.decisions = Decisions::new(WallClock::new(newest));
         Web::new(chat, web_config, web_seed)
     }
 
     /// Its store.
     pub fn store(&mut self) -> &mut S {
-        &mut self.store
+        self.at_store.store_mut()
     }
 
     /// The state of rooms and users.
@@ -179,57 +156,35 @@ impl<S: RecordStore> Chat<S> {
             verifier,
             config,
             hub,
-            store,
+            at_store: AtStore::new(store),
             shared,
             handlers: HashMap::new(),
-            sessions: Vec::new(),
-            inputs: VecDeque::new(),
-            effects: Effects::default(),
-            visitors: HashMap::new(),
-            guests: 0,
-            calls: HashMap::new(),
-            next_call: 0,
-            rates: Rates::new(HTTP_RATES_MAX, rates_seed),
-            user_rates: Rates::new(USER_RATES_MAX, rates_seed),
+            sessions: Sessions::default(),
+            decisions: Decisions::default(),
+            calls: Calls::default(),
+            pace: Pace::new(rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
-            work: Rates::new(WORKERS_MAX, rates_seed),
             looking: Looking::default(),
             stored: Stored::new(rates_seed),
             pools: Pools::default(),
             tickets: Tickets::default(),
             paths: Paths::default(),
-            program_calls: 0,
-            program_bytes: 0,
+            path_calls: PathCalls::default(),
             sources,
             proofs,
             remotes,
             outbound,
-            store_refused: None,
             told_ready: None,
             counters: Counters::default(),
             journal: Journal::default(),
-            outcomes: VecDeque::new(),
-            deliveries: 0,
             has_begun: false,
-            at_store: 0,
             stopping: None,
-            is_deciding: false,
             started: Moment::ZERO,
-            wall_clock: WallClock::default(),
         }
-    }
-
-    pub(super) fn put_session(&mut self, session: Session) {
-        let index = session.conn.index();
-        if self.sessions.len() <= index {
-            self.sessions.resize_with(index + 1, || None);
-        }
-        self.sessions[index] = Some(session);
     }
 
     pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
-        let session = self.sessions.get(conn.index())?.as_ref();
-        session.filter(|session| session.conn == conn)
+        self.sessions.get(conn)
     }
 
     /// Whoever is on a connection, if they have said who they are.
@@ -238,8 +193,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     pub(super) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        let session = self.sessions.get_mut(conn.index())?.as_mut();
-        session.filter(|session| session.conn == conn)
+        self.sessions.get_mut(conn)
     }
 
     /// Sets a session's next deadline.
@@ -333,10 +287,7 @@ impl<S: RecordStore> Application for Chat<S> {
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
         self.note_departure(net, conn, over);
         self.counters.closed(over);
-        let place = self.sessions.get_mut(conn.index());
-        let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
-        self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
-        self.visitor_left(session.as_ref());
+        let session = self.sessions.remove(conn);
         let visitor = session.as_ref().and_then(|session| session.signed_in()?.visitor.as_deref());
         if let Some(Visitor::Own(own)) = visitor {
             self.own_closed(net, own, over);
@@ -424,6 +375,6 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn is_poisoned(&self) -> bool {
-        self.is_deciding
+        self.decisions.is_under_way()
     }
 }

@@ -96,7 +96,7 @@ impl<S: RecordStore> Chat<S> {
                 let (is_admin, is_guest, has_no_rate) = (known.admin, known.is_guest, false);
                 Some(Person { user, is_admin, is_guest, has_no_rate, streams, limits })
             }
-            Origin::Call(call) => match self.calls.get(call)? {
+            Origin::Call(call) => match self.calls.get(*call)? {
                 CallWaiter::Http(call) => call.caller.clone(),
                 CallWaiter::Ticket(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => None,
             },
@@ -239,7 +239,7 @@ impl<S: RecordStore> Chat<S> {
             }
             w.number("rooms", counts.rooms as u64);
             if is_admin {
-                w.number("waiting_at_store", self.at_store as u64);
+                w.number("waiting_at_store", self.at_store.waiting() as u64);
                 w.number("waiting_bytes", net.all_waiting_bytes() as u64);
             }
         });

@@ -111,7 +111,7 @@ impl<S: RecordStore> Chat<S> {
             })),
             None => SessionPhase::Anonymous { deadline, visitor },
         };
-        self.put_session(Session::new(conn, phase).announcing_resume(resumes));
+        self.sessions.put(Session::new(conn, phase).announcing_resume(resumes));
         answer
     }
 

@@ -101,7 +101,7 @@ impl<S: RecordStore> Chat<S> {
             _ => Status::Ok,
         };
         let http_call = HttpCall { success, ..HttpCall::of_api(asked, call) };
-        let number = self.new_call(CallWaiter::Http(Box::new(http_call)));
+        let number = self.calls.begin(CallWaiter::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
     }
@@ -147,7 +147,7 @@ impl<S: RecordStore> Chat<S> {
         call: u64,
         answer: &Result<Answer, Refusal>,
     ) {
-        let Some(CallWaiter::Http(waiting)) = self.calls.get_mut(&call) else {
+        let Some(CallWaiter::Http(waiting)) = self.calls.get_mut(call) else {
             return self.call_ended(net.now(), call, answer);
         };
         // It was there before: nothing was created.
@@ -187,7 +187,7 @@ impl<S: RecordStore> Chat<S> {
             Ok(_) => self.counters.answered(),
             Err(refusal) => self.counters.refused(refusal.code.as_str()),
         }
-        match (self.calls.remove(&call), answer) {
+        match (self.calls.end(call), answer) {
             (Some(CallWaiter::Ticket(ticket)), answer) => ticket.answer_with(answer.clone()),
             (Some(CallWaiter::Program(stream)), Err(refusal)) => {
                 self.counters.limited_by(refusal);
@@ -229,7 +229,7 @@ impl<S: RecordStore> Chat<S> {
         call: u64,
         response: impl FnOnce(&HttpCall) -> Response,
     ) {
-        if let Some(CallWaiter::Http(call)) = self.calls.remove(&call) {
+        if let Some(CallWaiter::Http(call)) = self.calls.end(call) {
             let response = shared_with(response(&call), call.shared_with.as_deref());
             let is_guest = call.caller.as_ref().is_some_and(|caller| caller.is_guest);
             let response = if is_guest { public(response) } else { response };

@@ -124,7 +124,7 @@ impl Looking {
 impl<S: RecordStore> Chat<S> {
     /// A connection waits to have looked into what it has not had.
     pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
-        let payer = self.rates.number_of(&self.payer_on(net, conn));
+        let payer = self.pace.number_of(&self.payer_on(net, conn));
         self.looking.put(conn, payer);
     }
 

@@ -3,6 +3,7 @@
 
 mod admin;
 mod apply;
+mod at_store;
 mod browser;
 mod calls;
 #[allow(clippy::module_inception)]
@@ -22,6 +23,7 @@ mod proof;
 mod reconfigure;
 mod remote;
 mod session;
+mod sessions;
 mod sign_in;
 mod sources;
 mod state;

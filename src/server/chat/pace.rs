@@ -16,9 +16,10 @@ use super::journal::Limited;
 use super::session::Session;
 use crate::auth::{Identity, Person};
 use crate::base::limits::{
-    ANSWER_BYTES_PER_WORK, METRICS_WORK, NAMED_BYTES_PER_WORK, WRITTEN_BYTES_PER_WORK,
+    ANSWER_BYTES_PER_WORK, HTTP_RATES_MAX, METRICS_WORK, NAMED_BYTES_PER_WORK, USER_RATES_MAX,
+    WORKERS_MAX, WRITTEN_BYTES_PER_WORK,
 };
-use crate::base::rates::{Allowance, Asker, RateBound};
+use crate::base::rates::{Allowance, Asker, RateBound, Rates};
 use crate::base::{
     Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights, UserId, UserLimits,
 };
@@ -30,7 +31,33 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::RATE;
 use crate::wire::error::ErrorReply;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+
+/// What is counted of users, and of addresses.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Calls over HTTP.
+    calls: Rates,
+    /// Requests of users, on all their connections and over HTTP.
+    users: Rates,
+    work: Rates,
+}
+
+impl Pace {
+    pub(super) fn new(seed: u64) -> Pace {
+        Pace {
+            calls: Rates::new(HTTP_RATES_MAX, seed),
+            users: Rates::new(USER_RATES_MAX, seed),
+            work: Rates::new(WORKERS_MAX, seed),
+        }
+    }
+
+    /// A number for a user or an address, by which shares are counted.
+    pub(super) fn number_of(&self, asker: &Asker) -> NonZeroU32 {
+        self.calls.number_of(asker)
+    }
+}
 
 /// What a request is refused for that came too soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,14 +189,14 @@ impl<S: RecordStore> Chat<S> {
     ) {
         self.settle_limits(conn, asked);
         if let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) {
-            net.set_holder(conn, self.rates.number_of(&Asker::User(known.user.clone())));
+            net.set_holder(conn, self.pace.number_of(&Asker::User(known.user.clone())));
         }
         self.note_arrival(net, conn);
     }
 
     /// The same for all who are here, when the configuration is another.
     pub(super) fn settle_all_limits(&mut self) {
-        let here = self.sessions.iter().flatten();
+        let here = self.sessions.iter();
         let here: Vec<_> =
             here.map(|session| (session.conn, session.asked_limits().cloned())).collect();
         for (conn, asked) in here {
@@ -237,7 +264,7 @@ impl<S: RecordStore> Chat<S> {
             Asker::User(user) if of_all.0 > 0 => Some(user.clone()),
             Asker::User(_) | Asker::Address(_) | Asker::Others => None,
         };
-        self.rates.take(asker, now, 1, allowance).map_err(|held| match held {
+        self.pace.calls.take(asker, now, 1, allowance).map_err(|held| match held {
             RateBound::Second(wait_ms) => TooSoon::new("requests_per_second", TOO_MANY, wait_ms),
             RateBound::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
         })?;
@@ -255,7 +282,7 @@ impl<S: RecordStore> Chat<S> {
         (per_second, burst): (u32, u32),
     ) -> Result<(), TooSoon> {
         let allowance = Allowance { per_second, burst, per_minute: 0 };
-        self.user_rates.take(Asker::User(user), now, 1, allowance).map_err(|held| {
+        self.pace.users.take(Asker::User(user), now, 1, allowance).map_err(|held| {
             let message = "too many requests on all of your connections together";
             TooSoon::new("user_requests_per_second", message, held.wait_ms())
         })
@@ -282,7 +309,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn payer(&self, net: &Net<'_>, origin: &Origin) -> Option<Asker> {
         match origin {
             Origin::Conn(conn, _) => Some(self.payer_on(net, *conn)),
-            Origin::Call(call) => match self.calls.get(call)? {
+            Origin::Call(call) => match self.calls.get(*call)? {
                 CallWaiter::Http(call) => call.payer.clone(),
                 CallWaiter::Ticket(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => None,
             },
@@ -293,7 +320,7 @@ impl<S: RecordStore> Chat<S> {
     /// have no share.
     pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
         let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
-        payer.map(|payer| self.rates.number_of(&payer))
+        payer.map(|payer| self.pace.number_of(&payer))
     }
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
@@ -313,7 +340,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(payer) = self.payer(net, origin) else { return Ok(()) };
         let limits = person.map_or(&self.config.limits, |person| self.limits_for(person));
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let taken = self.work.take(payer, net.now(), weight, allowance);
+        let taken = self.pace.work.take(payer, net.now(), weight, allowance);
         taken.map_err(|held| too_soon(limit, held.wait_ms()))
     }
 
@@ -335,7 +362,7 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let limits = person.as_ref().map_or(&self.config.limits, |one| self.limits_for(one));
         if let Some((allowance, _)) = allowance(limits, &payer) {
-            self.work.spend(payer, net.now(), weight, allowance);
+            self.pace.work.spend(payer, net.now(), weight, allowance);
         }
     }
 
@@ -343,7 +370,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
         let payer = self.payer_on(net, conn);
         let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;
-        Some((self.work.owes(&payer, net.now(), allowance)?, limit))
+        Some((self.pace.work.owes(&payer, net.now(), allowance)?, limit))
     }
 
     /// Whether somebody who connects may be greeted now: they owe for no greeting of before. If they do, the connection
@@ -367,7 +394,9 @@ impl<S: RecordStore> Chat<S> {
         let own = self.config.exceptions.limits_of(&self.config.limits, &identity.user, asked);
         let limits = own.as_deref().unwrap_or(&self.config.limits);
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let Some(wait_ms) = self.work.owes(&payer, net.now(), allowance) else { return Ok(()) };
+        let Some(wait_ms) = self.pace.work.owes(&payer, net.now(), allowance) else {
+            return Ok(());
+        };
         self.counters.limited(limit);
         let who = Limited { conn: None, user: Some(&identity.user), address: None };
         self.note_limited(net.now(), limit, who);
@@ -388,7 +417,7 @@ impl<S: RecordStore> Chat<S> {
         let Some((allowance, limit)) = allowance(&self.config.limits, &payer) else {
             return Ok(());
         };
-        self.work.take(payer, now, weight, allowance).map_err(|held| {
+        self.pace.work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);
             self.note_limited(now, limit, Limited::at(address));
             let TooSoon { message, retry_after_ms, .. } = too_soon(limit, held.wait_ms());

@@ -5,7 +5,7 @@ use super::chat::Chat;
 use super::dispatch::Asked;
 use super::http_answer::Incoming;
 use super::http_call::too_many_wait;
-use super::session::{Session, SignedIn};
+use super::session::SignedIn;
 use crate::auth::{Identity, Person};
 use crate::base::answer::RoomPage;
 use crate::base::limits::{BODIES_BYTES_MAX, HTTP_CALLS_MAX};
@@ -47,6 +47,30 @@ pub(super) fn too_many_guests() -> HttpRefusal {
         .with(&[("Retry-After", "10")])
 }
 
+/// Calls of the embedding program's paths that it has not answered.
+#[derive(Debug, Default)]
+pub(super) struct PathCalls {
+    waiting: usize,
+    /// Of their bodies.
+    bytes: usize,
+}
+
+impl PathCalls {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.waiting < HTTP_CALLS_MAX && self.bytes.saturating_add(bytes) <= BODIES_BYTES_MAX
+    }
+
+    fn begin(&mut self, bytes: usize) {
+        self.waiting += 1;
+        self.bytes += bytes;
+    }
+
+    fn end(&mut self, bytes: usize) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 impl<S: RecordStore> Chat<S> {
     pub(super) fn program_caller(&self, person: &Person) -> Caller {
         Caller {
@@ -78,9 +102,8 @@ impl<S: RecordStore> Chat<S> {
             caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
             address: asked.peer,
         };
-        self.program_calls += 1;
-        self.program_bytes += asked.body.len();
         let bytes = asked.body.len();
+        self.path_calls.begin(bytes);
         let reply = PathReply::new(Arc::clone(&self.shared), asked.exchange, origin, bytes);
         // A panic is the program's own: its reply, which is dropped by it, answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
@@ -96,8 +119,7 @@ impl<S: RecordStore> Chat<S> {
         asked: Incoming<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Response> {
-        let bytes = self.program_bytes.saturating_add(asked.body.len());
-        if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {
+        if !self.path_calls.has_room(asked.body.len()) {
             return Err(too_many_wait().into());
         }
         self.count_for_program(net, asked, caller)
@@ -106,9 +128,8 @@ impl<S: RecordStore> Chat<S> {
     /// Sends what the program has answered.
     pub(super) fn take_path_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().path_answers);
-        self.program_calls = self.program_calls.saturating_sub(answers.len());
         for (exchange, response, bytes) in answers {
-            self.program_bytes = self.program_bytes.saturating_sub(bytes);
+            self.path_calls.end(bytes);
             net.answer(exchange, response);
         }
     }
@@ -240,34 +261,21 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) else { return true };
         let (user, is_visitor) = (known.user.clone(), known.visitor.is_some());
-        let visitors = self.visitors.get(&user).copied().unwrap_or(0);
+        let visitors = self.sessions.visitors_of(&user);
         if !is_visitor && visitors == 0 {
             // The hub counts those that it knows of.
             return true;
         }
         let most = self.limits_on(conn).connections_per_user as usize;
-        if self.hub.connections_of(&user).len() + visitors as usize >= most {
+        if self.hub.connections_of(&user).len() + visitors >= most {
             self.counters.limited("connections_per_user");
             self.close_with(net, conn, TOO_MANY, "you have too many connections");
             return false;
         }
-        if is_visitor && let Some(session) = self.session_mut(conn) {
-            session.is_counted_visitor = true;
-            self.visitors.insert(user, visitors + 1);
+        if is_visitor {
+            self.sessions.count_visitor(conn, user);
         }
         true
-    }
-
-    /// A connection is over, which may have been one beside the chat.
-    pub(super) fn visitor_left(&mut self, session: Option<&Session>) {
-        let Some(session) = session.filter(|session| session.is_counted_visitor) else { return };
-        let Some(known) = session.signed_in() else { return };
-        if let Some(count) = self.visitors.get_mut(&known.user) {
-            *count -= 1;
-            if *count == 0 {
-                self.visitors.remove(&known.user);
-            }
-        }
     }
 
     /// What a connection came for, if not for the chat.
@@ -321,8 +329,6 @@ impl<S: RecordStore> Chat<S> {
 
     /// Whether one more guest may come; then they count.
     pub(super) fn take_guest(&mut self) -> bool {
-        let has_room = self.guests < self.config.limits.guests as usize;
-        self.guests += usize::from(has_room);
-        has_room
+        self.sessions.take_guest(self.config.limits.guests as usize)
     }
 }

@@ -32,8 +32,8 @@ impl<S: RecordStore> Chat<S> {
     /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
     /// not watch any more ends.
     fn judge_rights(&mut self, net: &mut Net<'_>) {
-        let here = self.sessions.iter().flatten();
-        let known = here.filter_map(|one| Some((one.conn, one.signed_in()?.rights.clone())));
+        let here = self.sessions.signed_in(None);
+        let known = here.map(|(conn, known)| (conn, known.rights.clone()));
         for (conn, rights) in known.collect::<Vec<_>>() {
             self.widen(net, conn);
             let holder = self.holder(net, &Origin::Conn(conn, None), &rights);

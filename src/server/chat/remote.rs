@@ -78,7 +78,7 @@ impl<S: RecordStore> Chat<S> {
         // Nobody waits for it any more.
         let is_gone = match &asking.origin {
             Origin::Conn(conn, _) => self.session_mut(*conn).is_none(),
-            Origin::Call(call) => !self.calls.contains_key(call),
+            Origin::Call(call) => self.calls.get(*call).is_none(),
         };
         if is_gone {
             return self.remotes.done(now, &place, CallOutcome::NotAsked, Cause::Backend);

@@ -2,7 +2,7 @@
 
 use super::chat::Chat;
 use super::journal::Limited;
-use super::session::{Session, SessionPhase, SignedIn};
+use super::session::{SessionPhase, SignedIn};
 use crate::auth::{Identity, TokenError};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
@@ -107,16 +107,13 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
         self.verifier.revocations_mut().insert(revocation);
         let revocations = self.verifier.revocations();
-        let stands_on_it = |session: &&Session| {
-            session.signed_in().is_some_and(|known| {
-                // Whoever is vouched for may have no end; in open mode, and for guests, there is none of them.
-                let is_token =
-                    known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
-                is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
-            })
+        let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
+            // Whoever is vouched for may have no end; in open mode, and for guests, there is none of them.
+            let is_token = known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
+            is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
         };
-        let sessions = self.sessions.iter().flatten();
-        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|one| one.conn).collect();
+        let sessions = self.sessions.signed_in(None);
+        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
         self.reply(net, origin, |w| w.number("closed", ended.len() as u64));
         for conn in ended {
             self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");

@@ -116,7 +116,7 @@ impl<S: RecordStore> Chat<S> {
             }
             None => return,
         };
-        let call = self.new_call(CallWaiter::Source(stream.clone(), id));
+        let call = self.calls.begin(CallWaiter::Source(stream.clone(), id));
         let publisher = if is_programs { Publisher::Program } else { Publisher::Source };
         let (origin, stream) = (Origin::Call(call), stream.clone());
         self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
@@ -229,7 +229,7 @@ impl<S: RecordStore> Chat<S> {
             None => {
                 let stream = call.stream.clone();
                 let call = HttpCall { hook: Some(call), ..HttpCall::new(asked.exchange) };
-                let origin = Origin::Call(self.new_call(CallWaiter::Http(Box::new(call))));
+                let origin = Origin::Call(self.calls.begin(CallWaiter::Http(Box::new(call))));
                 let publisher = Publisher::Source;
                 self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
                 HttpAnswer::Later

@@ -1,10 +1,7 @@
 //! How the server is: what requests are judged by now, what `/readyz` and `/metrics` tell, and whether a pool fills.
 
 use super::chat::Chat;
-use crate::base::limits::{
-    HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, STORE_QUEUE_MAX, STORE_REFUSED_MS,
-    TICKETS_MAX,
-};
+use crate::base::limits::{HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, TICKETS_MAX};
 use crate::base::{Address, Moment, Timestamp};
 use crate::http1::{Response, Status};
 use crate::server::http::{Readiness, Rules};
@@ -99,14 +96,13 @@ impl<S: RecordStore> Chat<S> {
 
     /// Whether the server can do what it is for.
     pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
-        let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
-        match (self.stopping, self.store_refused) {
-            (Some(_), _) => Readiness::Stopping,
-            (None, _) if self.store.has_lost_files() => Readiness::StoreRefuses,
-            (None, _) if self.disk_is_reserved() => Readiness::DiskIsFull,
-            (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
-            (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
-            (None, _) => Readiness::Ready,
+        match self.stopping {
+            Some(_) => Readiness::Stopping,
+            None if self.at_store.store().has_lost_files() => Readiness::StoreRefuses,
+            None if self.disk_is_reserved() => Readiness::DiskIsFull,
+            None if self.at_store.has_refused_lately(net.now()) => Readiness::StoreRefuses,
+            None if self.sources.lacks_required() => Readiness::SourceDown,
+            None => Readiness::Ready,
         }
     }
 
@@ -130,7 +126,7 @@ impl<S: RecordStore> Chat<S> {
         let limits = &self.config.limits;
         let counts = self.hub.counts();
         let (streams, stream_bytes) = self.hub.streams().staying();
-        let disk = self.store.space().map_or(Used::default(), |space| Used {
+        let disk = self.at_store.store().space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
             is_enough: false,
@@ -138,7 +134,7 @@ impl<S: RecordStore> Chat<S> {
         let (proofs, proofs_max) = self.proofs.used();
         [
             Used::new(net.connections(), net.connections_max()),
-            Used::new(self.guests, limits.guests as usize),
+            Used::new(self.sessions.guests(), limits.guests as usize),
             Used::new(counts.rooms, limits.all_rooms as usize),
             Used::new(streams, limits.streams as usize),
             Used::new(stream_bytes, limits.all_streams_bytes),
@@ -156,7 +152,7 @@ impl<S: RecordStore> Chat<S> {
             Used::new(self.tickets.len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
             Used::new(self.calls.len(), HTTP_CALLS_MAX),
-            Used::new(self.at_store, STORE_QUEUE_MAX),
+            self.at_store.used(),
             Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),
             disk,
         ]
@@ -179,12 +175,12 @@ impl<S: RecordStore> Chat<S> {
             of_loop: net.loop_counters().clone(),
             of_web: net.counters().clone(),
             of_chat: self.counters.clone(),
-            of_store: self.store.counters(),
+            of_store: self.at_store.store().counters(),
             counts: self.hub.counts(),
             pools: self.pools_used(net).to_vec(),
             connections: net.connections() as u64,
             waiting_bytes: net.all_waiting_bytes() as u64,
-            waiting_at_store: self.at_store as u64,
+            waiting_at_store: self.at_store.waiting() as u64,
             uptime_ms: net.now().millis_since(self.started),
             sources: self.sources.metrics(),
             remotes: self.remotes.metrics(),

@@ -154,7 +154,7 @@ impl<S: RecordStore> Chat<S> {
     /// Whether the disk has too little left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
-        self.store.space().is_some_and(|space| space.free < reserve)
+        self.at_store.store().space().is_some_and(|space| space.free < reserve)
     }
 
     /// Has somebody with these rights publish an event. Where a durable stream would become larger by it than they may

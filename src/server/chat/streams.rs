@@ -188,7 +188,7 @@ impl<S: RecordStore> Chat<S> {
         let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
         let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
-        let number = self.new_call(CallWaiter::Http(Box::new(HttpCall::of_api(asked, call))));
+        let number = self.calls.begin(CallWaiter::Http(Box::new(HttpCall::of_api(asked, call))));
         let data = Data::Binary(asked.body.into());
         self.publish(net, Origin::Call(number), rights, stream, data, id);
         Ok(true)

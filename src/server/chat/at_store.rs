@@ -1,0 +1,80 @@
+//! The store, with what it was asked and has not answered, and what it has answered and the hub has not been told.
+
+use crate::base::limits::{STORE_QUEUE_MAX, STORE_REFUSED_MS};
+use crate::base::{Moment, Outcome};
+use crate::server::metrics::pools::Used;
+use crate::store::{NotTaken, RecordStore};
+use std::collections::VecDeque;
+
+/// A store and what is under way at it.
+#[derive(Debug)]
+pub(super) struct AtStore<S> {
+    store: S,
+    /// Records and queries without an answer, and answers of which the hub has not been told.
+    waiting: usize,
+    outcomes: VecDeque<(u64, Outcome)>,
+    /// When the store last refused to write, if it has taken nothing since.
+    refused: Option<Moment>,
+}
+
+impl<S: RecordStore> AtStore<S> {
+    pub(super) fn new(store: S) -> AtStore<S> {
+        AtStore { store, waiting: 0, outcomes: VecDeque::new(), refused: None }
+    }
+
+    pub(super) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(super) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Asks the store for something. If it takes that, it will answer it.
+    ///
+    /// # Errors
+    /// Why it does not take it.
+    pub(super) fn ask(
+        &mut self,
+        ask: impl FnOnce(&mut S) -> Result<(), NotTaken>,
+    ) -> Result<(), NotTaken> {
+        ask(&mut self.store)?;
+        self.waiting += 1;
+        Ok(())
+    }
+
+    /// Fetches what the store has answered since the last time.
+    ///
+    /// # Panics
+    /// If the store's thread has panicked: what it has acknowledged is on disk, and nothing more can be.
+    pub(super) fn fetch(&mut self) {
+        assert!(!self.store.has_died(), "the store's thread ended after an internal error");
+        self.outcomes.extend(self.store.outcomes());
+    }
+
+    /// The next answer of which the hub is to be told.
+    pub(super) fn next(&mut self, now: Moment) -> Option<(u64, Outcome)> {
+        let (ticket, outcome) = self.outcomes.pop_front()?;
+        self.waiting -= 1;
+        match outcome {
+            Outcome::Unavailable => self.refused = Some(now),
+            Outcome::Page(_) | Outcome::Positions(_) => {}
+            _ => self.refused = None,
+        }
+        Some((ticket, outcome))
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// What waits, of what may.
+    pub(super) fn used(&self) -> Used {
+        Used::new(self.waiting, STORE_QUEUE_MAX)
+    }
+
+    /// Whether the store refused to write a moment ago, and has taken nothing since.
+    pub(super) fn has_refused_lately(&self, now: Moment) -> bool {
+        self.refused.is_some_and(|at| now.millis_since(at) < STORE_REFUSED_MS)
+    }
+}

@@ -1,0 +1,87 @@
+//! The sessions of all open connections, found by a [`ConnId`], and what is counted of them.
+
+use super::session::{Session, SignedIn};
+use crate::base::{ConnId, UserId};
+use std::collections::HashMap;
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    /// By the index of a [`ConnId`].
+    table: Vec<Option<Session>>,
+    guests: usize,
+    /// How many connections users have that only watch a stream, or speak a protocol of the embedding program. The hub
+    /// does not know whose they are.
+    visitors: HashMap<UserId, u32>,
+}
+
+impl Sessions {
+    pub(super) fn put(&mut self, session: Session) {
+        let index = session.conn.index();
+        if self.table.len() <= index {
+            self.table.resize_with(index + 1, || None);
+        }
+        self.table[index] = Some(session);
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {
+        let session = self.table.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let session = self.table.get_mut(conn.index())?.as_mut();
+        session.filter(|session| session.conn == conn)
+    }
+
+    /// Removes the session of a closed connection. It no longer counts as a guest or a visitor.
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Session> {
+        let session = self.table.get_mut(conn.index())?.take_if(|one| one.conn == conn)?;
+        self.guests -= usize::from(session.is_guest());
+        if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor)
+            && let Some(count) = self.visitors.get_mut(&known.user)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.visitors.remove(&known.user);
+            }
+        }
+        Some(session)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.table.iter().flatten()
+    }
+
+    /// Those who have said who they are, behind `after`, in the order of their connections' indices.
+    pub(super) fn signed_in(
+        &self,
+        after: Option<ConnId>,
+    ) -> impl Iterator<Item = (ConnId, &SignedIn)> {
+        let start = after.map_or(0, |conn| conn.index() + 1);
+        let here = self.table.get(start..).into_iter().flatten().flatten();
+        here.filter_map(|session| Some((session.conn, session.signed_in()?)))
+    }
+
+    pub(super) fn guests(&self) -> usize {
+        self.guests
+    }
+
+    /// Whether one more guest may come, of at most `max`. If so, it counts until its session is removed.
+    pub(super) fn take_guest(&mut self, max: usize) -> bool {
+        let has_room = self.guests < max;
+        self.guests += usize::from(has_room);
+        has_room
+    }
+
+    pub(super) fn visitors_of(&self, user: &UserId) -> usize {
+        self.visitors.get(user).map_or(0, |count| *count as usize)
+    }
+
+    /// Counts a user's connection as a visitor's until its session is removed.
+    pub(super) fn count_visitor(&mut self, conn: ConnId, user: UserId) {
+        let Some(session) = self.get_mut(conn) else { return };
+        session.is_counted_visitor = true;
+        *self.visitors.entry(user).or_insert(0) += 1;
+    }
+}
