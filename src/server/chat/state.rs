@@ -1,4 +1,5 @@
-//! How the server is: what requests are judged by now, what `/readyz` and `/metrics` tell, and whether a pool fills.
+//! The state of the server: what judges requests, what `/readyz` and `/metrics` say, and whether a
+//! pool fills up.
 
 use super::chat::Chat;
 use crate::base::limits::{
@@ -16,8 +17,8 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::json::Writer;
 
-/// What `/readyz` told a moment ago: whoever asks again and again does not have all streams looked through
-/// each time.
+/// The last answer of `/readyz`, so that frequent requests do not look through all streams each
+/// time.
 #[derive(Debug)]
 pub(super) struct ToldReady {
     at: Moment,
@@ -60,7 +61,7 @@ impl<S: RecordStore> Chat<S> {
                     w.text("message", &refusal.message);
                 }),
             }
-            // Nobody needs to know them of a server that ends.
+            // Nobody needs the streams of a server that stops.
             if readiness == Readiness::Stopping || self.config.streams.is_empty() {
                 return;
             }
@@ -97,7 +98,7 @@ impl<S: RecordStore> Chat<S> {
         writer.finish()
     }
 
-    /// Whether the server can do what it is for.
+    /// Whether the server can do its work.
     pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         match (self.stopping, self.store_refused) {
@@ -110,8 +111,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
-    /// machine, and `address` pays for tokens that are no good.
+    /// What judges a request's head now. `is_elsewhere` if a proxy says that it comes from another
+    /// machine; `address` pays for bad tokens.
     pub(super) fn rules(&self, net: &Net<'_>, address: Address, is_elsewhere: bool) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
@@ -162,7 +163,7 @@ impl<S: RecordStore> Chat<S> {
         ]
     }
 
-    /// Looks whether a pool fills: at once, or a moment after the last time.
+    /// Looks whether a pool fills up, or plans to look later if that was done a moment ago.
     pub(super) fn look_at_pools(&mut self, net: &mut Net<'_>) {
         match self.pools.is_due(net.now()) {
             Ok(()) => {
