@@ -277,7 +277,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Uncounts a closed connection for the handles.
+    /// Stops counting a closed connection for the handles.
     pub(super) fn index_departure(&self, user: &UserId) {
         let mut online = self.shared.online();
         if let Some(count) = online.get_mut(user) {

@@ -65,7 +65,7 @@ impl<S: RecordStore> Chat<S> {
             Command::Push { to, kind, payload } => {
                 let text = encode::push_raw(&kind, &payload);
                 let mut broadcast = Broadcast::new(Message::Text(&text));
-                // Only a room may not exist.
+                // Only a room may be missing.
                 for conn in self.recipients(&to).unwrap_or_default() {
                     // Connections that are full, or have closed since the call counted them, are
                     // not reached.

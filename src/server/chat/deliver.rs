@@ -58,7 +58,7 @@ pub(super) fn hand(
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// The form in which an endless answer is told.
+    /// The form in which an endless answer gets its pushes.
     pub(super) fn form(&self, conn: ConnId) -> WatchForm {
         match self.visitor(conn) {
             Some(Visitor::Watch(watch)) => watch.form,

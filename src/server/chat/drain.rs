@@ -42,7 +42,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Begins the orderly end. A second call does not wait for clients to hear the announcement.
+    /// Begins the orderly end. A second call cuts the announcement short.
     pub(super) fn stop(&mut self, net: &mut Net<'_>, why: End) {
         let is_heard = !self.conns().is_empty();
         match (self.stopping, why) {

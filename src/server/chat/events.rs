@@ -23,8 +23,8 @@ use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
 
-/// Spreads the times that connections are told by their index, so that neighbours are told
-/// different ones.
+/// Spreads the times that connections are told, by their index, so that neighbours get different
+/// ones.
 const SPREAD: u64 = 397;
 
 impl<S: RecordStore> Chat<S> {
@@ -255,7 +255,7 @@ fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
     let _ = net.piece(conn, Frame::Own(bytes.into()), Class::Control, NO_SOURCE);
 }
 
-/// A time of half a second and up to `ms` more.
+/// Half a second, and up to `ms` more.
 fn spread(conn: ConnId, ms: u64) -> u64 {
     const MS_MIN: u64 = 500;
     MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)

@@ -1,5 +1,5 @@
 //! What the log says of connections: who connects and disconnects, and who is limited. It has no
-//! line for a message, no token, and at most so many lines of each kind a second: see
+//! line for a message, no token, and a bounded number of lines of each kind a second: see
 //! `docs/operations.md`, "The log".
 
 use super::chat::Chat;
@@ -125,7 +125,7 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// Logs for how many there is no line.
+/// Logs how many lines were left out.
 fn note_left_out(count: u64, what: &str) {
     if count > 0 {
         log::info!(count; "{what}: there were more than a second's lines");

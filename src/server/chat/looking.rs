@@ -1,7 +1,6 @@
 //! The order in which connections that are behind in logs have events compared with their filters:
 //! a page after another, in turns by payer. A payer that owes work waits until it is paid off.
 //! Together they have [`LOOKED_INTO_PER_TURN_BYTES`] of a turn, and at most one page more.
-//! and at most a page more.
 
 use super::chat::Chat;
 use crate::base::limits::LOOKED_INTO_PER_TURN_BYTES;

@@ -290,8 +290,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Whose share the streams count for that somebody with these rights begins. Those of admins
-    /// and of the embedding program count for nobody.
+    /// The holder of streams that somebody with these rights begins. Those of admins and of the
+    /// embedding program count for nobody.
     pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
         let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
         payer.map(|payer| self.rates.number_of(&payer))
@@ -340,8 +340,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// If the payer on a connection owes for work: in how many ms it does not any more, and the
-    /// limit.
+    /// If the payer on a connection owes for work: in how many ms that is paid off, and the limit.
     pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
         let payer = self.payer_on(net, conn);
         let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;

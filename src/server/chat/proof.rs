@@ -151,8 +151,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Asks for one request. Its address pays first, and is paid back unless what the client shows
-    /// fails.
+    /// Asks for one request. Its address pays first, and is repaid unless the client's proof fails.
     fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
         let (now, ProofRequest { exchange, request, .. }) = (net.now(), asking);
         // Nobody waits for it any more.

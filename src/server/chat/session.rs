@@ -111,7 +111,7 @@ impl Session {
         }
     }
 
-    /// Whether its client will send a `resume`.
+    /// Sets whether its client will send a `resume`.
     pub(super) fn announcing_resume(self, resumes: bool) -> Session {
         Session { is_announcing_resume: resumes, ..self }
     }

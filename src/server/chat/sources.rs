@@ -172,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The refusal of signed content from an address that can pay for no check of it.
+    /// The refusal of signed content, if its address cannot pay for checking it.
     pub(super) fn cannot_pay(&self, net: &Net<'_>, address: Address) -> Option<Response> {
         let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
         payer.can_pay().err().map(too_many_failed)

@@ -1,5 +1,5 @@
-//! The state of the server: what judges requests, what `/readyz` and `/metrics` say, and whether a
-//! pool fills up.
+//! The state of the server: the rules for requests, what `/readyz` and `/metrics` say, and whether
+//! a pool fills up.
 
 use super::chat::Chat;
 use crate::base::limits::{
@@ -111,8 +111,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// What judges a request's head now. `is_elsewhere` if a proxy says that it comes from another
-    /// machine; `address` pays for bad tokens.
+    /// The rules for a request's head now. `is_elsewhere` if a proxy says that it comes from
+    /// another machine; `address` pays for bad tokens.
     pub(super) fn rules(&self, net: &Net<'_>, address: Address, is_elsewhere: bool) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,

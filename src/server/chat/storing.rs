@@ -129,7 +129,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Gives back what was counted for a record that added nothing.
+    /// Gives back what was counted for a record that added nothing, or logs that the quota is used
+    /// up.
     pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
         match self.stored.at_store.remove(&ticket) {
             Some(StorageCharge::Parts { payer, weight }) if adds_nothing(outcome) => {

@@ -68,10 +68,7 @@ pub struct PathAnswer {
 }
 
 impl PathAnswer {
-    /// An answer with content of a type, such as `text/html; charset=utf-8`.
-    ///
-    /// # Errors
-    /// [`HandleError::Field`] for a type that cannot be a header field's value.
+    /// An answer with content of the given type, such as `text/html; charset=utf-8`.
     pub fn new(
         status: Status,
         content_type: &str,

@@ -1,4 +1,4 @@
-//! Tickets let an `EventSource`, which cannot send headers, in without a token in an address.
+//! Tickets admit an `EventSource`, which cannot send headers, without a token in an address.
 
 use crate::auth::{Identity, Verifier};
 use crate::base::limits::{TICKET_MS, TICKETS_MAX, TICKETS_PER_ADDRESS_MAX, TICKETS_PER_USER_MAX};

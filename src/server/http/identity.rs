@@ -97,8 +97,8 @@ pub(crate) fn admin(
 }
 
 /// Whether a request needs a proof from elsewhere, because its tokens do not name its sender: an
-/// upgrade, a call of the API, the metrics. The keys judge a JWT, if there are any; the admin token
-/// needs no other proof.
+/// upgrade, a call of the API or of the embedding program's path, the metrics. The keys judge a
+/// JWT, if there are any; the admin token needs no other proof.
 pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_upgrade = Upgrade::is_asked_for(head);
     // Exchanging a code and signing out need no proof.

@@ -206,7 +206,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         is_asked_from_here(head)?;
         return Ok(Who::User(identity.clone()));
     }
-    // A page elsewhere must not spend a token or its address' budget either; it has tickets.
+    // A page elsewhere must not spend a token or its address's budget either; it has tickets.
     if !tokens.is_empty() {
         is_asked_from_here(head)?;
     }

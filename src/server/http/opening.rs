@@ -41,7 +41,7 @@ pub(super) fn open<'b>(
     if let Some((stream, declaration)) = &watched {
         let nobody = StreamRights::default();
         let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
-        // A client that may still say who it is, is judged then.
+        // A client that can still say who it is, is judged when it does.
         let is_known = identity.is_some() || is_guest;
         if is_known && !rights.may_watch(declaration, stream.as_str()) {
             let message = "you may not watch this stream";

@@ -46,8 +46,7 @@ pub(crate) fn page_origin<'b>(
     })
 }
 
-/// A page may connect to its own host, and from an allowed origin. The same holds for changing
-/// something.
+/// A page may connect, and change something, if it is of this host or of an allowed origin.
 pub(crate) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), HttpRefusal> {
     match page_origin(head, allowed)? {
         PageOrigin::Own | PageOrigin::Allowed(_) => Ok(()),

@@ -76,8 +76,8 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
     Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
 }
 
-/// Admins may read the metrics. In open mode, which is only on a loopback address, everybody may,
-/// and so they may if the configuration says so.
+/// Admins may read the metrics. Everybody may in open mode, which is only on a loopback address,
+/// and if the configuration says so.
 pub(super) fn may_read_metrics(
     head: &RequestHead<'_>,
     rules: Rules<'_>,

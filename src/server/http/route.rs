@@ -1,5 +1,5 @@
-//! Routes a request to what can be read, a call of the API, a WebSocket and so on; and what judges
-//! it.
+//! Routes a request: to what can be read, a call of the API, a WebSocket and so on. Also the rules
+//! for judging it.
 
 use super::api::{ApiCall, judge};
 use super::identity::{caller_of, check_access, denied, known};
@@ -30,7 +30,7 @@ const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 /// How a client says who it is, where an HTTP call needs to know that.
 pub(super) const SAY_WHO: &str = "say who you are: Authorization: Bearer TOKEN";
 
-/// What judges a request's head.
+/// The rules for judging a request's head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) verifier: &'a Verifier,

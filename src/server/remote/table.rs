@@ -307,8 +307,8 @@ impl Remote {
     }
 }
 
-/// Whether a payer may have one more of `max` places. Users and addresses have a share, nobody has
-/// all that is free.
+/// Whether a payer may have one more of `max` places. Users and addresses get a share, others any
+/// place that is free.
 fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
     match payer {
         Some(_) => under_way.may_add(payer, max.into()),
