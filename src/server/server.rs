@@ -207,6 +207,7 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its handle.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()

@@ -133,7 +133,7 @@ impl Worker {
                 }
             }
             // Records first, answered at once, so that no message waits for others' pages. A page
-            // shows what was asked for before it, and is committed.
+            // shows what was committed of all that was asked for before it.
             let answers = self.write(&mut batch);
             self.answer(answers);
             let count = reads.len().min(READS_PER_BATCH);
@@ -205,7 +205,8 @@ impl Worker {
         answers.collect()
     }
 
-    /// One outcome for each record, in order. If one cannot be committed, none is.
+    /// One outcome for each record, in order. If one cannot be committed for another reason than
+    /// damage, none is.
     fn outcomes(&mut self, batch: &[WriteCommand]) -> Vec<Outcome> {
         let Some(first) = batch.first() else { return Vec::new() };
         let nothing = || vec![Outcome::Unavailable; batch.len()];
