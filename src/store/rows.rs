@@ -1,7 +1,7 @@
 //! Rows: their content, and whether it is still what was written.
 //!
-//! Each row has a checksum of all its other columns in its column `sum`. Every read compares it, so
-//! that what the disk has changed is never taken for what somebody said.
+//! Each row has a checksum of all its other columns in its column `sum`. A row that is read is
+//! compared with it, so that what the disk has changed is never taken for what somebody said.
 
 use crate::base::{
     Body, Entry, EntryKind, MemberState, NameError, RoomId, RoomState, Timestamp, UserId,
