@@ -1,8 +1,9 @@
 //! The chat server: ties the layers together on `web`.
 //!
-//! [`Chat`] has sessions between the wire and the hub, and carries out the hub's effects on outboxes and the store. What
-//! it decides with stands in folders beside it that do not know it: `events`, `sources`, `remote`, `embed`, `http`,
-//! `proof`, `metrics`. [`Server`] puts it on sockets and a store; [`Reloader`] gives it another configuration.
+//! [`Chat`] has the sessions between the wire and the hub, and carries out the hub's effects on
+//! outboxes and the store. The folders beside it help it decide and do not know it: `events`,
+//! `sources`, `remote`, `embed`, `http`, `proof`, `metrics`. [`Server`] puts it on sockets and a
+//! store; [`Reloader`] changes its configuration.
 
 mod chat;
 mod embed;

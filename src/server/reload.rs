@@ -1,5 +1,5 @@
-//! Another configuration for a server that runs: all of it or nothing. Files are read on the caller's
-//! thread, as that waits for the disk; the reactor's thread is handed what came of it.
+//! Gives a running server another configuration: all of it or nothing. Files are read on the
+//! caller's thread, because that waits for the disk; the reactor's thread gets the result.
 
 use super::embed::handle_error::HandleError;
 use super::embed::shared::{Command, Shared};
@@ -8,20 +8,20 @@ use crate::config::{Config, ConfigError, TakesEffect, keys};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-/// Changes a server's configuration, from any thread, and can do nothing else. Cheap to clone.
+/// Changes a server's configuration, from any thread, and does nothing else. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     shared: Arc<Shared>,
 }
 
-/// What came of another configuration.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What has changed and takes effect.
+    /// Changes that take effect.
     pub taken: Vec<Change>,
-    /// What has changed and needs a restart: the server goes on with what it had.
+    /// Changes that need a restart: until then the server keeps the old values.
     pub waiting: Vec<Change>,
-    /// What the keys are now that judge tokens: algorithms and `kid`s. Empty in open mode.
+    /// The keys that judge tokens now: algorithms and `kid`s. Empty in open mode.
     pub keys: String,
 }
 
@@ -30,12 +30,12 @@ pub struct Reloaded {
 pub struct Change {
     /// Its name.
     pub key: &'static str,
-    /// How, as a log may tell it: what it is and was; of streams and handlers the names that were added,
-    /// changed and removed; of a URL no query.
+    /// The change, in a form that a log may show: the new and the old value; for streams and
+    /// handlers the names of those added, changed and removed; a URL without its query.
     pub what: String,
 }
 
-/// Why a configuration was not taken: nothing has changed.
+/// Why a configuration was refused. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// It contradicts itself, or the keys that judge tokens cannot be read.
@@ -51,16 +51,16 @@ impl Reloader {
         Reloader { shared }
     }
 
-    /// What the server goes by, as of the last call that changed it.
+    /// The server's configuration, as of the last successful reload.
     #[must_use]
     pub fn config(&self) -> Config {
         self.shared.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes what can be changed while the server runs ([`TakesEffect`]), and reads all key files again.
-    /// It takes effect from the reactor's next turn on: who was let in stays. With [`Reloader::config`]
-    /// as it is, it reads the keys again and nothing else. It waits for the disk: not on the
-    /// reactor's thread.
+    /// Applies what can change while the server runs ([`TakesEffect`]), and reads all key files
+    /// again. The changes take effect in the reactor's next turn; open connections stay. With an
+    /// unchanged [`Reloader::config`] this only reads the keys again. It waits for the disk: do not
+    /// call it on the reactor's thread.
     ///
     /// # Errors
     /// [`ReloadError`]: nothing has changed.
@@ -90,10 +90,11 @@ struct Merged {
     waiting: Vec<Change>,
 }
 
-/// What a server goes by that runs with `running` and is handed `new`.
+/// The configuration of a server that runs with `running` and is given `new`.
 fn merge(running: &Config, new: &Config) -> Merged {
     let mut merged = Merged { config: running.clone(), taken: Vec::new(), waiting: Vec::new() };
-    // Open mode stays open mode, and nothing else becomes it: who is in came in by one of the two.
+    // A reload neither begins nor ends open mode, because connected users were admitted by its
+    // rules.
     let is_same_mode = running.is_open() == new.is_open();
     if is_same_mode {
         merged.config.secret.clone_from(&new.secret);

@@ -1,4 +1,4 @@
-//! A server put together: reactor, store, hub, chat.
+//! Puts a server together: reactor, store, hub, chat.
 
 use super::chat::Chat;
 use super::embed::handle::{Handle, Stopper};
@@ -15,8 +15,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
-/// Why a server could not start, or did not end well. For people in `Debug` form, too: a program whose
-/// `main` returns it shows that.
+/// Why a server could not start, or ended with an error. `Debug` shows the same text as `Display`,
+/// because a program whose `main` returns this error prints its `Debug` form.
 #[derive(thiserror::Error)]
 pub enum ServerError {
     /// The configuration contradicts itself.
@@ -25,8 +25,8 @@ pub enum ServerError {
     /// The address cannot be listened on.
     #[error("{}", cannot_listen(*.0, .1))]
     Listen(SocketAddr, io::Error),
-    /// The address cannot be listened on, and another process holds the data: most likely this server
-    /// runs already.
+    /// The address cannot be listened on, and another process holds the data: most likely this
+    /// server runs already.
     #[error("{}", twice(*.0, .1))]
     Twice(SocketAddr, LockError),
     /// The data cannot be opened.
@@ -64,13 +64,13 @@ fn twice(address: SocketAddr, held: &LockError) -> String {
     )
 }
 
-/// The next port, as another than the one that is taken.
+/// Another port to suggest: the next one.
 fn suggestion(address: SocketAddr) -> SocketAddr {
     let port = address.port().checked_add(1).unwrap_or(8080);
     SocketAddr::new(address.ip(), port)
 }
 
-/// A server that is bound and has its data open; [`Server::run`] serves.
+/// A server that has bound its address and opened its data; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
     reactor: Reactor,
@@ -96,7 +96,7 @@ impl Server {
         }
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
         let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
-            // Started twice: then the data say by whom the address is taken.
+            // If another process holds the data, it most likely uses the address, too.
             match Store::held_by_another(&config.data) {
                 Some(held) => ServerError::Twice(config.listen, held),
                 None => ServerError::Listen(config.listen, error),
@@ -120,7 +120,7 @@ impl Server {
         let opened = Store::open_timed(&config.data, &epoch, &wanted, wake, elapsed);
         let opened = opened.map_err(ServerError::Store)?;
         let (wake, started) = (reactor.wake(), reactor.io().now());
-        // Once at the beginning, see `Chat::woken`.
+        // `Chat::woken` must run once at the beginning; see there.
         wake.wake();
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
@@ -128,33 +128,33 @@ impl Server {
         Ok(Server { reactor, web, address })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// A handle for other threads, good before and while it runs.
+    /// A handle for other threads, valid before and while the server runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle::new(self.web.application().shared())
     }
 
-    /// What stops it and does nothing else: it costs less than a [`Handle`], for which the server
-    /// keeps an index of who is online.
+    /// Only stops the server. It costs less than a [`Handle`], for which the server keeps an index
+    /// of who is online.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper { shared: Arc::clone(self.web.application().shared()) }
     }
 
-    /// What changes its configuration while it runs, and reads its keys again.
+    /// Changes the configuration of the running server, and reads its keys again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         Reloader::new(Arc::clone(self.web.application().shared()))
     }
 
-    /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it
-    /// returns.
+    /// Serves on this thread until [`Handle::stop`]. When it returns, everything acknowledged is on
+    /// disk.
     ///
     /// # Errors
     /// [`ServerError::System`] when waiting for events fails.
@@ -181,7 +181,7 @@ impl Server {
                 let server = match Server::bind(config) {
                     Ok(server) => server,
                     Err(error) => {
-                        // The starter waits for just this.
+                        // The starter waits for this message.
                         let _ = to_starter.send(Err(error));
                         return Ok(());
                     }
@@ -213,27 +213,28 @@ impl Running {
         self.handle.clone()
     }
 
-    /// What changes its configuration, and reads its keys again.
+    /// Changes its configuration, and reads its keys again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// From here on SIGTERM ends the server as [`Handle::restart`] does, and SIGINT as [`Handle::stop`] does, as
-    /// they end the `parlor` program. Without this call the library catches no signal.
+    /// From now on SIGTERM ends the server as [`Handle::restart`] does, and SIGINT as
+    /// [`Handle::stop`] does, as in the `parlor` program. Without this call the library catches no
+    /// signal.
     ///
     /// # Errors
     /// [`ServerError::System`] when the system does not let a signal be caught.
     pub fn stop_on_signals(&self) -> Result<(), ServerError> {
         let handle = self.handle();
         let stop = move |signal| {
-            // If it has stopped already, there is nothing to stop.
+            // It has stopped already, or too many calls wait.
             let _ = if signal == SIGTERM { handle.restart() } else { handle.stop() };
         };
         on_signal(&[SIGINT, SIGTERM], stop).map_err(ServerError::System)
@@ -242,7 +243,7 @@ impl Running {
     /// Waits until it has stopped.
     ///
     /// # Errors
-    /// How it ended, if not well.
+    /// Why it ended, if it ended with an error.
     pub fn join(self) -> Result<(), ServerError> {
         self.thread.join().map_err(|_| ServerError::Panicked)?
     }

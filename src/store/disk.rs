@@ -1,11 +1,11 @@
-//! Files and folders, as the parts of a store use them.
+//! Files and directories, as the parts of a store use them.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// None of what is not there.
+/// `None` for what does not exist.
 pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -19,23 +19,23 @@ pub(super) fn remove(file: &Path) -> io::Result<()> {
     if_there(std::fs::remove_file(file)).map(|_| ())
 }
 
-/// Brings a file to the disk, or the names in a folder.
+/// Syncs a file, or the names in a directory, to the disk.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// The folder that a file is in.
+/// The directory that a file is in.
 pub(super) fn folder_of(file: &Path) -> &Path {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }
 
-/// The file that a link leads to: SQLite has its other files beside that.
+/// The file that a link leads to, beside which SQLite has its other files.
 pub(super) fn real(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
-/// Which file it is, by whatever name.
+/// The device and inode of a file, which are the same under all its names.
 pub(super) fn identity(file: &Path) -> Option<(u64, u64)> {
     file.metadata().ok().map(|found| (found.dev(), found.ino()))
 }

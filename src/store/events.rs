@@ -11,21 +11,21 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
-/// So much of what is kept may be removed later, as of rooms' logs.
+/// This share of what is kept may be removed later, as in rooms' logs.
 const SLACK_SHARE: u64 = 16;
 
 /// How much of the durable streams a start reads into memory.
 pub struct EventsWanted<'a> {
-    /// How many of the newest events of a stream; 0 of one that is declared no more.
+    /// How many of the newest events of a stream; 0 if it is no longer declared.
     pub keep: &'a dyn Fn(&StreamId) -> u64,
-    /// Bytes of one stream.
+    /// The most bytes of one stream.
     pub stream_bytes: usize,
-    /// Bytes of all.
+    /// The most bytes of all streams.
     pub all_bytes: usize,
 }
 
 impl EventsWanted<'_> {
-    /// All that is there.
+    /// Everything.
     pub const ALL: EventsWanted<'static> =
         EventsWanted { keep: &|_| u64::MAX, stream_bytes: usize::MAX, all_bytes: usize::MAX };
 }
@@ -74,7 +74,7 @@ macro_rules! event_columns {
 }
 pub(super) use event_columns;
 
-/// Those of a stream, newest first.
+/// The events of a stream, newest first.
 pub(super) const EVENTS_BACKWARD: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq DESC");
 
@@ -108,7 +108,7 @@ pub(super) struct PublishedEvent<'a> {
 }
 
 impl PublishedEvent<'_> {
-    /// What comes of it if another has its id; none if that is kept no more.
+    /// The outcome if another event has its id; `None` if that one is no longer kept.
     fn outcome_of_repeat(&self, row: &StreamRow, first: &StreamEvent) -> Option<Outcome> {
         let StreamEvent { seq, ts, data, .. } = first;
         if seq.saturating_add(self.keep.max(1)) <= row.head {
@@ -121,7 +121,7 @@ impl PublishedEvent<'_> {
 }
 
 impl RecordWriter<'_> {
-    /// Adds an event to its stream, which comes into being by its first one.
+    /// Adds an event to its stream, which its first event creates.
     pub(super) fn publish(&self, event: &PublishedEvent<'_>, epoch: &Arc<str>) -> Result<Outcome> {
         let (db, name) = (self.db, event.stream);
         let mut row = match find_stream(db, name)? {
@@ -133,11 +133,11 @@ impl RecordWriter<'_> {
                 StreamRow { id, name: name.clone(), epoch, head: 0, ts: self.now, first: 1 }
             }
         };
-        // A repeat is found here, in the transaction that would add it, as one of a message is.
+        // A repeat is found in the transaction that would add it, as for messages.
         if let Some(first) = find_same_id(db, &row, event.id)? {
             match event.outcome_of_repeat(&row, &first) {
                 Some(outcome) => return Ok(outcome),
-                // It is only not removed yet: its id is free again.
+                // It is only not removed yet, so its id is free again.
                 None => forget_id(db, row.id, first.seq)?,
             }
         }
@@ -157,7 +157,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: false })
     }
 
-    /// What came of an event that was published before with the same id, if it is kept.
+    /// The outcome of an event that was published before with the same id, if that is kept.
     pub(super) fn published_before(&self, event: &PublishedEvent<'_>) -> Result<Option<Outcome>> {
         let Some(row) = find_stream(self.db, event.stream)? else { return Ok(None) };
         let first = find_same_id(self.db, &row, event.id)?;
@@ -195,14 +195,13 @@ fn forget_id(db: &Connection, stream: i64, seq: u64) -> Result<()> {
     Ok(())
 }
 
-/// A new row, to be saved; it is not counted.
+/// Adds a row that has to be saved, without counting it.
 pub(super) fn insert_stream(db: &Connection, name: &StreamId, epoch: &str) -> Result<i64> {
     let sql = "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)";
     db.prepare_cached(sql)?.execute([name.as_str(), epoch])?;
     Ok(db.last_insert_rowid())
 }
 
-/// Writes a stream's row.
 pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
     let sql = "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
          sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1";
@@ -217,7 +216,6 @@ pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
     Ok(())
 }
 
-/// Writes an event's row.
 pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) -> Result<()> {
     let data = match &event.data {
         Data::Json(text) => ValueRef::Text(text.as_bytes()),
@@ -236,8 +234,8 @@ pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) ->
     Ok(())
 }
 
-/// All streams, with as many of their newest events as are wanted. Of each it sees that the newest
-/// one is there.
+/// All streams, with as many of their newest events as are wanted. Checks that the newest event of
+/// each is there.
 pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<StreamState>> {
     let rows: Vec<StreamRow> =
         db.prepare(STREAMS)?.query_map((), stream_row)?.collect::<Result<_>>()?;

@@ -1,9 +1,9 @@
-//! Whether the files that a server has open are still those that their names mean.
+//! Whether the files that a server has open still have their names.
 //!
-//! Who moves, removes or replaces the folder of a running server takes nothing from it: SQLite writes on into files that
-//! have no name any more, and what it acknowledges is gone with the process. So the names are looked at before each
-//! commit, and once a second where there is none. It is done by `stat`: to open the database's file a second time, and
-//! close it, would let go of SQLite's locks on it (fcntl(2)).
+//! If somebody moves, removes or replaces the directory of a running server, SQLite goes on writing
+//! into files without a name, and what it acknowledges is gone with the process. So the names are
+//! checked before each commit, and once a second without one. This uses `stat`: to open the
+//! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
 
 use super::disk::{identity, real};
 use super::schema::LOG_KEPT_BYTES;
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How much room there is on a disk, in bytes.
+/// Space on a disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// What may still be written.
     pub free: u64,
-    /// What the disk has.
+    /// The size of the disk.
     pub total: u64,
 }
 
@@ -28,7 +28,7 @@ pub struct Space {
 pub(super) struct FilesStatus {
     is_lost: AtomicBool,
     free: AtomicU64,
-    /// 0 as long as it is not known.
+    /// 0 until it is known.
     total: AtomicU64,
 }
 
@@ -43,12 +43,12 @@ impl FilesStatus {
     }
 }
 
-/// A file by its name, and which it was when it was opened; none that was not there.
+/// A file's name, and its identity when it was opened; `None` if it was not there.
 #[derive(Debug)]
 struct NamedFile {
     path: PathBuf,
     known: Option<(u64, u64)>,
-    /// It has at least so many bytes.
+    /// It has at least this many bytes.
     bytes_min: u64,
 }
 
@@ -58,7 +58,8 @@ impl NamedFile {
         NamedFile { path, known, bytes_min: 0 }
     }
 
-    /// Whether its name means another file, or none. Where the system does not say so it may still be there.
+    /// Whether its name means another file, or none. If the system cannot tell, it may still be
+    /// there.
     fn is_lost(&self) -> bool {
         let Some(known) = self.known else { return false };
         match self.path.metadata() {
@@ -68,19 +69,19 @@ impl NamedFile {
     }
 }
 
-/// The files of a store that is open.
+/// The files of an open store.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     lock: NamedFile,
-    /// By the name that it has in the directory, which may be a link.
+    /// Under its name in the directory, which may be a link.
     file: NamedFile,
-    /// Beside the file itself. It is there from the first commit on, and until the end.
+    /// Beside the file itself. It exists from the first commit until the end.
     log: NamedFile,
     seen: Arc<FilesStatus>,
 }
 
 impl OpenFiles {
-    /// Those of a directory that is held, and whose database is open.
+    /// The files of a locked directory whose database is open.
     pub(super) fn new(lock: &Path, file: &Path, seen: Arc<FilesStatus>) -> OpenFiles {
         let held = OpenFiles {
             lock: NamedFile::new(lock.to_owned()),
@@ -92,7 +93,7 @@ impl OpenFiles {
         held
     }
 
-    /// Looks how much room the disk has. Where the system does not say so nothing is known.
+    /// Looks how much space the disk has. If the system cannot tell, nothing changes.
     fn look_for_space(&self) {
         if let Ok(found) = rustix::fs::statvfs(&self.file.path) {
             let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
@@ -101,7 +102,8 @@ impl OpenFiles {
         }
     }
 
-    /// Looks whether they are still there; says so when that has changed. Tells whether one is not.
+    /// Looks whether the files are still there, and logs when that has changed. Returns whether one
+    /// is not.
     pub(super) fn is_lost(&mut self) -> bool {
         self.look_for_space();
         let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
@@ -122,7 +124,8 @@ impl OpenFiles {
         lost.is_some()
     }
 
-    /// Something was committed: it is in the log, which is cut by nobody but SQLite, and not to less than this.
+    /// Something was committed: it is in the log. Only SQLite cuts the log, and not to less than
+    /// this.
     pub(super) fn committed(&mut self) {
         if self.log.known.is_none() {
             self.log = NamedFile::new(std::mem::take(&mut self.log.path));

@@ -1,4 +1,4 @@
-//! One process holds a data directory: a second one refuses and names the first.
+//! Only one process holds a data directory: a second one refuses to start and names the first.
 
 use super::disk::if_there;
 use super::whole::FILE_NAME;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-/// Why the directory could not be had.
+/// Why the directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
@@ -22,28 +22,29 @@ pub enum LockError {
     /// A file has other names, under which another server could write to it.
     #[error("{} is a link or has other names (hard links), under which another server could write to it: copy it to a file of its own, or link the whole directory", .0.display())]
     NotAlone(PathBuf),
-    /// The system says no.
+    /// The system refuses.
     #[error("cannot use {}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
 }
 
-/// Holds the directory until it is dropped; the system lets go of it when the process ends,
-/// however it ends.
+/// Holds the directory until it is dropped. The system releases it when the process ends, however
+/// it ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     path: PathBuf,
     _file: File,
-    /// The directory itself: who removes the lock's file lets nobody else in.
+    /// The directory itself is locked, too, so that removing the lock's file lets nobody else in.
     _directory: File,
 }
 
 impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<DirectoryLock, LockError> {
         let path = directory.join("parlor.lock");
-        // The database may be a link to another disk: it is looked at itself.
+        // The lock must not be a link. The database may be one, to another disk, so its target is
+        // checked.
         be_alone(&path, fs::symlink_metadata(&path), |_| 1)?;
         let database = directory.join(FILE_NAME);
-        // What a repair has set aside, and was killed at, is a second name in here.
+        // A killed repair leaves a second name of the database in this directory.
         be_alone(&database, fs::metadata(&database), |found| names_in(directory, found))?;
         let held = |pid| LockError::Held { directory: directory.to_owned(), pid };
         let fail = |error| LockError::Io(path.clone(), error);
@@ -76,7 +77,7 @@ impl DirectoryLock {
     }
 }
 
-/// Refuses what is no file, and a file with more than so many names; one that is not there is fine.
+/// Refuses what is not a file, and a file with more than `names_max` names. A missing file is fine.
 fn be_alone(
     path: &Path,
     found: io::Result<Metadata>,
@@ -113,7 +114,7 @@ mod tests {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let database = one.path().join(FILE_NAME);
         fs::write(&database, "data").unwrap();
-        // As a repair leaves it that was killed.
+        // As a killed repair leaves it.
         fs::hard_link(&database, one.path().join("parlor.db.old-1")).unwrap();
         assert_eq!(take(one.path()), Ok(()));
         fs::hard_link(&database, other.path().join(FILE_NAME)).unwrap();

@@ -1,7 +1,7 @@
-//! Whether a store has lost commits that it had: its log is missing, was cut, or is an older one.
+//! Whether a store has lost commits, because its log is missing, was cut, or is an older one.
 //!
-//! The database counts its commits, and says whether a server has it open, so that a log must be
-//! there; the [mark](super::mark) says how many commits there were.
+//! The database counts its commits, and says whether a server has it open, so that a log must
+//! exist. The [mark](super::mark) says how many commits there were.
 
 use super::disk::{self, real};
 use super::mark::{self, Heads, MarkState};
@@ -16,16 +16,16 @@ use std::path::Path;
 /// What a database says of its commits, in two rows of `meta`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
-    /// How many there were.
+    /// The number of commits.
     pub(super) commits: u64,
-    /// Whether something was committed since a server has opened it, which has not closed it.
+    /// Whether a server has opened it, committed something, and not closed it.
     pub(super) calls_for_log: bool,
 }
 
 const COMMITS: &str = "commits";
 const CALLS_FOR_LOG: &str = "calls_for_log";
 
-/// Those of a database; of one that no server has opened yet which counts them: none.
+/// The count of a database; zeros if no server that counts commits has opened it yet.
 pub(super) fn count(db: &Connection) -> Result<Count> {
     let mut count = Count::default();
     let sql =
@@ -44,7 +44,7 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
     Ok(count)
 }
 
-/// Gives a database the rows, if it lacks them.
+/// Adds the rows to a database that lacks them.
 pub(super) fn add_count(db: &Connection) -> Result<()> {
     let rows = "SELECT count(*) FROM meta WHERE key IN (?1, ?2)";
     if db.query_row(rows, [COMMITS, CALLS_FOR_LOG], |row| row.get::<_, i64>(0))? == 2 {
@@ -58,9 +58,9 @@ pub(super) fn add_count(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Tells how many rows that has changed.
+/// Returns how many rows were changed.
 fn set(db: &Connection, key: &str, value: &str) -> Result<usize> {
-    // One that is damaged stays damaged.
+    // A damaged row stays damaged.
     let sql = "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
          WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)";
     db.prepare_cached(sql)?.execute([key, value])
@@ -77,9 +77,9 @@ pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
     set(db, CALLS_FOR_LOG, if calls { "1" } else { "0" }).map(|_| ())
 }
 
-/// What a database's file says without its log; None if that cannot be read.
+/// The count in a database's file, without its log; `None` if it cannot be read.
 fn count_in_file(file: &Path) -> Option<Count> {
-    // SQLite looks for no log beside what it is told never to change.
+    // SQLite looks for no log beside an immutable file.
     let bytes = file.as_os_str().as_bytes().iter();
     let escaped: String = bytes.map(|byte| format!("%{byte:02x}")).collect();
     let uri = format!("file:{escaped}?immutable=1");
@@ -91,11 +91,12 @@ fn count_in_file(file: &Path) -> Option<Count> {
     count(&db).ok()
 }
 
-/// What is told of a store beside its database: looked at before that, as it may be in use.
+/// What is known of a store beside its database. It is read before the database, which may be in
+/// use.
 #[derive(Debug)]
 pub(super) struct StoreTraces {
     mark: MarkState,
-    /// What the file says without its log, if that can be read.
+    /// The count in the file, without its log, if it can be read.
     pub(super) in_file: Option<Count>,
     has_log: bool,
 }
@@ -107,7 +108,7 @@ impl StoreTraces {
         Ok(StoreTraces { mark, in_file: count_in_file(file), has_log })
     }
 
-    /// Whether the file and its log are of different times: then pages of both would be taken for one
+    /// Whether the file and its log are of different times. SQLite would take pages of both for one
     /// database.
     pub(super) fn mixture(&self, db: &Connection, file: &Path) -> Result<Option<NotWhole>> {
         let (Some(in_file), true) = (self.in_file, self.has_log) else { return Ok(None) };
@@ -126,7 +127,7 @@ impl StoreTraces {
         Ok(is_older.then(|| NotWhole::OlderFile(with(file, WAL))))
     }
 
-    /// What a database has lost, with its log.
+    /// What a database has lost, its log included.
     pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
         let Count { commits, calls_for_log } = count(db)?;
         let no_mark = match &self.mark {
@@ -143,7 +144,7 @@ impl StoreTraces {
         Ok(calls_for_log.then_some(Loss::Unknown(no_mark)))
     }
 
-    /// A mark that is of no use, where nothing is lost by it.
+    /// Whether the mark is damaged, or of another store.
     pub(super) fn has_strange_mark(&self, epoch: &str) -> bool {
         match &self.mark {
             MarkState::Mark(marked) => marked.epoch != epoch,
@@ -153,7 +154,7 @@ impl StoreTraces {
     }
 }
 
-/// Of the logs whose heads the mark has: what those lack that end before.
+/// What is missing at the ends of the logs whose heads the mark has.
 fn missing(db: &Connection, heads: &Heads) -> Result<Vec<BrokenRule>> {
     let mut missing = Vec::new();
     for (log, head) in heads {
@@ -193,7 +194,7 @@ pub(super) fn are(one: &str, several: &str, first: u64, last: u64) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{what}", .room.as_ref().map(|room| format!("{room}: ")).unwrap_or_default())]
 pub struct BrokenRule {
-    /// In which room, if it is in one.
+    /// The room, if it is about one.
     pub room: Option<String>,
     /// What is wrong.
     pub what: String,
@@ -202,17 +203,17 @@ pub struct BrokenRule {
 /// What a store has lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Loss {
-    /// It has not all the commits that its mark says, which was begun at one of them.
+    /// Commits or entries are missing that its mark has. The mark was begun at the commit `begun`.
     #[error("the data have {commits} commits, and {marked} were made: the write-ahead log, or all of it, is missing, cut or an older one{}", untold(*.commits, *.begun))]
     Behind { commits: u64, marked: u64, begun: u64, missing: Vec<BrokenRule> },
-    /// There is no mark by which that could be told.
+    /// No mark can tell.
     #[error(
         "the mark of the data {0}, and the server did not end in order: whether its write-ahead log is whole cannot be told"
     )]
     Unknown(&'static str),
 }
 
-/// What a mark does not know that was begun after the commits that are there.
+/// What a mark cannot tell if it was begun after the commits that are there.
 fn untold(commits: u64, begun: u64) -> String {
     let what = "which logs had changed by commit";
     if commits < begun { format!("; {what} {begun} cannot be told") } else { String::new() }
@@ -227,8 +228,8 @@ impl Loss {
     }
 }
 
-/// Brings what was read of a log to the disk: a kill may have come before that, and what is shown is
-/// not to be lost with the power.
+/// Syncs a log that was read. A kill may have come before its sync, and what is shown must not be
+/// lost with the power.
 pub(super) fn sync_log(file: &Path) -> io::Result<()> {
     whole::log_beside(&real(file)).map_or(Ok(()), |log| disk::sync(&log))
 }

@@ -1,13 +1,13 @@
-//! The mark: how many commits a store has had, said outside of its write-ahead log.
+//! The mark: how many commits a store has had, recorded outside its write-ahead log.
 //!
-//! SQLite takes whatever log it finds for all that there is: one that was removed, cut or replaced by
-//! an older one leaves no trace in it. So each batch, once it is committed, adds a line here: the
-//! number of commits, and the new heads of the rooms and streams that it added to. `lost` compares
-//! that with what a start finds.
+//! SQLite takes any log that it finds for complete: one that was removed, cut or replaced by an
+//! older one leaves no trace. So each batch, once it is committed, adds a line here: the number of
+//! commits, and the new heads of the rooms and streams that it added to. `lost` compares that with
+//! what a start finds.
 //!
-//! A line is written after its batch is on disk, and is not synced itself: the mark never says more
-//! than the log has. After a power loss it may say less, and then a loss may go unnoticed; it never
-//! makes one up. Each line has its own checksum, and one that is not whole is passed over.
+//! A line is written after its batch is on disk, and is not synced itself, so the mark never says
+//! more than the log has. After a power loss it may say less; then a loss may go unnoticed, but
+//! none is made up. Each line has its own checksum, and an incomplete line is skipped.
 //!
 //! ```text
 //! parlor-mark 1 77f5sjqppxdtpdvb 40 57 0fe2d9a1c07b5d44
@@ -15,8 +15,8 @@
 //! 59 stream:picture=7 8a4d1e0c5b2f9977
 //! ```
 //!
-//! The first line has the epoch, how many commits `parlor.db` has without its log, and how many there
-//! were when the file was begun.
+//! The first line has the epoch, how many commits `parlor.db` has without its log, and how many
+//! there were when the file was begun.
 
 use super::disk::{self, if_there};
 use super::{lost, rows};
@@ -30,11 +30,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How its name ends: that of `parlor.db` is `parlor.mark`.
+/// The extension of its name: that of `parlor.db` is `parlor.mark`.
 const ENDING: &str = "mark";
-/// And that of one that is being made.
+/// The extension while it is being made.
 const NEW_ENDING: &str = "mark.new";
-/// How the first line begins: the name, and the version of the form.
+/// The beginning of the first line: the name, and the version of the format.
 const BEGIN: &str = "parlor-mark 1";
 
 /// The newest entry or event of each log that has changed: `room:tea` or `stream:picture`, and its
@@ -69,24 +69,24 @@ pub(super) fn heads_of<'a>(
     heads
 }
 
-/// What a mark says.
+/// The content of a mark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marked {
     pub(super) epoch: String,
-    /// Commits that `parlor.db` has had without its log.
+    /// Commits that `parlor.db` has without its log.
     pub(super) in_file: u64,
-    /// Commits when it was begun: which logs changed before that it does not know.
+    /// Commits when it was begun. It does not know which logs changed before that.
     pub(super) begun: u64,
-    /// Commits that the store has had.
+    /// Commits of the store.
     pub(super) commits: u64,
     pub(super) heads: Heads,
 }
 
-/// What lies where a mark should be.
+/// What is found in the mark's place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MarkState {
     Nothing,
-    /// Its first line is not what was written.
+    /// Its first line is damaged.
     Damaged,
     Mark(Marked),
 }
@@ -119,7 +119,7 @@ fn parse(mark: &mut impl BufRead) -> io::Result<MarkState> {
     Ok(MarkState::Mark(marked))
 }
 
-/// A line without its checksum, if it is whole. At the end `line` is empty.
+/// A line without its checksum, if it is whole. At the end of the file `line` is empty.
 fn next_line<'a>(mark: &mut impl BufRead, line: &'a mut Vec<u8>) -> io::Result<Option<&'a str>> {
     line.clear();
     Read::take(mark, MARK_LINE_BYTES_MAX as u64).read_until(b'\n', line)?;
@@ -143,12 +143,12 @@ fn put_line(lines: &mut String, text: &str) {
     let _ = writeln!(lines, "{text} {}", sum_of(text));
 }
 
-/// Forgets the mark of a database: what it says is of another.
+/// Removes the mark of a database, because it is of another one.
 pub(super) fn remove(file: &Path) -> io::Result<()> {
     disk::remove(&file.with_extension(ENDING))
 }
 
-/// The mark of a store that is open.
+/// The mark of an open store.
 #[derive(Debug)]
 pub(super) struct Mark {
     /// The database.
@@ -156,9 +156,9 @@ pub(super) struct Mark {
     file: File,
     /// Where the next line goes.
     at: u64,
-    /// Where it is begun anew.
+    /// The length at which it is begun anew.
     end: u64,
-    /// All but the heads, which are in the file alone.
+    /// Everything but the heads, which are only in the file.
     said: Marked,
     /// `parlor.db` says without its log that it needs one.
     is_log_called_for: bool,
@@ -166,8 +166,8 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Begins the mark of the database `of` anew, on the disk before it takes the place of the one that
-    /// is there. Between the two the old one says no more than is so.
+    /// Begins the mark of the database `of` anew. It is on disk before it replaces the old one;
+    /// until then the old one says nothing false.
     pub(super) fn begin(of: &Path, said: Marked, is_log_called_for: bool) -> io::Result<Mark> {
         let (new, place) = (of.with_extension(NEW_ENDING), of.with_extension(ENDING));
         let mut lines = String::new();
@@ -185,19 +185,19 @@ impl Mark {
         std::fs::rename(&new, &place)?;
         disk::sync(disk::folder_of(of))?;
         let at = lines.len() as u64;
-        // Many logs have changed: then it is as long as it must be.
+        // If many logs have changed, it is as long as it must be.
         let end = (2 * at).max(MARK_BYTES);
         let said = Marked { heads: Heads::new(), ..said };
         Ok(Mark { of: of.to_owned(), file, at, end, said, is_log_called_for, has_failed: false })
     }
 
-    /// Counts the commit that a transaction is about to be, in it.
+    /// Counts the commit that a transaction is about to be, within it.
     pub(super) fn count(&self, transaction: &Connection) -> rusqlite::Result<()> {
         lost::set_commits(transaction, self.said.commits + 1)?;
         if self.is_log_called_for { Ok(()) } else { lost::call_for_log(transaction, true) }
     }
 
-    /// Says that the transaction was committed, and what it has moved.
+    /// Records that the transaction was committed, and the heads that it moved.
     pub(super) fn committed(
         &mut self,
         db: &Connection,
@@ -210,7 +210,7 @@ impl Mark {
         }
         let mut line = String::new();
         put_line(&mut line, &text);
-        // What was written of a line that could not be written is written over by the next one.
+        // The next line overwrites one that was only partly written.
         let written = self.file.write_all_at(line.as_bytes(), self.at);
         if written.is_ok() {
             self.at += line.len() as u64;
@@ -224,8 +224,8 @@ impl Mark {
         }
     }
 
-    /// So that it does not grow: with what the log has beyond the file, and that is nothing unless
-    /// somebody reads the file.
+    /// Begins the mark anew, so that it does not grow. It keeps what the log has beyond the file,
+    /// which is nothing unless somebody reads the file.
     fn begin_anew(&mut self, db: &Connection) {
         let mut said = self.said.clone();
         let found = if is_log_in_file(db) {
@@ -246,7 +246,7 @@ impl Mark {
         }
     }
 
-    /// Logs the first failure of some.
+    /// Logs only the first failure in a row.
     fn tell(&mut self, done: io::Result<()>) {
         if let Err(error) = &done
             && !self.has_failed
@@ -261,7 +261,8 @@ impl Mark {
     }
 }
 
-/// Brings the log into the file, as far as nobody reads that; whether that is all of it.
+/// Brings the log into the file, as far as no reader prevents it. Returns whether that is all of
+/// it.
 fn is_log_in_file(db: &Connection) -> bool {
     let sql = "PRAGMA wal_checkpoint(PASSIVE)";
     let brought = db.query_row(sql, (), |row| {
@@ -351,7 +352,7 @@ mod tests {
         mark.committed(&db, &BTreeMap::from([(("room", "tea"), 1)]));
         assert!(mark.has_failed);
         assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(5, &[])));
-        // Half of it was.
+        // Half of the line was written.
         file.write_all_at(b"6 room:tea=1 0123456789abcdef and more", mark.at).unwrap();
         mark.file = file;
         mark.committed(&db, &BTreeMap::from([(("room", "den"), 3)]));
@@ -379,7 +380,7 @@ mod tests {
         };
         let begun = fill(&mut mark);
         assert!(begun.begun > 5 && begun.in_file == begun.begun);
-        // Somebody reads: the log is not brought into the file.
+        // While somebody reads, the log is not brought into the file.
         let reader = Connection::open(&of).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM x").unwrap();
         db.execute_batch("INSERT INTO x VALUES (1)").unwrap();

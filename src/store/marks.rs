@@ -30,8 +30,7 @@ impl RecordWriter<'_> {
         })
     }
 
-    /// Rooms that there are not, or of which the user is no member, are passed over: they may have
-    /// left meanwhile.
+    /// Skips rooms that do not exist or that the user is not in: they may have left meanwhile.
     pub(super) fn delivered(&self, user: &UserId, marks: &[(RoomId, u64)]) -> Result<Outcome> {
         for (room, seq) in marks {
             let Some(row) = find_live_room(self.db, room)? else { continue };
@@ -45,8 +44,8 @@ impl RecordWriter<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Removes the oldest entries: those before an entry, and those that are no newer than a time,
-    /// but no more than [`TRIM_ENTRIES_MAX`].
+    /// Removes the oldest entries: those before an entry, and those no newer than a time, but at
+    /// most [`TRIM_ENTRIES_MAX`].
     pub(super) fn trim(
         &self,
         room: &RoomId,
@@ -57,7 +56,7 @@ impl RecordWriter<'_> {
         let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
         let end = row.state.head + 1;
         let most = (row.state.first + TRIM_ENTRIES_MAX).min(end);
-        // As a rule nothing is too old.
+        // Usually nothing is too old.
         let is_too_old = |ts| ts <= older_than;
         let newer = match is_too_old(row.state.first_ts) {
             true => first_not(db, &row, is_too_old)?,
@@ -81,7 +80,7 @@ impl RecordWriter<'_> {
         }
         let (first, messages) = (row.state.first, row.state.first_messages);
         let deleted = deleted_after(db, row.id, first - 1)?;
-        // Nobody's mark stays before what is kept.
+        // No mark stays before what is kept.
         let sql = "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
              sum = row_sum('members', room, user, joined, ?2, ?3, ?4, delivered, has_written, own) \
              WHERE room = ?1 AND read < ?2 \

@@ -1,4 +1,4 @@
-//! Messages, and what becomes of them: sent, edited, deleted, reacted to.
+//! Messages: sent, edited, deleted, reacted to.
 
 use super::pages;
 use super::repeats::find_message_by_cid;
@@ -39,8 +39,8 @@ impl RecordWriter<'_> {
                 row
             }
         };
-        // A repeat is found here, in the transaction that would add it: also one whose first copy
-        // stands in the same batch.
+        // A repeat is found in the transaction that would add it, so it is also found if its first
+        // copy is in the same batch.
         if let Some(repeat) = self.sent_before(&row, from, body, cid)? {
             return Ok(repeat);
         }
@@ -51,7 +51,7 @@ impl RecordWriter<'_> {
             changes: None,
         };
         let entry = self.append(&mut row, kind)?;
-        // Whoever writes has read what came before.
+        // A user who writes has read what came before.
         if let Some(mut member) = find_member(db, row.id, from)? {
             member.read = entry.seq;
             member.read_messages = row.state.messages;
@@ -62,7 +62,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Message { entry, is_duplicate: false, is_first })
     }
 
-    /// What came of a message that was sent before with the same id, if one was.
+    /// The outcome of a message that was sent before with the same id, if one was.
     pub(super) fn sent_before(
         &self,
         row: &RoomRow,
@@ -143,7 +143,8 @@ impl RecordWriter<'_> {
              sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, NULL, reply_to, target, \
              emoji, is_on, cid, digest, messages, edited, ?3, 0) WHERE room = ?1 AND seq = ?2";
         db.prepare_cached(sql)?.execute(params![row.id, target as i64, entry.seq as i64])?;
-        // What it said before is gone, too. A row that is damaged stays so, and is shown to nobody.
+        // The texts of its edits are removed, too. A damaged row stays damaged, and is shown to
+        // nobody.
         let sql = "UPDATE entries SET text = NULL, \
              sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, data, reply_to, target, \
              emoji, is_on, cid, digest, messages, edited, deleted, reacted) \
@@ -217,8 +218,8 @@ impl RecordWriter<'_> {
         self.changed(&row, target, entry)
     }
 
-    /// Whether a user cannot be the first to react to a message with an emoji. Nobody has more
-    /// different ones than are free, so that no one takes all.
+    /// Whether a user may not be the first to react to a message with an emoji. Nobody may have
+    /// more different ones than are free, so that nobody takes all.
     fn is_full(&self, row: &RoomRow, target: u64, emoji: &Arc<str>, by: &UserId) -> Result<bool> {
         let others = pages::emojis(self.db, row.id, target)?;
         if others.contains(emoji) {
@@ -250,7 +251,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Unchanged { seq, ts: entry_at(self.db, row, seq)?.entry.ts })
     }
 
-    /// Adds an entry to a room's log, with the next number.
+    /// Adds an entry to a room's log, with the next `seq`.
     pub(super) fn append(&self, row: &mut RoomRow, kind: EntryKind) -> Result<Entry> {
         let state = &mut row.state;
         state.head += 1;

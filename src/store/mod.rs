@@ -1,6 +1,7 @@
-//! Remembers: SQLite on one worker thread, group commit, entries numbered within the transaction.
+//! The store: SQLite on one worker thread, with group commit. Entries are numbered within the
+//! transaction.
 //!
-//! Below it is a file that the `sqlite3` shell opens (`docs/store.md` says what is in it). It
+//! The data are in a file that the `sqlite3` shell opens (`docs/store.md` describes it). The store
 //! decides nothing: what may be written was decided before.
 
 pub mod data;

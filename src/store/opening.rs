@@ -1,5 +1,4 @@
-//! Opening a database: what of its files and its mark is looked at before, and what is said of what is
-//! lost.
+//! Opens a database: looks at its files and its mark first, and logs what is lost.
 
 use super::events::EventsWanted;
 use super::lost::{self, StoreTraces};
@@ -21,12 +20,12 @@ pub(super) struct Files {
     pub(super) file: PathBuf,
     seen: StoreTraces,
     log_damaged_at: Option<u64>,
-    /// It was said that something is lost: the mark that was there is known to be of another epoch.
+    /// A loss was logged, so the mark that was there is known to be of another epoch.
     is_loss_told: Cell<bool>,
 }
 
 impl Files {
-    /// Says what was lost, if anything was.
+    /// Logs what was lost. Returns whether anything was.
     fn has_lost(&self, db: &Connection) -> rusqlite::Result<bool> {
         if let Some(at) = self.log_damaged_at {
             log::error!(
@@ -74,8 +73,8 @@ impl Files {
     }
 }
 
-/// Makes a database ready, and reads all but its logs. What is there is read before anything is
-/// written: nothing is changed by a server that refuses to start.
+/// Makes a database ready, and reads everything but its logs. It reads before it writes, so that a
+/// server that refuses to start changes nothing.
 pub(super) fn begin(
     db: &mut Connection,
     epoch: &str,
@@ -112,8 +111,8 @@ pub(super) fn begin(
                 schema::set_epoch(&transaction, epoch)?;
                 lost::call_for_log(&transaction, false)?;
                 transaction.commit()?;
-                // What lies behind damage is not to be taken for lost once more, and the new epoch is not in the log
-                // alone.
+                // So that what is behind the damage is not taken for lost again, and the new epoch
+                // is not only in the log.
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
                 files.is_loss_told.set(true);
                 snapshot.epoch = epoch.to_owned();
@@ -131,8 +130,8 @@ pub(super) fn begin(
     }
 }
 
-/// Opens the database of a directory that is held; files that are not whole, or not of one store,
-/// are left as they are.
+/// Opens the database of a locked directory. Files that are not whole, or not of one store, are
+/// left as they are.
 pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), OpenError> {
     let file = directory.join(FILE_NAME);
     let failed = |error| OpenError::Directory(file.clone(), error);
@@ -143,10 +142,10 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     let has_log = whole::log_beside(&file).is_some();
     let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
     let seen = StoreTraces::look(&file).map_err(failed)?;
-    // Made here, as SQLite would let everybody read it; its other files follow it.
+    // SQLite would let everybody read a file that it creates. Its other files get this one's mode.
     File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
     let db = Connection::open(&file)?;
-    // If what is read now is damaged, its log is not brought into it and deleted by closing it.
+    // If what is read now is damaged, closing must not bring its log into it and delete the log.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     let served = Served::new(&file);
     Ok((db, served, Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) }))

@@ -1,4 +1,4 @@
-//! What is read: pages of logs, and at the start all but the logs.
+//! Reads pages of logs, and at the start everything but the logs.
 
 use super::events::{EventsWanted, streams};
 use super::revocations::{REVOCATIONS, columns, revocation};
@@ -13,7 +13,7 @@ use crate::base::{
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::sync::Arc;
 
-/// Reads a page of a room's log, from its primary key.
+/// Reads a page of a room's log, by its primary key.
 pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
     let Some(row) = find_live_room(db, &query.room)? else { return Ok(Outcome::NotMember) };
     let sql = if query.from_end {
@@ -58,7 +58,7 @@ pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
     Ok(Outcome::Page(page))
 }
 
-/// An entry with what became of it since.
+/// An entry with its later changes.
 pub(super) fn with_changes(db: &Connection, room: i64, found: EntryRow) -> Result<Entry> {
     let EntryRow { mut entry, edited, deleted, reacted, .. } = found;
     if let EntryKind::Message { changes, .. } = &mut entry.kind {
@@ -76,7 +76,7 @@ pub(super) fn emojis(db: &Connection, room: i64, target: u64) -> Result<Vec<Arc<
          ORDER BY emoji LIMIT 1";
     let mut next = db.prepare_cached(sql)?;
     let mut emojis: Vec<Arc<str>> = Vec::new();
-    // From one to the next by the index: a reaction of thousands costs no more than one of one.
+    // The index leads from one to the next, so thousands of equal reactions cost no more than one.
     while emojis.len() < REACTIONS_PER_MESSAGE_MAX {
         let last = emojis.last().map_or("", |last| last);
         let found: Option<String> =
@@ -100,7 +100,7 @@ fn reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reac
     }
 }
 
-/// Reads them all, so that one that is missing is noticed.
+/// Reads all reactions, so that a missing one is noticed.
 fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reactions> {
     let sql = "SELECT seq, emoji, user, sum = row_sum('reactions', room, target, emoji, user, seq) \
          FROM reactions WHERE room = ?1 AND target = ?2 LIMIT ?3";
@@ -111,7 +111,7 @@ fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Res
         Ok(())
     })?;
     all.sort();
-    // No two came by one entry.
+    // No two came by the same entry.
     all.dedup_by_key(|(seq, ..)| *seq);
     if all.len() as u64 != count {
         let found = all.len();
@@ -128,7 +128,7 @@ fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Res
     Ok(found)
 }
 
-/// Reads the first of each: a reaction of thousands costs no more than one of a few.
+/// Reads the first reactions with each emoji, so that thousands cost no more than a few.
 fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> {
     let sql = "SELECT user, seq, sum = row_sum('reactions', room, target, emoji, user, seq) \
          FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 ORDER BY seq LIMIT ?4";
@@ -148,8 +148,8 @@ fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> 
     Ok(found.into_iter().map(|(_, emoji, users)| (emoji, users)).collect())
 }
 
-/// Reads all but the logs, and what is wanted of streams; of these it sees that their newest entries
-/// and events are there.
+/// Reads everything but the logs, and what is wanted of streams. Checks that the newest entries and
+/// events are there.
 pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Snapshot> {
     let epoch = meta(db, "epoch")?;
     let rooms: Vec<RoomRow> = db.prepare(ROOMS)?.query_map((), room_row)?.collect::<Result<_>>()?;
@@ -162,7 +162,7 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
             return Err(damaged(format!("the newest entries of room {name} are not there")));
         }
     }
-    // By an index, which may be damaged although the rooms are not.
+    // This uses an index, which may be damaged although the rooms are not.
     let mut by_name = db.prepare("SELECT id FROM rooms WHERE name = ?1")?;
     for row in &rooms {
         let name = row.state.room.as_str();
@@ -205,7 +205,7 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
     Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations, streams })
 }
 
-/// Whether a table has as many rows as it should, each once.
+/// Checks that a table has as many rows as it should, each once.
 fn are_all<T: PartialOrd>(
     db: &Connection,
     table: &str,
@@ -225,15 +225,15 @@ fn are_all<T: PartialOrd>(
     Err(damaged(format!("there are {count} {table}, and there should be {expected}")))
 }
 
-/// The rows of members, invites and bans: what is missing is noticed, as their rooms know how many
-/// there are.
+/// The rows of members, invites and bans. A missing row is noticed, because rooms know how many
+/// they have.
 struct PeopleRows<'a> {
     rooms: &'a [RoomRow],
     counts: Vec<u64>,
 }
 
 impl PeopleRows<'_> {
-    /// Reads a table whose first columns are the room and the user, in their order.
+    /// Reads a table whose first columns are the room and the user, ordered by them.
     fn read<T>(
         &mut self,
         db: &Connection,

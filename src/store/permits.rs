@@ -1,13 +1,13 @@
-//! Invitations and bans: what a user may do although they are no member, or may not. Their tables
-//! have the same columns.
+//! Invitations and bans: who may join a room although it is not open, and who cannot join. Their
+//! tables have the same columns.
 
 use super::rows::{RoomRow, check};
 use crate::base::UserId;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-/// The table of those who may join a room that is not open.
+/// The table of users who may join a room that is not open.
 pub(super) const INVITES: &str = "invites";
-/// The table of those who cannot join a room.
+/// The table of users who cannot join a room.
 pub(super) const BANS: &str = "bans";
 
 /// The rows of a room: `user`, `by` and the check.
@@ -18,7 +18,7 @@ pub(super) fn select(table: &str) -> String {
     )
 }
 
-/// Writes a new row; the room does not count it.
+/// Writes a new row, which the room does not count.
 pub(super) fn write(db: &Connection, table: &str, room: i64, user: &str, by: &str) -> Result<()> {
     let sql = format!(
         "INSERT INTO {table} (room, user, by, sum) \
@@ -27,7 +27,7 @@ pub(super) fn write(db: &Connection, table: &str, room: i64, user: &str, by: &st
     db.prepare_cached(&sql)?.execute(params![room, user, by]).map(drop)
 }
 
-/// Writes a row, new or not. The row of the room has to be saved after it.
+/// Writes a row, new or not. The room's row has to be saved afterwards.
 pub(super) fn put(
     db: &Connection,
     table: &str,
@@ -42,7 +42,7 @@ pub(super) fn put(
     write(db, table, row.id, user.as_str(), by.as_str())
 }
 
-/// Removes a row, if it is there. The row of the room has to be saved after it.
+/// Removes a row, if it is there. The room's row has to be saved afterwards.
 pub(super) fn take(db: &Connection, table: &str, row: &mut RoomRow, user: &UserId) -> Result<()> {
     let sql = format!("DELETE FROM {table} WHERE room = ?1 AND user = ?2");
     let gone = db.prepare_cached(&sql)?.execute(params![row.id, user.as_str()])?;

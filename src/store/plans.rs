@@ -1,9 +1,9 @@
-//! How SQLite finds what is asked for: by an index, and never by reading a log through.
+//! Tests that SQLite finds rows by an index, and never by reading a whole log.
 
 use super::{rows, schema};
 use rusqlite::Connection;
 
-/// What is used while serving.
+/// The files with the statements that are used while serving.
 const SOURCES: &[(&str, &str)] = &[
     ("marks.rs", include_str!("marks.rs")),
     ("messages.rs", include_str!("messages.rs")),
@@ -13,7 +13,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("write.rs", include_str!("write.rs")),
 ];
 
-/// The string literals of a source; those of one `concat!` are one.
+/// The string literals of a source; those of one `concat!` are joined.
 fn literals(source: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut is_joined = false;
@@ -56,7 +56,7 @@ fn literals(source: &str) -> Vec<String> {
                 rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
                 is_joined = false;
             }
-            // A character, and no lifetime.
+            // A character, not a lifetime.
             b'\'' if rest[1..].starts_with('\'') => rest = &rest[2..],
             b'/' | b'\'' => {}
             _ => is_joined = false,
@@ -94,6 +94,6 @@ fn every_statement_about_entries_goes_by_an_index() {
             assert!(goes_by_index && !steps.is_empty(), "{file}: {sql}\n{steps:#?}");
         }
     }
-    // As many as there are today, so that none is overlooked.
+    // The number of today, so that no statement is overlooked.
     assert_eq!(count, 23, "statements about entries and reactions");
 }

@@ -1,4 +1,4 @@
-//! Messages and publications that are sent again, found by their client's id.
+//! Finds messages and publications that are sent again, by their client's id.
 
 use super::rows::{EntryRow, RoomRow, damaged, entry, entry_columns};
 use crate::base::{EntryKind, UserId};
@@ -27,11 +27,12 @@ pub(super) fn find_message_by_cid(
     })
 }
 
-/// An index of ids: what stands in it behind a key, what before it, and whether a row has the id that the index says.
+/// An index of ids: queries for the keys after and before a key, and for whether a row has the id
+/// that the index says.
 pub(super) struct Ids {
     after: &'static str,
     before: &'static str,
-    /// Two places that say the same are believed, also of a row that is damaged elsewhere.
+    /// If the index and the row agree, they are right, even if the row is damaged elsewhere.
     is_right: &'static str,
     name: &'static str,
 }
@@ -47,7 +48,7 @@ const MESSAGES: Ids = Ids {
     name: "the index of client ids",
 };
 
-/// Of the publications to durable streams.
+/// For publications to durable streams.
 pub(super) const EVENTS: Ids = Ids {
     after: "SELECT stream, by, id, seq FROM events INDEXED BY events_by_id \
          WHERE id IS NOT NULL AND (stream, by, id) > (?1, ?2, ?3) \
@@ -60,8 +61,8 @@ pub(super) const EVENTS: Ids = Ids {
 };
 
 impl Ids {
-    /// What an index has led to. If that has another id, or nothing was found although it may be
-    /// there, the index is damaged.
+    /// Verifies what an index has found. If that has another id, or if nothing was found although
+    /// it may be there, the index is damaged.
     pub(super) fn verified<T>(
         &self,
         db: &Connection,
@@ -76,9 +77,9 @@ impl Ids {
         if is_right { Ok(found) } else { Err(damaged(self.name.into())) }
     }
 
-    /// What an index does not find may be there: its page may be damaged. A key that was changed
-    /// still stands in the place of the right one, so that the search ends beside it: the keys on
-    /// both sides must be those of their entries.
+    /// If an index finds nothing, its page may be damaged. A changed key still stands in the place
+    /// of the right one, so the search ends beside it: the keys on both sides must be those of
+    /// their rows.
     fn has_right_neighbours(&self, db: &Connection, key: (i64, &str, &str)) -> Result<bool> {
         for sql in [self.after, self.before] {
             let mut statement = db.prepare_cached(sql)?;

@@ -1,4 +1,4 @@
-//! Tokens that are good no more: their rows.
+//! The rows of revocations.
 
 use super::rows::{check, count, damaged, parsed};
 use super::write::RecordWriter;
@@ -14,7 +14,7 @@ macro_rules! revocation_columns {
 }
 pub(super) use revocation_columns;
 
-/// All of them, those of tokens first.
+/// All revocations, those of tokens first.
 pub(super) const REVOCATIONS: &str =
     concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
 
@@ -53,7 +53,7 @@ impl RecordWriter<'_> {
         let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
         match known {
             Some(_) if once => return Ok(Outcome::Conflict),
-            // What is revoked longer holds; of a token, for ever is 0.
+            // A longer revocation stays. For a token, 0 is for ever.
             Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
             Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),
             Some(Revocation::User(_, known)) if known.0 >= before => return Ok(Outcome::Done),
@@ -64,7 +64,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Forgets revocations of tokens whose time has long been over.
+    /// Removes revocations of tokens that expired long ago.
     fn forget(&self) -> Result<()> {
         let sql = "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM \
              revocations WHERE kind = 'token' AND before > 0 AND before < ?1 \
@@ -81,7 +81,7 @@ impl RecordWriter<'_> {
 pub(super) const INSERT_REVOCATION: &str = "INSERT INTO revocations (kind, key, before, sum) \
      VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))";
 
-/// Writes a row, new or not; it is not counted.
+/// Writes a row, new or not, without counting it.
 pub(super) fn put(db: &Connection, revocation: &Revocation) -> Result<()> {
     let or_update = "ON CONFLICT (kind, key) DO UPDATE SET before = ?3, sum = excluded.sum";
     let sql = format!("{INSERT_REVOCATION} {or_update}");

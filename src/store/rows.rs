@@ -1,7 +1,7 @@
-//! Rows: what they say, and whether they still say what was written.
+//! Rows: their content, and whether it is still what was written.
 //!
-//! Each row has a checksum in its column `sum`, of all its other columns. Whatever is read is
-//! compared with it: what the disk has changed is never taken for what somebody said.
+//! Each row has a checksum of all its other columns in its column `sum`. A row that is read is
+//! compared with it, so that what the disk has changed is never taken for what somebody said.
 
 use crate::base::{
     Body, Entry, EntryKind, MemberState, NameError, RoomId, RoomState, Timestamp, UserId,
@@ -50,7 +50,7 @@ fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// Of what a message was when it was sent, for repeats that come after an edit or a deletion.
+/// The digest of a message as it was sent, for repeats that come after an edit or a deletion.
 pub(super) fn digest(body: &Body) -> i64 {
     let data = body.data.as_ref().map_or(ValueRef::Null, |data| ValueRef::Text(data.as_bytes()));
     let reply_to = body.reply_to.map_or(ValueRef::Null, |seq| ValueRef::Integer(seq as i64));
@@ -67,8 +67,8 @@ pub(super) fn sum_of_text(text: &str) -> i64 {
 pub(super) struct RoomRow {
     pub(super) id: i64,
     pub(super) state: RoomState,
-    /// How many rows of members, invites and bans there are: of one that is missing nothing else
-    /// would tell.
+    /// How many rows of members, invites and bans there are. Nothing else would show that one is
+    /// missing.
     pub(super) people: u64,
 }
 
@@ -82,10 +82,10 @@ macro_rules! room_columns {
 }
 pub(super) use room_columns;
 
-/// All of them.
+/// All rooms.
 pub(super) const ROOMS: &str = concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id");
 
-/// A room, if there is or was one of this name.
+/// A room, if one of this name exists or has ended.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
     db.prepare_cached(concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1"))?
         .query_row([room.as_str()], room_row)
@@ -151,7 +151,7 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
     Ok(())
 }
 
-/// Counts new rows of a table of which `meta` knows how many it has, or, below 0, rows that are gone.
+/// Adds to the number of rows that `meta` has for a table; below 0 for rows that are removed.
 pub(super) fn count(db: &Connection, table: &str, rows: i64) -> Result<()> {
     let sql = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
          sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
@@ -179,10 +179,10 @@ macro_rules! member_columns {
     };
 }
 
-/// All of them.
+/// All memberships.
 pub(super) const MEMBERS: &str =
     concat!("SELECT ", member_columns!(), " FROM members ORDER BY room, user");
-/// Those of a room.
+/// The memberships of a room.
 pub(super) const MEMBERS_OF_ROOM: &str =
     concat!("SELECT ", member_columns!(), " FROM members WHERE room = ?1 ORDER BY user");
 const MEMBER: &str =
@@ -262,7 +262,7 @@ macro_rules! entry_columns {
 }
 pub(super) use entry_columns;
 
-/// An entry's row. Reactions to it are in another table.
+/// An entry's row, without the reactions to it.
 pub(super) struct EntryRow {
     pub(super) entry: Entry,
     /// How many messages there are up to it.
@@ -319,7 +319,7 @@ pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
     })
 }
 
-/// One entry of a room, without the reactions to it.
+/// An entry of a room, without the reactions to it.
 pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Option<EntryRow>> {
     if !(row.state.first..=row.state.head).contains(&seq) {
         return Ok(None);
@@ -332,11 +332,11 @@ pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Opt
         ))?
         .query_row(params![row.id, seq as i64], |found| entry(&row.state.room, found))
         .optional()?;
-    // Logs have no holes: what is not found is damaged, and not nothing.
+    // Logs have no holes, so a missing entry is damage.
     found.map(Some).ok_or_else(|| no_entry(row, seq))
 }
 
-/// An entry of a room that must be there.
+/// An entry of a room that must exist.
 pub(super) fn entry_at(db: &Connection, row: &RoomRow, seq: u64) -> Result<EntryRow> {
     find_entry(db, row, seq)?.ok_or_else(|| no_entry(row, seq))
 }
@@ -345,7 +345,7 @@ pub(super) fn no_entry(row: &RoomRow, seq: u64) -> rusqlite::Error {
     damaged(format!("{} has no entry {seq}", row.state.room))
 }
 
-/// All columns of an entry but how many reactions to it hold.
+/// All columns of an entry but the number of its reactions.
 pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries (room, seq, ts, kind, user, by, text, \
      data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, sum) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
@@ -359,7 +359,7 @@ pub(super) const USERS: &str =
 pub(super) const INSERT_USER: &str =
     "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))";
 
-/// Hands each row that a query finds to `row`.
+/// Hands each row of a query to `row`.
 pub(super) fn each(
     db: &Connection,
     sql: &str,
@@ -396,12 +396,12 @@ pub(super) fn parsed<T>(name: std::result::Result<T, NameError>) -> Result<T> {
     name.map_err(|error| damaged(format!("a name that {error}")))
 }
 
-/// The file has something that this program never writes.
+/// An error for what this program never writes to the file.
 pub(super) fn damaged(what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
 }
 
-/// What an error says: of damage what is wrong, without how it was come by.
+/// The text of an error; for damage only what is wrong.
 pub(super) fn what(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::FromSqlConversionFailure(_, _, inner) => inner.to_string(),
@@ -409,11 +409,11 @@ pub(super) fn what(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Whether an error says that the file is damaged, and not that it cannot be used for now.
+/// Whether an error says that the file is damaged, not that it cannot be used for now.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
-            // A page that is read beyond the end of the file: it was cut.
+            // A page beyond the end of the file was read: the file was cut.
             failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
                 || matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         }

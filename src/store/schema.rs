@@ -1,11 +1,11 @@
-//! The tables, and how the database is used.
+//! The tables, and the settings of the database.
 
 use super::lost;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
 
-/// The version of files that this program writes. Files before the first release have a lower one
-/// and are not read.
+/// The version of the files that this program writes. Files from before the first release have a
+/// lower one and are not read.
 pub(super) const VERSION: u32 = 4;
 
 /// Each row has a checksum of its other columns, see `rows`.
@@ -157,13 +157,13 @@ const INDEXES: &str = "
         WHERE kind = 'token' AND before > 0;
 ";
 
-/// The version of a file; 0 of one that is new.
+/// The version of a file; 0 if it is new.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<u32> {
     db.query_row("PRAGMA user_version", (), |row| row.get(0))
 }
 
-/// Makes the tables of a new database, which gets `epoch`; gives the version of one that is not of
-/// this version.
+/// Creates the tables of a new database, which gets `epoch`. The inner error is the version of a
+/// file that has another version.
 pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Result<(), u32>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match version(&transaction)? {
@@ -186,8 +186,9 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
     Ok(Ok(()))
 }
 
-/// Of which tables and indexes a file says something else than this program does, or nothing. A server could refuse
-/// them or write to them otherwise, and SQLite does not look at their rules in a file that is only read.
+/// The tables and indexes that a file declares in another way than this program, or not at all;
+/// only indexes that are not unique may be missing. A server could refuse them or write to them in
+/// another way, and SQLite does not check their rules in a file that is only read.
 pub(super) fn declared_otherwise(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let own = Connection::open_in_memory()?;
     own.execute_batch(TABLES)?;
@@ -200,7 +201,7 @@ pub(super) fn declared_otherwise(db: &Connection) -> rusqlite::Result<Vec<String
     Ok(own.iter().filter(is_other).map(|(name, _)| name.clone()).collect())
 }
 
-/// What a database says of its tables and indexes, by name, without comments and layout.
+/// The declarations of a database's tables and indexes, by name, without comments and layout.
 fn declarations(db: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
     let rows = statement.query_map((), |row| {
@@ -217,22 +218,22 @@ pub(super) fn add_indexes(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(INDEXES)
 }
 
-/// Pages kept in memory, in KiB; it is used as far as there is something to keep. A batch goes to a
-/// few pages of each room in it.
+/// Pages kept in memory, in KiB, as far as there is something to keep. A batch changes a few pages
+/// of each room in it.
 const CACHE_KIB: i64 = 8 * 1024;
 
-/// After a checkpoint the write-ahead log is cut to this, in bytes.
+/// A checkpoint cuts the write-ahead log to this, in bytes.
 pub(super) const LOG_KEPT_BYTES: u32 = 16 * 1024 * 1024;
 /// Pages of 4 KiB in the write-ahead log: 16 MiB, which a start after a crash has to read.
 const LOG_PAGES: u32 = 4_096;
 
-/// Gives a store another epoch, and its streams.
+/// Gives a store and its streams another epoch.
 pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     db.execute(
         "UPDATE meta SET value = ?1, sum = row_sum('meta', key, ?1) WHERE key = 'epoch'",
         [epoch],
     )?;
-    // One that is damaged stays damaged.
+    // A damaged row stays damaged.
     db.execute(
         "UPDATE streams SET epoch = ?1, \
          sum = row_sum('streams', id, name, ?1, head, ts, first) \
@@ -242,22 +243,22 @@ pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How the database is used: acknowledged means on disk. It writes nothing.
+/// Sets how the database is used: acknowledged means on disk. Writes nothing.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
-    // With a write-ahead log FULL means that each commit waits for the log to be on disk.
+    // With a write-ahead log, FULL means that each commit waits until the log is on disk.
     db.pragma_update(None, "synchronous", "FULL")?;
-    // A page that is read is looked at more closely: a damaged one is not made sense of.
+    // SQLite checks each page that it reads more closely, so that a damaged one is not made sense
+    // of.
     db.pragma_update(None, "cell_size_check", true)?;
-    // What was deleted is overwritten.
+    // Deleted content is overwritten.
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    // A page that a batch changes leaves memory once, when it is committed.
+    // A page that a batch changes leaves memory once, at the commit.
     db.pragma_update(None, "cache_spill", false)?;
-    // The log grows to this before its pages go into the database: a page that many batches change
-    // goes there once.
+    // The log grows to this before its pages go into the database, so a page that many batches
+    // change goes there once.
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // After a checkpoint the write-ahead log is cut to this, in bytes: a burst does not keep its
-    // disk for ever.
+    // A checkpoint cuts the log to this, so that a burst does not keep disk space for ever.
     db.pragma_update(None, "journal_size_limit", LOG_KEPT_BYTES)?;
     Ok(())
 }

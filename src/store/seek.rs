@@ -1,10 +1,10 @@
-//! Where logs were at a time.
+//! Finds where logs were at a time.
 
 use super::rows::{RoomRow, check, find_live_room, is_damage, no_entry, what};
 use crate::base::{Outcome, RoomId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-/// For each room that has not ended the last entry before a time; 0 if none is kept.
+/// The last entry before a time in each room that has not ended; 0 if none is kept.
 pub(super) fn seek(db: &Connection, rooms: &[RoomId], since: Timestamp) -> Result<Outcome> {
     let mut positions = Vec::with_capacity(rooms.len());
     for name in rooms {
@@ -12,7 +12,8 @@ pub(super) fn seek(db: &Connection, rooms: &[RoomId], since: Timestamp) -> Resul
         let place = match first_not(db, &row, |ts| ts < since) {
             Ok(first) if first == row.state.first => 0,
             Ok(first) => first - 1,
-            // One damaged log keeps nobody from the others: a place that nobody has been at is refused.
+            // One damaged log must not stop the others. It gets a position that cannot exist, which
+            // is refused.
             Err(error) if is_damage(&error) => {
                 log::error!("the store cannot find a place in room {name}: {}", what(&error));
                 u64::MAX
@@ -24,8 +25,8 @@ pub(super) fn seek(db: &Connection, rooms: &[RoomId], since: Timestamp) -> Resul
     Ok(Outcome::Positions(positions))
 }
 
-/// The first entry of a room whose time is not `earlier`, or one more than the head, found by
-/// halving its log: times never fall within a room.
+/// The first entry of a room whose time is not `earlier`, or the head plus one. A binary search
+/// finds it, because times never fall within a room.
 pub(super) fn first_not(
     db: &Connection,
     row: &RoomRow,

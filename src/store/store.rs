@@ -1,4 +1,4 @@
-//! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
+//! The reactor's side of the store: commands in, outcomes out; neither blocks.
 
 use super::events::EventsWanted;
 use super::held::{FilesStatus, OpenFiles, Space};
@@ -24,9 +24,9 @@ use std::time::Duration;
 /// Where a store keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the file `parlor.db` of this directory, which is made if it is not there.
+    /// In the file `parlor.db` of this directory, which is created if it does not exist.
     Directory(PathBuf),
-    /// In memory: gone with the process.
+    /// In memory: lost with the process.
     Memory,
 }
 
@@ -44,10 +44,10 @@ impl Place {
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The place of the data is a file.
+    /// The path of the data is a file.
     #[error("cannot keep data in {}: it is a file, and not a directory", .0.display())]
     NoDirectory(PathBuf),
-    /// The directory or the file could not be made.
+    /// The directory or the file could not be created.
     #[error("cannot keep data in {}: {}", .0.display(), .1)]
     Directory(PathBuf, std::io::Error),
     /// The directory could not be locked.
@@ -70,10 +70,10 @@ pub enum OpenError {
         /// The file's version.
         version: u32,
     },
-    /// The file is not what was written: what is wrong. Nothing of it is shown to anybody.
+    /// The file is damaged; the text says how. Nothing of it is shown to anybody.
     #[error("{} is damaged: {}. Nothing was changed. Bring back a backup (`parlor data restore`), or keep what is sound (`parlor data repair`): docs/store.md", .0.display(), .1)]
     Damaged(PathBuf, String),
-    /// SQLite says no.
+    /// SQLite refuses.
     #[error("cannot open the database: {0}")]
     Database(#[from] rusqlite::Error),
     /// The thread could not be started.
@@ -81,12 +81,12 @@ pub enum OpenError {
     Thread(std::io::Error),
 }
 
-/// Why a store takes nothing.
+/// Why a store does not take something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTaken {
     /// Too much waits.
     Overloaded,
-    /// Its thread is gone.
+    /// Its thread has ended.
     Unavailable,
 }
 
@@ -114,8 +114,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `place`, which gets `epoch` if it is new, and starts its thread. `wake`
-    /// is called from there whenever outcomes wait.
+    /// Opens the store in `place`, which gets `epoch` if it is new, and starts its thread, which
+    /// calls `wake` whenever outcomes wait.
     ///
     /// # Errors
     /// [`OpenError`], with what to do about it.
@@ -127,9 +127,9 @@ impl Store {
         Store::open_timed(place, epoch, &EventsWanted::ALL, wake, || Duration::ZERO)
     }
 
-    /// As [`Store::open`], which reads all that there is of durable streams, with what of them is wanted
-    /// and a clock by which the thread measures how long transactions take:
-    /// how long ago it began.
+    /// As [`Store::open`], which reads all of the durable streams, but only with what is `wanted`
+    /// of them. The thread measures transactions by `clock`, which gives the time since a fixed
+    /// moment.
     ///
     /// # Errors
     /// As there.
@@ -143,7 +143,7 @@ impl Store {
         let (mut db, files, served, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
             Place::Directory(directory) => {
-                // What people say to each other is not for other users of the machine.
+                // Other users of the machine must not read what people say to each other.
                 std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(
                     |error| match directory.is_file() {
                         true => OpenError::NoDirectory(directory.clone()),
@@ -166,10 +166,10 @@ impl Store {
             (_, other) => other,
         })?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // What a connection's statements need fits, so that none is prepared twice.
+        // All statements of a connection fit, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
-        // Bounded by `submit`: a bounded channel would own the memory of its full length.
+        // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
         let told = Arc::new(Mutex::new(WorkerOutput::default()));
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
@@ -209,7 +209,7 @@ impl Store {
         Ok((store, snapshot))
     }
 
-    /// Whether another process holds the data, and which: for a message that says so.
+    /// The error that names the process that holds the data, if another one does.
     #[must_use]
     pub fn held_by_another(place: &Place) -> Option<LockError> {
         let Place::Directory(directory) = place else { return None };

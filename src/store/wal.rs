@@ -1,8 +1,8 @@
-//! What a write-ahead log has, read without SQLite, which would change it.
+//! Reads a write-ahead log without SQLite, which would change it.
 //!
-//! Its form is in SQLite's file format, 4 (<https://www.sqlite.org/fileformat2.html#walformat>): a
-//! head, and frames with a page each. What counts are the frames up to the last one that ends a
-//! transaction, before the first that is not what was written.
+//! Its format is in SQLite's file format, 4 (<https://www.sqlite.org/fileformat2.html#walformat>):
+//! a head, and frames with a page each. The frames that count are those before the first damaged
+//! one, up to the last that ends a transaction.
 
 use super::disk::if_there;
 use std::collections::BTreeSet;
@@ -12,34 +12,34 @@ use std::path::Path;
 
 const HEAD_BYTES: usize = 32;
 const FRAME_HEAD_BYTES: usize = 24;
-/// The first number of a log, but for its last bit.
+/// The first number of a log, without its last bit.
 const MAGIC: u32 = 0x377f_0682;
 const FORMAT: u32 = 3_007_000;
-/// Bytes that are read at once.
+/// How many bytes are read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// What the committed transactions of a log come to.
+/// The result of the committed transactions of a log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Committed {
     pub(super) page_bytes: u64,
-    /// Pages of the database after the last one of them.
+    /// Pages of the database after the last transaction.
     pub(super) pages: u32,
-    /// The pages that the log has, of those that the file is too short for: no more than frames.
+    /// The pages in the log for which the file is too short; no more than it has frames.
     pub(super) beyond: BTreeSet<u32>,
 }
 
-/// Reads a log, beside a file of `file_bytes`. None if it is not there, or SQLite would not take
+/// Reads a log beside a file of `file_bytes`. `None` if it does not exist, or SQLite would not use
 /// anything of it.
 pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Committed>> {
     let Some(log) = if_there(File::open(log))? else { return Ok(None) };
     pages_of(&mut BufReader::with_capacity(BUFFER_BYTES, log), file_bytes)
 }
 
-/// Where a log is not what was written although more was committed behind that, which SQLite does
-/// not take then: a byte of it, or none.
+/// Where a log is damaged although more was committed behind that, which SQLite then ignores: the
+/// offset of the first damaged frame, or 0 for the head.
 ///
-/// A frame that is not whole at the end is what a kill leaves, and so are frames behind it that end no
-/// transaction.
+/// A kill leaves an incomplete frame at the end, or frames at the end that end no transaction. That
+/// is not damage.
 pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
     let Some(file) = if_there(File::open(log))? else { return Ok(None) };
     let found = damage_of(&mut BufReader::with_capacity(BUFFER_BYTES, file))?;
@@ -78,7 +78,7 @@ fn damage_of(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>>
         return Ok(None);
     }
     let Some(mut frames) = WalFrames::new(log, &head) else {
-        // It is written at once, before any frame. Nothing but zeros was never written.
+        // The head is written at once, before any frame. If it is all zeros, it was never written.
         let has_frames = filled(log, &mut [0; FRAME_HEAD_BYTES])?;
         return Ok((has_frames && head != [0; HEAD_BYTES]).then_some((head, 0)));
     };
@@ -95,29 +95,28 @@ fn damage_of(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>>
     Ok(None)
 }
 
-/// One frame of a log.
 struct WalFrame {
     page: u32,
-    /// Pages of the database after it, if it ends a transaction.
+    /// Pages of the database after it, if it ends a transaction; else 0.
     pages_after: u32,
-    /// It is no frame of what was written to the file before.
+    /// It was not left in the file by an earlier log.
     is_of_this_log: bool,
-    /// So are it and all before it, each as it was written.
+    /// It and all frames before it are of this log and undamaged.
     is_right: bool,
 }
 
-/// The frames behind a head, one after the other.
+/// The frames behind a head, in order.
 struct WalFrames<'a, R> {
     log: &'a mut R,
     salts: [u8; 8],
     sum: Sum,
-    /// Whether all until now were right.
+    /// Whether all frames until now were right.
     is_right: bool,
     frame: Vec<u8>,
 }
 
 impl<'a, R: Read> WalFrames<'a, R> {
-    /// None if the head is not what SQLite writes.
+    /// `None` if SQLite would not have written the head.
     fn new(log: &'a mut R, head: &[u8; HEAD_BYTES]) -> Option<WalFrames<'a, R>> {
         let page_bytes = number(head, 8);
         let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
@@ -135,7 +134,7 @@ impl<'a, R: Read> WalFrames<'a, R> {
         (self.frame.len() - FRAME_HEAD_BYTES) as u64
     }
 
-    /// None at the end, also within a frame.
+    /// `None` at the end, also within a frame.
     fn next(&mut self) -> io::Result<Option<WalFrame>> {
         if !filled(self.log, &mut self.frame)? {
             return Ok(None);
@@ -154,7 +153,7 @@ impl<'a, R: Read> WalFrames<'a, R> {
     }
 }
 
-/// Whether there was so much to read.
+/// Whether there were enough bytes.
 fn filled(from: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(into) {
         Ok(()) => Ok(true),
@@ -169,7 +168,7 @@ pub(super) fn number(bytes: &[u8], place: usize) -> u32 {
     bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
 
-/// The sum that goes on from the head through all frames.
+/// The checksum, which runs from the head through all frames.
 struct Sum {
     is_big_endian: bool,
     one: u32,
@@ -217,7 +216,7 @@ mod tests {
         let whole = committed(&log, 1_024).unwrap().unwrap();
         assert_eq!((whole.page_bytes, whole.pages), (1_024, pages));
         assert_eq!(whole.beyond, (2..=pages).collect(), "all but the first, which the file has");
-        // A transaction that is not committed counts for nothing, though its pages are there.
+        // An uncommitted transaction does not count, although its pages are there.
         let before = log.metadata().unwrap().len();
         db.execute_batch("BEGIN; INSERT INTO x VALUES (zeroblob(90000))").unwrap();
         assert!(log.metadata().unwrap().len() > before);

@@ -1,4 +1,4 @@
-//! The store's thread: takes what waits, commits it together, answers.
+//! The store's thread: takes the commands that wait, commits them together, and answers.
 
 use super::held::OpenFiles;
 use super::mark::{Mark, heads_of};
@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What the thread is asked.
+/// A command to the thread.
 #[derive(Debug)]
 pub(super) enum StoreCommand {
     Write(WriteCommand),
@@ -28,11 +28,11 @@ pub(super) struct WriteCommand {
     pub(super) ticket: u64,
     pub(super) now: Timestamp,
     pub(super) record: Record,
-    /// How many failed batches whoever decided this record had heard of.
+    /// How many failed batches were known when this record was decided.
     pub(super) failures_heard: u64,
 }
 
-/// Something to look up.
+/// Something to read.
 #[derive(Debug)]
 pub(super) struct ReadCommand {
     pub(super) ticket: u64,
@@ -65,18 +65,18 @@ impl ReadWanted {
     }
 }
 
-/// What the thread answers.
+/// An answer of the thread.
 #[derive(Debug)]
 pub(super) struct WorkerAnswer {
     pub(super) ticket: u64,
     pub(super) outcome: Outcome,
-    /// Of the command, see [`StoreCommand::weight`].
+    /// The weight of the command, see [`StoreCommand::weight`].
     pub(super) weight: usize,
-    /// How many batches have failed until now.
+    /// How many batches have failed so far.
     pub(super) failures: u64,
 }
 
-/// What the thread has told, and was not fetched yet.
+/// What the thread has answered and the reactor has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct WorkerOutput {
     pub(super) answers: Vec<WorkerAnswer>,
@@ -87,23 +87,24 @@ pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<StoreCommand>,
     pub(super) told: Arc<Mutex<WorkerOutput>>,
-    /// How long ago it began; only differences count.
+    /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
-    /// The time of the newest entry: that of the next one is no earlier, in whichever room.
+    /// The time of the newest entry. The next entry of any room is not dated earlier.
     pub(super) newest: Timestamp,
-    /// When the next failure is logged.
+    /// Until then no failure is logged.
     pub(super) failure_log: Timestamp,
-    /// Its files; none of a store in memory.
+    /// Its files; `None` in memory.
     pub(super) held: Option<OpenFiles>,
-    /// What is said of its commits outside of its log.
+    /// The count of its commits outside its log.
     pub(super) mark: Option<Mark>,
-    /// Wakes the reactor. The last one: what is before it is closed when it says that all is over.
+    /// Wakes the reactor. It is the last field, so that the others are closed when it tells the
+    /// end.
     pub(super) wake: WakeAtEnd,
 }
 
-/// Wakes the reactor, also when the thread ends, however it ends: it looks then whether that was
-/// meant.
+/// Wakes the reactor, also when the thread ends, however it ends. The reactor then looks whether
+/// that was meant.
 pub(super) struct WakeAtEnd(pub(super) Box<dyn Fn() + Send>);
 
 impl Drop for WakeAtEnd {
@@ -113,17 +114,17 @@ impl Drop for WakeAtEnd {
 }
 
 impl Worker {
-    /// Works until the other end of the commands is gone; what waited by then is done.
+    /// Works until the other end of the commands is gone, and does what waited by then.
     pub(super) fn run(mut self) {
         let mut batch = Vec::new();
         let mut reads = VecDeque::new();
         loop {
-            // While pages are still to be read it does not wait for more to do.
+            // While reads wait, it does not wait for more commands.
             let first = if reads.is_empty() { self.next() } else { self.commands.try_recv().ok() };
             if first.is_none() && reads.is_empty() {
                 break;
             }
-            // Whatever has come while the last batch was committed makes up the next one.
+            // What came during the last commit makes up the next batch.
             let more = std::iter::from_fn(|| self.commands.try_recv().ok());
             for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
                 match command {
@@ -131,8 +132,8 @@ impl Worker {
                     StoreCommand::Read(read) => reads.push_back(read),
                 }
             }
-            // Records first, and answered at once: nobody's message waits for others' pages. A page
-            // shows what was asked for before it, and is committed.
+            // Records first, answered at once, so that no message waits for others' pages. A page
+            // shows what was committed of all that was asked for before it.
             let answers = self.write(&mut batch);
             self.answer(answers);
             let count = reads.len().min(READS_PER_BATCH);
@@ -148,7 +149,7 @@ impl Worker {
         }
     }
 
-    /// Hands answers to the reactor, with what was counted by then.
+    /// Hands answers to the reactor, with the counts until now.
     fn answer(&self, new: Vec<WorkerAnswer>) {
         if !new.is_empty() {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Waits for something to do, and looks after the files meanwhile; none at the end.
+    /// Waits for a command, and checks the files meanwhile; `None` at the end.
     fn next(&mut self) -> Option<StoreCommand> {
         let Some(held) = &mut self.held else { return self.commands.recv().ok() };
         let every = Duration::from_millis(FILES_LOOKED_AT_MS);
@@ -181,7 +182,7 @@ impl Worker {
             ReadWanted::Places(rooms, since) => seek::seek(&self.db, rooms, *since),
         };
         let outcome = read.unwrap_or_else(|error| {
-            // Where a place was sought the damage names its room itself.
+            // For places, the damage names its room itself.
             let of_room = match &wanted {
                 ReadWanted::Page(query) => format!(" room {}", query.room),
                 ReadWanted::Places(..) => String::new(),
@@ -204,7 +205,8 @@ impl Worker {
         answers.collect()
     }
 
-    /// One outcome for each record, in order. If one cannot be committed, none is.
+    /// One outcome for each record, in order. If one cannot be committed for another reason than
+    /// damage, none is.
     fn outcomes(&mut self, batch: &[WriteCommand]) -> Vec<Outcome> {
         let Some(first) = batch.first() else { return Vec::new() };
         let nothing = || vec![Outcome::Unavailable; batch.len()];
@@ -230,7 +232,7 @@ impl Worker {
         })
     }
 
-    /// Logs a failure, but no more than one a second.
+    /// Logs a failure, at most one a second.
     fn log_failure(&mut self, now: Timestamp, what: &str) {
         if now.0 >= self.failure_log.0 {
             self.failure_log = Timestamp(now.0.saturating_add(FAILURE_LOG_EVERY_MS));
@@ -239,8 +241,8 @@ impl Worker {
         }
     }
 
-    /// Commits records together. If it `spares` the others, one that meets damaged data is left
-    /// out, which costs a savepoint for each.
+    /// Commits records together. If it `spares` the others, a record that meets damaged data is
+    /// left out, which costs a savepoint for each record.
     fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Outcome>> {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -248,12 +250,13 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut newest = self.newest;
         for WriteCommand { now, record, failures_heard, .. } in batch {
-            // A clock that was set back is waited for: one time stands for a place in all logs.
+            // If the clock was set back, times stand still until it catches up, because one time
+            // stands for a position in all logs.
             newest = newest.max(*now);
-            // One that was ahead for a while ages no revocation.
+            // A clock that was ahead for a while must not age revocations.
             let is_revocation = matches!(record, Record::Revoke { .. });
             let now = if is_revocation { *now } else { newest };
-            // It was decided in the belief that what is before it would be stored.
+            // It was decided in the belief that the records before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
             } else if spares {
@@ -270,7 +273,7 @@ impl Worker {
                 RecordWriter { db: &transaction, now }.write(record)?
             });
         }
-        // One that changes nothing costs no write, and is no commit.
+        // A batch that changes nothing costs no write, and is no commit.
         let has_changed = transaction.total_changes() != changes_before;
         if let Some(mark) = self.mark.as_ref().filter(|_| has_changed) {
             mark.count(&transaction)?;

@@ -1,4 +1,4 @@
-//! Records as SQL: rooms and their members. All of it runs within the worker's transaction.
+//! Records as SQL: rooms and their members. Everything runs within the worker's transaction.
 
 use super::events::PublishedEvent;
 use super::permits::{self, BANS, INVITES};
@@ -12,8 +12,8 @@ use crate::base::{
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
-/// Writes records at a time. Whatever it finds wrong it finds before it changes anything: an error
-/// is the database's, and the whole batch is rolled back.
+/// Writes records at a time. It checks a record before it changes anything, so an error is the
+/// database's, and the whole batch is rolled back.
 pub(super) struct RecordWriter<'a> {
     pub(super) db: &'a Connection,
     pub(super) now: Timestamp,
@@ -65,7 +65,7 @@ impl RecordWriter<'_> {
         }
     }
 
-    /// What was stored before under the same id, if a record is only a repeat of it.
+    /// What was stored before with the same id, if a record is only a repeat of it.
     fn repeat(&self, of: &Record) -> Result<Option<Outcome>> {
         match of {
             Record::Message { room, from, body, cid, .. } => {
@@ -95,7 +95,7 @@ impl RecordWriter<'_> {
     fn invite(&self, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
         let db = self.db;
         let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-        // They may have come in another way, or been banned, after this was decided.
+        // They may have joined in another way, or been banned, after this was decided.
         let is_void =
             find_member(db, row.id, user)?.is_some() || permits::has(db, BANS, row.id, user)?;
         if !is_void {
@@ -105,7 +105,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Takes back an invitation or a ban.
+    /// Withdraws an invitation, or lifts a ban.
     fn withdraw(&self, table: &str, room: &RoomId, user: &UserId) -> Result<Outcome> {
         let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
         permits::take(self.db, table, &mut row, user)?;
@@ -135,7 +135,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Room { room: row.state, entries })
     }
 
-    /// Fills a new room.
+    /// Adds the people of a new room.
     fn people(
         &self,
         mut row: RoomRow,
@@ -183,7 +183,7 @@ impl RecordWriter<'_> {
         Ok(Outcome::Room { room: row.state, entries: Vec::new() })
     }
 
-    /// Its log goes later, some entries at a time: see [`RecordWriter::trim`].
+    /// The log is removed later, some entries at a time: see [`RecordWriter::trim`].
     fn end(&self, room: &RoomId) -> Result<Outcome> {
         let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
         for table in ["members", INVITES, BANS] {
@@ -221,7 +221,7 @@ impl RecordWriter<'_> {
         if permits::has(db, BANS, row.id, user)? {
             return Ok(Outcome::Forbidden);
         }
-        // The room may have come into being after this was decided.
+        // The room may have been created after this was decided.
         if is_own && !row.state.is_open && !permits::has(db, INVITES, row.id, user)? {
             return Ok(Outcome::NotMember);
         }

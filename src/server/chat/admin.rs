@@ -1,4 +1,5 @@
-//! What admins ask of the server itself: who is here, on which connections, a push, an end.
+//! What admins ask of the server itself: who is connected and how, a push, an end, a pause of a
+//! source.
 
 use super::chat::Chat;
 use super::deliver::hand;
@@ -19,7 +20,7 @@ use crate::wire::json::Writer;
 use crate::wire::request::{Envelope, Fault, Fields, connection};
 
 impl<S: RecordStore> Chat<S> {
-    /// Carries out what an admin asks for.
+    /// Carries out a request of an admin.
     ///
     /// # Errors
     /// A [`Fault`] of the request: nothing was done.
@@ -106,11 +107,11 @@ impl<S: RecordStore> Chat<S> {
         self.reply_raw(net, origin, payload.finish());
     }
 
-    /// Ends connections, of whatever kind.
+    /// Ends connections of any kind.
     fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, whom: &Whom) {
         match self.connections_of(whom) {
             Ok(conns) => {
-                // Before one's own end.
+                // Before the asker's own connection ends.
                 self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
                 for conn in conns {
                     self.close_with(net, conn, KICKED, "an admin has ended this connection");
@@ -138,7 +139,7 @@ impl<S: RecordStore> Chat<S> {
         });
     }
 
-    /// Sends a message of the application's to connections.
+    /// Sends a message of the application to connections.
     fn push(
         &mut self,
         net: &mut Net<'_>,
@@ -170,7 +171,7 @@ impl<S: RecordStore> Chat<S> {
         Ok(())
     }
 
-    /// The connections of somebody, or the one that is named, whatever they came for.
+    /// The connections of users, or the one that is named, whatever they are for.
     fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
         match whom {
             Whom::Users(users) => {
@@ -186,8 +187,9 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The connections that are told all that is for somebody: not those for one stream alone, nor of the
-    /// embedding program's protocols, to whom the wire's messages say nothing.
+    /// The connections that are told everything for somebody. Those for one stream alone and those
+    /// with the embedding program's protocol are left out, because they do not understand the
+    /// wire's messages.
     pub(super) fn recipients(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
         let is_told = |known: &SignedIn| known.visitor.is_none();
         match whom {
@@ -218,11 +220,10 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// There is no connection of this name.
 pub(super) const NO_SUCH_CONNECTION: Refusal =
     Refusal::new(RefusalCode::NoSuchConnection, "there is no such connection");
 
-/// Writes how well a connection's peer is reached, and what went each way.
+/// Writes a connection's traffic, and how well its peer is reached.
 fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
     let Traffic { sent, received, errors, drops } = net.traffic(conn);
     let (received_bytes, sent_bytes) = net.bytes_each_way(conn);
@@ -244,15 +245,14 @@ fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
     });
 }
 
-/// Hands a push to connections; tells how many have taken it. One that is full, or whose closing has
-/// begun, does not.
+/// Hands a push to connections, and returns how many took it. One that is full or closing does not.
 fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
     let mut broadcast = Broadcast::new(Message::Text(text));
     let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
     conns.iter().filter(reach).count()
 }
 
-/// To whom a push goes: the request names them in one of five ways.
+/// Whom a push is for: the request says it in one of five ways.
 fn pushed_to(fields: &Fields<'_, '_>) -> Result<Whom, Fault> {
     let mut whom = Vec::new();
     whom.extend(connection(fields, "connection")?.map(Whom::Connection));

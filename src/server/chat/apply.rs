@@ -1,4 +1,5 @@
-//! The hub's effects, carried out: answers, deliveries, records; and the time at which it decides.
+//! Carries out the hub's effects: answers, deliveries, records; and tells the time at which it
+//! decides.
 
 use super::chat::Chat;
 use super::deliver::{EncodedNotice, Speech};
@@ -16,7 +17,7 @@ use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
 use crate::wire::encode::{self, WireBody};
 use std::collections::{BTreeSet, VecDeque};
 
-/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
+/// Tells the hub that a connection had no room for a notice that is not in a log or a stream.
 fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
     match notice {
         Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
@@ -36,7 +37,7 @@ fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
     }
 }
 
-/// What the hub is still to be told, and how it is asked.
+/// What the hub has still to hear, and what it decided with.
 #[derive(Debug, Default)]
 pub(super) struct Decisions {
     inputs: VecDeque<Input>,
@@ -53,20 +54,19 @@ impl Decisions {
         Decisions { wall_clock, ..Decisions::default() }
     }
 
-    /// Whether a panic now leaves the hub or the store in doubt.
     pub(super) fn is_under_way(&self) -> bool {
         self.is_under_way
     }
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Hands an input to the hub and carries out what it wants, and what comes of that.
+    /// Hands an input to the hub, and carries out its effects and what follows from them.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.decisions.inputs.push_back(input);
         while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_look(net)) {
             let now = self.look_at_clocks(net);
-            // A panic in here leaves the hub in doubt: then the process ends, and what was
-            // acknowledged is on disk.
+            // A panic in here leaves the hub in doubt, so the process ends. What was acknowledged
+            // is on disk.
             self.decisions.is_under_way = true;
             let mut effects = std::mem::take(&mut self.decisions.effects);
             self.hub.handle(now, input, &mut effects);
@@ -80,7 +80,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
-        // Entries of a room after the first that did not fit must not overtake it.
+        // Later entries of a room must not overtake the first that did not fit.
         let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
         for effect in &effects.list {
             match effect {
@@ -180,7 +180,8 @@ impl<S: RecordStore> Chat<S> {
 
     fn persist(&mut self, net: &mut Net<'_>, now: Now, ticket: u64, record: &Record) {
         let record = self.count_for(ticket, record.clone());
-        // Of a revocation that is old enough to be forgotten: it has no date of its own.
+        // This time tells which revocations are old enough to be forgotten; they have no date of
+        // their own.
         let is_revocation = matches!(record, Record::Revoke { .. });
         let now = if is_revocation { now.age_by } else { now.timestamp };
         self.ask_store(net, ticket, |store| store.write(ticket, now, record));
@@ -256,7 +257,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Takes what the store has answered.
+    /// Takes the store's answers.
     pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
         self.at_store.fetch();
         self.decisions.deliveries = 0;
@@ -266,12 +267,12 @@ impl<S: RecordStore> Chat<S> {
             self.settle_count(net.now(), ticket, &outcome);
             self.decide(net, Input::Outcome { ticket, outcome });
         }
-        // The rest in the next turn, when these have been sent.
+        // The rest comes in the next turn, when these have been sent.
         self.shared.wake.wake();
     }
 
-    /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
-    /// wait for handlers, while it has sent too many bytes, or while the server stops.
+    /// Reads from a connection, unless the hub holds it, too many of its calls wait for handlers,
+    /// it sent too many bytes, or the server stops.
     pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (is_stopping, now) = (self.is_stopping(), net.now());
         let Some(session) = self.session_mut(conn) else { return };
@@ -283,7 +284,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Takes note for the handles of a connection that was let in.
+    /// Counts a new connection for the handles.
     fn index_arrival(&mut self, conn: ConnId) {
         let user = self.session_mut(conn).and_then(|session| {
             session.is_counted = true;
@@ -294,7 +295,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Takes note for the handles of a connection that is over.
+    /// Stops counting a closed connection for the handles.
     pub(super) fn index_departure(&self, user: &UserId) {
         let mut online = self.shared.online();
         if let Some(count) = online.get_mut(user) {
@@ -305,10 +306,10 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The time of what is decided now. Says so when the wall clock has jumped.
+    /// The time of what is decided now. Logs jumps of the wall clock.
     pub(super) fn look_at_clocks(&mut self, net: &Net<'_>) -> Now {
         let (moment, wall) = (net.now(), net.timestamp());
-        // Asleep, too, time goes on.
+        // Time also passes while the machine sleeps.
         let since_start = moment.plus_millis(net.slept_ms());
         match self.decisions.wall_clock.look(since_start, wall) {
             None => {}

@@ -21,12 +21,13 @@ use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
-    /// Has browsers signed in by cookies that are signed with this secret.
+    /// Sets the secret that signs the cookies of sign-ins.
     pub(crate) fn sign_browsers_in_with(&mut self, secret: Secret) {
         self.verifier.set_cookie_secret(secret);
     }
 
-    /// A request at [`SIGN_IN_PATH`]; `proven` is who sends it, if another than a token says so.
+    /// A request at [`SIGN_IN_PATH`]; `proven` is its sender, if something other than a token says
+    /// so.
     pub(super) fn browser_call(
         &mut self,
         net: &mut Net<'_>,
@@ -81,7 +82,7 @@ impl<S: RecordStore> Chat<S> {
         Ok(json(Status::Ok, writer.finish()))
     }
 
-    /// Uses a code up; what it is answered with goes out when that is on disk.
+    /// Uses up a code. The answer is sent when that is on disk.
     fn exchange_code(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> Result<(), Response> {
         let head = asked.head;
         check_origin(head, &[])?;
@@ -124,7 +125,7 @@ impl<S: RecordStore> Chat<S> {
     ) -> Result<Option<Response>, Response> {
         let head = asked.head;
         check_origin(head, &[])?;
-        // To say that it is done would be untrue.
+        // Success would be untrue: the sign-in stays.
         let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
         if has_cookie && !is_own_page(head) {
             let message = "a sign-in is ended by this server's own page: Origin says so";
@@ -138,7 +139,7 @@ impl<S: RecordStore> Chat<S> {
         let payload = encode::payload(|_| {});
         let rules = self.rules(net, asked.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
-            // Whatever is there is none that is good.
+            // The cookie, if there is one, is not valid.
             return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
         };
         self.count_for_program(net, asked, None)?;

@@ -29,13 +29,13 @@ const OUTBOX_FULL: HandleError =
 /// Who waits for the answer to a call.
 #[derive(Debug)]
 pub(super) enum CallWaiter {
-    /// The embedding program.
+    /// The embedding program, with a ticket.
     Ticket(Arc<TicketState>),
-    /// The embedding program has published to a stream, and does not wait.
+    /// The embedding program, which has published to a stream and does not wait.
     Program(StreamId),
     /// The source of a stream.
     Source(StreamId, JobId),
-    /// A request of HTTP.
+    /// An HTTP request.
     Http(Box<HttpCall>),
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// A number for a call.
+    /// Registers a call that waits, and returns its number.
     pub(super) fn begin(&mut self, waiting: CallWaiter) -> u64 {
         self.last += 1;
         self.waiting.insert(self.last, waiting);
@@ -81,7 +81,7 @@ impl Calls {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Carries out calls of other threads, a bounded number in a turn.
+    /// Carries out calls of other threads, a bounded number per turn.
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);
         self.take_path_answers(net);
@@ -100,9 +100,9 @@ impl<S: RecordStore> Chat<S> {
             Command::Push { to, kind, payload } => {
                 let text = encode::push_raw(&kind, &payload);
                 let mut broadcast = Broadcast::new(Message::Text(&text));
-                // A room may not be there; these always are.
+                // Only a room may be missing.
                 for conn in self.recipients(&to).unwrap_or_default() {
-                    // A connection that is full, or that has gone since the call counted it, is
+                    // Connections that are full, or have closed since the call counted them, are
                     // not reached.
                     let _ = hand(net, conn, &mut broadcast, &text, Class::Durable);
                 }
@@ -148,7 +148,7 @@ impl<S: RecordStore> Chat<S> {
             }
             Command::Poll { pattern, function } => {
                 self.sources.add_function(net.now(), pattern, function);
-                // It is told of those who watch already.
+                // The hub reports the streams that are watched already.
                 self.decide(net, Input::Redeclared);
                 self.ask_sources(net);
             }
@@ -157,7 +157,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Hands on what handlers have answered.
+    /// Hands on the answers of handlers.
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().answers);
         for (asking, result) in answers {
@@ -181,7 +181,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Refuses the calls over HTTP that still wait, for a handler, when the server ends.
+    /// Refuses the HTTP calls that still wait for a handler when the server ends.
     pub(super) fn refuse_http_calls(&mut self, net: &mut Net<'_>) {
         for call in self.calls.of_http() {
             let error = ErrorReply::new(RefusalCode::Unavailable, "the server stops");
@@ -194,7 +194,8 @@ impl<S: RecordStore> Chat<S> {
         &self.shared
     }
 
-    /// After the loop: what was acknowledged is on disk, and every call that was not carried out is told so.
+    /// After the loop: what was acknowledged is on disk, and every call that was not carried out
+    /// fails.
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
         self.at_store.store_mut().close();
@@ -202,7 +203,7 @@ impl<S: RecordStore> Chat<S> {
         for (_, waiting) in self.calls.waiting.drain() {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
-                // Its connection has ended with the loop, or nobody waits.
+                // Its connection ended with the loop, or nobody waits.
                 CallWaiter::Http(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => {}
             }
         }

@@ -41,10 +41,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How long before a token's end it is announced.
+/// How long before its expiry a token's end is announced.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
 
-/// The chat server, on a store: [`Server`](super::super::Server) puts it on the real one, and on sockets.
+/// The chat server on a store. [`Server`](super::super::Server) puts it on the real store and on
+/// sockets.
 #[derive(Debug)]
 pub struct Chat<S = Store> {
     pub(super) config: Config,
@@ -57,41 +58,41 @@ pub struct Chat<S = Store> {
     pub(super) decisions: Decisions,
     pub(super) calls: Calls,
     pub(super) pace: Pace,
-    /// Of addresses, for what they send that proves nothing.
+    /// Proofs that failed, by address.
     pub(super) failed_proofs: FailedProofs,
-    /// Who waits for what is looked into for their filters.
+    /// Who waits to have events compared with filters.
     pub(super) looking: Looking,
-    /// What they store.
+    /// What users store.
     pub(super) stored: Stored,
-    /// What there is for all, and whether it fills.
+    /// The pools, and whether they fill up.
     pub(super) pools: Pools,
     pub(super) tickets: Tickets,
-    /// Paths of the embedding program's.
+    /// The embedding program's paths.
     pub(super) paths: Paths,
     pub(super) path_calls: PathCalls,
     /// What feeds streams beside clients.
     pub(super) sources: Sources,
-    /// Who sends requests, where tokens do not say it.
+    /// Who sends requests whose tokens do not say it.
     pub(super) proofs: Proofs,
-    /// Handlers of requests at the application's backend.
+    /// The handlers at the application's backend.
     pub(super) remotes: Remotes,
-    /// What the application's backend was asked for.
+    /// The jobs for the application's backend.
     pub(super) outbound: Outbound<JobPurpose>,
-    /// As `/readyz` told them last.
+    /// The last answer of `/readyz`.
     pub(super) told_ready: Option<ToldReady>,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
-    /// The hub has looked once for what is due since before the start.
+    /// The hub has looked for what became due before the start.
     has_begun: bool,
     pub(super) stopping: Option<Stopping>,
     pub(super) started: Moment,
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// What answers requests and speaks with WebSockets, from what the store remembers: everything
-    /// but the sockets and the store's own work. `config` has been checked, `keys` are what its
-    /// sources have; `started` is now. `seed` is for hashing, jitter and made-up names: with the same
-    /// one and the same calls it does the same.
+    /// Builds what answers requests and speaks with WebSockets, from what the store remembers:
+    /// everything but the sockets and the store's own work. `config` has been checked, `keys` were
+    /// read from its sources, and `started` is now. `seed` is for hashing, jitter and made-up
+    /// names: the same seed and the same calls give the same results.
     pub fn build(
         config: Config,
         keys: Keys,
@@ -108,7 +109,7 @@ impl<S: RecordStore> Chat<S> {
         let mut chance = Chance::new(seed);
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
-        // One without an entry is dated 0.
+        // A room or stream without an entry has the time 0.
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let shared = Shared::new(wake, &config);
@@ -187,7 +188,7 @@ impl<S: RecordStore> Chat<S> {
         self.sessions.get(conn)
     }
 
-    /// Whoever is on a connection, if they have said who they are.
+    /// The user or guest on a connection, if known.
     pub(super) fn signed_in(&self, conn: ConnId) -> Option<&SignedIn> {
         self.session(conn)?.signed_in()
     }
@@ -357,7 +358,8 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
-        // The first time before anybody is greeted: what became too old while nobody served goes.
+        // The first time before anybody is greeted: removes what became too old while nobody
+        // served.
         if !std::mem::replace(&mut self.has_begun, true) {
             self.decide(net, Input::Woken);
             self.declare_sources(net);

@@ -1,4 +1,5 @@
-//! What is told to a connection by itself, as a message, an event or a part: a text, a greeting, why it is closed.
+//! What one connection is told, as a message, an event or a part: a text, a greeting, why it is
+//! closed.
 
 use super::chat::Chat;
 use super::session::Session;
@@ -23,16 +24,16 @@ use crate::wire::sse::{event, part, retry};
 use crate::wire::stream_encode::subscribed;
 use std::borrow::Cow;
 
-/// In what form a connection is told something.
+/// The form in which a connection gets its pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speech {
-    /// By messages of the chat, on a WebSocket.
+    /// Messages of the chat, on a WebSocket.
     Messages,
-    /// By Server-Sent Events, of all that its user is told.
+    /// Server-Sent Events, with everything for its user.
     Events,
-    /// One stream alone, on its own path.
+    /// One stream alone.
     Stream(WatchForm),
-    /// In a protocol of the embedding program's, on a WebSocket.
+    /// The embedding program's own protocol, on a WebSocket.
     Own,
 }
 
@@ -41,13 +42,13 @@ impl Speech {
         matches!(self, Speech::Events | Speech::Stream(WatchForm::Events))
     }
 
-    /// Whether it knows the envelopes of the chat's protocol, in which notices and errors are told.
+    /// Whether notices and errors can be told in it: it has the wire's envelopes.
     pub(super) fn has_envelopes(self) -> bool {
         self == Speech::Messages || self.is_events()
     }
 }
 
-/// A notice, and its bytes for those who are sent events or parts, made once.
+/// A notice, and its bytes for clients of events or parts, made once.
 pub(super) struct EncodedNotice<'a> {
     notice: &'a Notice,
     encoded: &'a Encoded,
@@ -66,7 +67,7 @@ impl<'a> EncodedNotice<'a> {
     }
 }
 
-/// Hands a message that many get to one of them, by whichever way it is told.
+/// Hands a message for many to one of them, in the form that it gets.
 pub(super) fn hand(
     net: &mut Net<'_>,
     conn: ConnId,
@@ -90,7 +91,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Tells something to a connection that is sent events, with where it is then; never refused.
+    /// Tells something to a client of events, with its position; never refused.
     pub(super) fn tell(&self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>, text: &str) {
         if self.speech(net, conn).is_events() {
             // Refused only when it has ended.
@@ -98,8 +99,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Hands a notice to a connection that is sent events or parts. One that `misses_some` of what was
-    /// before it is not told where it is.
+    /// Hands a notice to a client of events or parts. A client that `misses_some` of those before
+    /// it is not told its position.
     pub(super) fn piece(
         &mut self,
         net: &mut Net<'_>,
@@ -115,7 +116,7 @@ impl<S: RecordStore> Chat<S> {
                 return net.piece(conn, frame.clone(), class, source);
             }
             (WireBody::Text(text), speech) if speech.is_events() => text,
-            // Nothing of the other kind is for it.
+            // Data of the other kind are not for it.
             _ => return Ok(()),
         };
         if self.places(conn).is_some() {
@@ -132,7 +133,7 @@ impl<S: RecordStore> Chat<S> {
         net.piece(conn, frame, class, source)
     }
 
-    /// Hands a notice to a connection that streams come along to: where it is, is nobody else's.
+    /// Hands a notice to a client that also watches streams. No other client has the same position.
     fn piece_with_places(
         &mut self,
         net: &mut Net<'_>,
@@ -157,7 +158,7 @@ impl<S: RecordStore> Chat<S> {
             }
         }
         let id = match notice {
-            // An empty outbox takes any frame: a large one is not kept once for each of them.
+            // An empty outbox takes any frame, so a large one must not be copied for each client.
             _ if misses_some || text.len() > EVENT_WITH_PLACES_BYTES_MAX => None,
             Notice::Entry { position, .. } => {
                 position.and_then(|time| self.place_at(conn, Some(time)))
@@ -186,7 +187,7 @@ impl<S: RecordStore> Chat<S> {
         self.session_mut(conn)?.places.as_deref_mut()
     }
 
-    /// Where a connection is that is told all that its user is, if it can be said now.
+    /// The position of a client that is told everything for its user, if it can be said now.
     pub(super) fn place(&self, conn: ConnId) -> Option<String> {
         self.place_at(conn, self.hub.position_of(conn))
     }
@@ -196,13 +197,13 @@ impl<S: RecordStore> Chat<S> {
         if !places.is_none_or(Places::are_known) {
             return None;
         }
-        // A guest has no rooms, in which it would be somewhere.
+        // A guest has no rooms, and so no position in them.
         let is_guest = || self.session(conn).is_some_and(Session::is_guest);
         let time = time.or_else(|| (places.is_some() && is_guest()).then_some(Timestamp(0)))?;
         Some(id(self.hub.epoch(), time, places))
     }
 
-    /// Where a connection is with a notice.
+    /// The position of a client after a notice.
     fn id(&self, net: &mut Net<'_>, conn: ConnId, notice: &Notice) -> Option<String> {
         match notice {
             Notice::Entry { position, .. } => {
@@ -218,7 +219,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Greets whoever was let in: by `hello`, or by the event `connected`, which says the same.
+    /// Greets a new client with `hello`, or with the event `connected`, which says the same.
     pub(super) fn greet(
         &mut self,
         net: &mut Net<'_>,
@@ -238,7 +239,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// A connection watches streams from now on, and did not ask by a request with an `id`.
+    /// A connection watches streams from now on. It did not ask by a request with an `id`.
     pub(super) fn has_subscribed(
         &mut self,
         net: &mut Net<'_>,
@@ -261,8 +262,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// A connection that is sent events cannot watch what it asked for: it is told why, and if that was all
-    /// that it wanted, not to come back at once.
+    /// A client of events cannot watch what it asked for. It is told why and, if it asked for
+    /// nothing else, not to reconnect at once.
     pub(super) fn cannot_watch(&mut self, net: &mut Net<'_>, conn: ConnId, refusal: &Refusal) {
         if !net.is_endless(conn) {
             return;
@@ -270,7 +271,8 @@ impl<S: RecordStore> Chat<S> {
         self.counters.refused(refusal.code.as_str());
         self.counters.limited_by(refusal);
         if let Some(places) = self.places_mut(conn) {
-            // What these streams had meanwhile is missed, and is told to be when they are asked for again.
+            // Its position has none of these streams, so it is told of a gap when it asks for them
+            // again.
             places.begin(&[]);
         }
         let is_watching = matches!(self.speech(net, conn), Speech::Stream(_));
@@ -280,12 +282,12 @@ impl<S: RecordStore> Chat<S> {
             let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
         }
         let mut error = ErrorReply::from(refusal);
-        // Then it ends.
+        // It ends after this.
         error.detail.close = is_watching.then_some(KICKED.code);
         self.tell(net, conn, None, &error.to_message(None));
     }
 
-    /// A connection that is sent events was answered something that it asked for in its head.
+    /// A client of events gets the answer to what it asked for in its head.
     pub(super) fn has_resumed(
         &mut self,
         net: &mut Net<'_>,
@@ -297,14 +299,14 @@ impl<S: RecordStore> Chat<S> {
                 let text = encode::push("resumed", |w| encode::answer(w, answer));
                 self.tell(net, conn, None, &text);
             }
-            // Its rooms go on; the streams that it asked for do not begin.
+            // Its rooms go on, but the streams that it asked for do not begin.
             Err(refusal)
                 if self.places(conn).is_some_and(Places::are_asked_for)
                     || !self.hub.is_resuming(conn) =>
             {
                 self.cannot_watch(net, conn, refusal);
             }
-            // It comes again, as it is in order for it to do, and is where it was.
+            // It reconnects by itself, and goes on at its position.
             Err(refusal) => {
                 self.counters.refused(refusal.code.as_str());
                 let message = refusal.message;
@@ -313,16 +315,16 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Sends a text that is never refused.
+    /// Sends a text; never refused.
     pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
-        // Refused only when the WebSocket is not open any more, then nobody listens, or when it is none.
+        // Refused if the WebSocket is not open any more, and so nobody listens, or if this is none.
         if net.send(conn, Message::Text(text)).is_err() {
             self.tell(net, conn, None, text);
         }
     }
 
-    /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
-    /// in an error before.
+    /// Says why a connection is closed, and closes it. Some proxies swallow the code, so an error
+    /// with it is sent first.
     pub(super) fn close_with(
         &mut self,
         net: &mut Net<'_>,
@@ -333,7 +335,7 @@ impl<S: RecordStore> Chat<S> {
         self.close_until(net, conn, why, message, None);
     }
 
-    /// The same, and says in how many ms the client may come back, where that is known.
+    /// As [`Chat::close_with`], and says in how many ms the client may reconnect, if known.
     pub(super) fn close_until(
         &mut self,
         net: &mut Net<'_>,
@@ -342,7 +344,7 @@ impl<S: RecordStore> Chat<S> {
         message: impl Into<Cow<'static, str>>,
         retry_after_ms: Option<u64>,
     ) {
-        // Not where another protocol is spoken, or none.
+        // Not to a client that does not speak the wire's protocol.
         if self.speech(net, conn).has_envelopes() {
             let close = Some(why.code);
             let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
@@ -353,7 +355,7 @@ impl<S: RecordStore> Chat<S> {
         net.close(conn, CloseCode(why.code), why.name);
     }
 
-    /// Writes what `hello` and `info` say.
+    /// Writes the members of `hello` and `info`.
     pub(super) fn greeting(
         &self,
         w: &mut Writer,
@@ -379,7 +381,7 @@ impl<S: RecordStore> Chat<S> {
                 w.flag("anonymous", true);
             }
         });
-        // For whoever no WebSocket reaches, next time.
+        // For a client that can open no WebSocket next time.
         w.object_in("http", |w| {
             w.text("events", EVENTS_PATH);
             w.text("call", CALL_PATH);

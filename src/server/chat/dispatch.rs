@@ -1,4 +1,4 @@
-//! A client's requests, on a connection or by a call: who may send them now, and where they go.
+//! Clients' requests, on a connection or by a call: who may send them now, and where they go.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
@@ -25,11 +25,11 @@ use crate::wire::stream_encode::stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A client's request that is in hand: by which way it came, who sends it, and what it is.
+/// A client's request: where it came from, who sends it, and what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'r> {
     pub(super) origin: &'r Origin,
-    /// None who has not said who they are, and is no guest.
+    /// `None` if they have not said who they are, and are no guest.
     pub(super) person: Option<&'r Person>,
     pub(super) envelope: &'r Envelope<'r>,
 }
@@ -42,7 +42,7 @@ impl<S: RecordStore> Chat<S> {
             Message::Binary(bytes) => ("", Some(bytes)),
             Message::Ping(_) => return,
         };
-        // Whoever publishes bytes may send more than this, but no more of text than others.
+        // A publisher of bytes may send larger messages, but no larger texts than others.
         if text.len() as u64 > self.config.limits.message_bytes {
             net.close(conn, CloseCode::TOO_BIG, "");
             return;
@@ -86,7 +86,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Who asks; none who has not said who they are.
+    /// Who sends a request; `None` if they have not said who they are.
     pub(super) fn person(&self, origin: &Origin) -> Option<Person> {
         match origin {
             Origin::Conn(conn, _) => {
@@ -103,7 +103,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
+    /// Carries out a request of any sender, on a connection or by a call.
     pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
         let person = self.person(origin);
         let person = person.as_ref();
@@ -184,7 +184,7 @@ impl<S: RecordStore> Chat<S> {
                 let before = self.hub.set_quotas(&user, quotas);
                 let call = Input::Call { call: *call, user: user.clone(), rights, request };
                 self.decide(net, call);
-                // What a token asks for a call is for this call.
+                // The limits that a call's token asks for hold for that call alone.
                 self.hub.set_quotas(&user, before);
                 return;
             }
@@ -192,7 +192,6 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, input);
     }
 
-    /// Writes an answer of the hub.
     pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
         let is_admin = || is_admin(self.person(origin).as_ref());
         match answer {
@@ -214,7 +213,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Writes what `info` answers.
+    /// Writes the answer to `info`.
     fn info(
         &self,
         w: &mut Writer,
@@ -284,14 +283,13 @@ impl<S: RecordStore> Chat<S> {
         let caller = known(person).map(|person| self.program_caller(person));
         let kind = envelope.kind.clone().into_owned();
         let call = Call { kind, payload, caller, connection };
-        // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
+        // A panic drops the reply, which then answers `internal`.
         if catch_unwind(AssertUnwindSafe(|| run(call, reply))).is_err() {
             log::error!("the handler of {:?} has panicked", envelope.kind);
         }
         self.take_answers(net);
     }
 
-    /// Answers a request.
     pub(super) fn reply(
         &mut self,
         net: &mut Net<'_>,
@@ -311,7 +309,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// As [`Chat::reply`], with a payload that is JSON already.
+    /// As [`Chat::reply`], with a payload that is already JSON.
     pub(super) fn reply_raw(&mut self, net: &mut Net<'_>, origin: &Origin, payload: String) {
         match origin {
             Origin::Conn(conn, id) => {
@@ -325,7 +323,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Refuses a request: on a connection at once where it has an `id`, at most once a second where it has none.
+    /// Refuses a request. On a connection, errors without an `id` are sent at most once a second.
     pub(super) fn refuse(&mut self, net: &mut Net<'_>, origin: &Origin, error: ErrorReply) {
         let (conn, id) = match origin {
             Origin::Conn(conn, id) => (*conn, id.as_deref()),
@@ -342,7 +340,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Refuses what the hub, or a limit of the hub's, does not let pass.
+    /// Refuses what the hub, or one of its limits, does not allow.
     pub(super) fn refused(&mut self, net: &mut Net<'_>, origin: &Origin, refusal: &Refusal) {
         self.counters.limited_by(refusal);
         self.refuse(net, origin, refusal.into());
@@ -353,12 +351,12 @@ fn is_admin(person: Option<&Person>) -> bool {
     person.is_some_and(|person| person.is_admin)
 }
 
-/// Whoever has not said who they are.
+/// The refusal of somebody who has not said who they are.
 const SIGN_IN_FIRST: Refusal = Refusal::new(RefusalCode::Unauthorized, "sign in first");
 const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for admins");
 pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket's own connection";
 
-/// Why somebody may not call a handler, if they may not.
+/// Why somebody may not call a handler, if so.
 fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
     access.judge(is_known, is_admin).err().map(|denied| match denied {
         Denied::Unauthorized => SIGN_IN_FIRST,

@@ -1,5 +1,5 @@
-//! The orderly end: for good, or for a restart, which is announced so that not everybody comes back
-//! at once.
+//! The orderly end: for good, or for a restart, which is announced so that not all clients
+//! reconnect at once.
 
 use super::chat::Chat;
 use super::deliver::{Speech, hand};
@@ -17,19 +17,20 @@ use crate::web::Net;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 
-/// How far an orderly end is.
+/// The stage of an orderly end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stopping {
-    /// The restart was announced: until then requests are served, and nobody new is let in.
+    /// The restart has been announced. Until then requests are served, and nobody new is admitted.
     Announced { until: Moment, end: Moment },
-    /// Nothing more is read; what the store has is awaited until then. All is over at the end.
+    /// Nothing more is read. The store's answers are awaited until then; everything is over at the
+    /// end.
     Committing { until: Moment, end: Moment, why: End },
     /// Everybody has been told.
     Closing,
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Whether nobody new is to be let in.
+    /// Whether nobody new is admitted.
     pub(super) fn is_draining(&self) -> bool {
         self.stopping.is_some()
     }
@@ -42,7 +43,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Begins the orderly end; asked for again, it does not wait any longer to be heard.
+    /// Begins the orderly end. A second call cuts the announcement short.
     pub(super) fn stop(&mut self, net: &mut Net<'_>, why: End) {
         let is_heard = !self.conns().is_empty();
         match (self.stopping, why) {
@@ -53,7 +54,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Tells everybody that the server restarts, and in how much time to come back.
+    /// Tells everybody that the server restarts, and within how much time to reconnect.
     fn announce(&mut self, net: &mut Net<'_>) {
         let conns = self.conns();
         let spread_ms = spread_ms(conns.len());
@@ -69,7 +70,7 @@ impl<S: RecordStore> Chat<S> {
         });
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
-            // Once for each, so that it is bounded; whoever is slow is told, too.
+            // One message for each, so it is bounded, and slow readers get it, too.
             match self.speech(net, conn) {
                 Speech::Messages => {}
                 Speech::Events | Speech::Stream(WatchForm::Events) => {
@@ -85,16 +86,15 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// No more connections and requests; what the store has is committed and answered; then everybody
-    /// is told.
+    /// Takes no more connections and requests, and waits until the store has committed and
+    /// answered; then everybody is told.
     fn commit(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
         log::info!(connections = net.connections(); "stopping");
         let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
         self.stopping = Some(Stopping::Committing { until, end, why });
         net.stop_accepting();
         net.wake_at(until);
-        // Whatever was called before this is carried out, and what comes later is told that it is
-        // not: no call is lost in silence.
+        // Calls made before this are carried out, and later ones fail: no call is lost in silence.
         let accepted = self.shared.queue().stop();
         for command in accepted {
             self.carry_out(net, command);
@@ -124,11 +124,11 @@ impl<S: RecordStore> Chat<S> {
                 error.detail.close = Some(code.0);
                 let text = error.to_message(None);
                 for conn in self.conns() {
-                    // A WebSocket's Close says it.
+                    // A WebSocket is told by its Close.
                     self.tell(net, conn, None, &text);
                     net.close(conn, code, reason);
                 }
-                // Those that are no WebSockets yet, or are ending, have nothing to wait for.
+                // Connections that are no WebSockets yet, or are closing, have nothing to wait for.
                 net.end_others();
                 net.stop_by(end);
             }
@@ -141,13 +141,13 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// Over how much time so many clients are to come back, in ms.
+/// Within how many ms this many clients are to reconnect.
 fn spread_ms(connections: usize) -> u64 {
     let needed = (connections as u64).saturating_mul(1_000) / RETURNS_PER_SECOND;
     needed.clamp(SPREAD_MS_MIN, SPREAD_MS_MAX)
 }
 
-/// Nobody new is let in: another server will be here soon.
+/// The refusal of newcomers: another server will be here soon.
 pub(super) fn restarting() -> HttpRefusal {
     let message = "the server restarts: reconnect in a moment";
     HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message)

@@ -1,4 +1,4 @@
-//! What the application's backend is asked for, and where what came of it goes.
+//! Jobs for the application's backend, and where their results go.
 
 use super::chat::Chat;
 use super::proof::ProofJob;
@@ -20,7 +20,7 @@ pub(super) enum JobPurpose {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Takes what came of jobs, and begins what is due.
+    /// Takes the results of jobs, and begins what is due.
     pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         self.proofs.forget_found();

@@ -1,4 +1,4 @@
-//! The beginning of events, and what keeps them alive.
+//! Begins Server-Sent Events, and keeps them alive.
 
 use super::chat::Chat;
 use super::drain::restarting;
@@ -23,7 +23,8 @@ use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
 
-/// Spreads what all are told by their places, so that no two near each other are told the same.
+/// Spreads the times that connections are told, by their index, so that neighbours get different
+/// ones.
 const SPREAD: u64 = 397;
 
 impl<S: RecordStore> Chat<S> {
@@ -53,7 +54,7 @@ impl<S: RecordStore> Chat<S> {
             return Err(restarting());
         }
         if is_head {
-            // RFC 9110 §9.2.1: it changes nothing, and so leaves a ticket as it is.
+            // RFC 9110 §9.2.1: HEAD is safe, so it does not use up a ticket.
             if let Who::Ticket(ticket) = &who {
                 let now = (net.now(), net.timestamp());
                 let owner = self.tickets.owner(ticket, now, &self.verifier);
@@ -63,7 +64,7 @@ impl<S: RecordStore> Chat<S> {
             return Ok(HttpAnswer::Respond(response));
         }
         let has_rate = !matches!(who, Who::Token(_));
-        // A page elsewhere may have it, and embed what it is for.
+        // A page elsewhere may have the ticket, and embed what it is for.
         let is_by_ticket = matches!(who, Who::Ticket(_));
         let identity = match who {
             Who::User(identity) | Who::Token(identity) => Some(identity),
@@ -93,7 +94,7 @@ impl<S: RecordStore> Chat<S> {
             self.counters.limited("guests");
             return Err(too_many_guests());
         }
-        // A guest's name is made of the connection's, and fits.
+        // A guest's name is made from the connection's, and is valid.
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
         let asks_for = Some(what);
         let response = if is_public { public(response) } else { response };
@@ -102,7 +103,7 @@ impl<S: RecordStore> Chat<S> {
         Ok(HttpAnswer::Endless(response))
     }
 
-    /// Whether the owner of a ticket may watch what they ask for.
+    /// Whether a ticket's owner may watch what is asked for.
     fn judge_streams(
         &self,
         net: &Net<'_>,
@@ -129,7 +130,7 @@ impl<S: RecordStore> Chat<S> {
         response: Response,
     ) -> Result<HttpAnswer, HttpRefusal> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
-        // A call as others are: nobody takes all tickets that there may be.
+        // It counts as a call, so that nobody takes all tickets.
         let asker = Asker::User(identity.user.clone());
         let (limits, asked) = (&self.config.limits, identity.limits.as_deref());
         let own = self.config.exceptions.limits_of(limits, &identity.user, asked);
@@ -165,7 +166,7 @@ impl<S: RecordStore> Chat<S> {
         }))
     }
 
-    /// The head was sent: says who is spoken to, and begins.
+    /// The head was sent: greets the client, and begins.
     pub(super) fn begin_events(
         &mut self,
         net: &mut Net<'_>,
@@ -231,13 +232,13 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Nothing was told to a connection for a heartbeat's time.
+    /// Nothing was sent to a connection for the time of a heartbeat.
     pub(super) fn keep_alive(&self, net: &mut Net<'_>, conn: ConnId) {
         let text = encode::push("keepalive", |w| w.number("ts", net.timestamp().0));
         self.tell(net, conn, self.place(conn).as_deref(), &text);
     }
 
-    /// Tells a connection when to come back, which is to end soon with all others.
+    /// Tells a connection, which ends soon with all others, when to reconnect.
     pub(super) fn spread_return(&self, net: &mut Net<'_>, conn: ConnId, ms: u64) {
         begin(net, conn, retry(spread(conn, ms)));
     }
@@ -252,7 +253,7 @@ fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
     let _ = net.piece(conn, Frame::Own(bytes.into()), Class::Control, NO_SOURCE);
 }
 
-/// A time within `ms`, and half a second or more.
+/// Half a second, and up to `ms` more.
 fn spread(conn: ConnId, ms: u64) -> u64 {
     const MS_MIN: u64 = 500;
     MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)

@@ -1,4 +1,5 @@
-//! A request on its way to whoever answers it: who sends it, where it goes, and what its address pays for that.
+//! A request on its way to what answers it: who sends it, where it goes, and what its address pays
+//! for it.
 
 use super::chat::Chat;
 use super::drain::restarting;
@@ -15,7 +16,7 @@ use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
 
-/// A request of HTTP that is in hand.
+/// An HTTP request that is being handled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Incoming<'r> {
     pub(super) exchange: Exchange,
@@ -27,14 +28,14 @@ pub(super) struct Incoming<'r> {
 }
 
 impl Incoming<'_> {
-    /// From where it comes.
+    /// Where it comes from.
     pub(super) fn address(self) -> Address {
         Address::of(self.peer)
     }
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Answers a request, or sees to it that it is answered.
+    /// Answers a request, or sees to a later answer.
     pub(super) fn answered(
         &mut self,
         net: &mut Net<'_>,
@@ -47,7 +48,7 @@ impl<S: RecordStore> Chat<S> {
         let answer = self.answer_to(net, asked);
         let is_over = self.note_proofs(net, Limited::at(asked.address()));
         match answer {
-            // Whoever fails again and again has to come again for each try.
+            // A client whose proofs keep failing has to reconnect for each try.
             HttpAnswer::Respond(response) => {
                 let ends = response.ends || is_over;
                 HttpAnswer::Respond(Response { ends, ..sealed(response) })
@@ -57,7 +58,6 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Answers a request.
     fn answer_to(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> HttpAnswer {
         let conn = asked.exchange.conn();
         let proven = match self.prove(net, asked) {
@@ -115,15 +115,15 @@ impl<S: RecordStore> Chat<S> {
         answer
     }
 
-    /// The answer to a request whose content need not come.
+    /// The answer to a request, if its content is not needed.
     pub(super) fn refused_before_body(
         &mut self,
         net: &mut Net<'_>,
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        // Nobody's content is waited for but of those who may make a call; who that is may be found out only
-        // when it is here.
+        // Content is awaited only from those who may make the call. For some proofs that is known
+        // only when the content is here.
         let address = Address::of(peer);
         let rules = self.rules(net, address, false);
         if self.shows_proof(head) && needs_proof(head, rules) {
@@ -132,7 +132,7 @@ impl<S: RecordStore> Chat<S> {
         let refused = match route(head, rules) {
             Routed::Respond(response) => Some(response),
             Routed::Call(call) => self.judge_publish(&call),
-            // Nor for what would not be looked at.
+            // Content that would not be checked is not awaited either.
             Routed::Hook(_) => self.cannot_pay(net, address),
             Routed::Listen(_)
             | Routed::Open { .. }

@@ -1,4 +1,4 @@
-//! Calls of the API on their way: begun here, answered when the hub or a handler has.
+//! Calls of the API: begun here, and answered when the hub or a handler has answered.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
@@ -25,19 +25,19 @@ use crate::wire::request::Envelope;
 pub(super) struct HttpCall {
     pub(super) exchange: Exchange,
     pub(super) caller: Option<Person>,
-    /// Who pays for it; none for whoever has the admin token.
+    /// Who pays for it; `None` for the admin token.
     pub(super) payer: Option<Asker>,
-    /// The status of a good answer.
+    /// The status of a successful answer.
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
-    /// It came to a webhook.
+    /// Set for a message to a webhook.
     pub(super) hook: Option<HookCall>,
-    /// A browser signs in or out.
+    /// Set for a sign-in or sign-out.
     pub(super) cookie: Option<CookieAnswer>,
 }
 
 impl HttpCall {
-    /// A call of nobody, whose good answer has status 200.
+    /// A call without a caller; its success has status 200.
     pub(super) fn new(exchange: Exchange) -> HttpCall {
         let (caller, payer, shared_with, hook, cookie) = (None, None, None, None, None);
         HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, cookie }
@@ -55,7 +55,7 @@ impl HttpCall {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Makes a call; its answer comes when there is one.
+    /// Makes a call. Its answer comes later, unless it is refused at once.
     pub(super) fn call(
         &mut self,
         net: &mut Net<'_>,
@@ -96,7 +96,7 @@ impl<S: RecordStore> Chat<S> {
         let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
-            // They are asked, and are no member yet.
+            // The user is asked, and is not a member yet.
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
@@ -106,7 +106,7 @@ impl<S: RecordStore> Chat<S> {
         Ok(())
     }
 
-    /// Counts a call towards the rate of whoever makes it. The admin token has none.
+    /// Counts a call towards its sender's rate. The admin token has none.
     fn count_call(
         &mut self,
         net: &Net<'_>,
@@ -127,7 +127,7 @@ impl<S: RecordStore> Chat<S> {
         })
     }
 
-    /// Counts a call of the embedding program's own path, or answers it.
+    /// Counts a call that is not of the API; an error is the answer.
     pub(super) fn count_for_program(
         &mut self,
         net: &Net<'_>,
@@ -150,7 +150,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(CallWaiter::Http(waiting)) = self.calls.get_mut(call) else {
             return self.call_ended(net.now(), call, answer);
         };
-        // It was there before: nothing was created.
+        // The message existed before: nothing was created.
         if let Ok(Answer::Sent { duplicate: true, .. }) = answer {
             waiting.success = Status::Ok;
         }
@@ -181,7 +181,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The hub has answered a call of the embedding program's, or of a source's, for whom nothing is encoded.
+    /// The hub has answered a call of the embedding program or of a source, for which nothing is
+    /// encoded.
     fn call_ended(&mut self, now: Moment, call: u64, answer: &Result<Answer, Refusal>) {
         match answer {
             Ok(_) => self.counters.answered(),
@@ -204,7 +205,6 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// A call is answered with a payload.
     pub(super) fn call_replied(&mut self, net: &mut Net<'_>, call: u64, payload: String) {
         self.counters.answered();
         self.pay_for_answer(net, &Origin::Call(call), payload.len());
@@ -217,7 +217,6 @@ impl<S: RecordStore> Chat<S> {
         });
     }
 
-    /// A call is refused.
     pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
         self.counters.refused_with(error);
         self.finish(net, call, |_| refused(error));
@@ -238,7 +237,7 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// Why a stream has not taken what its source had.
+/// Why a stream refused data of its source.
 fn why(refusal: &Refusal) -> String {
     match &refusal.field {
         Some(field) => format!("{field}: {}", refusal.message),
@@ -246,7 +245,7 @@ fn why(refusal: &Refusal) -> String {
     }
 }
 
-/// As whom a call is counted; none for the admin token, which has no rate.
+/// As whom a call is counted; `None` for the admin token, which has no rate.
 fn asker(caller: Option<&Person>, asked: Incoming<'_>) -> Option<Asker> {
     match known(caller) {
         Some(person) if person.has_no_rate => None,
@@ -255,7 +254,7 @@ fn asker(caller: Option<&Person>, asked: Incoming<'_>) -> Option<Asker> {
     }
 }
 
-/// The answer to one call too many.
+/// The refusal of a call when too many wait.
 pub(super) fn too_many_wait() -> ErrorReply {
     ErrorReply::new(RefusalCode::Overloaded, "too many calls wait").retry_after(1_000)
 }

@@ -1,5 +1,6 @@
-//! What the log says of connections: who comes and goes, and who is limited. Nothing for a message, no
-//! token, and so many lines a second at most of each kind: see `docs/operations.md`, "The log".
+//! What the log says of connections: who connects and disconnects, and who is limited. It has no
+//! line for a message, no token, and a bounded number of lines of each kind a second: see
+//! `docs/operations.md`, "The log".
 
 use super::chat::Chat;
 use crate::auth::failed_proofs;
@@ -9,7 +10,7 @@ use crate::store::RecordStore;
 use crate::web::{Net, SocketEnd};
 use crate::wire::close_codes;
 
-/// Those of RFC 6455 §7.4.1 and §11.7, and 4102, which is the heartbeat's. 1005 and 1006 are on no wire.
+/// The codes of RFC 6455 §7.4.1 and §11.7, and the heartbeat's 4102. 1005 and 1006 are never sent.
 const OTHERS: [(u16, &str); 13] = [
     (1000, "normal"),
     (1001, "going_away"),
@@ -26,7 +27,7 @@ const OTHERS: [(u16, &str); 13] = [
     (4102, "heartbeat"),
 ];
 
-/// How many lines of each kind there may be.
+/// The rates of each kind of line.
 #[derive(Debug)]
 pub(super) struct Journal {
     came: LineRate,
@@ -46,7 +47,7 @@ impl Default for Journal {
     }
 }
 
-/// Who was limited, as far as that is known.
+/// Who was limited, as far as known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limited<'a> {
     pub(super) conn: Option<ConnId>,
@@ -62,7 +63,7 @@ impl Limited<'_> {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Somebody has said who they are, or need not.
+    /// Logs that a user or a guest has connected.
     pub(super) fn note_arrival(&mut self, net: &mut Net<'_>, conn: ConnId) {
         if !log::log_enabled!(log::Level::Info) {
             return;
@@ -75,7 +76,7 @@ impl<S: RecordStore> Chat<S> {
             "connected");
     }
 
-    /// A connection is over. Its session is still there, if it had one.
+    /// Logs that a connection is closed. Its session is still there, if it had one.
     pub(super) fn note_departure(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
         if !log::log_enabled!(log::Level::Info) {
             return;
@@ -94,7 +95,7 @@ impl<S: RecordStore> Chat<S> {
             "disconnected");
     }
 
-    /// Something was refused for a rate.
+    /// Logs that a rate was exceeded.
     pub(super) fn note_limited(&mut self, now: Moment, limit: &str, who: Limited<'_>) {
         if !log::log_enabled!(log::Level::Info) {
             return;
@@ -108,7 +109,7 @@ impl<S: RecordStore> Chat<S> {
         log::info!(limit, connection, user, address; "limited");
     }
 
-    /// An event of the embedding program's was not published, after its call had come back.
+    /// Logs that an event of the embedding program was not published, after its call had returned.
     pub(super) fn note_unpublished(&mut self, now: Moment, stream: &StreamId, refusal: &Refusal) {
         let Some(left_out) = self.journal.unpublished.take(now) else { return };
         note_left_out(left_out, "events that were not published");
@@ -116,7 +117,7 @@ impl<S: RecordStore> Chat<S> {
         log::warn!(stream, code; "not published: {}", refusal.message);
     }
 
-    /// The same of a connection.
+    /// As [`Chat::note_limited`], for a connection.
     pub(super) fn note_limited_on(&mut self, net: &Net<'_>, conn: ConnId, limit: &str) {
         let user = self.signed_in(conn).map(|known| known.user.clone());
         let who = Limited { conn: Some(conn), user: user.as_ref(), address: None };
@@ -124,7 +125,7 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// Says of how many there is no line.
+/// Logs how many lines were left out.
 fn note_left_out(count: u64, what: &str) {
     if count > 0 {
         log::info!(count; "{what}: there were more than a second's lines");
@@ -135,7 +136,7 @@ fn kind(net: &mut Net<'_>, conn: ConnId) -> &'static str {
     if net.is_endless(conn) { "events" } else { "websocket" }
 }
 
-/// What a close code is called.
+/// The name of a close code.
 fn name(code: u16) -> &'static str {
     let own = close_codes::ALL.iter().find(|one| one.code == code).map(|one| one.name);
     let other = || OTHERS.iter().find(|(known, _)| *known == code).map(|(_, name)| *name);
@@ -143,8 +144,8 @@ fn name(code: u16) -> &'static str {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Takes note of the proofs that were looked at for a request: what they weigh in the turn of its connection, and
-    /// whether there was one that was not looked at.
+    /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
+    /// Returns whether there was one that was not checked.
     pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
         let (looked_at, is_over) = self.failed_proofs.take_notes();
         net.weigh(looked_at as usize * REQUESTS_PER_PROOF);

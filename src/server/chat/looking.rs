@@ -1,6 +1,6 @@
-//! Whose events are looked into for their filters: of those who are behind in logs, a page after the other, in turns by
-//! who pays. Who owes for work waits until it is paid off, and all together have [`LOOKED_INTO_PER_TURN_BYTES`] of a turn,
-//! and at most a page more.
+//! The order in which connections that are behind in logs have events compared with their filters:
+//! a page after another, in turns by payer. A payer that owes work waits until it is paid off.
+//! Together they have [`LOOKED_INTO_PER_TURN_BYTES`] of a turn, and at most one page more.
 
 use super::chat::Chat;
 use crate::base::limits::LOOKED_INTO_PER_TURN_BYTES;
@@ -14,30 +14,30 @@ use std::num::NonZeroU32;
 /// Where a connection waits.
 #[derive(Clone, Copy, Debug)]
 enum WaitingPlace {
-    /// It may not go on before this moment.
+    /// Not before this moment.
     Later(Moment, u64),
-    /// It goes on in this round.
+    /// In this round.
     Ready(u64, u64),
 }
 
-/// Those who wait, each once.
+/// The connections that wait, each once.
 #[derive(Debug, Default)]
 pub(super) struct Looking {
     places: BTreeMap<ConnId, WaitingPlace>,
     later: BTreeMap<(Moment, u64), (ConnId, NonZeroU32)>,
-    /// In each round everybody who pays has one turn, however many connections they have.
+    /// In each round every payer has one turn, however many connections it has.
     ready: BTreeMap<(u64, u64), (ConnId, NonZeroU32)>,
-    /// The last round that each who pays has a turn in: no more of them than wait.
+    /// The last round in which each payer has a turn. Only payers that wait are here.
     rounds: BTreeMap<NonZeroU32, u64>,
     round: u64,
     next: u64,
-    /// The turn of the loop in which was last looked, by its time, and how many bytes.
+    /// The turn of the loop in which events were compared last, by its time, and how many bytes.
     turn: Moment,
     bytes: usize,
 }
 
 impl Looking {
-    /// Lets a connection wait for its turn; one that waits goes on waiting.
+    /// Queues a connection, unless it waits already.
     fn put(&mut self, conn: ConnId, payer: NonZeroU32) {
         if self.places.contains_key(&conn) {
             return;
@@ -50,7 +50,7 @@ impl Looking {
         self.places.insert(conn, WaitingPlace::Ready(key.0, key.1));
     }
 
-    /// Lets a connection wait for its turn from a moment on.
+    /// Lets a connection wait until a moment, and then for its turn.
     fn put_later(&mut self, conn: ConnId, payer: NonZeroU32, from: Moment) {
         let key = (from, self.next);
         self.next += 1;
@@ -58,7 +58,7 @@ impl Looking {
         self.places.insert(conn, WaitingPlace::Later(key.0, key.1));
     }
 
-    /// A connection is over.
+    /// A connection is closed.
     pub(super) fn forget(&mut self, conn: ConnId) {
         match self.places.remove(&conn) {
             Some(WaitingPlace::Later(from, at)) => {
@@ -73,7 +73,7 @@ impl Looking {
         }
     }
 
-    /// So many bytes were looked into.
+    /// Counts bytes of events that were compared.
     pub(super) fn count(&mut self, now: Moment, bytes: usize) {
         if self.turn != now {
             (self.turn, self.bytes) = (now, 0);
@@ -81,7 +81,7 @@ impl Looking {
         self.bytes += bytes;
     }
 
-    /// Those who wait for a moment wait for their turn: what they owe for is perhaps another thing now.
+    /// Nobody waits for a moment any more, only for a turn: what they owe may have changed.
     pub(super) fn look_anew(&mut self) {
         self.let_in(Moment::NEVER);
     }
@@ -96,7 +96,7 @@ impl Looking {
         }
     }
 
-    /// When somebody may go on; none if nobody waits.
+    /// When somebody may go on; `None` if nobody waits.
     fn due(&mut self, now: Moment) -> Option<Moment> {
         self.let_in(now);
         if self.ready.is_empty() {
@@ -122,13 +122,13 @@ impl Looking {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// A connection waits to have looked into what it has not had.
+    /// A connection waits to have events that it missed compared with its filters.
     pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
         let payer = self.pace.number_of(&self.payer_on(net, conn));
         self.looking.put(conn, payer);
     }
 
-    /// The next connection for which may be looked now.
+    /// The next connection whose turn it is.
     pub(super) fn next_look(&mut self, net: &mut Net<'_>) -> Option<Input> {
         let now = net.now();
         loop {

@@ -1,5 +1,5 @@
-//! The chat itself: one struct, [`Chat`], and what it does with all that comes to it, by what it is about. Nothing else
-//! is here: what can be decided without it is in the other folders of the server.
+//! The chat itself: one struct, [`Chat`], and what it does, in a file for each subject. What can be
+//! decided without it is in the other folders of the server.
 
 mod admin;
 mod apply;

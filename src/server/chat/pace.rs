@@ -1,13 +1,14 @@
-//! How much somebody may ask: how fast, on a connection, by second and by minute, and as a user over all connections
-//! and HTTP; how many bytes of a connection are read; and what requests cost that are more than a request.
+//! How much somebody may ask: how fast, by second and by minute, on a connection and as a user over
+//! all connections and HTTP; how many bytes of a connection are read; and what requests cost that
+//! are more work than others.
 //!
-//! A request too many is refused, as its sender can wait. Bytes too many are left unread for a while, as they are parts of
-//! messages: TCP tells the sender to wait, and nothing is lost.
+//! A request too many is refused, because its sender can wait. Bytes too many are left unread for a
+//! while, because they are parts of messages: TCP slows the sender, and nothing is lost.
 //!
-//! A unit of work is [`WRITTEN_BYTES_PER_WORK`] of a request, or [`ANSWER_BYTES_PER_WORK`] of an answer. Who has proved
-//! who they are pays as a user, over all connections and HTTP, everybody else as an address. What can be known ahead is
-//! paid ahead; how large an answer is shows when it is made, and whoever owes for one is given no other before that is
-//! paid off.
+//! A unit of work is [`WRITTEN_BYTES_PER_WORK`] of a request, or [`ANSWER_BYTES_PER_WORK`] of an
+//! answer. Signed-in users pay over all connections and HTTP, everybody else pays as an address.
+//! What is known ahead is paid ahead. The size of an answer is known only when it is made; a payer
+//! that owes for one gets no other until that is paid off.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
@@ -59,7 +60,7 @@ impl Pace {
     }
 }
 
-/// What a request is refused for that came too soon.
+/// Why a request that came too soon is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooSoon {
     /// The last part of the limit's key.
@@ -102,13 +103,13 @@ const LARGE_ANSWERS: &[&str] = &[
     "subscribe",
 ];
 
-/// What a request weighs before anything is known of its answer; `bytes` is its payload's length.
+/// The weight of a request before anything is known of its answer; `bytes` is its payload's length.
 fn ahead(kind: &str, bytes: usize) -> u32 {
-    // What is published is handed on as it is; streams have rates of their own.
+    // Publications are handed on as they are, and streams have their own rates.
     if kind == "publish" {
         return 0;
     }
-    // Each of those that are named is looked for among those whom one knows.
+    // Each user that it names is looked up among those whom the sender knows.
     let per_unit =
         if kind == "room:create" { NAMED_BYTES_PER_WORK } else { WRITTEN_BYTES_PER_WORK };
     let written = u32::try_from(bytes / per_unit).unwrap_or(u32::MAX);
@@ -119,7 +120,7 @@ fn of_answer(bytes: usize) -> u32 {
     u32::try_from(bytes / ANSWER_BYTES_PER_WORK).unwrap_or(u32::MAX)
 }
 
-/// What whoever pays may have done, and the limit's name; none where there is no limit.
+/// How much work a payer may have done, and the limit's name; `None` without a limit.
 fn allowance(limits: &Limits, payer: &Asker) -> Option<(Allowance, &'static str)> {
     let (per_second, burst, limit) = match payer {
         Asker::User(_) => {
@@ -152,7 +153,7 @@ impl<S: RecordStore> Chat<S> {
         person.limits.as_deref().unwrap_or(&self.config.limits)
     }
 
-    /// The limits that hold for somebody, as they are told.
+    /// The limits that hold for somebody, as they are announced.
     pub(super) fn announced_limits(&self, person: &Person) -> Limits {
         let mut limits = self.limits_for(person).clone();
         if person.is_guest {
@@ -164,8 +165,8 @@ impl<S: RecordStore> Chat<S> {
         limits
     }
 
-    /// Lets those limits hold on a connection whose user is known that the configuration has for them,
-    /// and that their token has asked for.
+    /// Applies the limits of a connection's user: those of the configuration, and those that the
+    /// token asks for.
     pub(super) fn settle_limits(&mut self, conn: ConnId, asked: Option<Arc<UserLimits>>) {
         let Some(session) = self.session_mut(conn) else { return };
         let Some(known) = session.signed_in().filter(|known| !known.is_guest) else { return };
@@ -180,7 +181,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// It is known now who is on a connection.
+    /// The user of a connection is known now.
     pub(super) fn arrived(
         &mut self,
         net: &mut Net<'_>,
@@ -194,7 +195,7 @@ impl<S: RecordStore> Chat<S> {
         self.note_arrival(net, conn);
     }
 
-    /// The same for all who are here, when the configuration is another.
+    /// As [`Chat::settle_limits`] for all connections, after a change of the configuration.
     pub(super) fn settle_all_limits(&mut self) {
         let here = self.sessions.iter();
         let here: Vec<_> =
@@ -204,7 +205,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Counts a message of a connection, or tells what it is refused for.
+    /// Counts a message of a connection; an error is why it is refused.
     pub(super) fn take_message(&mut self, now: Moment, conn: ConnId) -> Result<(), TooSoon> {
         let limits = self.limits_on(conn);
         let of_users = ("requests_per_second", limits.requests_per_second, limits.burst);
@@ -226,7 +227,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Refuses a request that came too soon; one too many of these on a connection ends it.
+    /// Refuses a request that came too soon; too many of these end the connection.
     pub(super) fn over_rate(&mut self, net: &mut Net<'_>, origin: &Origin, too_soon: TooSoon) {
         self.counters.limited(too_soon.limit);
         if let Origin::Conn(conn, _) = origin {
@@ -239,14 +240,14 @@ impl<S: RecordStore> Chat<S> {
         self.refuse(net, origin, too_soon.into());
     }
 
-    /// Counts a message that came too soon; tells whether it was one too many.
+    /// Counts a message that came too soon. Returns whether it was one too many.
     pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
         let (max, window_ms) =
             (self.config.limits.limited_requests, self.config.limits.abuse_window_ms);
         self.session_mut(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
     }
 
-    /// Counts a call over HTTP, or tells what it is refused for.
+    /// Counts a call over HTTP; an error is why it is refused.
     pub(super) fn take_call(
         &mut self,
         now: Moment,
@@ -274,7 +275,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Counts a request of a user, from wherever it came.
+    /// Counts a request of a user, over any connection or call.
     fn take_of_user(
         &mut self,
         now: Moment,
@@ -288,8 +289,7 @@ impl<S: RecordStore> Chat<S> {
         })
     }
 
-    /// Counts bytes that were read from a connection. If they were too many, it is not read for a
-    /// while.
+    /// Counts bytes that were read from a connection. After too many it is not read for a while.
     pub(super) fn spend_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
         let limits = self.limits_on(conn);
         let (per_second, burst) = (limits.bytes_per_second, limits.bytes_burst);
@@ -305,7 +305,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Who pays for a request; none where nobody does: the embedding program, and whoever has the admin token.
+    /// Who pays for a request; `None` if nobody does, as for the embedding program and the admin
+    /// token.
     pub(super) fn payer(&self, net: &Net<'_>, origin: &Origin) -> Option<Asker> {
         match origin {
             Origin::Conn(conn, _) => Some(self.payer_on(net, *conn)),
@@ -316,8 +317,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Whose the streams are that somebody with these rights begins. An administrator's and the embedding program's
-    /// have no share.
+    /// The holder of streams that somebody with these rights begins. Those of admins and of the
+    /// embedding program count for nobody.
     pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
         let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
         payer.map(|payer| self.pace.number_of(&payer))
@@ -330,7 +331,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Has a request paid for ahead, as far as it weighs more than others.
+    /// Charges for a request ahead, if it weighs more than others.
     fn pay_ahead(&mut self, net: &Net<'_>, asked: Asked<'_>) -> Result<(), TooSoon> {
         let Asked { origin, person, envelope } = asked;
         let weight = ahead(&envelope.kind, envelope.raw_payload.len());
@@ -344,14 +345,14 @@ impl<S: RecordStore> Chat<S> {
         taken.map_err(|held| too_soon(limit, held.wait_ms()))
     }
 
-    /// Has a request paid for that weighs more than others, or refuses it.
+    /// Charges for a request that weighs more than others. Returns whether it was refused.
     pub(super) fn is_beyond_budget(&mut self, net: &mut Net<'_>, asked: Asked<'_>) -> bool {
         let Err(too_soon) = self.pay_ahead(net, asked) else { return false };
         self.over_rate(net, asked.origin, too_soon);
         true
     }
 
-    /// Has an answer of so many bytes paid for.
+    /// Charges for an answer of this many bytes.
     pub(super) fn pay_for_answer(&mut self, net: &mut Net<'_>, origin: &Origin, bytes: usize) {
         let weight = of_answer(bytes);
         if weight == 0 {
@@ -366,15 +367,15 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// In how many ms whoever pays on a connection owes for nothing any more, if they owe, and by which limit.
+    /// If the payer on a connection owes for work: in how many ms that is paid off, and the limit.
     pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
         let payer = self.payer_on(net, conn);
         let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;
         Some((self.pace.work.owes(&payer, net.now(), allowance)?, limit))
     }
 
-    /// Whether somebody who connects may be greeted now: they owe for no greeting of before. If they do, the connection
-    /// is closed.
+    /// Whether a new connection may be greeted, because its payer does not owe for an earlier
+    /// greeting. If not, the connection is closed.
     pub(super) fn may_be_greeted(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some((wait_ms, limit)) = self.owed_on(net, conn) else { return true };
         self.counters.limited(limit);
@@ -383,7 +384,8 @@ impl<S: RecordStore> Chat<S> {
         false
     }
 
-    /// The same for somebody who asks for all that they are told as Server-Sent Events: the error is the answer.
+    /// As [`Chat::may_be_greeted`], for Server-Sent Events of all that a user is told. An error is
+    /// the answer.
     pub(super) fn owed_by(
         &mut self,
         net: &Net<'_>,
@@ -402,11 +404,11 @@ impl<S: RecordStore> Chat<S> {
         self.note_limited(net.now(), limit, who);
         let message = too_soon(limit, wait_ms).message;
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
-        // Who owes for a greeting owes some seconds.
+        // A debt for a greeting lasts some seconds.
         Err(refusal.with(&[("Retry-After", "5")]))
     }
 
-    /// Has an answer paid for by the address that has asked for it, before it is made.
+    /// Charges an address for an answer before it is made.
     fn pay_by_address(
         &mut self,
         now: Moment,
@@ -426,7 +428,7 @@ impl<S: RecordStore> Chat<S> {
         })
     }
 
-    /// What is there to be read by everybody, paid for by the address that has asked for it.
+    /// An answer that everybody may read, charged to the address that asks.
     pub(super) fn paid_by_address(
         &mut self,
         net: &Net<'_>,
@@ -444,7 +446,7 @@ impl<S: RecordStore> Chat<S> {
             .map_or_else(|refused| refused, |()| response)
     }
 
-    /// The metrics, paid for by the address that has asked for them.
+    /// The metrics, charged to the address that asks.
     pub(super) fn paid_metrics(&mut self, net: &Net<'_>, address: Address) -> Response {
         match self.pay_by_address(net.now(), address, METRICS_WORK) {
             Ok(()) => self.metrics(net),

@@ -1,5 +1,5 @@
-//! Those who came for something else than the chat: clients of a stream's own path, who speak nothing, guests, and clients
-//! of the embedding program's own paths.
+//! Clients that do not come for the chat: those of a stream's own path, which send no requests,
+//! guests, and those of the embedding program's paths.
 
 use super::chat::Chat;
 use super::dispatch::Asked;
@@ -28,19 +28,19 @@ use crate::wire::error::ErrorReply;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The fields of a head that a function of the program's may see: tokens are the server's.
+/// The header fields that the program's function may see; tokens are for the server only.
 pub(super) fn fields(head: &RequestHead<'_>) -> Vec<(String, String)> {
     const TOKENS: &[&str] = &["authorization", "sec-websocket-protocol"];
     let fields = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
     fields.filter(|(name, _)| !TOKENS.contains(&name.as_str())).collect()
 }
 
-/// The name of a guest: their connection's, so that no two have one.
+/// A guest's identity. Its name is made from the connection's, so that no two guests share one.
 pub(super) fn guest(conn: ConnId) -> Option<Identity> {
     Some(Identity::without_token(UserId::guest(Some(conn)), StreamRights::default()))
 }
 
-/// Why no more guests are let in.
+/// The refusal when there are too many guests.
 pub(super) fn too_many_guests() -> HttpRefusal {
     let message = "the limit of guests is reached";
     HttpRefusal::new(Status::TooManyRequests, "rate_limited", message)
@@ -51,7 +51,7 @@ pub(super) fn too_many_guests() -> HttpRefusal {
 #[derive(Debug, Default)]
 pub(super) struct PathCalls {
     waiting: usize,
-    /// Of their bodies.
+    /// Bytes of their bodies.
     bytes: usize,
 }
 
@@ -105,7 +105,7 @@ impl<S: RecordStore> Chat<S> {
         let bytes = asked.body.len();
         self.path_calls.begin(bytes);
         let reply = PathReply::new(Arc::clone(&self.shared), asked.exchange, origin, bytes);
-        // A panic is the program's own: its reply, which is dropped by it, answers 500.
+        // A panic drops the reply, which then answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
         }
@@ -125,7 +125,7 @@ impl<S: RecordStore> Chat<S> {
         self.count_for_program(net, asked, caller)
     }
 
-    /// Sends what the program has answered.
+    /// Sends the program's answers.
     pub(super) fn take_path_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().path_answers);
         for (exchange, response, bytes) in answers {
@@ -141,7 +141,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// A WebSocket of the program's is open.
+    /// A WebSocket of the program is open.
     pub(super) fn own_opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(own) = self.own_socket(conn) else { return };
         let (params, query) = (own.params.clone(), own.query.clone());
@@ -163,7 +163,7 @@ impl<S: RecordStore> Chat<S> {
         self.with_own(net, conn, |handler, socket| handler.opened(socket));
     }
 
-    /// A message came for the program.
+    /// A message for the program came.
     pub(super) fn own_message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         let now = net.now();
         if let Err(too_soon) = self.take_message(now, conn) {
@@ -183,7 +183,7 @@ impl<S: RecordStore> Chat<S> {
         });
     }
 
-    /// A WebSocket of the program's is over; its session has gone.
+    /// A WebSocket of the program is closed; its session is gone.
     pub(super) fn own_closed(&mut self, net: &mut Net<'_>, own: &OwnSocket, over: SocketEnd) {
         let code = match over {
             SocketEnd::ClosedByPeer(code) => code,
@@ -209,7 +209,7 @@ impl<S: RecordStore> Chat<S> {
             return;
         };
         let (handler, socket) = (Arc::clone(&path.handler), socket.clone());
-        // A panic is the program's own, and of this WebSocket.
+        // A panic of the program ends only this WebSocket.
         if catch_unwind(AssertUnwindSafe(|| call(&*handler, &socket))).is_err() {
             log::error!("{conn}: the program's handler has panicked");
             net.close(conn, CloseCode::INTERNAL_ERROR, "");
@@ -217,8 +217,8 @@ impl<S: RecordStore> Chat<S> {
         self.take_calls(net);
     }
 
-    /// Sends what the program says to WebSockets of its own. One whose outbox is full is closed: what it
-    /// would miss is not kept anywhere.
+    /// Sends the program's message to its own WebSockets. One whose outbox is full is closed,
+    /// because what it would miss is kept nowhere.
     pub(super) fn say_own(&mut self, net: &mut Net<'_>, to: &[ConnId], said: &OutgoingMessage) {
         let mut broadcast = Broadcast::new(said.message());
         for conn in to.iter().copied().filter(|conn| self.own_socket(*conn).is_some()) {
@@ -229,8 +229,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Lets in somebody whom the hub does not know: whoever watches by a stream's own path, and
-    /// guests. Returns whether it is one of them.
+    /// Admits clients that the hub does not know: those of the program's paths, those that only
+    /// watch a stream, and guests. Returns whether it is one of them.
     pub(super) fn let_in_visitor(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).cloned() else { return false };
         let SignedIn { visitor, is_guest, rights, .. } = known;
@@ -263,7 +263,7 @@ impl<S: RecordStore> Chat<S> {
         let (user, is_visitor) = (known.user.clone(), known.visitor.is_some());
         let visitors = self.sessions.visitors_of(&user);
         if !is_visitor && visitors == 0 {
-            // The hub counts those that it knows of.
+            // The hub counts those that it knows.
             return true;
         }
         let most = self.limits_on(conn).connections_per_user as usize;
@@ -278,12 +278,12 @@ impl<S: RecordStore> Chat<S> {
         true
     }
 
-    /// What a connection came for, if not for the chat.
+    /// What a connection is for, if not for the chat.
     pub(super) fn visitor(&self, conn: ConnId) -> Option<&Visitor> {
         self.signed_in(conn)?.visitor.as_deref()
     }
 
-    /// A message of somebody who only watches a stream: it counts towards the rate, and is ignored.
+    /// A message of a client that only watches. It counts towards the rate and is ignored.
     pub(super) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let now = net.now();
         let Err(too_soon) = self.take_message(now, conn) else { return };
@@ -294,12 +294,12 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The stream has ended, or cannot be watched: who watches it alone has nothing more to wait for.
+    /// The stream has ended or cannot be watched, and the client waits for nothing else.
     pub(super) fn end_watching(&self, net: &mut Net<'_>, conn: ConnId) {
         net.close(conn, CloseCode(KICKED.code), KICKED.name);
     }
 
-    /// A request of a guest, who may look at what is public.
+    /// A request of a guest, who may use what is public.
     pub(super) fn guest_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
         let Asked { origin, envelope, .. } = asked;
         match envelope.kind.as_ref() {
@@ -327,7 +327,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Whether one more guest may come; then they count.
+    /// Whether one more guest may come. If so, it counts.
     pub(super) fn take_guest(&mut self) -> bool {
         self.sessions.take_guest(self.config.limits.guests as usize)
     }

@@ -1,4 +1,4 @@
-//! Asks who sends a request: a function at once, the backend while the request waits.
+//! Asks who sends a request: a function says it at once, the backend while the request waits.
 
 use super::chat::Chat;
 use super::errands::JobPurpose;
@@ -17,13 +17,13 @@ use crate::server::proof::{Found, ProofPlace};
 use crate::store::RecordStore;
 use crate::web::{Exchange, Net};
 
-/// What may come as an answer, in bytes: a user, and patterns of streams.
+/// The most bytes of an answer: a user, and patterns of streams.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const TOO_MANY: &str = "too many connections wait for the backend to identify them";
 const LEFT_ALONE: &str = "the backend that identifies users is down";
 
-/// Who sends a request, as the backend is asked.
+/// The backend is asked who sends a request.
 #[derive(Debug)]
 pub(super) struct ProofJob {
     exchange: Exchange,
@@ -32,21 +32,21 @@ pub(super) struct ProofJob {
     paid: Paid,
 }
 
-/// What is known of who sends a request.
+/// What is known of a request's sender.
 #[derive(Debug)]
 pub(super) enum SenderState {
     /// Its tokens say it, or nobody needs to know.
     NotNeeded,
-    /// It is they.
+    /// The sender is known.
     Is(Box<Identity>),
-    /// It is refused.
+    /// The request is refused.
     Refuse(Response),
-    /// The backend is asked: the request is to be kept until then.
+    /// The backend is asked; the request is kept until it answers.
     Waits,
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// Finds out who sends a request, where tokens do not say it.
+    /// Finds out who sends a request if tokens do not say it.
     pub(super) fn prove(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
         if let Some(found) = self.proofs.take_found(asked.exchange) {
             return found.map_or_else(SenderState::Refuse, SenderState::Is);
@@ -76,7 +76,7 @@ impl<S: RecordStore> Chat<S> {
         self.ask_backend(net, asked)
     }
 
-    /// Whether there is anything in a head by which somebody could say who sends it.
+    /// Whether a head has anything that could say who sends it.
     pub(super) fn shows_proof(&self, head: &RequestHead<'_>) -> bool {
         let has = |name: &String| head.named(name).next().is_some();
         let is_for_backend =
@@ -96,11 +96,12 @@ impl<S: RecordStore> Chat<S> {
             });
             fields.extend(values.map(|value| (name.clone(), value)));
         }
-        // Who shows nothing is nobody.
+        // A request that shows nothing is nobody's.
         if fields.is_empty() {
             return SenderState::NotNeeded;
         }
-        // A browser sends cookies by itself, for whatever page: only ours may use them, to read as well.
+        // A browser sends cookies by itself, for any page. Only this host's and allowed pages may
+        // use them, also to read.
         let has_cookie = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
         if has_cookie && let Err(refusal) = check_origin(head, &self.config.allowed_origins) {
             return SenderState::Refuse(refusal.into());
@@ -124,14 +125,14 @@ impl<S: RecordStore> Chat<S> {
             self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
         self.ask_who(net);
-        // It may be known already that nobody is asked.
+        // It may be known already that the backend is not asked.
         match self.proofs.take_found(asked.exchange) {
             Some(found) => found.map_or_else(SenderState::Refuse, SenderState::Is),
             None => SenderState::Waits,
         }
     }
 
-    /// Asks the backend for those whose turn it is.
+    /// Asks the backend for the requests whose turn it is.
     pub(super) fn ask_who(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for asking in self.proofs.late(now) {
@@ -150,7 +151,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Asks for one request. Its address pays for it before, and has it back unless what it has shown is nobody's.
+    /// Asks for one request. Its address pays first, and is repaid unless the client's proof fails.
     fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
         let (now, ProofRequest { exchange, request, .. }) = (net.now(), asking);
         // Nobody waits for it any more.
@@ -168,7 +169,8 @@ impl<S: RecordStore> Chat<S> {
                 return self.found(net, exchange, Err(Response { ends: true, ..refusal }));
             }
         };
-        // All of it, however long it has waited for its turn: who is given no time says nothing of the backend.
+        // The whole timeout, however long the request has waited: with less time a failure would
+        // say nothing of the backend.
         let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
         let purpose = JobPurpose::Proof(ProofJob { exchange, place, paid });
         let begun = self.outbound.call(Lane::Proofs, now, Task::Call(request), bounds, purpose);
@@ -177,7 +179,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The backend has said who sends a request.
+    /// The backend has answered, or failed.
     pub(super) fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
         let ProofJob { exchange, place, paid } = job;
         let now = net.now();
@@ -202,7 +204,7 @@ impl<S: RecordStore> Chat<S> {
         self.found(net, exchange, found);
     }
 
-    /// Hands a request over again, about which something was found out.
+    /// Hands a request over again, with what was found out about it.
     fn found(&mut self, net: &mut Net<'_>, exchange: Exchange, found: Found) {
         self.proofs.keep_found(exchange, found);
         net.ask_again(exchange);

@@ -1,4 +1,4 @@
-//! Another configuration for a server that runs.
+//! Gives a running server another configuration.
 
 use crate::auth::Keys;
 use crate::base::Origin;
@@ -10,7 +10,7 @@ use crate::store::RecordStore;
 use crate::web::Net;
 
 impl<S: RecordStore> Chat<S> {
-    /// Goes by another configuration, whose keys are these.
+    /// Applies another configuration, with the keys that were read for it.
     pub(super) fn reconfigure(&mut self, net: &mut Net<'_>, config: Config, keys: Keys) {
         self.verifier.replace_keys(keys);
         self.verifier.expect(config.expected());
@@ -29,8 +29,8 @@ impl<S: RecordStore> Chat<S> {
         self.judge_rights(net);
     }
 
-    /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
-    /// not watch any more ends.
+    /// The rights to watch streams and to publish to them may have changed: subscriptions that are
+    /// not allowed any more end.
     fn judge_rights(&mut self, net: &mut Net<'_>) {
         let here = self.sessions.signed_in(None);
         let known = here.map(|(conn, known)| (conn, known.rights.clone()));

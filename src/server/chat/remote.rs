@@ -1,4 +1,4 @@
-//! A request of a client, to the application's backend and back.
+//! Requests of clients to the application's backend, and its answers.
 
 use super::chat::Chat;
 use super::dispatch::Asked;
@@ -20,7 +20,7 @@ const LATE: &str = "the backend was busy for as long as this request may wait";
 pub(super) const UNDECLARED: &str = "the configuration changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 
-/// A request that the backend was asked.
+/// A request that the backend is asked.
 #[derive(Debug)]
 pub(super) struct RemoteCall {
     place: RequestPlace,
@@ -53,7 +53,7 @@ impl<S: RecordStore> Chat<S> {
         self.ask_remotes(net);
     }
 
-    /// Asks what there is a place for, and tells those who have waited for one too long.
+    /// Asks what there is a place for, and refuses what has waited too long.
     pub(super) fn ask_remotes(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for asking in self.remotes.late(now) {
@@ -92,7 +92,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// There was no place for a request.
+    /// Refuses a request for which there was no place.
     pub(super) fn turn_away(
         &mut self,
         net: &mut Net<'_>,
@@ -103,13 +103,13 @@ impl<S: RecordStore> Chat<S> {
         self.not_asked(net, asking, error.retry_after(OVERLOADED_RETRY_MS));
     }
 
-    /// Whoever waited for an answer is told that the backend was not asked.
+    /// Tells a client that the backend was not asked.
     fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
         self.refuse(net, &asking.origin, error);
         self.owe_to(net, &asking.origin, false);
     }
 
-    /// What the backend is sent: the request as it came, and who sends it.
+    /// What the backend is sent: the request as it came, and its sender.
     fn remote_body(&self, asked: Asked<'_>) -> String {
         let Asked { origin, person, envelope } = asked;
         let mut writer = Writer::new();
@@ -139,7 +139,7 @@ impl<S: RecordStore> Chat<S> {
         writer.finish()
     }
 
-    /// A connection waits for one more answer of a handler, or for one less.
+    /// A connection waits for one more answer of a handler, or for one fewer.
     fn owe_to(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
         if let Origin::Conn(conn, _) = origin {
             self.owe(net, *conn, is_more);
@@ -154,7 +154,7 @@ impl<S: RecordStore> Chat<S> {
         self.settle_pause(net, conn);
     }
 
-    /// What the backend has answered.
+    /// Takes the backend's answer.
     pub(super) fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
         let RemoteCall { place, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
@@ -177,7 +177,7 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-/// What somebody may do with streams, as patterns of their names.
+/// What a user may do with streams, as patterns of names.
 fn rights(w: &mut Writer, person: &Person) {
     const ALL: &str = "*";
     let streams = &person.streams;

@@ -1,5 +1,5 @@
-//! What the server remembers of one WebSocket: who it is, how much it may ask, and what it did
-//! wrong.
+//! What the server remembers of a WebSocket or an endless answer: who it is, how much it may ask,
+//! and what it did wrong.
 
 use crate::auth::Identity;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
@@ -12,7 +12,6 @@ use crate::wire::error::ErrorReply;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) conn: ConnId,
@@ -22,59 +21,58 @@ pub(super) struct Session {
     pub(super) is_held: bool,
     /// The URL announced a `resume`.
     pub(super) is_announcing_resume: bool,
-    /// It is counted as one that its user has beside the chat.
+    /// It counts among its user's connections beside the chat.
     pub(super) is_counted_visitor: bool,
-    /// The handles count it among those online.
+    /// It counts among those online.
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
     pub(super) calls: u16,
-    /// The streams that come along with all that it is told as Server-Sent Events.
+    /// The streams that it watches beside its user's pushes, as Server-Sent Events.
     pub(super) places: Option<Box<Places>>,
     /// Most connections have none.
     tally: Option<Box<LimitTally>>,
     anonymous: Option<Box<Anonymous>>,
 }
 
-/// How far a session is.
 #[derive(Debug)]
 pub(super) enum SessionPhase {
-    /// It must say who it is by then; on a stream's own path it will watch that.
+    /// It must say who it is before the deadline. `visitor` is what it is for, if not the chat.
     Anonymous { deadline: Moment, visitor: Option<Box<Visitor>> },
-    /// It has said so in the request's head.
+    /// The request's head said who it is; it is not open yet.
     Arriving(Box<Arrival>),
-    /// It has said so, and the hub has heard of it.
+    /// It is open, and its user is known, or it is a guest's.
     Known(SignedIn),
 }
 
-/// Somebody who is let in as soon as the WebSocket is open.
+/// Somebody who is admitted when the WebSocket or the endless answer is open.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) identity: Identity,
-    /// It is a guest: the identity is a name that was made up.
+    /// It is a guest, with a made-up identity.
     pub(super) is_guest: bool,
-    /// What it came for, if not for the chat.
+    /// What it is for, if not for the chat.
     pub(super) visitor: Option<Box<Visitor>>,
     /// What it asked for, if that is events.
     pub(super) asks_for: Option<What>,
 }
 
-/// Somebody who has said who they are. Their display name is the hub's.
+/// A user, or a guest. Their display name is the hub's.
 #[derive(Clone, Debug)]
 pub(super) struct SignedIn {
     pub(super) user: UserId,
     pub(super) admin: bool,
     /// What they may do with streams.
     pub(super) rights: StreamRights,
-    /// They have not said who they are, and were let in as a guest. The hub does not know them.
+    /// A guest, whom the hub does not know.
     pub(super) is_guest: bool,
-    /// What they came for, if not for the chat: the hub does not know them.
+    /// What it is for, if not for the chat; then the hub does not know it.
     pub(super) visitor: Option<Box<Visitor>>,
-    /// How large its messages may be, if that is more than others' may: 0 if it is not.
+    /// How large its messages may be, in bytes, if they may be larger than others'; else 0.
     pub(super) widened_to: u64,
-    /// The end of the token was announced.
+    /// The token's expiry was announced.
     pub(super) is_expiry_told: bool,
     pub(super) expires: Option<Timestamp>,
-    /// Of the token on which this stands.
+    /// Of the token.
     pub(super) jti: Option<Arc<str>>,
     pub(super) issued: Option<Timestamp>,
 }
@@ -113,7 +111,7 @@ impl Session {
         }
     }
 
-    /// It will say where it wants to go on, if it `resumes`.
+    /// Sets whether its client will send a `resume`.
     pub(super) fn announcing_resume(self, resumes: bool) -> Session {
         Session { is_announcing_resume: resumes, ..self }
     }
@@ -141,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Counts a request; over the rate it tells in how many ms the next one may come.
+    /// Counts a request. Over the rate, the error is in how many ms the next one may come.
     pub(super) fn take_request(
         &mut self,
         now: Moment,
@@ -151,17 +149,17 @@ impl Session {
         self.rate.take(now, 1, per_second, burst)
     }
 
-    /// The limits that its token has asked for.
+    /// The limits that its token asked for.
     pub(super) fn asked_limits(&self) -> Option<&Arc<UserLimits>> {
         self.tally.as_ref()?.asked.as_ref()
     }
 
-    /// The limits that hold for it, if they are not those of all.
+    /// The limits that hold for it, if they differ from those of all.
     pub(super) fn own_limits(&self) -> Option<&Rc<Limits>> {
         self.tally.as_ref()?.own.as_ref()
     }
 
-    /// From now on these hold for it, as its token has asked for those.
+    /// Sets the limits that its token asked for, and those that hold for it.
     pub(super) fn set_limits(&mut self, asked: Option<Arc<UserLimits>>, own: Option<Rc<Limits>>) {
         if self.tally.is_some() || asked.is_some() || own.is_some() {
             let tally = self.tally.get_or_insert_default();
@@ -169,14 +167,14 @@ impl Session {
         }
     }
 
-    /// Counts a malformed request; tells whether it was one too many.
+    /// Counts a malformed request. Returns whether it was one too many.
     pub(super) fn malformed(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
         let abuse = self.abuse(now, window_ms);
         abuse.malformed = abuse.malformed.saturating_add(1);
         abuse.malformed >= max
     }
 
-    /// Counts a request over the rate; tells whether it was one too many.
+    /// Counts a request over the rate. Returns whether it was one too many.
     pub(super) fn over_rate(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
         let abuse = self.abuse(now, window_ms);
         abuse.over_rate = abuse.over_rate.saturating_add(1);
@@ -191,8 +189,8 @@ impl Session {
         abuse
     }
 
-    /// Counts a message towards those of a minute, where they are limited; over it it tells in how many
-    /// ms the next one may come.
+    /// Counts a message towards those of a minute, if they are limited. Over the limit, the error
+    /// is in how many ms the next one may come.
     pub(super) fn take_message(&mut self, now: Moment, per_minute: u32) -> Result<(), u64> {
         if per_minute == 0 {
             return Ok(());
@@ -200,7 +198,7 @@ impl Session {
         self.tally.get_or_insert_default().minute.take(now, per_minute)
     }
 
-    /// Counts bytes that were read; tells whether nothing is to be read for a while because of them.
+    /// Counts bytes that were read. Returns whether it is not read for a while because of them.
     pub(super) fn spend_bytes(
         &mut self,
         now: Moment,
@@ -214,13 +212,13 @@ impl Session {
         wait_ms > 0
     }
 
-    /// Until when nothing is read from it, as it has sent too many bytes.
+    /// Until when it is not read, because it sent too many bytes.
     pub(super) fn unread_until(&self) -> Moment {
         self.tally.as_ref().map_or(Moment::ZERO, |tally| tally.unread_until)
     }
 
-    /// An error that answers a request without an `id`: whether to send it now. If not, it is kept
-    /// for the end of the second, with a count.
+    /// Whether to send an error without an `id` now. If not, the newest is kept for the end of the
+    /// second, with a count.
     pub(super) fn anonymous_error(&mut self, now: Moment, error: &ErrorReply) -> bool {
         match &mut self.anonymous {
             Some(anonymous) if anonymous.until > now => {
@@ -236,7 +234,7 @@ impl Session {
         }
     }
 
-    /// The errors that were kept, when their second is over.
+    /// The error that was kept, when its second is over.
     pub(super) fn due_anonymous(&mut self, now: Moment) -> Option<ErrorReply> {
         let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
         if anonymous.count == 0 {
@@ -249,7 +247,7 @@ impl Session {
         Some(due)
     }
 
-    /// When errors that were kept are due.
+    /// When the error that was kept is due.
     pub(super) fn anonymous_deadline(&self) -> Moment {
         match &self.anonymous {
             Some(anonymous) if anonymous.count > 0 => anonymous.until,
@@ -258,17 +256,17 @@ impl Session {
     }
 }
 
-/// What is counted of a connection that is not as quiet as most, or is limited in more ways.
+/// What most connections do not need: counts of abuse, and more limits.
 #[derive(Debug, Default)]
 struct LimitTally {
     abuse: Abuse,
     minute: PerMinute,
     bytes: Rate,
-    /// So many bytes came that nothing is read before then.
+    /// It is not read before then, because it sent too many bytes.
     unread_until: Moment,
-    /// The limits that its token has asked for.
+    /// The limits that its token asked for.
     asked: Option<Arc<UserLimits>>,
-    /// The limits that hold for it, where they are not those of all.
+    /// The limits that hold for it, if they differ from those of all.
     own: Option<Rc<Limits>>,
 }
 

@@ -1,4 +1,5 @@
-//! Tokens that come as messages, letting in whom they are of, and ending whoever stands on one that is good no more.
+//! Tokens that come as messages, the admission of users, and the end of sessions whose token is
+//! revoked.
 
 use super::chat::Chat;
 use super::journal::Limited;
@@ -12,7 +13,7 @@ use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
 
 impl<S: RecordStore> Chat<S> {
-    /// Lets somebody in whose identity is known.
+    /// Admits somebody whose identity is known.
     pub(super) fn let_in(
         &mut self,
         net: &mut Net<'_>,
@@ -32,7 +33,7 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
 
-    /// A token that came as a message.
+    /// Handles a token that came as a message.
     pub(super) fn authenticate(
         &mut self,
         net: &mut Net<'_>,
@@ -57,7 +58,7 @@ impl<S: RecordStore> Chat<S> {
         let known = session.signed_in().map(|known| known.user.clone());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
-                // The new token's rights replace the old ones, downwards too.
+                // The new token's rights replace the old ones, even if they are fewer.
                 let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
                 let known = SignedIn { widened_to, ..SignedIn::from(&identity) };
                 let rights = known.rights.clone();
@@ -69,7 +70,7 @@ impl<S: RecordStore> Chat<S> {
                 let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
                 self.decide(net, Input::RightsChanged { conn, rights, holder });
             }
-            // A refresh that fails changes nothing.
+            // A failed refresh changes nothing.
             (Ok(_), Some(_)) => {
                 let message = "the token belongs to another user";
                 self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
@@ -103,12 +104,14 @@ impl<S: RecordStore> Chat<S> {
         });
     }
 
-    /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
+    /// A revocation is on disk: such tokens admit nobody any more, and the sessions that they
+    /// admitted end.
     pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
         self.verifier.revocations_mut().insert(revocation);
         let revocations = self.verifier.revocations();
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
-            // Whoever is vouched for may have no end; in open mode, and for guests, there is none of them.
+            // Otherwise there is no token: in open mode, for guests, and for some whom the
+            // application vouches for.
             let is_token = known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
             is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
         };

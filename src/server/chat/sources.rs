@@ -1,4 +1,5 @@
-//! What feeds streams: asks what is due, takes what is posted to webhooks, publishes what has changed, and tells admins.
+//! What feeds streams: asks what is due, takes messages to webhooks, publishes what has changed,
+//! and tells admins.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
@@ -26,14 +27,14 @@ use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
-    /// Goes by what is declared to feed streams.
+    /// Applies the declarations of what feeds streams.
     pub(super) fn declare_sources(&mut self, net: &mut Net<'_>) {
         let config = &self.config;
         self.sources.declare(net.now(), &config.limits, &config.feeds, &config.streams);
         self.ask_sources(net);
     }
 
-    /// Asks what is due, and sees to be called when something is again.
+    /// Asks what is due, and plans the next call.
     pub(super) fn ask_sources(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         if self.is_stopping() {
@@ -52,8 +53,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Lets a connection watch streams. Of those that are polled because somebody watches them, a user, and an
-    /// address of guests, have a share.
+    /// Lets a connection watch streams. A user, and an address of guests, may have only so many
+    /// streams polled for them.
     pub(super) fn subscribe(
         &mut self,
         net: &mut Net<'_>,
@@ -86,7 +87,8 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, Input::Subscribe { by, rights, holder, form, asks });
     }
 
-    /// A stream that may be polled is watched by somebody, for whom it counts, or by nobody any more.
+    /// Somebody watches a stream that may be polled, and it counts for them; or nobody does any
+    /// more.
     pub(super) fn stream_watched(
         &mut self,
         net: &mut Net<'_>,
@@ -100,7 +102,7 @@ impl<S: RecordStore> Chat<S> {
         self.ask_sources(net);
     }
 
-    /// What came of a poll.
+    /// Takes the result of a poll.
     pub(super) fn poll_finished(
         &mut self,
         net: &mut Net<'_>,
@@ -122,7 +124,7 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
     }
 
-    /// A stream has not taken what its source had.
+    /// A stream refused data of its source.
     pub(super) fn source_refused(&mut self, stream: &StreamId, why: &str) {
         let declaration = self.hub.streams().declaration(stream);
         if let Some(name) = declaration.map(|declaration| declaration.pattern.as_str().to_owned()) {
@@ -130,8 +132,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Writes what admins are told of a stream beside what everybody is: how old its newest event is,
-    /// and how its source is.
+    /// Writes what only admins are told of a stream: the age of its newest event, and the state of
+    /// its source.
     pub(super) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
         if let Some(newest) = &info.newest {
             w.number("age_ms", now.0.saturating_sub(newest.ts.0).max(0));
@@ -139,7 +141,7 @@ impl<S: RecordStore> Chat<S> {
         self.sources.write(w, info);
     }
 
-    /// Pauses what feeds a stream, or lets it go on.
+    /// Pauses or resumes what feeds a stream.
     pub(super) fn pause_source(
         &mut self,
         net: &mut Net<'_>,
@@ -170,13 +172,13 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Why a content that is signed need not come from an address, if none would be looked at.
+    /// The refusal of signed content, if its address cannot pay for checking it.
     pub(super) fn cannot_pay(&self, net: &Net<'_>, address: Address) -> Option<Response> {
         let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
         payer.can_pay().err().map(too_many_failed)
     }
 
-    /// Publishes what was posted to a webhook.
+    /// Publishes a message to a webhook.
     pub(super) fn hook(
         &mut self,
         net: &mut Net<'_>,

@@ -1,4 +1,5 @@
-//! How the server is: what requests are judged by now, what `/readyz` and `/metrics` tell, and whether a pool fills.
+//! The state of the server: the rules for requests, what `/readyz` and `/metrics` say, and whether
+//! a pool fills up.
 
 use super::chat::Chat;
 use crate::base::limits::{HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, TICKETS_MAX};
@@ -13,8 +14,8 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::json::Writer;
 
-/// What `/readyz` told a moment ago: whoever asks again and again does not have all streams looked through
-/// each time.
+/// The last answer of `/readyz`, so that frequent requests do not look through all streams each
+/// time.
 #[derive(Debug)]
 pub(super) struct ToldReady {
     at: Moment,
@@ -57,7 +58,7 @@ impl<S: RecordStore> Chat<S> {
                     w.text("message", &refusal.message);
                 }),
             }
-            // Nobody needs to know them of a server that ends.
+            // Nobody needs the streams of a server that stops.
             if readiness == Readiness::Stopping || self.config.streams.is_empty() {
                 return;
             }
@@ -94,7 +95,7 @@ impl<S: RecordStore> Chat<S> {
         writer.finish()
     }
 
-    /// Whether the server can do what it is for.
+    /// Whether the server can do its work.
     pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
         match self.stopping {
             Some(_) => Readiness::Stopping,
@@ -106,8 +107,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
-    /// machine, and `address` pays for tokens that are no good.
+    /// The rules for a request's head now. `is_elsewhere` if a proxy says that it comes from
+    /// another machine; `address` pays for bad tokens.
     pub(super) fn rules(&self, net: &Net<'_>, address: Address, is_elsewhere: bool) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
@@ -158,7 +159,7 @@ impl<S: RecordStore> Chat<S> {
         ]
     }
 
-    /// Looks whether a pool fills: at once, or a moment after the last time.
+    /// Looks whether a pool fills up, or plans to look later if that was done a moment ago.
     pub(super) fn look_at_pools(&mut self, net: &mut Net<'_>) {
         match self.pools.is_due(net.now()) {
             Ok(()) => {

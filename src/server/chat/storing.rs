@@ -1,4 +1,4 @@
-//! Who may still store something: what a user stores in a day has a bound, and what the disk has left a reserve.
+//! Who may still store something: a user has a quota for each day, and the disk has a reserve.
 
 use super::chat::Chat;
 use super::journal::Limited;
@@ -21,23 +21,24 @@ use std::sync::Arc;
 /// The last part of the limit's key.
 const LIMIT: &str = "stored_bytes_per_day";
 
-/// What a user may store in a day is so many parts, which come back evenly, so many in a second.
+/// A day's quota is this many parts, which come back evenly, so many in a second.
 const PARTS_PER_SECOND: u32 = 10_000;
 const PARTS_PER_DAY: u32 = 24 * 60 * 60 * PARTS_PER_SECOND;
 const ALLOWANCE: Allowance =
     Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
 
-/// How many parts of a day's bytes some bytes are.
+/// How many parts of a day's quota of `most` bytes some bytes are.
 fn parts(bytes: usize, most: u32) -> u32 {
     let parts = (bytes as u64).saturating_mul(PARTS_PER_DAY.into()).div_ceil(most.max(1).into());
     u32::try_from(parts).unwrap_or(u32::MAX)
 }
 
 const DISK_IS_FULL: &str = "the server's disk is nearly full: nothing more is stored";
-/// Nobody knows when somebody will have made room.
+/// Nobody knows when there will be space again.
 const DISK_RETRY_MS: u64 = 60_000;
 
-/// Requests that add to the store. What only overwrites, as a mark, and what takes away goes on.
+/// Requests that add to the store. Those that only overwrite, such as marks, or remove something
+/// always go on.
 const STORED: &[&str] = &[
     "chat:edit",
     "chat:react",
@@ -49,8 +50,8 @@ const STORED: &[&str] = &[
     "room:update",
 ];
 
-/// About how many bytes a request adds to the store, and whether it has an id, so that it may have been stored before;
-/// none that adds nothing.
+/// About how many bytes a request adds to the store, and whether it has an id, so that it may be a
+/// repeat; `None` if it adds nothing.
 pub(super) fn stored_bytes(kind: &str, envelope: &Envelope<'_>) -> Option<(usize, bool)> {
     let factor = if kind == "room:create" { NAMED_BYTES_STORED } else { 1 };
     let has_id = kind == "chat:send" && envelope.has("cid");
@@ -58,22 +59,22 @@ pub(super) fn stored_bytes(kind: &str, envelope: &Envelope<'_>) -> Option<(usize
     STORED.contains(&kind).then_some((bytes, has_id))
 }
 
-/// What was counted for a request, until it is known whether it has added something to the store.
+/// What was counted for a request, until it is known whether it added something to the store.
 #[derive(Debug)]
 enum StorageCharge {
     /// So many parts.
     Parts { payer: Asker, weight: u32 },
-    /// Nothing, as there is nothing left of the day: it may only be a repeat.
+    /// Nothing, because the day's quota is used up: only a repeat may pass.
     OverQuota { payer: Asker, limit: u64, retry_after_ms: u64 },
 }
 
-/// What everybody stores.
+/// What users store.
 #[derive(Debug)]
 pub(super) struct Stored {
     rates: Rates,
-    /// For the request in hand.
+    /// For the current request.
     counted: Option<StorageCharge>,
-    /// For records that are on their way to the store, by their tickets: no more than `STORE_QUEUE_MAX`.
+    /// For records on their way to the store, by ticket: at most `STORE_QUEUE_MAX`.
     at_store: HashMap<u64, StorageCharge>,
 }
 
@@ -84,7 +85,7 @@ impl Stored {
     }
 }
 
-/// Whether nothing was added: it was there before, or is refused.
+/// Whether nothing was added, because it existed before or was refused.
 fn adds_nothing(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Message { is_duplicate, .. } | Outcome::Event { is_duplicate, .. } => {
@@ -101,14 +102,14 @@ fn adds_nothing(outcome: &Outcome) -> bool {
         | Outcome::Damaged
         | Outcome::Unavailable
         | Outcome::Overloaded => true,
-        // What a room is like, and bans of strangers, come without an entry.
+        // Changes of a room, and bans of strangers, are stored without an entry.
         _ => false,
     }
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// The request in hand has made this record: what was counted for it counts for that. Returns what goes to the
-    /// store.
+    /// The current request has made this record, which takes over what was counted. Returns what
+    /// goes to the store.
     pub(super) fn count_for(&mut self, ticket: u64, record: Record) -> Record {
         let Some(counted) = self.stored.counted.take() else { return record };
         let record = match counted {
@@ -121,14 +122,15 @@ impl<S: RecordStore> Chat<S> {
         record
     }
 
-    /// The request in hand has stored nothing: what was counted for it is given back.
+    /// The current request has stored nothing: what was counted for it is given back.
     pub(super) fn count_nothing(&mut self) {
         if let Some(StorageCharge::Parts { payer, weight }) = self.stored.counted.take() {
             self.stored.rates.give_back(&payer, weight, ALLOWANCE);
         }
     }
 
-    /// What was counted for a record is given back, if it has added nothing.
+    /// Gives back what was counted for a record that added nothing, or logs that the quota is used
+    /// up.
     pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
         match self.stored.at_store.remove(&ticket) {
             Some(StorageCharge::Parts { payer, weight }) if adds_nothing(outcome) => {
@@ -151,14 +153,14 @@ impl<S: RecordStore> Chat<S> {
         self.note_limited(now, LIMIT, Limited { conn, user, address: None });
     }
 
-    /// Whether the disk has too little left for all but admins.
+    /// Whether the disk has too little space left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
         self.at_store.store().space().is_some_and(|space| space.free < reserve)
     }
 
-    /// Has somebody with these rights publish an event. Where a durable stream would become larger by it than they may
-    /// store, they may only have a repeat answered, or are refused.
+    /// Publishes an event with these rights. If a durable stream would grow beyond what the user
+    /// may store, only a repeat is answered, and anything else is refused.
     pub(super) fn publish(
         &mut self,
         net: &mut Net<'_>,
@@ -170,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
     ) {
         let grows_by = self.hub.streams().grows_on_disk_by(&stream, &rights, data.len());
         if let Some((bytes, person)) = grows_by.zip(self.person(&origin)) {
-            // What was never published to was stored by nobody.
+            // Without an epoch the stream was never published to, so this is no repeat.
             let has_id = id.is_some() && self.hub.streams().epoch(&stream).is_some();
             if self.is_beyond_store(net, &origin, &person, (bytes, has_id)) {
                 return;
@@ -185,8 +187,8 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, Input::Publish { origin, publisher, stream, data, id });
     }
 
-    /// Counts what a request adds to the store, with so many bytes of payload, or refuses it. Where it has an id, and
-    /// there is nothing left of the day, the store is asked whether it is a repeat.
+    /// Counts what a request adds to the store. Returns whether it was refused. If it has an id and
+    /// the quota is used up, the store is asked whether it is a repeat.
     pub(super) fn is_beyond_store(
         &mut self,
         net: &mut Net<'_>,
@@ -233,14 +235,14 @@ mod tests {
             let ada = Asker::User(UserId::parse("ada").unwrap());
             let piece = (most as usize / 100).max(1);
             let mut stored = 0;
-            // Tries each half minute, for ten days.
+            // Tries every half minute, for ten days.
             for tick in 0..10 * 2_880 {
                 let now = Moment::from_millis(1 + tick * 30_000);
                 if rates.take(ada.clone(), now, parts(piece, most), ALLOWANCE).is_ok() {
                     stored += piece as u64;
                 }
             }
-            // What is there at once, and that of ten days.
+            // The quota that is there at once, and that of ten days.
             let due = 11 * u64::from(most);
             assert!(stored <= due && stored >= due / 100 * 95, "{stored} of {due}");
         }

@@ -1,4 +1,4 @@
-//! Requests about streams, and contents over HTTP that are no JSON: from the wire to the hub.
+//! Requests about streams, and HTTP content that is not JSON: from the wire to the hub.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
@@ -27,7 +27,7 @@ use crate::wire::stream_request::{StreamRequest, stream_request};
 use std::sync::Arc;
 
 impl Person {
-    /// What they call a publication of theirs.
+    /// The id of a publication of theirs.
     pub(super) fn publication(&self, id: Arc<str>) -> Arc<PublicationId> {
         Arc::new(PublicationId { by: Some(self.user.clone()), id })
     }
@@ -39,7 +39,7 @@ fn named(message: &[u8]) -> Option<(StreamId, &[u8])> {
     Some((StreamId::parse(std::str::from_utf8(name).ok()?).ok()?, data))
 }
 
-/// The newest data of a stream of bytes, with its number; nothing, if there was none.
+/// The newest data of a stream of bytes, with its `seq`; no content if there is none.
 pub(super) fn bytes_of(info: &StreamInfo) -> Response {
     let bytes = match info.newest.as_ref().map(|newest| &newest.data) {
         Some(Data::Binary(bytes)) => bytes.to_vec(),
@@ -51,7 +51,7 @@ pub(super) fn bytes_of(info: &StreamInfo) -> Response {
 }
 
 impl<S: RecordStore> Chat<S> {
-    /// A request that is none of the hub's other ones.
+    /// A request about streams, or one for admins.
     pub(super) fn stream_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
         let Asked { origin, envelope, .. } = asked;
         let fields = envelope.fields(self.limits_for(person), net.timestamp());
@@ -92,7 +92,7 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, input);
     }
 
-    /// The declared streams that somebody may watch, or publish to, and which of it.
+    /// The declared streams that somebody may watch or publish to, and which of the two.
     pub(super) fn streams_for(&self, person: &Person) -> Vec<Usable<'_>> {
         let usable = |declaration| Usable {
             declaration,
@@ -103,12 +103,13 @@ impl<S: RecordStore> Chat<S> {
         all.filter(|usable| usable.watch || usable.publish).collect()
     }
 
-    /// Whether there is a declared stream that somebody may publish to.
+    /// Whether somebody may publish to a declared stream.
     pub(super) fn may_publish(&self, person: &Person) -> bool {
         self.config.streams.iter().any(|stream| person.streams.may_publish_to_one(stream))
     }
 
-    /// A binary message: a byte n, n bytes of a stream's name, the data. Returns whether it is one.
+    /// Publishes a binary message: a byte n, n bytes of a stream's name, the data. Returns whether
+    /// it is one.
     pub(super) fn publish_bytes(
         &mut self,
         net: &mut Net<'_>,
@@ -124,7 +125,8 @@ impl<S: RecordStore> Chat<S> {
         true
     }
 
-    /// Lets a connection send what its rights are for: a message of bytes may be larger than others.
+    /// Sets how large a connection's messages may be: larger if it may publish to streams of bytes
+    /// that take more.
     pub(super) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let usual = self.config.limits.message_bytes;
         let Some(rights) = self.signed_in(conn).map(|known| known.rights.clone()) else { return };
@@ -139,7 +141,8 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The largest content of a request: where it publishes to a stream, what that takes.
+    /// The largest content of a request. If it is for a stream, that depends on what the stream
+    /// takes.
     pub(super) fn content_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
         if head.method != "POST" {
             return usual;
@@ -152,7 +155,7 @@ impl<S: RecordStore> Chat<S> {
         let hook = || Some(hooked(head.path, feeds, streams)?.1);
         let (stream, times) = match named() {
             Some(stream) => (Some(stream), 1),
-            // A form has up to three bytes for each of the data.
+            // A form has up to three bytes for each byte of the data.
             None => (hook(), if is_form(head) { 3 } else { 1 }),
         };
         let declaration = stream.and_then(|stream| declared(streams, stream.as_str()));
@@ -161,7 +164,7 @@ impl<S: RecordStore> Chat<S> {
         declaration.map_or(usual, |declaration| usual.max(content(declaration)))
     }
 
-    /// Why somebody may not publish what they are about to send, if they may not.
+    /// Why somebody may not publish what they are about to send, if so.
     pub(super) fn judge_publish(&mut self, call: &ApiCall) -> Option<Response> {
         let stream = StreamId::parse(call.stream()?).ok()?;
         let nobody = StreamRights::default();
@@ -171,7 +174,7 @@ impl<S: RecordStore> Chat<S> {
         Some(shared_with(refused(&(&refusal).into()), call.shared_with.as_deref()))
     }
 
-    /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.
+    /// Publishes content of any type to a stream of bytes. Returns whether the call is for that.
     pub(super) fn begin_publish(
         &mut self,
         net: &mut Net<'_>,

@@ -1,6 +1,6 @@
-//! The thread-safe end of a running server: calls go into a bounded queue, the reactor carries them
-//! out. No call waits for the reactor but [`Ticket::wait`], so that all of them may be made inside
-//! a handler, too.
+//! The thread-safe side of a running server: calls go into a bounded queue, and the reactor carries
+//! them out. Only [`Ticket::wait`] waits for the reactor, so all other calls may be made inside a
+//! handler.
 
 use super::handle_error::HandleError;
 use super::handler::{Call, Registered, Reply};
@@ -28,7 +28,7 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// Stops a server, from any thread, and can do nothing else.
+/// Stops a server, from any thread, and does nothing else.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     pub(crate) shared: Arc<Shared>,
@@ -38,7 +38,7 @@ impl Stopper {
     /// As [`Handle::stop`].
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already.
+    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
     pub fn stop(&self) -> Result<(), HandleError> {
         self.shared.stop(End::ForGood)
     }
@@ -46,7 +46,7 @@ impl Stopper {
     /// As [`Handle::restart`].
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already.
+    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
     }
@@ -58,9 +58,9 @@ impl Handle {
         Handle { shared: Arc::clone(shared) }
     }
 
-    /// Registers a function for a message type. It may replace one of the wire's own requests; from then on you may
-    /// send pushes whose types begin as that one does. It
-    /// runs on the reactor's thread: what takes long belongs on another, with the [`Reply`].
+    /// Registers a function for a message type. It may replace one of the wire's own requests; from
+    /// then on you may send pushes with that request's prefix. The function runs on the reactor's
+    /// thread: slow work belongs on another thread, with the [`Reply`].
     ///
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for an empty type.
@@ -79,14 +79,15 @@ impl Handle {
         Ok(())
     }
 
-    /// Answers requests of HTTP on a path of your own, as `/queue` or `/queue/{id}`: `method` is one of
-    /// `GET` (and `HEAD` with it), `POST`, `PUT`, `PATCH` and `DELETE`. What changes something is refused to
-    /// pages of an `Origin` that may not connect. It runs on the reactor's thread: what takes long belongs on
-    /// another, with the [`PathReply`].
+    /// Answers HTTP requests on a path of your own, such as `/queue` or `/queue/{id}`: `method` is
+    /// one of `GET` (which includes `HEAD`), `POST`, `PUT`, `PATCH` and `DELETE`. Requests that
+    /// change something are refused if they come from a page whose `Origin` may not connect. The
+    /// function runs on the reactor's thread: slow work belongs on another thread, with the
+    /// [`PathReply`].
     ///
     /// # Errors
-    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
-    /// yours, as that of a webhook; [`HandleError::Type`] for another method.
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that you
+    /// cannot have, such as a webhook's; [`HandleError::Type`] for another method.
     pub fn answer_path(
         &self,
         method: &str,
@@ -101,13 +102,13 @@ impl Handle {
         })
     }
 
-    /// Speaks a protocol of your own on the WebSockets of a path: every message is handed over as it
-    /// came, and what you send leaves as it is. Limits, heartbeat, outboxes and the ends of tokens are the
-    /// server's.
+    /// Speaks your own protocol on the WebSockets of a path: every message is handed over as it
+    /// came, and what you send goes out as it is. The server sees to limits, the heartbeat,
+    /// outboxes and the expiry of tokens.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
-    /// yours, as that of a stream.
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that you
+    /// cannot have, such as a stream's.
     pub fn own_socket_path(
         &self,
         path: SocketPath,
@@ -118,12 +119,12 @@ impl Handle {
             .take_path(&template, true, || Command::RegisterSocket(OwnPath::new(path, handler)))
     }
 
-    /// Sends a message to many [`Socket`]s of your own; it is encoded once. One whose outbox is full is
-    /// closed with 4101.
+    /// Sends a message to many of your own [`Socket`]s; it is encoded once. A socket whose outbox
+    /// is full is closed with 4101.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for a ping, which the
-    /// server sends.
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for a ping, which
+    /// only the server sends.
     pub fn send_to_sockets<'s>(
         &self,
         sockets: impl IntoIterator<Item = &'s Socket>,
@@ -134,8 +135,8 @@ impl Handle {
         self.shared.call(Command::Say { to, said })
     }
 
-    /// Sends a message of a type of your own to all connections of a user. Returns how many that
-    /// are: 0 if the user is not online.
+    /// Sends a message of your own type to all connections of a user. Returns their number: 0 if
+    /// the user is not online.
     ///
     /// # Errors
     /// [`HandleError`]: nothing was sent.
@@ -148,8 +149,7 @@ impl Handle {
         self.send_to_users(&[user], kind, payload)
     }
 
-    /// Sends a message of a type of your own to all connections of some users. Returns how many
-    /// that are.
+    /// Sends a message of your own type to all connections of some users. Returns their number.
     ///
     /// # Errors
     /// [`HandleError`]: nothing was sent.
@@ -173,8 +173,8 @@ impl Handle {
         Ok(reached)
     }
 
-    /// Sends a message of a type of your own to everybody who is online. Returns how many
-    /// connections that are, without those of guests, who get it, too.
+    /// Sends a message of your own type to everybody online. Returns the number of connections,
+    /// without those of guests, who get it, too.
     ///
     /// # Errors
     /// [`HandleError`]: nothing was sent.
@@ -186,11 +186,11 @@ impl Handle {
         Ok(reached)
     }
 
-    /// Sends a message of a type of your own to one connection, as [`Call::connection`] names it.
+    /// Sends a message of your own type to one connection, as [`Call::connection`] names it.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells whether the connection has taken it: `no_such_connection` if it is over,
-    /// or speaks another protocol than the wire's; `overloaded` if its outbox is full, or it is being closed.
+    /// [`HandleError`]; from the ticket, `no_such_connection` if it is closed, or speaks another
+    /// protocol than the wire's; `overloaded` if its outbox is full, or it is closing.
     ///
     /// [`Call::connection`]: super::super::Call::connection
     pub fn send_to_connection(
@@ -204,11 +204,13 @@ impl Handle {
         self.await_nothing(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
     }
 
-    /// Closes one connection, with a code that may stand in a frame (RFC 6455 §7.4) and a reason of at most 123
-    /// bytes; more are cut. Clients go by the code's range: `docs/protocol.md`, "Closing".
+    /// Closes one connection, with a code that a frame may have (RFC 6455 §7.4) and a reason of at
+    /// most 123 bytes; the rest is cut. Clients react to the code's range: `docs/protocol.md`,
+    /// "Closing".
     ///
     /// # Errors
-    /// [`HandleError`]: [`HandleError::Type`] for another code; the ticket tells `no_such_connection`.
+    /// [`HandleError`]: [`HandleError::Type`] for another code; from the ticket,
+    /// `no_such_connection`.
     pub fn close_connection(
         &self,
         connection: ConnId,
@@ -244,7 +246,7 @@ impl Handle {
         Ok(self.shared.online().contains_key(&id))
     }
 
-    /// Who has a connection, in the order of their ids.
+    /// The users who have a connection, in the order of ids.
     ///
     /// # Errors
     /// [`HandleError::Stopped`].
@@ -253,11 +255,11 @@ impl Handle {
         Ok(self.shared.online().keys().cloned().collect())
     }
 
-    /// Publishes a chat message in a user's name, who must be a member of the room. `cid` makes a
-    /// repeat harmless: it gives the first result.
+    /// Publishes a chat message in the name of a user, who must be a member of the room. With the
+    /// same `cid`, a repeat is harmless: it returns the first result.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says.
+    /// [`HandleError`], also from the ticket.
     pub fn publish(
         &self,
         room: &str,
@@ -278,21 +280,22 @@ impl Handle {
         self.change(user, Request::Send { target, body, cid: cid.map(Arc::from) })
     }
 
-    /// Publishes an event to a stream that is declared with `program`. What the server cannot take later, as there
-    /// are too many streams, or the store cannot write, is counted and logged.
+    /// Publishes an event to a stream that is declared with `program`. A later failure, such as too
+    /// many streams or a store that cannot write, is counted and logged.
     ///
     /// # Errors
-    /// [`HandleError`]: nothing was published; [`HandleError::Event`] if no stream of this name is declared, it is
-    /// not the program's, or the data are not what it declares.
+    /// [`HandleError`]: nothing was published; [`HandleError::Event`] if no stream of this name is
+    /// declared, it is not the program's, or the data do not fit its declaration.
     pub fn publish_event(&self, stream: &str, data: &Value) -> Result<(), HandleError> {
         self.publish_data(stream, Data::Json(data.to_string().into()), None)
     }
 
-    /// As [`Handle::publish_event`], once: what was published with this `id` and is still kept is not published again.
-    /// The same id with other data is logged as `not published`. Of a durable stream it outlives the program.
+    /// As [`Handle::publish_event`], once: if an event with this `id` is still kept, it is not
+    /// published again. The same id with other data is logged as `not published`. In a durable
+    /// stream the id outlives the program.
     ///
     /// # Errors
-    /// As there; [`HandleError::Size`] for an id that is empty, or longer than `limits.cid_bytes`.
+    /// As there; [`HandleError::Size`] for an id that is empty or longer than `limits.cid_bytes`.
     pub fn publish_event_once(
         &self,
         stream: &str,
@@ -328,15 +331,15 @@ impl Handle {
         self.publish_data(stream, Data::Binary(bytes.into()), None)
     }
 
-    /// Calls a function again and again, for the data of a stream that is declared with `program`: at once, and
-    /// then every `every`, of which it is told the name. Of a family it is called for each stream that
-    /// somebody watches. What it returns is published if it has changed. It runs on a thread of its own, one
-    /// call of a stream at a time, and should end by itself: nothing ends it, and a stop does not wait for
-    /// it. One that fails, or panics, is tried again as any [source](crate::config::Feed). It takes the
-    /// place of what polled the stream before.
+    /// Polls a function for the data of a stream that is declared with `program`: at once, and then
+    /// at intervals of `every`. The function gets the stream's name; for a family it is called for
+    /// each stream that somebody watches. Its result is published if it has changed. It runs on a
+    /// thread of its own, with one call of a stream at a time, and should end by itself: nothing
+    /// ends it, and a stop does not wait for it. If it fails or panics, it is tried again like any
+    /// [source](crate::config::Feed). It replaces what polled the stream before.
     ///
     /// # Errors
-    /// [`HandleError::Stream`] if this is not how a stream can be declared; [`HandleError::Stopped`],
+    /// [`HandleError::Stream`] if a stream cannot be declared like this; [`HandleError::Stopped`],
     /// [`HandleError::Full`].
     pub fn poll<E: Into<Box<dyn std::error::Error>>>(
         &self,
@@ -378,19 +381,19 @@ impl Handle {
         self.shared.call(Command::Poll { pattern, function })
     }
 
-    /// Stops the server: in order, within five seconds. Calls made before it are carried out.
+    /// Stops the server in order, within five seconds. Calls made before this one are carried out.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already.
+    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
     pub fn stop(&self) -> Result<(), HandleError> {
         self.shared.stop(End::ForGood)
     }
 
-    /// Stops the server for another to take its place: as [`Handle::stop`], but everybody is told
-    /// before (`notice draining`) over how much time to come back, and closed with 1012.
+    /// Stops the server so that another can take its place: as [`Handle::stop`], but everybody is
+    /// first told (`notice draining`) within how much time to reconnect, and is closed with 1012.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already.
+    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
     }
@@ -404,8 +407,8 @@ impl Handle {
     }
 }
 
-/// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
-/// of Server-Sent Events, which has its type as its name.
+/// Checks that the application's push cannot be taken for one of the server's, on a WebSocket or as
+/// a Server-Sent Event, whose name is its type.
 pub(crate) fn check_push(kind: &str) -> Result<(), HandleError> {
     check_name(kind)?;
     if EVENT_NAMES.contains(&kind) { Err(HandleError::Type) } else { check_kind(kind) }
@@ -416,7 +419,7 @@ fn check_name(kind: &str) -> Result<(), HandleError> {
     if is_name { Ok(()) } else { Err(HandleError::Type) }
 }
 
-/// A type of requests of the application's has none of the wire's own names or prefixes.
+/// Checks that the application's own type of request has none of the wire's names or prefixes.
 pub(crate) fn check_kind(kind: &str) -> Result<(), HandleError> {
     if is_free_type(kind) { Ok(()) } else { Err(HandleError::Type) }
 }

@@ -1,9 +1,9 @@
-//! Why a call of the embedding program's came to nothing.
+//! Why a call of the embedding program failed.
 
 use crate::base::pattern::PatternError;
 use crate::base::{NameError, Refusal, RefusalCode, StreamId};
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandleError {
     /// The server has stopped.
@@ -12,55 +12,55 @@ pub enum HandleError {
     /// Too many calls wait for the reactor.
     #[error("too many calls wait for the server")]
     Full,
-    /// A name is no user id or room name.
+    /// A name is not a user id or a room name.
     #[error("a name {0}")]
     Name(#[from] NameError),
-    /// A stream cannot have this name, nor a family of them.
+    /// A stream, or a family of streams, cannot have this name.
     #[error("a stream's name {0}")]
     Stream(PatternError),
-    /// A message type is one of the wire's own, or empty; a push's has control characters or more than 64
-    /// bytes.
+    /// A message type is one of the wire's own, or empty; that of a push has control characters or
+    /// more than 64 bytes. Also for a method, a message or a close code that is not allowed.
     #[error("this message type is empty, too long, or the server's own")]
     Type,
     /// A text or a `cid` is larger than its limit, or a `cid` is empty.
     #[error("{} {limit} bytes", of_size(what))]
     Size {
-        /// Which.
+        /// What has the wrong size.
         what: &'static str,
-        /// Most bytes.
+        /// The most bytes.
         limit: usize,
     },
     /// The server refused it: the wire's code, and a sentence.
     #[error("{code}: {message}")]
     Refused {
-        /// As `not_member`.
+        /// Such as `not_member`.
         code: &'static str,
         /// For people.
         message: &'static str,
     },
-    /// A stream does not take an event of the program's.
+    /// A stream refuses an event of the program.
     #[error("the stream {stream}: {code}: {message}")]
     Event {
-        /// Which.
+        /// The stream.
         stream: StreamId,
-        /// The wire's code, as `no_such_stream`.
+        /// The wire's code, such as `no_such_stream`.
         code: &'static str,
         /// For people: which member is missing, for instance.
         message: String,
     },
-    /// It has not been answered within the time given.
+    /// No answer came within the given time.
     #[error("the server has not answered in time")]
     Timeout,
-    /// Waiting inside a handler would keep the reactor from answering.
+    /// Waiting inside a handler would block the reactor, which has to answer.
     #[error("a handler must not wait for the server")]
     WouldDeadlock,
-    /// A path is one of the server's own, or no path: a sentence.
+    /// The program cannot have this path; a sentence says why.
     #[error("{0}")]
     Path(&'static str),
-    /// A header field of an answer cannot be sent.
+    /// An answer cannot have this header field.
     #[error("this is no header field that an answer may have")]
     Field,
-    /// This is no code of a refusal: 1 to 64 of `a-z`, `0-9` and `_`.
+    /// Not a refusal's code: those have 1 to 64 of `a-z`, `0-9` and `_`.
     #[error("a code has 1 to 64 of a-z, 0-9 and _")]
     Code,
 }
@@ -77,7 +77,7 @@ impl From<Refusal> for HandleError {
     }
 }
 
-/// What is too large, or, where nothing is too small, out of bounds.
+/// Names what is too large. An id must not be empty either.
 fn of_size(what: &str) -> String {
     match what {
         "cid" | "id" => format!("the {what} has 1 to"),

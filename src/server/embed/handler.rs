@@ -1,4 +1,4 @@
-//! Functions of the embedding program for message types of its own, and how they answer.
+//! Functions of the embedding program for its own message types, and their answers.
 
 use super::handle_error::HandleError;
 use super::shared::Shared;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
-/// Whoever calls a handler.
+/// Who calls a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Their id.
@@ -28,15 +28,15 @@ pub struct Call {
     pub kind: String,
     /// Its payload, an object.
     pub payload: Value,
-    /// Who sent it; none before `auth`.
+    /// Who sent it; none before `auth`, and none for a guest.
     pub caller: Option<Caller>,
-    /// On which connection; none if it came as a request of HTTP.
+    /// The connection that it came on; none if it came over HTTP.
     pub connection: Option<ConnId>,
 }
 
 pub(crate) type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
 
-/// A function for a message type of the application's own.
+/// A function for one of the application's own message types.
 #[derive(Clone)]
 pub(crate) struct Registered {
     pub(crate) access: Access,
@@ -49,12 +49,12 @@ impl fmt::Debug for Registered {
     }
 }
 
-/// Answers one message, at once or later, from any thread. Dropped without an answer it answers
-/// with `internal`.
+/// Answers one message, at once or later, from any thread. If it is dropped without an answer, the
+/// answer is `internal`.
 #[derive(Debug)]
 pub struct Reply {
     shared: Arc<Shared>,
-    /// Until it is answered.
+    /// `None` when it is answered.
     to: Option<HandlerWaiter>,
 }
 
@@ -71,11 +71,12 @@ impl Reply {
         self.answer(Ok(payload.to_string()))
     }
 
-    /// Refuses, with a code for programs and a sentence for people, of which the first 1,024 bytes are sent.
-    /// The error says that it is the application's (`by`), also where the code is one of parlor's.
+    /// Refuses, with a code for programs and a sentence for people, of which the first 1,024 bytes
+    /// are sent. The error says that it is the application's (`by`), even if the code is one of
+    /// parlor's.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`]; [`HandleError::Code`], and the answer is `internal`.
+    /// [`HandleError::Stopped`]; [`HandleError::Code`], and then the answer is `internal`.
     pub fn error(self, code: &str, message: &str) -> Result<(), HandleError> {
         self.refuse(code, message, None)
     }
@@ -83,7 +84,8 @@ impl Reply {
     /// As [`Reply::error`], with data for programs.
     ///
     /// # Errors
-    /// As [`Reply::error`]; [`HandleError::Size`] of data of more than 16 KiB, and the answer is `internal`.
+    /// As [`Reply::error`]; [`HandleError::Size`] for data of more than 16 KiB, and then the answer
+    /// is `internal`.
     pub fn error_with(self, code: &str, message: &str, data: &Value) -> Result<(), HandleError> {
         let data = data.to_string();
         if data.len() > REFUSAL_DATA_BYTES_MAX {
@@ -106,7 +108,7 @@ impl Reply {
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
-        // Not counted against the queue: there is a bounded number of these in flight.
+        // Not counted against the queue, because only a bounded number is in flight.
         queue.answers.extend(to.map(|to| (to, result)));
         drop(queue);
         self.shared.wake.wake();
@@ -123,10 +125,10 @@ impl Drop for Reply {
     }
 }
 
-/// Who waits for a handler's answer, as another thread may know it.
+/// Who waits for a handler's answer, in a form that other threads may have.
 #[derive(Debug)]
 pub(crate) enum HandlerWaiter {
-    /// A connection, and its own name for the request, if it wants an answer.
+    /// A connection, and its id for the request, if it wants an answer.
     Conn(ConnId, Option<String>),
     /// A call, by its number.
     Call(u64),

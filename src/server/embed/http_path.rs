@@ -1,4 +1,4 @@
-//! Requests of HTTP for the embedding program, and its answers.
+//! HTTP requests for the embedding program, and its answers.
 
 use super::handle_error::HandleError;
 use super::handler::Caller;
@@ -13,35 +13,36 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A request of HTTP on a path of the program's.
+/// An HTTP request on a path of the program.
 #[derive(Clone, Debug)]
 pub struct PathRequest {
-    /// The method, as `GET`; a `HEAD` is answered as its `GET`, without the content.
+    /// The method, such as `GET`; a `HEAD` is answered as its `GET`, without the content.
     pub method: String,
     /// The path, as it came.
     pub path: String,
-    /// What stands for the braces of the registered path, percent-decoded.
+    /// The values of the registered path's parameters, percent-decoded.
     pub params: Vec<(String, String)>,
     /// What follows the path's `?`, as it came.
     pub query: String,
-    /// The header fields, their names in lower case. What is no ASCII is left out, and so are tokens.
+    /// The header fields, with names in lower case. Tokens, and fields that are not ASCII, are left
+    /// out.
     pub fields: Vec<(String, String)>,
     /// The content, of at most `http.body_bytes`.
     pub body: Vec<u8>,
-    /// Who asks, if they have said so.
+    /// Who sends it, if known.
     pub caller: Option<Caller>,
-    /// From where.
+    /// The address that it comes from.
     pub address: IpAddr,
 }
 
 impl PathRequest {
-    /// What stands for `{name}` of the path.
+    /// The value of `{name}` in the path.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         value(&self.params, name)
     }
 
-    /// The first header field of this name, which is in lower case.
+    /// The first header field with this name, which is given in lower case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         value(&self.fields, name)
@@ -50,7 +51,7 @@ impl PathRequest {
     /// The content as JSON.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If it is not JSON.
     pub fn json(&self) -> Result<Value, serde_json::Error> {
         serde_json::from_slice(&self.body)
     }
@@ -60,17 +61,14 @@ fn value<'v>(of: &'v [(String, String)], name: &str) -> Option<&'v str> {
     of.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
 }
 
-/// An answer to a request of HTTP.
+/// An answer to an HTTP request.
 #[derive(Clone, Debug)]
 pub struct PathAnswer {
     response: Response,
 }
 
 impl PathAnswer {
-    /// An answer with content of some type, as `text/html; charset=utf-8`.
-    ///
-    /// # Errors
-    /// [`HandleError::Field`] for a type that is no header field's value.
+    /// An answer with content of the given type, such as `text/html; charset=utf-8`.
     pub fn new(
         status: Status,
         content_type: &str,
@@ -83,7 +81,7 @@ impl PathAnswer {
         Ok(PathAnswer { response })
     }
 
-    /// An answer of JSON.
+    /// An answer with JSON.
     #[must_use]
     pub fn json(status: Status, value: &Value) -> PathAnswer {
         PathAnswer {
@@ -91,11 +89,11 @@ impl PathAnswer {
         }
     }
 
-    /// With one more header field. Those that frame the answer are the server's.
+    /// Adds a header field. The fields that frame the answer are the server's.
     ///
     /// # Errors
-    /// [`HandleError::Field`] for what is no header field (RFC 9110 §5.1, §5.5), for one of the
-    /// server's, and for one more than [`PATH_ANSWER_FIELDS_MAX`].
+    /// [`HandleError::Field`] for an invalid field (RFC 9110 §5.1, §5.5), for one of the server's,
+    /// and for more than [`PATH_ANSWER_FIELDS_MAX`].
     pub fn with(mut self, name: &str, value: &str) -> Result<PathAnswer, HandleError> {
         const SERVERS: &[&str] = &[
             "connection",
@@ -125,21 +123,21 @@ impl PathAnswer {
     }
 }
 
-/// RFC 9110 §5.5: visible characters, and spaces between them.
+/// RFC 9110 §5.5: visible characters, with spaces and tabs between them.
 fn is_value(value: &str) -> bool {
     value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
         && value.trim() == value
 }
 
-/// Answers one request, at once or later, from any thread. Dropped without an answer it answers with
-/// 500.
+/// Answers one request, at once or later, from any thread. If it is dropped without an answer, the
+/// answer is 500.
 #[derive(Debug)]
 pub struct PathReply {
     shared: Arc<Shared>,
-    /// Until it is answered.
+    /// `None` when it is answered.
     to: Option<Exchange>,
     origin: Option<Box<str>>,
-    /// Of the request's content, which counts until it is answered.
+    /// Bytes of the request's content, which count until it is answered.
     bytes: usize,
 }
 
@@ -153,7 +151,7 @@ impl PathReply {
         PathReply { shared, to: Some(to), origin, bytes }
     }
 
-    /// Sends the answer. Whoever has asked may have gone meanwhile.
+    /// Sends the answer. The client may have gone meanwhile.
     ///
     /// # Errors
     /// [`HandleError::Stopped`].
@@ -167,7 +165,7 @@ impl PathReply {
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
-        // Not counted against the queue: there is a bounded number of these in flight.
+        // Not counted against the queue, because only a bounded number is in flight.
         let response = readable_by(answer.into_response(), self.origin.as_deref());
         queue.path_answers.extend(to.map(|to| (to, response, self.bytes)));
         drop(queue);
@@ -189,7 +187,7 @@ impl Drop for PathReply {
 
 type HttpFn = dyn Fn(PathRequest, PathReply) + Send + Sync;
 
-/// A function of the program's for a path.
+/// The program's function for a path.
 #[derive(Clone)]
 pub(crate) struct HttpPath {
     pub(crate) method: &'static str,

@@ -1,5 +1,5 @@
-//! What an embedding program holds: the handle to a server that runs, handlers of its own requests, and its own paths,
-//! which answer requests of HTTP or speak a protocol of its own on WebSockets.
+//! What an embedding program holds: the handle of a running server, handlers of its own requests,
+//! and its own paths, which answer HTTP requests or speak its own protocol on WebSockets.
 
 pub(super) mod handle;
 pub(super) mod handle_error;

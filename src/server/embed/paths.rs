@@ -1,4 +1,4 @@
-//! Which paths are the embedding program's.
+//! The paths of the embedding program.
 
 use super::http_path::HttpPath;
 use super::socket::OwnPath;
@@ -8,10 +8,10 @@ use crate::config::{Config, Feed};
 use crate::routes::own::is_own;
 use crate::routes::template::{self, bind, overlap, placeholder};
 
-/// What stands for the braces of a path.
+/// The values of a path's parameters.
 pub(crate) type Params = Vec<(String, String)>;
 
-/// The paths that were registered.
+/// The registered paths.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     http: Vec<HttpPath>,
@@ -19,20 +19,19 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Adds a path of HTTP, or replaces what was registered for it and its method.
+    /// Adds an HTTP path, or replaces the one with this path and method.
     pub(crate) fn add_http(&mut self, path: HttpPath) {
         self.http.retain(|one| (&one.template, one.method) != (&path.template, path.method));
         self.http.push(path);
     }
 
-    /// Adds a path of WebSockets, or replaces what was registered for it: those that are open stay
-    /// with what they have.
+    /// Adds a WebSocket path, or replaces it. Open WebSockets keep the handler that they have.
     pub(crate) fn add_socket(&mut self, path: OwnPath) {
         self.sockets.retain(|one| one.path.template != path.path.template);
         self.sockets.push(path);
     }
 
-    /// The path of HTTP for a request; or, if the path is there with others, its methods.
+    /// The HTTP path for a request; or, if the path has only other methods, those.
     pub(crate) fn find_http(
         &self,
         method: &str,
@@ -42,7 +41,7 @@ impl Paths {
         template::find(paths, method, |one| bound(&one.template, path))
     }
 
-    /// The path of WebSockets for a request.
+    /// The WebSocket path for a request.
     pub(crate) fn find_socket(&self, path: &str) -> Option<(&OwnPath, Params)> {
         self.sockets.iter().find_map(|one| Some((one, bound(&one.path.template, path)?)))
     }
@@ -53,10 +52,10 @@ fn bound(template: &str, path: &str) -> Option<Params> {
     Some(bound.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// What is wrong with a path of the program's, if something is. `/` can be one for HTTP.
+/// Why the program cannot have a path, if so. HTTP may have `/`.
 pub(crate) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
     let is_plain = |segment: &str| {
-        // RFC 3986 §5.2.4: nobody asks for segments of dots alone.
+        // RFC 3986 §5.2.4: clients remove segments of dots, so nobody asks for them.
         ![".", ".."].contains(&segment)
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
     };
@@ -78,8 +77,8 @@ pub(crate) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
         .then_some("a path has segments of A-Z a-z 0-9 _ . @ - or {name}, each name once")
 }
 
-/// The stream for whose path, or whose webhook's, a request could be, which would go before the program's;
-/// and the member that has it.
+/// The stream whose path, or whose webhook's path, would take requests from the program's path; and
+/// the member that has it.
 pub(crate) fn taken_by<'a>(
     template: &str,
     is_socket: bool,
@@ -108,7 +107,7 @@ mod tests {
             |template, is_socket, config| taken_by(template, is_socket, config).is_some();
         assert!(is_taken("/ws/s", true, &config) && is_taken("/ws/{x}", true, &config));
         assert!(is_taken("/hooks/s", false, &config) && is_taken("/hooks/{x}", false, &config));
-        // One is for WebSockets, the other is posted to.
+        // One is for WebSockets, the other for POST.
         assert!(!is_taken("/ws/s", false, &config) && !is_taken("/hooks/s", true, &config));
     }
 

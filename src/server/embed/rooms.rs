@@ -1,5 +1,5 @@
-//! What the embedding program does in rooms, by its [`Handle`]: with every right, in nobody's name but where a
-//! name is asked for.
+//! What the embedding program does in rooms with its [`Handle`]: with every right, and in nobody's
+//! name unless a method takes one.
 
 use super::handle::Handle;
 use super::handle_error::HandleError;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const NOT_MEMBER: HandleError =
     HandleError::refused(RefusalCode::NotMember, "the user is not a member of this room");
 
-/// A room that is to be made. It is closed, has no title and no members but its owner, unless it says otherwise.
+/// A room to create. By default it is closed, has no title, and no member but its owner.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NewRoom<'a> {
     /// For people; at most `limits.title_bytes`.
@@ -24,23 +24,23 @@ pub struct NewRoom<'a> {
     pub members: &'a [&'a str],
 }
 
-/// What is to be other about a room; nothing, unless it says so.
+/// Changes of a room; by default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoomChange<'a> {
     /// For people; at most `limits.title_bytes`.
     pub title: Option<&'a str>,
     /// Whether anybody may join.
     pub open: Option<bool>,
-    /// Whose it is: a member's.
+    /// The new owner, a member.
     pub owner: Option<&'a str>,
 }
 
 impl Handle {
-    /// Makes a room, which its owner and members are in from then on: a closed one, unless it says otherwise.
+    /// Creates a room, with its owner and members in it.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `conflict` for a name that is, or was, another
-    /// room's, `quota` for more than `limits.room_members`.
+    /// [`HandleError`]; from the ticket, `conflict` for a name that is or was another room's,
+    /// `quota` for more than `limits.room_members`.
     pub fn create(&self, room: &str, owner: &str, new: NewRoom<'_>) -> Result<Ticket, HandleError> {
         let title = self.checked_title(new.title)?;
         let members = new.members.iter().map(|member| UserId::parse(member));
@@ -53,11 +53,11 @@ impl Handle {
         self.change(UserId::parse(owner)?, request)
     }
 
-    /// Changes what a room is like. Its members are pushed `room:updated`.
+    /// Changes a room. Its members are pushed `room:updated`.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`, `no_such_user` for an owner who is
-    /// no member.
+    /// [`HandleError`]; from the ticket, `no_such_room`, or `no_such_user` for an owner who is no
+    /// member.
     pub fn update(&self, room: &str, change: RoomChange<'_>) -> Result<Ticket, HandleError> {
         let title = change.title.map(|title| self.checked_title(title)).transpose()?;
         let owner = change.owner.map(UserId::parse).transpose()?;
@@ -82,42 +82,42 @@ impl Handle {
     /// Makes a user a member of a room that exists, whether or not it is open.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`, `forbidden` for a user who is
-    /// banned.
+    /// [`HandleError`]; from the ticket, `no_such_room`, or `forbidden` for a banned user.
     pub fn join(&self, room: &str, user: &str) -> Result<Ticket, HandleError> {
         let user = UserId::parse(user)?;
         self.change(user.clone(), Request::Add(RoomId::parse(room)?, user))
     }
 
-    /// Invites a user to a room, in the name of `by`, who need not be in it.
+    /// Invites a user to a room, in the name of `by`, who need not be a member.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`, `conflict` for a user who is banned, `quota` for too many invitations.
+    /// [`HandleError`]; from the ticket, `no_such_room`, `conflict` for a banned user, `quota` for
+    /// too many invitations.
     pub fn invite(&self, room: &str, user: &str, by: &str) -> Result<Ticket, HandleError> {
         let (room, user) = (RoomId::parse(room)?, UserId::parse(user)?);
         self.change(UserId::parse(by)?, Request::Invite(room, user))
     }
 
-    /// Ends a user's membership of a room, or takes an invitation back.
+    /// Ends a user's membership of a room, or withdraws an invitation.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`, `not_member`.
+    /// [`HandleError`]; from the ticket, `no_such_room`, `not_member`.
     pub fn remove(&self, room: &str, user: &str) -> Result<Ticket, HandleError> {
         let user = UserId::parse(user)?;
         self.change(user.clone(), Request::Remove(RoomId::parse(room)?, user))
     }
 
-    /// Ends a user's membership of a room, and keeps them from joining it again, in the name of `by`, who is
-    /// another and need not be in it.
+    /// Ends a user's membership of a room and keeps them from joining again, in the name of `by`,
+    /// who is another user and need not be a member.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`; `bad_request` if `by` is the user.
+    /// [`HandleError`]; from the ticket, `no_such_room`, or `bad_request` if `by` is the user.
     pub fn ban(&self, room: &str, user: &str, by: &str) -> Result<Ticket, HandleError> {
         let (room, user) = (RoomId::parse(room)?, UserId::parse(user)?);
         self.change(UserId::parse(by)?, Request::Ban(room, user))
     }
 
-    /// Lets a user who is banned join a room again.
+    /// Lets a banned user join a room again.
     ///
     /// # Errors
     /// As [`Handle::ban`].
@@ -126,7 +126,7 @@ impl Handle {
         self.change(user.clone(), Request::Unban(RoomId::parse(room)?, user))
     }
 
-    /// Ends a room: everybody's membership ends, its log is removed, and its name stays taken.
+    /// Ends a room: all memberships end, its log is removed, and its name stays taken.
     ///
     /// # Errors
     /// As [`Handle::ban`].
@@ -134,10 +134,11 @@ impl Handle {
         self.change(UserId::program(), Request::End(RoomId::parse(room)?))
     }
 
-    /// The members of a room `after` an id, in the order of ids: at most `limits.page` of them.
+    /// The members of a room, in the order of ids, from the one after `after`: at most
+    /// `limits.page`.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells the server's: `no_such_room`.
+    /// [`HandleError`]; from the ticket, `no_such_room`.
     pub fn members(&self, room: &str, after: Option<&str>) -> Result<Ticket<Members>, HandleError> {
         let after = after.map(UserId::parse_any).transpose()?;
         let request = Request::ListMembers { room: RoomId::parse(room)?, after, limit: usize::MAX };
@@ -150,8 +151,8 @@ impl Handle {
     /// A page of a room's log: at most `limits.page` entries and `limits.page_bytes`.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells the server's: `no_such_room`; `gone` for entries that are not kept any
-    /// more.
+    /// [`HandleError`]; from the ticket, `no_such_room`, or `gone` for entries that are no longer
+    /// kept.
     pub fn history(&self, room: &str, part: Part) -> Result<Ticket<History>, HandleError> {
         let request = Request::History { room: RoomId::parse(room)?, part, limit: usize::MAX };
         self.ask(UserId::program(), request, |answered| match answered {
@@ -160,10 +161,10 @@ impl Handle {
         })
     }
 
-    /// How far a member has read a room, and how many messages they have not.
+    /// How far a member has read a room, and how many messages are unread.
     ///
     /// # Errors
-    /// [`HandleError`]; the ticket tells the server's: `not_member`, also of a room that does not exist.
+    /// [`HandleError`]; from the ticket, `not_member`, also for a room that does not exist.
     pub fn unread(&self, room: &str, user: &str) -> Result<Ticket<Unread>, HandleError> {
         let request = Request::Room(RoomId::parse(room)?);
         self.ask(UserId::parse(user)?, request, |answered| match answered {
@@ -175,7 +176,7 @@ impl Handle {
         })
     }
 
-    /// Asks for something that is answered with a room.
+    /// Makes a request that is answered with a room and a `seq`.
     pub(crate) fn change(&self, user: UserId, request: Request) -> Result<Ticket, HandleError> {
         self.ask(user, request, |answered| match answered {
             Answered::Place(room, seq) => Ok((room, seq)),

@@ -1,4 +1,4 @@
-//! What the reactor's thread and all others have in common: a bounded queue of calls, the answers of
+//! What the reactor's thread shares with all others: a bounded queue of calls, the answers of
 //! handlers, and who is online.
 
 use super::handle_error::HandleError;
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
-/// What other threads ask of the reactor's.
+/// What other threads ask of the reactor's thread.
 #[derive(Debug)]
 pub(crate) enum Command {
     Push { to: Whom, kind: String, payload: String },
@@ -43,14 +43,14 @@ pub(crate) enum Command {
     Stop(End),
 }
 
-/// A path of the embedding program's.
+/// A path of the embedding program.
 #[derive(Debug, PartialEq, Eq)]
 struct OwnTemplate {
     template: String,
     is_socket: bool,
 }
 
-/// Whose connections are meant.
+/// Which connections are meant.
 #[derive(Debug)]
 pub(crate) enum Whom {
     All,
@@ -64,7 +64,7 @@ pub(crate) struct CallQueue {
     pub(crate) commands: VecDeque<Command>,
     pub(crate) answers: Vec<(HandlerWaiter, HandlerResult)>,
     pub(crate) path_answers: Vec<(Exchange, Response, usize)>,
-    /// What came of jobs: there is a bounded number of those.
+    /// Results of jobs, of which there is a bounded number.
     pub(crate) outcomes: Vec<(JobId, JobResult)>,
     bytes: usize,
     pub(crate) is_stopped: bool,
@@ -77,7 +77,7 @@ impl CallQueue {
         Some(command)
     }
 
-    /// From here on every call fails; returns what has not been carried out.
+    /// From now on every call fails. Returns the calls that were not carried out.
     pub(crate) fn stop(&mut self) -> VecDeque<Command> {
         self.is_stopped = true;
         std::mem::take(&mut self.commands)
@@ -107,29 +107,30 @@ fn weight(command: &Command) -> usize {
     }
 }
 
-/// What the reactor's thread and all handles have in common.
+/// What the reactor's thread shares with all handles.
 #[derive(Debug)]
 pub(crate) struct Shared {
     queue: Mutex<CallQueue>,
-    /// Who is online, with how many connections: kept by the reactor's thread, read by any.
+    /// Who is online, with how many connections. The reactor's thread writes it, any may read it.
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(crate) wake: Wake,
     pub(crate) reactor_thread: OnceLock<ThreadId>,
-    /// The configuration, as of the last call that changes it. Whoever changes it holds it until
-    /// the call is in the queue: two changes come one after the other.
+    /// The configuration, as of the last call that changes it. A change holds it until its call is
+    /// in the queue, so that changes take effect in order.
     pub(crate) config: Mutex<Config>,
-    /// The embedding program's paths: changed only by who holds the configuration.
+    /// The embedding program's paths, changed only while the configuration is held.
     own_paths: Mutex<Vec<OwnTemplate>>,
     text_bytes_max: AtomicU32,
     cid_bytes_max: AtomicU32,
     title_bytes_max: AtomicU32,
-    /// Families of pushes that the embedding program has taken over: bits of [`FAMILIES`].
+    /// Families of pushes that the embedding program may send: bits of [`FAMILIES`].
     taken_over: AtomicU8,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
 }
 
-/// What pushes begin with that a program may send once it answers a request of theirs; who is online goes by two names.
+/// The prefixes of pushes that a program may send once it answers a request with that prefix.
+/// Presence has two prefixes.
 const FAMILIES: [(&str, u8); 4] = [("chat:", 1), ("room:", 2), ("user:", 4), ("presence:", 4)];
 
 fn family(kind: &str) -> u8 {
@@ -143,7 +144,8 @@ impl Shared {
         self.taken_over.fetch_or(family(kind), Ordering::Relaxed);
     }
 
-    /// Whether pushes of this type are the program's, as it answers requests of that family.
+    /// Whether the program may send pushes of this type, because it answers requests of that
+    /// family.
     pub(crate) fn is_taken_over(&self, kind: &str) -> bool {
         self.taken_over.load(Ordering::Relaxed) & family(kind) != 0
     }
@@ -164,8 +166,8 @@ impl Shared {
         })
     }
 
-    // A thread that panicked while it held one of these has left nothing half done: each holds it
-    // for a push or a look.
+    // A thread that panics while it holds one of these leaves nothing half done: each is held for a
+    // push or a look.
     pub(crate) fn queue(&self) -> MutexGuard<'_, CallQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,18 +176,18 @@ impl Shared {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Most bytes of a text, and of a `cid`.
+    /// The most bytes of a text, and of a `cid`.
     pub(crate) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
         let bytes = |of: &AtomicU32| of.load(Ordering::Relaxed) as usize;
         (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
     }
 
-    /// Most bytes of a room's title.
+    /// The most bytes of a room's title.
     pub(crate) fn title_bytes_max(&self) -> usize {
         self.title_bytes_max.load(Ordering::Relaxed) as usize
     }
 
-    /// Whether a stream takes an event of the embedding program's, as far as its declaration tells.
+    /// Whether a stream takes an event of the embedding program, as far as its declaration says.
     pub(crate) fn judge_event(&self, stream: &StreamId, data: &Data) -> Result<(), Refusal> {
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let declaration = declared(&config.streams, stream.as_str()).ok_or(NO_SUCH_STREAM)?;
@@ -198,8 +200,8 @@ impl Shared {
         self.title_bytes_max.store(limits.title_bytes, Ordering::Relaxed);
     }
 
-    /// Who is online is kept for handles only. All of them stem from one that was made before the
-    /// server began to run.
+    /// Who is online is recorded for handles only. All of them come from one that was made before
+    /// the server began to run.
     pub(crate) fn has_handles(&self) -> bool {
         self.has_handles.load(Ordering::Relaxed)
     }
@@ -208,7 +210,7 @@ impl Shared {
         self.has_handles.store(true, Ordering::Relaxed);
     }
 
-    /// Has a path served by the embedding program, if it can be; only then it is taken.
+    /// Registers a path of the embedding program, if it can have it.
     pub(crate) fn take_path(
         &self,
         template: &str,
@@ -231,7 +233,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether a configuration that is about to take effect takes a path of the embedding program's.
+    /// Checks that a new configuration takes no path of the embedding program.
     pub(crate) fn check_paths(&self, config: &Config) -> Result<(), ConfigError> {
         let paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = |OwnTemplate { template, is_socket }: &OwnTemplate| {
@@ -242,7 +244,7 @@ impl Shared {
         paths.iter().find_map(taken).map_or(Ok(()), Err)
     }
 
-    /// Every call that was not carried out is told so, and nobody is online any more.
+    /// Fails every call that was not carried out, and forgets who is online.
     pub(crate) fn fail_calls(&self) {
         let left = self.queue().stop();
         for command in left {
@@ -284,13 +286,14 @@ impl Shared {
 /// Why a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It does not come back: 1001.
+    /// The server does not come back: 1001.
     ForGood,
-    /// Another takes its place: everybody is told in how much time to come back, then 1012.
+    /// Another server takes its place: everybody is told within how much time to reconnect, then
+    /// 1012.
     Restart,
 }
 
-/// A server that has panicked answers its callers all the same.
+/// Fails the calls of a server that has panicked, too.
 pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
 
 impl Drop for FailCallsOnDrop {

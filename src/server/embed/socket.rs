@@ -1,4 +1,4 @@
-//! WebSockets that speak a protocol of the embedding program's own.
+//! WebSockets that speak a protocol of the embedding program.
 
 use super::handle_error::HandleError;
 use super::handler::Caller;
@@ -11,7 +11,7 @@ use crate::protocol::{CloseCode, Message};
 use std::fmt;
 use std::sync::Arc;
 
-/// A path on which WebSockets speak a protocol of the program's own.
+/// A path on which WebSockets speak the program's own protocol.
 #[derive(Clone, Debug)]
 pub struct SocketPath {
     pub(super) template: String,
@@ -21,7 +21,7 @@ pub struct SocketPath {
 }
 
 impl SocketPath {
-    /// A path, as `/ws/queue` or `/ws/queue/{id}`; for everybody.
+    /// A path, such as `/ws/queue` or `/ws/queue/{id}`, for everybody.
     #[must_use]
     pub fn new(template: &str) -> SocketPath {
         let template = template.to_owned();
@@ -36,26 +36,27 @@ impl SocketPath {
         self.access
     }
 
-    /// What is agreed to of the subprotocols that a client offers.
+    /// The subprotocol to agree to, if a client offers it.
     pub(crate) fn agreed(&self, offered: &[&str]) -> Option<&str> {
         self.subprotocol.as_deref().filter(|own| offered.contains(own))
     }
 
-    /// Who may connect. Whoever has a token presents it with the request.
+    /// Sets who may connect. A client with a token sends it with the request.
     #[must_use]
     pub fn access(mut self, access: Access) -> SocketPath {
         self.access = access;
         self
     }
 
-    /// The subprotocol that is agreed to if a client offers it (RFC 6455 §1.9).
+    /// Sets the subprotocol that is agreed to if a client offers it (RFC 6455 §1.9).
     #[must_use]
     pub fn subprotocol(mut self, name: &str) -> SocketPath {
         self.subprotocol = Some(name.to_owned());
         self
     }
 
-    /// Lets clients send messages of up to so many bytes, if that is more than `limits.message_bytes`.
+    /// Lets clients send messages of up to this many bytes, if that is more than
+    /// `limits.message_bytes`.
     #[must_use]
     pub fn message_bytes(mut self, bytes: u64) -> SocketPath {
         self.message_bytes = Some(bytes);
@@ -63,42 +64,42 @@ impl SocketPath {
     }
 }
 
-/// What the program does with the WebSockets of a path. All calls come from the reactor's thread: what
-/// takes long belongs on another, with the [`Socket`].
+/// What the program does with the WebSockets of a path. All calls come from the reactor's thread:
+/// slow work belongs on another thread, with the [`Socket`].
 pub trait SocketHandler: Send + Sync + 'static {
-    /// One is open.
+    /// A WebSocket is open.
     fn opened(&self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// A text came, whole.
+    /// A whole text came.
     fn text(&self, socket: &Socket, text: &str);
 
-    /// Bytes came, whole. The default closes with 1003.
+    /// Whole bytes came. The default closes with 1003.
     fn binary(&self, socket: &Socket, bytes: &[u8]) {
         let _ = bytes;
         let _ = socket.close(CloseCode::UNSUPPORTED_DATA, "only text messages are understood here");
     }
 
-    /// One is over: by a close with this code, or without one. Nothing more is sent to it.
+    /// A WebSocket is closed, with this code or without one. Nothing more is sent to it.
     fn closed(&self, socket: &Socket, code: Option<CloseCode>) {
         let _ = (socket, code);
     }
 
-    /// A message was over the client's rate and is not handed on; the next one may come in so many ms.
-    /// Who does not stop is closed with 4103.
+    /// A message was over the client's rate and is not handed on; the next one may come in this
+    /// many ms. A client that does not slow down is closed with 4103.
     fn limited(&self, socket: &Socket, retry_after_ms: u64) {
         let _ = (socket, retry_after_ms);
     }
 
-    /// The server restarts: the client should come back at a random time within so many ms. It is
+    /// The server restarts: the client should reconnect at a random time within this many ms. It is
     /// closed with 1012 half a second later.
     fn draining(&self, socket: &Socket, spread_ms: u64) {
         let _ = (socket, spread_ms);
     }
 }
 
-/// A WebSocket on a path of the program's own. Cheap to clone, and good on any thread.
+/// A WebSocket on a path of the program. Cheap to clone, and usable on any thread.
 #[derive(Clone)]
 pub struct Socket(Arc<SocketState>);
 
@@ -122,25 +123,25 @@ impl Socket {
         Socket(Arc::new(inner))
     }
 
-    /// Its connection's name, as it stands in the server's log.
+    /// Its connection's name, as in the server's log.
     #[must_use]
     pub fn id(&self) -> ConnId {
         self.0.conn
     }
 
-    /// Who it is, if they have said so.
+    /// Its user, if the client has said who it is.
     #[must_use]
     pub fn caller(&self) -> Option<&Caller> {
         self.0.caller.as_ref()
     }
 
-    /// What stands for `{name}` of the path.
+    /// The value of `{name}` in the path.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.0.params.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
     }
 
-    /// A parameter of the query, decoded; `None` if it is not there, or cannot be decoded.
+    /// A parameter of the query, decoded; `None` if it is missing or cannot be decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         Some(query_value(&self.0.query, name)?.ok()?.into_owned())
@@ -162,8 +163,8 @@ impl Socket {
         self.send(OutgoingMessage::Binary(bytes.into()))
     }
 
-    /// Closes it, with a code that may stand in a frame (RFC 6455 §7.4) and a reason of at most 123
-    /// bytes; more are cut.
+    /// Closes it, with a code that a frame may have (RFC 6455 §7.4) and a reason of at most 123
+    /// bytes; the rest is cut.
     ///
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for another code.
@@ -180,7 +181,7 @@ impl Socket {
     }
 }
 
-/// A message of the program's.
+/// A message from the program.
 #[derive(Debug)]
 pub(crate) enum OutgoingMessage {
     Text(Box<str>),
@@ -211,7 +212,7 @@ impl OutgoingMessage {
     }
 }
 
-/// A path, and what the program does there.
+/// A path, and its handler.
 #[derive(Clone)]
 pub(crate) struct OwnPath {
     pub(crate) path: SocketPath,
@@ -230,13 +231,13 @@ impl fmt::Debug for OwnPath {
     }
 }
 
-/// A WebSocket of the program's that is about to be opened, or is.
+/// A WebSocket of the program that is open, or about to be.
 #[derive(Clone)]
 pub(crate) struct OwnSocket {
     pub(crate) path: OwnPath,
     pub(crate) params: Params,
     pub(crate) query: String,
-    /// From when it is open.
+    /// Set when it is open.
     pub(crate) socket: Option<Socket>,
 }
 

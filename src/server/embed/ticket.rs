@@ -1,4 +1,4 @@
-//! A call of the embedding program that is on its way to the reactor's thread, and often to the disk.
+//! A call of the embedding program on its way to the reactor's thread, and often to the disk.
 
 use super::handle_error::HandleError;
 use super::shared::Shared;
@@ -8,23 +8,22 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What became of a call, as any thread may have it.
+/// The result of a call, in a form that any thread may have.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answered {
-    /// A room, and an entry in it or 0.
+    /// A room, and the `seq` of an entry in it, or 0.
     Place(RoomId, u64),
     /// A room as a user sees it.
     Room(RoomSummary),
     Members(Members),
     History(History),
-    /// It is done.
     Nothing,
 }
 
-/// Some members of a room, in the order of their ids.
+/// Some members of a room, in the order of ids.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Members {
-    /// Who.
+    /// The members.
     pub members: Vec<MemberInfo>,
     /// Whether there are more after the last one.
     pub more: bool,
@@ -44,13 +43,13 @@ pub struct History {
 /// How far a member has read a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread {
-    /// Up to which entry.
+    /// The `seq` of the newest entry read.
     pub read: u64,
-    /// How many messages of others come after it, without those that are deleted.
+    /// The number of messages of others after it, without deleted ones.
     pub unread: u64,
 }
 
-/// What becomes of a call.
+/// The state of a call.
 #[derive(Debug, Default)]
 pub(crate) struct TicketState {
     result: Mutex<Option<Result<Answered, HandleError>>>,
@@ -85,7 +84,7 @@ impl TicketState {
 pub(crate) const NOT_ASKED: HandleError =
     HandleError::Refused { code: "internal", message: "an answer to what was not asked" };
 
-/// A call that the server has not answered yet. Dropping it does not take the call back.
+/// A call that the server may not have answered yet. Dropping it does not cancel the call.
 #[must_use = "the call may still fail: wait for it, or drop it knowingly"]
 pub struct Ticket<T = (RoomId, u64)> {
     state: Arc<TicketState>,
@@ -108,11 +107,13 @@ impl<T> Ticket<T> {
         Ticket { state, shared, read }
     }
 
-    /// Waits for the answer; of what is to be stored, until it is on disk. A call that puts something into a
-    /// room gives the room and, for a message, its `seq`, for a membership the room's newest one.
+    /// Waits for the answer; if something is stored, until it is on disk. A call that puts
+    /// something into a room returns the room and a `seq`: that of the message, or for a membership
+    /// the room's newest.
     ///
     /// # Errors
-    /// Why it came to nothing; [`HandleError::WouldDeadlock`] at once, when called inside a handler.
+    /// Why the call failed; [`HandleError::Timeout`]; [`HandleError::WouldDeadlock`] at once inside
+    /// a handler, unless the answer is there.
     pub fn wait(&self, timeout: Duration) -> Result<T, HandleError> {
         if self.shared.reactor_thread.get() == Some(&std::thread::current().id()) {
             return self.try_wait().unwrap_or(Err(HandleError::WouldDeadlock));
@@ -126,7 +127,7 @@ impl<T> Ticket<T> {
         result.clone().map_or(Err(HandleError::Timeout), |result| self.read(result))
     }
 
-    /// What became of it, if that is known.
+    /// The answer, if it is there.
     #[must_use]
     pub fn try_wait(&self) -> Option<Result<T, HandleError>> {
         let result = self.state.result.lock().unwrap_or_else(PoisonError::into_inner).clone();

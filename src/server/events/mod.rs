@@ -1,8 +1,8 @@
-//! Server-Sent Events (WHATWG HTML §9.2), and pictures in `multipart/x-mixed-replace`: what a WebSocket
-//! would be pushed, as an HTTP answer that does not end.
+//! Server-Sent Events (WHATWG HTML §9.2), and pictures in `multipart/x-mixed-replace`: an endless
+//! HTTP answer with what a WebSocket would be pushed.
 //!
-//! A connection that is answered so has a session, an outbox and a place in every log as a WebSocket's
-//! has. Only the bytes around what it is told are others.
+//! Such a connection has a session, an outbox and a cursor in every log, as a WebSocket has. Only
+//! the bytes around each push differ.
 
 pub(super) mod places;
 pub(super) mod tickets;

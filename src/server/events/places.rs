@@ -1,4 +1,5 @@
-//! Where somebody is who is sent events: in all rooms by a time, in each stream by its `seq`, in one `id`.
+//! The position of a client of events, in one `id`: in all rooms by a time, in each stream by its
+//! `seq`.
 
 use crate::base::limits::{EVENT_ID_BYTES_MAX, LISTENED_STREAMS_MAX};
 use crate::base::subscription::{Ask, Subscribed};
@@ -8,12 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
 use std::fmt::Write;
 
-/// Bytes of a stream's place: its tag, and its `seq`.
+/// Bytes of a stream's position: its tag and its `seq`.
 const PLACE_BYTES: usize = TAG_BYTES + SEQ_BYTES;
 const TAG_BYTES: usize = 4;
-/// No stream lives as long as this many bytes can count.
+/// Enough for the `seq` of any stream.
 const SEQ_BYTES: usize = 7;
-/// The epoch of a store or of a stream.
 const EPOCH_BYTES: usize = 16;
 /// The digits of a time, and its sign.
 const TIME_BYTES: usize = 20;
@@ -23,13 +23,14 @@ const _: () = assert!(
         < EVENT_ID_BYTES_MAX
 );
 
-/// The life of a stream, in few bytes: an event has the ids of many.
+/// A hash of a stream's name and epoch. It is short because an `id` has the positions of many
+/// streams.
 type Tag = [u8; TAG_BYTES];
 
 fn tag(stream: &StreamId, epoch: &str) -> Tag {
     let mut hash = Sha1::new();
     hash.update(stream.as_str());
-    // In no name and in no epoch.
+    // This byte is in no name and in no epoch.
     hash.update([0]);
     hash.update(epoch);
     let hash: [u8; 20] = hash.finalize().into();
@@ -37,14 +38,14 @@ fn tag(stream: &StreamId, epoch: &str) -> Tag {
     [first, second, third, fourth]
 }
 
-/// The streams that come along with all that a user is told, and up to where each was handed over.
+/// The streams that a client of events watches beside its user's pushes, and its position in each.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    /// None until they have begun: before that no `id` may stand for them.
+    /// `None` until the streams have begun: until then no `id` may cover them.
     streams: Option<Vec<StreamPlace>>,
-    /// They are asked for now: what is refused is that.
+    /// The streams have been asked for: a refusal that comes now refuses them.
     is_asking: bool,
-    /// The lowest priority of what may wait: those above it go before it.
+    /// The lowest priority among events that may wait. Events above it are sent first.
     lowest: Option<Priority>,
 }
 
@@ -56,7 +57,7 @@ struct StreamPlace {
 }
 
 impl Places {
-    /// They are asked for.
+    /// The streams are asked for.
     pub(crate) fn ask(&mut self) {
         self.is_asking = true;
     }
@@ -65,7 +66,7 @@ impl Places {
         self.is_asking
     }
 
-    /// They have begun.
+    /// The streams have begun.
     pub(crate) fn begin(&mut self, streams: &[Subscribed]) {
         self.is_asking = false;
         let place = |one: &Subscribed| StreamPlace {
@@ -76,29 +77,30 @@ impl Places {
         self.streams = Some(streams.iter().map(place).collect());
     }
 
-    /// Some are not watched any more.
+    /// Some streams are no longer watched.
     pub(crate) fn end(&mut self, streams: &[StreamId]) {
         if let Some(places) = &mut self.streams {
             places.retain(|place| !streams.contains(&place.stream));
         }
     }
 
-    /// An event of a stream is handed over; returns the place before, for one that was refused.
+    /// Moves a stream's position to an event that is handed over. Returns the one before, in case
+    /// the event is refused.
     pub(crate) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
         let mut places = self.streams.iter_mut().flatten();
         let place = places.find(|place| place.stream == *stream);
         place.map_or(0, |place| std::mem::replace(&mut place.seq, seq))
     }
 
-    /// An event of a priority is to be handed over, while others wait or not: whether its `id` may stand
-    /// for all before it. It may not go before one of them.
+    /// Whether the `id` of an event that is handed over now may cover all events before it. It may
+    /// not if the event could be sent before one that waits.
     pub(crate) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
         let lowest = self.lowest.filter(|_| others_wait);
         self.lowest = Some(lowest.map_or(priority, |lowest| lowest.min(priority)));
         lowest.is_none_or(|lowest| priority <= lowest)
     }
 
-    /// Whether an `id` may stand for them.
+    /// Whether an `id` may cover the streams.
     pub(crate) fn are_known(&self) -> bool {
         self.streams.is_some()
     }
@@ -117,24 +119,24 @@ impl Places {
 pub(crate) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
     let mut id = format!("{epoch}.{}", time.0);
     if let Some(places) = places {
-        // Writing to a text does not fail.
+        // Writing to a string does not fail.
         let _ = write!(id, ".{}", URL_SAFE_NO_PAD.encode(places.written()));
     }
     id
 }
 
-/// What a client says that it has seen last.
+/// The position that a client says it has seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LastSeen {
     pub(crate) epoch: Box<str>,
     pub(crate) time: Timestamp,
-    /// None of those that did not come along.
+    /// Only of the streams that were watched then.
     places: Vec<(Tag, u64)>,
 }
 
 impl LastSeen {
-    /// Reads an `id`. What is none is taken for one that nobody knows: then everything is told to be
-    /// gone, and nothing is missed in silence.
+    /// Reads an `id`. One that cannot be read counts as an unknown position, so that the client is
+    /// told of a gap everywhere and misses nothing in silence.
     pub(crate) fn of(id: &str) -> LastSeen {
         LastSeen::parse(id).unwrap_or(LastSeen {
             epoch: "".into(),
@@ -153,8 +155,8 @@ impl LastSeen {
         parts.next().is_none().then_some(LastSeen { epoch, time, places })
     }
 
-    /// Lets streams go on where they were; `epoch` tells the life of one that there is. One that was not
-    /// among them, or has another life, is told to have a gap.
+    /// Continues streams where the client was; `epoch` returns the epoch of an existing stream. A
+    /// stream that was not watched then, or has another epoch, is told to have a gap.
     pub(crate) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
         for ask in asks {
             let known = epoch(&ask.stream);
@@ -168,8 +170,8 @@ impl LastSeen {
     }
 }
 
-/// Reads the `id` of a single stream's event: its life, and its `seq`. What is none is a place that nobody
-/// knows, behind all that is kept.
+/// Reads the `id` of a single stream's event: its epoch and its `seq`. One that cannot be read
+/// becomes an unknown epoch and the largest `seq`.
 pub(crate) fn of_one(id: &str) -> (Box<str>, u64) {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts = id.split_once('.').filter(|(_, seq)| is_number(seq));

@@ -1,15 +1,15 @@
-//! Tickets: what lets an `EventSource` in, which can send no header, without a token in an address.
+//! Tickets admit an `EventSource`, which cannot send headers, without a token in an address.
 
 use crate::auth::{Identity, Verifier};
 use crate::base::limits::{TICKET_MS, TICKETS_MAX, TICKETS_PER_ADDRESS_MAX, TICKETS_PER_USER_MAX};
 use crate::base::{Address, Moment, Shares, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Before a ticket, so that it is not taken for a token.
+/// Precedes a ticket, so that it is not taken for a token.
 const PREFIX: &str = "ticket.";
 
-/// Tickets that were given out and not used. A user and an address have a share of all; whoever wants more than that
-/// gives up their oldest.
+/// Tickets that were given out and not used. Each user and each address has a maximum; beyond it
+/// their oldest goes.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
     /// By number, in the order of their ends.
@@ -30,14 +30,15 @@ struct IssuedTicket {
 }
 
 impl Tickets {
-    /// How many were given and not used.
+    /// How many were given out and not used.
     pub(crate) fn len(&self) -> usize {
         self.given.len()
     }
 
-    /// A ticket for somebody at an address, good for [`TICKET_MS`] and once. If they have as many as there may be,
-    /// their oldest goes; if there are as many as there may be in all, the oldest of the address that has most: whether one
-    /// went is told, too. `secret` is nothing that somebody could guess.
+    /// Gives somebody at an address a ticket, valid once and for [`TICKET_MS`]. If the user or the
+    /// address has its maximum, its oldest ticket goes; if there are [`TICKETS_MAX`] in all, the
+    /// oldest of the address that has most. Also returns whether a ticket went. Nobody must be able
+    /// to guess `secret`.
     pub(crate) fn give(
         &mut self,
         identity: Identity,
@@ -73,12 +74,13 @@ impl Tickets {
         (ticket, is_beyond)
     }
 
-    /// Whether a token is a ticket, good or not.
+    /// Whether a token is a ticket, valid or not.
     pub(crate) fn is_one(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
 
-    /// Whose ticket it is; from then on it is nobody's. What it stands for must hold still.
+    /// The owner of a ticket, which is used up. `None` if the owner's identity has expired or is
+    /// revoked.
     pub(crate) fn redeem(
         &mut self,
         ticket: &str,
@@ -91,7 +93,7 @@ impl Tickets {
         holds_still(&identity, timestamp, verifier).then_some(identity)
     }
 
-    /// Whose ticket it is, and stays.
+    /// The owner of a ticket, which stays valid. `None` as for [`Tickets::redeem`].
     pub(crate) fn owner(
         &mut self,
         ticket: &str,
@@ -107,7 +109,6 @@ impl Tickets {
         self.of_addresses.get(address)?.first().copied()
     }
 
-    /// Takes one out.
     fn take(&mut self, number: Option<u64>) -> Option<IssuedTicket> {
         let number = number?;
         let given = self.given.remove(&number)?;
@@ -140,7 +141,7 @@ fn take_from<K: Ord>(of: &mut BTreeMap<K, BTreeSet<u64>>, holder: &K, number: u6
 fn holds_still(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -> bool {
     let is_over = identity.expires.is_some_and(|expires| expires < timestamp);
     let (user, jti) = (&identity.user, identity.jti.as_deref());
-    // In open mode there is no token that could be revoked.
+    // In open mode there is no token to revoke.
     let is_revoked =
         !verifier.is_open() && verifier.revocations().is_revoked(user, jti, identity.issued);
     !is_over && !is_revoked

@@ -1,4 +1,4 @@
-//! A call of the API: from a request of HTTP to a request that a WebSocket could have sent.
+//! A call of the API: turns an HTTP request into a request that a WebSocket could have sent.
 
 use super::identity::{caller_of, unauthorized};
 use super::origin::{PageOrigin, other_method, page_origin, shared_with};
@@ -15,15 +15,15 @@ use crate::wire::json::{Object, Writer, scan, string};
 use crate::wire::request::Fault;
 use serde::de::IgnoredAny;
 
-/// A call whose head was judged.
+/// A call whose head has been judged.
 #[derive(Debug)]
 pub(crate) struct ApiCall {
     pub(crate) route: &'static Route,
-    /// What stands for the braces of the path.
+    /// The values of the path's parameters.
     params: Vec<(&'static str, String)>,
-    /// Who has said who they are, or a guest.
+    /// A user or a guest.
     pub(crate) caller: Option<Person>,
-    /// The origin that may see the answer, where that is not this host's own.
+    /// The origin that may see the answer, unless it is this host's own.
     pub(crate) shared_with: Option<Box<str>>,
 }
 
@@ -46,7 +46,7 @@ fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<Ap
     let (route, params) =
         found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
     let caller = caller_of(head, rules, route.method)?;
-    // What is for everybody only a handler of the embedding program says.
+    // Which types are open to everybody, only their handlers know.
     if caller.is_none() && route.choice != Choice::Path {
         let is_open = rules.verifier.is_open();
         let message = if is_open { "in open mode say who you are: ?user=NAME" } else { SAY_WHO };
@@ -62,7 +62,7 @@ fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<Ap
 }
 
 impl ApiCall {
-    /// Which request it is.
+    /// The type of the request.
     pub(crate) fn kind(&self, hub: &Hub) -> &str {
         let types = self.route.types;
         let at = |place: usize| types.get(place).copied().unwrap_or_default();
@@ -89,8 +89,8 @@ impl ApiCall {
         found.map_or("", |(_, value)| value)
     }
 
-    /// The payload of the request: members of the path, of the query and of the content, in this
-    /// order of rank.
+    /// The payload of the request: members of the path, the query and the content, in this order of
+    /// rank.
     ///
     /// # Errors
     /// A [`Fault`] of the query, or of the content.
@@ -113,7 +113,8 @@ impl ApiCall {
                     .is_ok()
             });
             if is_empty && !may {
-                // Which right, or that there is no such stream, is told by who judges that.
+                // The publication is judged later, which says what is missing: a right, or the
+                // stream.
                 return Ok(self.publication("null", None));
             }
             let id = idempotency_key(head, "id")?;
@@ -155,13 +156,13 @@ impl ApiCall {
 }
 
 impl ApiCall {
-    /// The stream that the content goes to as it is, if it publishes to one.
+    /// The stream to which the content is published, if it is a publication.
     pub(crate) fn stream(&self) -> Option<&str> {
         (self.route.types == ["publish"]).then(|| self.param("stream"))
     }
 
-    /// The payload of a `publish`, whose data the content is: as it is, or as the only member of an
-    /// object, `data`, which is what the request on a socket has.
+    /// The payload of a `publish`. The content is its data, either as it is, or in an object with
+    /// the only member `data`, as in the request on a socket.
     fn published(&self, body: &str, id: Option<&str>) -> Result<String, Fault> {
         const AROUND_IT: usize = 2;
         let body = body.trim_ascii();
@@ -185,13 +186,13 @@ impl ApiCall {
     }
 }
 
-/// Of the query of a publication: in whose name it is, in open mode or with the admin token.
+/// In the query of a publication: in whose name it is, in open mode or with the admin token.
 const USER: &str = "user";
-/// Of a name that is none, so much is repeated.
+/// How much of an unknown name an error repeats.
 const NAME_CHARS_TOLD: usize = 64;
 
-/// The data of an event that come in the query and not as the content, which `is_empty` then: an object of the members that
-/// the stream declares, each as its kind.
+/// The data of an event that are in the query, for streams that declare members: an object of those
+/// members, each as its kind. `is_empty` says that the request has no content.
 fn queried_data(
     head: &RequestHead<'_>,
     members: &[DataMember],
@@ -223,7 +224,7 @@ fn queried_data(
             return Err(fault(format!("{name:?} comes twice")));
         }
         let is_text = matches!(member.kind, Kind::Text | Kind::Any);
-        // Whether it is of that kind is judged as for all data.
+        // Whether the value is of that kind is judged as for all data.
         if !is_text && serde_json::from_str::<IgnoredAny>(value).is_err() {
             return Err(fault(format!("{name:?} is no {}", member.kind.name())));
         }
@@ -238,7 +239,7 @@ fn queried_data(
     Ok(Some(writer.finish()))
 }
 
-/// A member that the query has: its name, its value, and whether that is JSON as it is.
+/// A member of the query: its name, its value, and whether the value is JSON as it is.
 fn query(
     head: &RequestHead<'_>,
     name: &'static str,
@@ -253,8 +254,8 @@ fn query(
     if is_plain && !is_json { Err(malformed()) } else { Ok(Some((name, value, is_plain))) }
 }
 
-/// The caller's own id of what it sends, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
-/// The request has it as its member `name`.
+/// The caller's own id of what it sends, in the head: `Idempotency-Key: "…"`, with or without
+/// quotes. The request has it as its member `name`.
 pub(crate) fn idempotency_key(
     head: &RequestHead<'_>,
     name: &'static str,
@@ -268,7 +269,7 @@ pub(crate) fn idempotency_key(
     Ok(key.map(unquoted))
 }
 
-/// A message's id, where it comes in the head and not in the content, too.
+/// A message's id, if it is in the head and not in the content.
 fn cid_of_head(head: &RequestHead<'_>, members: &Object<'_>) -> Result<Option<String>, Fault> {
     let Some(key) = idempotency_key(head, "cid")? else { return Ok(None) };
     match members.get("cid").map(string) {

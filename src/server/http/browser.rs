@@ -1,8 +1,9 @@
-//! How a browser is signed in: `POST` exchanges the code of a link for a cookie, `GET` says who is signed in, `DELETE`
-//! ends it, here or everywhere.
+//! Sign-in of browsers: `POST` exchanges the code of a link for a cookie, `GET` says who is signed
+//! in, `DELETE` signs out, here or everywhere.
 //!
-//! The cookie is the page's own. It is HttpOnly and SameSite=Lax, has the port in its name, as all ports of a host
-//! share cookies (RFC 6265 §8.5), and is believed only where `Origin` is this host's.
+//! The cookie is for the page of this server only. It is HttpOnly and SameSite=Lax. Its name has
+//! the port, because all ports of a host share cookies (RFC 6265 §8.5). It counts only if `Origin`
+//! is this host.
 
 use super::identity::denied;
 use super::origin::{PageOrigin, page_origin};
@@ -14,18 +15,18 @@ use crate::http1::{HttpRefusal, RequestHead, Response};
 use crate::wire::error::ErrorReply;
 use crate::wire::json::{Object, Writer, scan, string};
 
-/// How the names of cookies begin.
+/// The beginning of the cookies' names.
 const COOKIE: &str = "parlor_sign_in";
 pub(crate) const METHODS: &str = "DELETE, GET, HEAD, POST";
 
-/// What a browser's sign-in, or its end, is answered with when the store has it.
+/// The answer to a sign-in or sign-out, sent when the store has recorded it.
 #[derive(Debug)]
 pub(crate) struct CookieAnswer {
     pub(crate) payload: String,
     pub(crate) cookie: String,
 }
 
-/// The cookie's name: that of another server on this host is another.
+/// The cookie's name. Another server on this host has another one.
 pub(crate) fn cookie_name(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -35,15 +36,16 @@ pub(crate) fn cookie_name(host: &str) -> String {
     }
 }
 
-/// A field `Cookie` without the cookies of sign-ins, which are for nobody but this server; none if nothing is left.
+/// A field `Cookie` without sign-in cookies, which only this server may see; `None` if nothing is
+/// left.
 pub(crate) fn without_sign_ins(cookies: &str) -> Option<String> {
     let others = cookies.split(';').map(str::trim);
     let others: Vec<&str> = others.filter(|one| !one.starts_with(COOKIE)).collect();
     (!others.is_empty()).then(|| others.join("; "))
 }
 
-/// Who is signed in by the cookie of a request; nobody where it comes from a page elsewhere. It is an error only
-/// where the cookie was not looked at.
+/// Who is signed in by a request's cookie; nobody if the request comes from a page elsewhere. It is
+/// an error only if the cookie was not checked.
 pub(crate) fn signed_in(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -55,19 +57,20 @@ pub(crate) fn signed_in(
     match rules.verifier.judge_cookie(cookie, rules.now, Some(rules.payer)) {
         Ok(identity) => Ok(Some(identity)),
         Err(error @ TokenError::TooManyFailed(_)) => Err(denied(error)),
-        // Who was signed in once is nobody now.
+        // A cookie that is wrong, expired or revoked names nobody.
         Err(_) => Ok(None),
     }
 }
 
-/// Whether a request is one that this host's own page has sent: a browser sends cookies along for pages of other
-/// ports of this host, too, and names them in one of two ways (RFC 6454 §7; W3C Fetch Metadata §2.3).
+/// Whether this host's own page sent a request. A browser also sends cookies for pages on other
+/// ports of this host, and names those pages in one of two fields (RFC 6454 §7; W3C Fetch Metadata
+/// §2.3).
 pub(crate) fn is_own_page(head: &RequestHead<'_>) -> bool {
     let is_own = matches!(page_origin(head, &[]), Ok(PageOrigin::Own));
     let has_origin = head.all("origin").next().is_some();
     let site = head.all("sec-fetch-site").next();
     let is_read = ["GET", "HEAD"].contains(&head.method);
-    // Whoever changes something is named by every browser.
+    // Every browser sends `Origin` with a request that changes something.
     is_own
         && (has_origin || is_read)
         && site.is_none_or(|site| ["same-origin", "none"].contains(&site))
@@ -137,7 +140,7 @@ mod tests {
         let port = "Origin: http://localhost:3000\r\n";
         assert!(own("GET", "") && own("GET", here) && own("POST", here));
         assert!(own("GET", "Sec-Fetch-Site: same-origin\r\n"));
-        // A page of another port of this host is of the same site, and none of ours.
+        // A page on another port of this host is of the same site, but not ours.
         assert!(!own("GET", port) && !own("POST", port) && !own("POST", ""));
         assert!(!own("GET", "Sec-Fetch-Site: same-site\r\n"));
         assert!(!own("GET", "Sec-Fetch-Site: cross-site\r\n"));

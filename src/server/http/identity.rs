@@ -1,4 +1,4 @@
-//! Who sends a request: by a token, in open mode by a name.
+//! Who sends a request: named by a token, or in open mode by a name.
 
 use super::listen::is_for_events;
 use super::origin::check_origin;
@@ -12,12 +12,12 @@ use crate::routes::own::{METRICS_PATH, OPENAPI_PATH, PREFIX, SIGN_IN_PATH, is_ow
 use crate::server::events::Tickets;
 use crate::wire::display_name;
 
-/// Before a token among the offered subprotocols. Never echoed.
+/// Precedes a token among the offered subprotocols. Never echoed.
 const BEARER_PREFIX: &str = "bearer.";
-/// A JWT has so many parts, with dots between them (RFC 7519 §3).
+/// The number of parts of a JWT, separated by dots (RFC 7519 §3).
 const JWT_PARTS: usize = 3;
 
-/// Who makes a call of this method, where calls are taken.
+/// Who makes a call of this method, if calls are taken now.
 pub(super) fn caller_of(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -32,8 +32,8 @@ pub(super) fn caller_of(
     caller(head, rules)
 }
 
-/// Who makes a call of the API: nobody who has not said who they are, but where guests are let in. Only the
-/// `Authorization` field counts, and in open mode the name in the query.
+/// Who makes a call of the API: `None` is somebody who has not said who they are where guests are
+/// not admitted. Only the `Authorization` field counts, and in open mode the name in the query.
 pub(crate) fn caller(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -45,7 +45,7 @@ pub(crate) fn caller(
         return Ok(Some(Person { has_no_rate: true, ..rules.person(identity) }));
     }
     let token = bearer(head)?;
-    // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
+    // Without keys nothing can judge a token, so it is refused.
     let identity = match token.map(|token| rules.verify(token)).transpose()? {
         None if rules.verifier.is_open() => {
             user_of_query(head)?.map(|user| Identity::without_token(user, rights_in_open_mode()))
@@ -56,12 +56,12 @@ pub(crate) fn caller(
     Ok(person.or_else(|| rules.config.lets_guests_in.then(Person::guest)))
 }
 
-/// Who of them has said who they are.
+/// The caller, unless it is a guest.
 pub(crate) fn known(caller: Option<&Person>) -> Option<&Person> {
     caller.filter(|person| !person.is_guest)
 }
 
-/// Whether somebody may have what is for some alone.
+/// Whether the caller may have something with this access.
 pub(super) fn check_access(
     access: Access,
     is_user: bool,
@@ -74,7 +74,7 @@ pub(super) fn check_access(
     })
 }
 
-/// Whoever has the admin token, in the name of the user whom the query names.
+/// The holder of the admin token, in the name of the user in the query.
 pub(crate) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -96,13 +96,14 @@ pub(crate) fn admin(
     Ok(Some(Identity { admin: true, ..Identity::without_token(user, rights) }))
 }
 
-/// Whether somebody must stand for a request whom its tokens do not name: an upgrade, a call of the API, the
-/// metrics. A JWT is judged by the keys, if there are any; the admin token is itself.
+/// Whether a request needs a proof from elsewhere, because its tokens do not name its sender: an
+/// upgrade, a call of the API or of the embedding program's path, the metrics. The keys judge a
+/// JWT, if there are any; the admin token needs no other proof.
 pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_upgrade = Upgrade::is_asked_for(head);
-    // Who exchanges a code, or signs out, need be nobody.
+    // Exchanging a code and signing out need no proof.
     let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
-    // A webhook below the prefix is signed, and nobody stands for it.
+    // A webhook below the prefix has a signature instead.
     let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
     let is_call = is_of_api && head.path != OPENAPI_PATH && is_asked;
     let is_metrics = head.path == METRICS_PATH && !rules.config.metrics_public;
@@ -116,7 +117,7 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
         rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token))
             || (has_keys && token.split('.').count() == JWT_PARTS)
     };
-    // What comes twice is refused later.
+    // A field that occurs twice is refused later.
     let has_bearer = bearer(head).ok().flatten().is_some_and(is_token);
     let counts = |token: String| has_keys || Tickets::is_one(&token);
     let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head, &[]).any(counts);
@@ -135,7 +136,7 @@ fn bad(why: String) -> HttpRefusal {
     HttpRefusal::new(Status::BadRequest, "bad_request", why)
 }
 
-/// Open mode: everybody is who they say.
+/// Open mode: all clients are who they say.
 pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
@@ -146,7 +147,7 @@ pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     Ok(Identity::without_token(user, rights))
 }
 
-/// Open mode, for who connects: they are called what they say, too.
+/// Open mode, for connections: clients choose their display name, too.
 pub(crate) fn named_and_called(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -162,13 +163,13 @@ pub(crate) fn named_and_called(
     Ok(Identity { name: (!name.is_empty()).then(|| name.into()), ..identity })
 }
 
-/// There is no token to say which streams one may publish to.
+/// No token says which streams a user may publish to.
 fn rights_in_open_mode() -> StreamRights {
     StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
 }
 
-/// Who the first token says that it is, if there are any. A bad one is not made good by another that
-/// is right.
+/// The identity in the first token, if there are any. A correct token does not make up for a bad
+/// one.
 pub(super) fn proved(
     head: &RequestHead<'_>,
     upgrade: &Upgrade<'_>,
@@ -189,8 +190,8 @@ pub(super) fn proved(
     Ok(first)
 }
 
-/// The tokens of a request, in their order of rank. Each that is there counts, however often its way
-/// is used: whoever looks at another one than we do must not be led astray.
+/// The tokens of a request, by rank. All of them count, however often a way is used, so that a
+/// proxy that looks at another one than we do is not misled.
 pub(crate) fn tokens(
     head: &RequestHead<'_>,
     protocols: &[&str],
@@ -201,7 +202,7 @@ pub(crate) fn tokens(
 
 /// The tokens beside the `Authorization` field.
 fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<Item = String> {
-    // One that cannot be decoded is a bad one.
+    // A token that cannot be decoded counts as a bad one.
     let of_query = head.query_values("token");
     let mut tokens: Vec<String> =
         of_query.map(|token| token.unwrap_or_default().into_owned()).collect();
@@ -215,8 +216,8 @@ fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<It
     tokens.into_iter()
 }
 
-/// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
-/// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
+/// The token of the `Authorization` field, which occurs once (RFC 9110 §5.3). A scheme other than
+/// `Bearer` (RFC 6750 §2.1) is for somebody else, such as a proxy.
 pub(crate) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, HttpRefusal> {
     let Some(value) = head.only("authorization").map_err(HttpRefusal::from)? else {
         return Ok(None);
@@ -225,10 +226,10 @@ pub(crate) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Http
     Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
 }
 
-/// A token that is no good, or was not looked at.
+/// The refusal of a token that is bad, or was not checked.
 pub(crate) fn denied(error: TokenError) -> HttpRefusal {
     match error {
-        // At least one a second may fail.
+        // The least rate is one failure a second.
         TokenError::TooManyFailed(_) => {
             HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
                 .with(&[("Retry-After", "1")])
@@ -238,7 +239,7 @@ pub(crate) fn denied(error: TokenError) -> HttpRefusal {
 }
 
 pub(crate) fn unauthorized(message: &str) -> HttpRefusal {
-    // RFC 9110 §15.5.2: it says how.
+    // RFC 9110 §15.5.2: a 401 says how to authenticate.
     HttpRefusal::new(Status::Unauthorized, "unauthorized", message)
         .with(&[("WWW-Authenticate", "Bearer")])
 }

@@ -1,4 +1,4 @@
-//! Who asks for events, and for which: judged by the request's head alone.
+//! Who asks for events, and for which. The request's head alone decides.
 
 use super::origin::{PageOrigin, other_method};
 use super::{
@@ -26,9 +26,9 @@ use std::borrow::Cow;
 pub(crate) struct Listening {
     pub(crate) who: Who,
     pub(crate) what: What,
-    /// The page elsewhere that may see the answer.
+    /// The origin of a page elsewhere that may see the answer.
     pub(crate) origin: Option<Box<str>>,
-    /// The head of a good answer.
+    /// The head of a successful answer.
     pub(crate) response: Response,
     pub(crate) is_head: bool,
 }
@@ -37,17 +37,17 @@ pub(crate) struct Listening {
 #[derive(Debug)]
 pub(crate) enum Who {
     User(Identity),
-    /// Whoever has the admin token, in a user's name.
+    /// The admin token, in a user's name.
     Token(Identity),
     Guest,
-    /// Whoever has this ticket, who was asked for nothing else.
+    /// This ticket; whoever has it was asked for nothing else.
     Ticket(String),
 }
 
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) enum What {
-    /// All that the user's WebSocket would be pushed, and these streams.
+    /// Everything that the user's WebSocket would be pushed, and these streams.
     All { streams: Vec<Ask>, last: Option<LastSeen> },
     /// One stream alone.
     Stream { ask: Box<Ask>, form: WatchForm },
@@ -55,31 +55,31 @@ pub(crate) enum What {
     Ticket,
 }
 
-/// A stream that is watched without another word.
+/// A stream that is watched without a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watch {
     pub(crate) stream: StreamId,
     pub(crate) form: WatchForm,
 }
 
-/// How whoever only watches is told.
+/// How a client that only watches gets events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchForm {
-    /// By messages on the stream's own path.
+    /// As messages of a WebSocket on the stream's own path.
     Plain,
-    /// By Server-Sent Events.
+    /// As Server-Sent Events.
     Events,
-    /// By the parts of an answer, each of which replaces the one before.
+    /// As parts of an answer, each of which replaces the one before.
     Parts,
 }
 
-/// Whether a request is for events, so that its address may say who sends it.
+/// Whether a request is for events, so that its query may have the token.
 pub(crate) fn is_for_events(head: &RequestHead<'_>) -> bool {
     let is_stream = head.path.starts_with(STREAMS_PATH) && form_of_stream(head).is_some();
     head.path == EVENTS_PATH || is_stream
 }
 
-/// Judges a request if it is one for events or for a ticket; an error is the whole answer.
+/// Judges a request if it is for events or for a ticket. An error is the whole answer.
 pub(crate) fn listen(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -106,7 +106,7 @@ pub(crate) fn listen(
     let judged = judge(head, rules, &wanted).map(|(who, what)| {
         let kind = if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
         let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
-            // Proxies hand each event on as it comes.
+            // Proxies must not hold events back.
             .with("X-Accel-Buffering", "no")
             .with("X-Content-Type-Options", "nosniff");
         let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
@@ -121,7 +121,7 @@ enum Wanted<'p> {
     Stream(&'p str, WatchForm),
 }
 
-/// How a stream is asked for, if it is not for its newest value alone.
+/// In which form a stream is asked for, unless only its newest value is.
 fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
     let accepts = |kind: &str| {
         let mut items = head.all("accept").flat_map(|line| line.split(','));
@@ -131,7 +131,7 @@ fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
             is_it && !parts.any(is_weight_of_nothing)
         })
     };
-    // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
+    // An <img> accepts pictures and says nothing more, so its address asks for parts.
     if is_set(head, "multipart") {
         Some(WatchForm::Parts)
     } else if accepts(EVENTS) {
@@ -157,7 +157,7 @@ fn judge(
     if let Some(refusal) = rules.readiness.stopping() {
         return Err(refusal);
     }
-    // As for a WebSocket: to be here is to be seen, by whichever page one was brought.
+    // As for a WebSocket: listening shows the user as online, whichever page caused it.
     check_origin(head, &rules.config.allowed_origins)?;
     let who = who(head, rules, matches!(wanted, Wanted::Ticket))?;
     let what = match wanted {
@@ -190,7 +190,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
     let mut tokens = tokens(head, &[])?;
     if is_for_ticket {
-        // Who has a token in an address needs no ticket.
+        // A client with a token in its address needs no ticket.
         tokens = bearer(head)?.map(str::to_owned).into_iter().collect();
     }
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
@@ -206,12 +206,12 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         is_asked_from_here(head)?;
         return Ok(Who::User(identity.clone()));
     }
-    // Nor are a token and its address' budget spent by a page elsewhere, which has tickets for that.
+    // A page elsewhere must not spend a token or its address's budget either; it has tickets.
     if !tokens.is_empty() {
         is_asked_from_here(head)?;
     }
     if let Some(identity) = admin(head, rules)? {
-        // A bad token is not made good by another that is right.
+        // A correct token does not make up for a bad one.
         return match tokens.len() {
             1 => Ok(Who::Token(identity)),
             _ => Err(unauthorized("there are too many tokens")),
@@ -238,8 +238,9 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     }
 }
 
-/// A picture or a script of a page elsewhere is asked for without an `Origin`, in the name of whoever looks
-/// at the page (Fetch Metadata). Where a ticket says who it is nobody else's page has it.
+/// A browser fetches a picture or a script for a page elsewhere without an `Origin`, in the name of
+/// whoever looks at the page (Fetch Metadata). Tickets need no check, because a page elsewhere has
+/// none.
 fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), HttpRefusal> {
     let has_origin = head.all("origin").next().is_some();
     let is_elsewhere = |site: &str| ["cross-site", "same-site"].contains(&site.trim());
@@ -250,7 +251,8 @@ fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), HttpRefusal> {
     Ok(())
 }
 
-/// Whether somebody may watch a stream so; a ticket's owner is judged when it is known who that is.
+/// Whether the asker may watch a stream in this form. The owner of a ticket is judged when it is
+/// known.
 fn may_watch(
     rules: Rules<'_>,
     who: &Who,
@@ -295,8 +297,8 @@ pub(crate) fn judge_watch(
     Err(HttpRefusal::new(Status::BadRequest, "bad_request", message))
 }
 
-/// What a client has seen last: what its `EventSource` says, or what its address says, where a page
-/// begins anew.
+/// The id that a client saw last: from its `EventSource`, or from its address if a page starts
+/// again.
 fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, HttpRefusal> {
     if let Some(id) = head.only("last-event-id").map_err(HttpRefusal::from)? {
         return Ok(Some(id.to_owned()).filter(|id| !id.is_empty()));
@@ -305,13 +307,13 @@ fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, HttpRefusal> 
     Ok(id.filter(|id| !id.is_empty()))
 }
 
-/// A member that the query has.
+/// A member of the query.
 fn of_query<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<Cow<'b, str>>, Fault> {
     let malformed = |_| Fault::bad_request(name, "this is not what it should be in a query");
     head.query_value(name).transpose().map_err(malformed)
 }
 
-/// What the query asks of a stream: as `subscribe` would, but for the position.
+/// What the query asks of a stream, as in `subscribe` but without a position.
 fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault> {
     let name = percent_decoded_path(name)
         .ok_or_else(|| Fault::bad_request("stream", "this is not UTF-8, percent-encoded"))?;
@@ -319,7 +321,7 @@ fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault
     if let Some(filter) = &filter {
         scan(filter, JSON_DEPTH_MAX - AROUND_A_FILTER).map_err(Fault::bad_json)?;
     }
-    // As JSON has it: without a zero before it.
+    // As in JSON: without leading zeros.
     let is_number = |text: &str| {
         let has_zero = text.len() > 1 && text.starts_with('0');
         !text.is_empty() && !has_zero && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -333,7 +335,8 @@ fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault
     Ok(Ask { stream, filter, max_rate: asked_rate(rate)?, since: None, epoch: None })
 }
 
-/// In a request on a socket a filter is a member of the payload of an envelope.
+/// In a request on a socket a filter is a member of the payload, and the payload one of the
+/// envelope.
 const AROUND_A_FILTER: usize = 2;
 
 /// The streams that a query names: `a,b,c`.

@@ -1,5 +1,5 @@
-//! HTTP beside the WebSockets, on the same port: the page, who may open a WebSocket, and the API, each
-//! call of which is a request that a WebSocket may send, too.
+//! HTTP beside the WebSockets, on the same port: the page, who may open a WebSocket, and the API.
+//! Each call of the API is a request that a WebSocket may send, too.
 
 pub(super) mod api;
 pub(super) mod browser;

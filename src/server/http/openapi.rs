@@ -1,11 +1,9 @@
-//! The description of the API for programs (OpenAPI 3.1), which is `docs/openapi.json` itself.
+//! The description of the API for programs (OpenAPI 3.1): the file `docs/openapi.json`.
 
 use std::sync::LazyLock;
 
-/// The document.
 pub(super) const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
-/// Its entity tag.
 pub(super) static TAG: LazyLock<String> =
     LazyLock::new(|| crate::routes::assets::tag(DOCUMENT.as_bytes()));
 
@@ -31,7 +29,7 @@ mod tests {
         let calls = ROUTES.iter().map(|route| format!("{} {PREFIX}{}", route.method, route.path));
         let others = [OPENAPI_PATH, "/healthz", "/readyz", crate::routes::own::METRICS_PATH]
             .map(|path| format!("GET {path}"));
-        // What does not end is not described: a program that tries all would wait for ever.
+        // Endless answers are not described: a program that tries every call would wait for ever.
         let ticket = [format!("POST {TICKET_PATH}")];
         let sign_in = METHODS.split(", ").filter(|method| *method != "HEAD");
         let sign_in = sign_in.map(|method| format!("{method} {SIGN_IN_PATH}"));

@@ -1,4 +1,5 @@
-//! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
+//! Who may open a WebSocket: of the chat, of a stream's own path, or of the embedding program's
+//! path.
 
 use super::identity::{check_access, named, named_and_called, proved, unauthorized};
 use super::listen::{Watch, WatchForm};
@@ -12,10 +13,10 @@ use crate::protocol::handshake::Upgrade;
 use crate::server::embed::{OwnPath, OwnSocket, Params};
 use std::borrow::Cow;
 
-/// The subprotocol that is spoken here.
+/// The chat's subprotocol.
 const SUBPROTOCOL: &str = "parlor.v1";
 
-/// A WebSocket of the chat, or of the stream whose own path it is.
+/// Opens a WebSocket of the chat, or of the stream that has this path.
 pub(super) fn open<'b>(
     head: &RequestHead<'b>,
     rules: Rules<'_>,
@@ -33,14 +34,14 @@ pub(super) fn open<'b>(
         Some(named_and_called(head, rules)?)
     };
     let is_guest = may_be_guest && identity.is_none();
-    // Where there are no keys nobody can say later who they are.
+    // Without keys the client has no way to say later who it is.
     if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
         return Err(unauthorized("say who you are"));
     }
     if let Some((stream, declaration)) = &watched {
         let nobody = StreamRights::default();
         let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
-        // Whoever still may say who they are is judged then.
+        // A client that can still say who it is, is judged when it does.
         let is_known = identity.is_some() || is_guest;
         if is_known && !rights.may_watch(declaration, stream.as_str()) {
             let message = "you may not watch this stream";
@@ -63,7 +64,7 @@ pub(crate) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
     head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
 }
 
-/// A WebSocket on a path of the embedding program's.
+/// Opens a WebSocket on a path of the embedding program.
 pub(super) fn open_own<'b>(
     head: &RequestHead<'b>,
     rules: Rules<'_>,
@@ -88,11 +89,11 @@ pub(super) fn open_own<'b>(
     Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, visitor })
 }
 
-/// What somebody came for whom the hub does not know.
+/// What a WebSocket that the hub does not know is for.
 #[derive(Clone, Debug)]
 pub(crate) enum Visitor {
-    /// A stream, on whose own path they came, or which they alone asked for: they speak nothing.
+    /// One stream: the client opened its path, or asked for it alone. The client sends no requests.
     Watch(Watch),
-    /// A path of the embedding program's: they speak its protocol.
+    /// A path of the embedding program, with the program's own protocol.
     Own(OwnSocket),
 }

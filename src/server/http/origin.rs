@@ -1,21 +1,21 @@
-//! From which page a request comes (RFC 6454), and what a page elsewhere is told (CORS).
+//! The page that a request comes from (RFC 6454), and what a page elsewhere may see (CORS).
 
 use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 
-/// From where a request comes.
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageOrigin<'b> {
-    /// From a program, which sends no `Origin`, or from a page of this host.
+    /// A program, which sends no `Origin`, or a page of this host.
     Own,
-    /// From a page elsewhere that may.
+    /// A page elsewhere that is allowed.
     Allowed(&'b str),
-    /// From any other page.
+    /// Any other page.
     Foreign,
 }
 
 impl<'b> PageOrigin<'b> {
-    /// The page elsewhere that may see the answer.
+    /// The origin of a page elsewhere that may see the answer.
     pub(crate) fn allowed(self) -> Option<&'b str> {
         match self {
             PageOrigin::Allowed(origin) => Some(origin),
@@ -24,7 +24,7 @@ impl<'b> PageOrigin<'b> {
     }
 }
 
-/// From where a request comes; `null` is a page of nowhere.
+/// Where a request comes from; the origin `null` is foreign.
 pub(crate) fn page_origin<'b>(
     head: &RequestHead<'b>,
     allowed: &[String],
@@ -32,7 +32,7 @@ pub(crate) fn page_origin<'b>(
     let Some(origin) = head.only("origin").map_err(HttpRefusal::from)? else {
         return Ok(PageOrigin::Own);
     };
-    // A scheme's own port may be named or not.
+    // The default port of a scheme may be omitted.
     let is_own = [("http://", ":80"), ("https://", ":443")].iter().any(|(scheme, port)| {
         let bare = |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
         origin.strip_prefix(scheme).is_some_and(|host| bare(host) == bare(head.host))
@@ -46,8 +46,7 @@ pub(crate) fn page_origin<'b>(
     })
 }
 
-/// A page may connect to the host that it came from, or from an origin that is allowed, and so it may
-/// change something.
+/// A page may connect, and change something, if it is of this host or of an allowed origin.
 pub(crate) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), HttpRefusal> {
     match page_origin(head, allowed)? {
         PageOrigin::Own | PageOrigin::Allowed(_) => Ok(()),
@@ -59,9 +58,9 @@ fn foreign() -> HttpRefusal {
     HttpRefusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
 }
 
-/// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
+/// Lets a page of an allowed origin see an answer of the API, which nobody may cache.
 pub(crate) fn shared_with(response: Response, origin: Option<&str>) -> Response {
-    // The answer to another origin is another.
+    // Answers to other origins differ.
     let response = response.with("Cache-Control", "no-store").with("Vary", "Origin");
     match origin {
         None => response,
@@ -71,9 +70,9 @@ pub(crate) fn shared_with(response: Response, origin: Option<&str>) -> Response 
     }
 }
 
-/// What an answer says that comes from the server itself, unless it says otherwise: it is of no other type than it says
-/// (Fetch, "X-Content-Type-Options"), no page elsewhere embeds it (Fetch, "Cross-Origin-Resource-Policy"), and nobody
-/// keeps it (RFC 9111 §5.2.2.5).
+/// Adds to an answer of the server itself what it does not already say: its type must not be
+/// guessed (Fetch, "X-Content-Type-Options"), no page elsewhere may embed it (Fetch,
+/// "Cross-Origin-Resource-Policy"), and nobody may store it (RFC 9111 §5.2.2.5).
 pub(crate) fn sealed(response: Response) -> Response {
     let fields = [
         ("X-Content-Type-Options", "nosniff"),
@@ -88,16 +87,16 @@ pub(crate) fn sealed(response: Response) -> Response {
 
 const EMBEDDED_BY: &str = "Cross-Origin-Resource-Policy";
 
-/// An answer that anybody may see, and pages elsewhere embed: a guest's.
+/// An answer that anybody may see and any page may embed: a guest's.
 pub(crate) fn public(response: Response) -> Response {
     response.with(EMBEDDED_BY, "cross-origin")
 }
 
-/// What a page embeds by navigating in it: whether it loads tells the page what the answer was.
+/// What a page embeds by navigation. Whether it loads tells the page what the answer was.
 const FRAMES: &[&str] = &["embed", "fencedframe", "frame", "iframe", "object"];
 
-/// Whether a page elsewhere embeds what it asks for, as a picture, a script or a style, or reads it without being
-/// allowed to (Fetch Metadata). Whoever follows a link is not concerned.
+/// Whether a page elsewhere embeds what it asks for, as a picture, a script or a style, or reads it
+/// without permission (Fetch Metadata). Following a link is allowed.
 pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) -> bool {
     let says = |name: &'static str, values: &[&str]| {
         head.all(name).any(|value| values.iter().any(|one| value.trim().eq_ignore_ascii_case(one)))
@@ -107,7 +106,7 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
         && !matches!(page_origin(head, allowed), Ok(PageOrigin::Allowed(_)))
 }
 
-/// The answer to a method that a path does not have: `OPTIONS` asks which it has.
+/// The answer to a method that a path does not have. `OPTIONS` is told the methods that it has.
 pub(super) fn other_method(head: &RequestHead<'_>, allowed: &[String], methods: &str) -> Response {
     if head.method != "OPTIONS" {
         return other_methods(methods);
@@ -115,7 +114,7 @@ pub(super) fn other_method(head: &RequestHead<'_>, allowed: &[String], methods: 
     preflight(head, allowed, methods).unwrap_or_else(Response::from)
 }
 
-/// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
+/// The answer to `OPTIONS` for a path with these methods. A browser sends it before a page's call.
 fn preflight(
     head: &RequestHead<'_>,
     allowed: &[String],
@@ -128,7 +127,7 @@ fn preflight(
     }
     match page_origin(head, allowed)? {
         PageOrigin::Foreign => Err(foreign()),
-        // No credentials: a token is in a header that the page itself sets.
+        // No credentials: the page itself sets the token in a header.
         PageOrigin::Own | PageOrigin::Allowed(_) => Ok(response
             .with("Access-Control-Allow-Methods", methods.to_owned())
             .with(

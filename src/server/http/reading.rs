@@ -1,5 +1,5 @@
-//! What is there to be read by everybody, or nearly: the page, `/healthz`, the document of the API;
-//! and who may read the metrics.
+//! What everybody, or nearly everybody, may read: the page, `/healthz`, the document of the API.
+//! Also who may read the metrics.
 
 use super::identity::{caller, unauthorized};
 use super::openapi;
@@ -9,27 +9,27 @@ use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
 use crate::wire::json::Writer;
 
-/// Whether the server can do what it is for.
+/// Whether the server can do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     Ready,
     /// It is about to end.
     Stopping,
-    /// The store has refused to write, just now.
+    /// The store refused to write a moment ago.
     StoreRefuses,
-    /// As little is left on the disk as is to be left.
+    /// The free disk space is down to its reserve.
     DiskIsFull,
-    /// Nothing can be had of the source of a stream that is required.
+    /// The source of a required stream is down.
     SourceDown,
 }
 
 impl Readiness {
-    /// Why no more calls are taken, if none are.
+    /// Why no calls are taken any more, if so.
     pub(crate) fn stopping(self) -> Option<HttpRefusal> {
         self.refusal().filter(|_| self == Readiness::Stopping)
     }
 
-    /// Why it cannot, if it cannot.
+    /// Why the server cannot do its work, if so.
     pub(crate) fn refusal(self) -> Option<HttpRefusal> {
         let message = match self {
             Readiness::Ready => return None,
@@ -45,7 +45,7 @@ impl Readiness {
     }
 }
 
-/// What is there to be read.
+/// The answer for what everybody may read.
 pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
     if head.path == "/healthz" {
         let body = healthz(rules.verifier.is_open()).into_bytes();
@@ -64,7 +64,7 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
     if has_it(head, tag) {
         response.status = Status::NotModified;
     }
-    // It may be kept, and is asked for again each time: a new build is seen at once.
+    // A browser may keep it but asks again each time, so that a new build is seen at once.
     let fields = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
         ("X-Content-Type-Options", "nosniff"),
@@ -76,8 +76,8 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
     Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
 }
 
-/// Admins may read the metrics; everybody in open mode, which is on a loopback address alone, and
-/// where the configuration says so.
+/// Admins may read the metrics. Everybody may in open mode, which is only on a loopback address,
+/// and if the configuration says so.
 pub(super) fn may_read_metrics(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -93,7 +93,7 @@ pub(super) fn may_read_metrics(
     }
 }
 
-/// RFC 9110 §13.1.2: whether the client has what it asks for already.
+/// RFC 9110 §13.1.2: whether the client already has what it asks for.
 fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
     let mut items = head.all("if-none-match").flat_map(|line| line.split(',')).map(str::trim);
     items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)

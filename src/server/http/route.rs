@@ -1,4 +1,5 @@
-//! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
+//! Routes a request: to what can be read, a call of the API, a WebSocket and so on. Also the rules
+//! for judging it.
 
 use super::api::{ApiCall, judge};
 use super::identity::{caller_of, check_access, denied, known};
@@ -22,37 +23,37 @@ use crate::server::embed::{HttpPath, Params, Paths};
 use crate::server::sources::{Hook, hook_at};
 use std::borrow::Cow;
 
-/// In open mode a request must be for one of these: no page elsewhere can make a name of its own
-/// point here (DNS rebinding).
+/// The hosts that a request may name in open mode. Otherwise a page elsewhere could let a name of
+/// its own point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
-/// How somebody says who they are, where a call of HTTP needs to know it.
+/// How a client says who it is, where an HTTP call needs to know that.
 pub(super) const SAY_WHO: &str = "say who you are: Authorization: Bearer TOKEN";
 
-/// What a request's head is judged by.
+/// The rules for judging a request's head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) verifier: &'a Verifier,
-    /// Who pays for tokens that are no good.
+    /// Who pays for bad tokens.
     pub(crate) payer: ProofPayer<'a>,
     pub(crate) config: &'a Config,
     pub(crate) now: Timestamp,
-    /// A proxy says that it comes from another machine.
+    /// A proxy says that the request comes from another machine.
     pub(crate) is_elsewhere: bool,
     pub(crate) readiness: Readiness,
     /// The embedding program's paths.
     pub(crate) paths: &'a Paths,
-    /// Who sends it, if another than a token has said so.
+    /// Who sends it, if something other than a token has said so.
     pub(crate) proven: Option<&'a Identity>,
 }
 
 impl Rules<'_> {
-    /// Who a token says that somebody is.
+    /// The identity in a token.
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
-    /// Whoever has proved to be somebody, with the limits that hold for them.
+    /// An identity, with the limits that hold for it.
     pub(super) fn person(&self, identity: Identity) -> Person {
         let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits.as_deref());
         let own = exceptions.limits_of(limits, &identity.user, asked);
@@ -60,7 +61,7 @@ impl Rules<'_> {
     }
 }
 
-/// What a request comes to.
+/// Where a request goes.
 #[derive(Debug)]
 pub(crate) enum Routed<'b> {
     /// A whole answer.
@@ -79,8 +80,8 @@ pub(crate) enum Routed<'b> {
     Listen(Box<Listening>),
     /// A message to a webhook.
     Hook(Box<Hook>),
-    /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
-    /// guest), whether a `resume` follows, and the stream whose own path it is.
+    /// A WebSocket: the request for it, the subprotocol to answer, its identity if known (or a
+    /// guest), whether a `resume` follows, and what it is for if that is not the chat.
     Open {
         upgrade: Upgrade<'b>,
         protocol: Option<Cow<'static, str>>,
@@ -105,12 +106,12 @@ pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> 
     }
 }
 
-/// A refused upgrade, with the way that is left where no WebSocket gets through.
+/// The refusal of an upgrade, with the alternative where WebSockets cannot get through.
 pub(crate) fn with_fallback(response: Response) -> Response {
     let link = format!("<{EVENTS_PATH}>; rel=\"alternate\"; type=\"text/event-stream\"");
-    // A page elsewhere may find out that there is a server: it would have had its answer in a WebSocket.
+    // A page elsewhere may learn that there is a server: a WebSocket would have told it, too.
     let mut response = public(response.with("Link", link));
-    // The error is the whole object.
+    // The error is the only member of the object.
     if let Some(body) = response.body.strip_suffix(b"}}\n") {
         let more =
             format!("}},\"http\":{{\"events\":\"{EVENTS_PATH}\",\"call\":\"{CALL_PATH}\"}}}}\n");
@@ -120,7 +121,7 @@ pub(crate) fn with_fallback(response: Response) -> Response {
 }
 
 fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
-    // A proxy on a loopback address, which may be asked from anywhere, makes nobody a local user.
+    // A proxy on a loopback address may get requests from anywhere, so its requests are not local.
     if rules.verifier.is_open() && (rules.is_elsewhere || !is_open_host(head.host)) {
         let message = if rules.is_elsewhere {
             "in open mode this server answers to its own machine alone"
@@ -128,14 +129,14 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             "in open mode this server answers to localhost alone"
         };
         let refusal = HttpRefusal::new(Status::Forbidden, "forbidden", message);
-        // Whoever asks for another host may be led here by a name that is not ours.
+        // The client may have come by a name that is not this server's, so its connection ends.
         return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
-    // Whatever was wanted there, it was no HTTP.
+    // Whatever the client wanted, it was not HTTP.
     let ended = |refusal: HttpRefusal| Routed::Respond(Response { ends: true, ..refusal.into() });
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
-    // A webhook may have the path of a stream, as it is posted to, and so may the embedding program.
+    // A webhook or the embedding program may use a stream's path for other methods.
     let has_other = || rules.paths.find_http(head.method, head.path).is_some();
     let is_for_web_socket = asks || (["GET", "HEAD"].contains(&head.method) && !has_other());
     let watched =
@@ -154,7 +155,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         return judged.map_or_else(Routed::Respond, Routed::Listen);
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
-    // What guests are shown is public.
+    // What guests may see is public.
     let is_public = rules.config.lets_guests_in
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
@@ -190,7 +191,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             Err(response) => Routed::Respond(response),
         };
     }
-    // What is below the API's prefix and nobody else's is answered by the API, also that there is nothing.
+    // The API answers everything else below its prefix, also that there is nothing.
     if let Some(path) = head.path.strip_prefix(PREFIX)
         && head.path != OPENAPI_PATH
     {
@@ -209,7 +210,7 @@ fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> 
     Routed::Respond(HttpRefusal::new(status, code, message).into())
 }
 
-/// A request on a path of the embedding program's.
+/// A request on a path of the embedding program.
 fn program(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
@@ -237,7 +238,7 @@ fn is_open_host(host: &str) -> bool {
     OPEN_HOSTS.iter().any(|open| name.eq_ignore_ascii_case(open))
 }
 
-/// A request for a path of the program's, judged.
+/// A request on a path of the embedding program, judged.
 #[derive(Debug)]
 pub(crate) struct ProgramCall {
     pub(crate) path: HttpPath,
@@ -293,7 +294,7 @@ mod tests {
         secret().sign(&claims).unwrap()
     }
 
-    /// The status line of an answer, and who was let in.
+    /// The status of an answer, and the user who was admitted.
     fn ask(
         secret: Option<&Secret>,
         target: &str,

@@ -1,10 +1,10 @@
-//! What a refusal's code is in HTTP.
+//! The HTTP status for each refusal code.
 
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::wire::error::ErrorReply;
 use crate::wire::request::Fault;
 
-/// Each code that is no 400, and its status.
+/// The codes whose status is not 400.
 const STATUSES: &[(&str, Status)] = &[
     ("unauthorized", Status::Unauthorized),
     ("forbidden", Status::Forbidden),
@@ -19,7 +19,7 @@ const STATUSES: &[(&str, Status)] = &[
     ("conflict", Status::Conflict),
     ("duplicate_mismatch", Status::Conflict),
     ("epoch_changed", Status::Conflict),
-    // Not 429, which says that time helps.
+    // Not 429, which means that waiting helps.
     ("quota", Status::Conflict),
     ("gone", Status::Gone),
     ("too_large", Status::ContentTooLarge),
@@ -29,13 +29,13 @@ const STATUSES: &[(&str, Status)] = &[
     ("internal", Status::InternalServerError),
 ];
 
-/// The status of a code, also of one that a handler of the embedding program has made up.
+/// The status of a code; an application's own code is a 400.
 pub(crate) fn status_of(code: &str) -> Status {
     let known = STATUSES.iter().find(|(known, _)| *known == code);
     known.map_or(Status::BadRequest, |(_, status)| *status)
 }
 
-/// A refusal, with the same members as on a socket, and what HTTP says beside them.
+/// A refusal with the same members as on a socket, and the HTTP fields for it.
 pub(crate) fn refused(error: &ErrorReply) -> Response {
     let status = status_of(&error.code);
     let response = json(status, error.to_body());

@@ -1,5 +1,4 @@
-//! What the chat server counts: plain numbers in closed sets. No name that a client chose is among
-//! them.
+//! What the chat server counts: plain numbers in closed sets, without any name that a client chose.
 
 use crate::base::{Outcome, Refusal, RefusalCode};
 use crate::store::NotTaken;
@@ -7,13 +6,13 @@ use crate::web::SocketEnd;
 use crate::wire::close_codes::SLOW;
 use crate::wire::error::ErrorReply;
 
-/// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
-/// (`docs/protocol.md`, "Closing").
+/// The close codes that are counted separately: those of RFC 6455 §7.4.1 and §11.7, and the wire's
+/// own (`docs/protocol.md`, "Closing").
 pub(super) const CLOSE_CODES: [u16; 25] = [
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000, 4001,
     4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
-/// The limits that are told apart where they bite, by the last part of their key.
+/// The limits that are counted separately, by the last part of their key.
 pub(super) const LIMITS: [&str; 25] = [
     "address_work_per_second",
     "all_rooms",
@@ -46,7 +45,7 @@ const NO_CODE: u16 = 1005;
 /// RFC 6455 §7.1.5: there was no Close.
 const LOST: u16 = 1006;
 
-/// Numbers of WebSockets that are over, by their code.
+/// Numbers of closed WebSockets, by their code.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Closes {
     of_code: [u64; CLOSE_CODES.len()],
@@ -60,56 +59,54 @@ impl Closes {
         *count.unwrap_or(&mut self.other) += 1;
     }
 
-    /// Each code, `None` for all others, and how many there were.
+    /// The count of each code; `None` is all others.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
         let known = CLOSE_CODES.iter().copied().map(Some).zip(self.of_code);
         known.chain([(None, self.other)])
     }
 }
 
-/// What was counted since the start.
+/// Counts since the start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
-    /// Requests that were answered well.
+    /// Requests that succeeded.
     pub(crate) requests_ok: u64,
-    /// Requests that were refused, by [`RefusalCode::ALL`].
+    /// Requests that were refused, in the order of [`RefusalCode::ALL`].
     refused: [u64; RefusalCode::ALL.len()],
-    /// Those that were refused with a code that a handler of the embedding program made up.
+    /// Requests that were refused with the application's own code.
     pub(crate) refused_otherwise: u64,
-    /// How often each of [`LIMITS`] bit.
+    /// How often each of [`LIMITS`] was reached.
     limited: [u64; LIMITS.len()],
-    /// WebSockets that were closed from the other end, or lost.
+    /// WebSockets that the client closed, or that were lost.
     pub(crate) closed_by_client: Closes,
-    /// WebSockets that were closed from this end.
+    /// WebSockets that this server closed.
     pub(crate) closed_by_server: Closes,
     /// Ephemeral pushes that did not fit an outbox.
     pub(crate) dropped_pushes: u64,
-    /// Events of states that were skipped, as their subscriber was too slow.
+    /// Events of states that were skipped because their subscriber was too slow.
     pub(crate) skipped_events: u64,
-    /// What the store did not take: too much waited.
+    /// What the store did not accept, because too much waited.
     pub(crate) store_overloaded: u64,
     /// What the store could not write or read.
     pub(crate) store_unavailable: u64,
     /// What the store found damaged.
     pub(crate) store_damaged: u64,
-    /// How often the wall clock has jumped forward, and backward.
+    /// How often the wall clock jumped forward, and backward.
     clock_jumps: [u64; 2],
 }
 
 impl Counters {
-    /// A request was answered well.
     pub(crate) fn answered(&mut self) {
         self.requests_ok += 1;
     }
 
-    /// A request was refused.
     pub(crate) fn refused(&mut self, code: &str) {
         let place = RefusalCode::ALL.iter().position(|known| known.as_str() == code);
         let count = place.and_then(|place| self.refused.get_mut(place));
         *count.unwrap_or(&mut self.refused_otherwise) += 1;
     }
 
-    /// As [`Counters::refused`], by the application perhaps, whose codes are not told apart.
+    /// As [`Counters::refused`]. The application's own codes are counted together.
     pub(crate) fn refused_with(&mut self, error: &ErrorReply) {
         if error.detail.is_by_application {
             self.refused_otherwise += 1;
@@ -118,12 +115,13 @@ impl Counters {
         }
     }
 
-    /// Each code, and how many requests were refused with it.
+    /// The number of requests refused with each code.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
         RefusalCode::ALL.iter().copied().zip(self.refused)
     }
 
-    /// A limit bit: the last part of its key. One that is not told apart is not counted here.
+    /// A limit was reached, given the last part of its key. A limit that is not in [`LIMITS`] is
+    /// not counted.
     pub(crate) fn limited(&mut self, limit: &str) {
         let place = LIMITS.iter().position(|known| *known == limit);
         if let Some(count) = place.and_then(|place| self.limited.get_mut(place)) {
@@ -131,25 +129,25 @@ impl Counters {
         }
     }
 
-    /// A request was refused: perhaps for a limit.
+    /// A request was refused, perhaps by a limit.
     pub(crate) fn limited_by(&mut self, refusal: &Refusal) {
         if let Some(limit) = refusal.limit_name {
             self.limited(limit);
         }
     }
 
-    /// Each limit, and how often it bit.
+    /// How often each limit was reached.
     pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         LIMITS.into_iter().zip(self.limited)
     }
 
-    /// The wall clock has jumped by so much, backward below 0.
+    /// The wall clock has jumped by so many ms; a negative number is a jump backward.
     pub(crate) fn clock_jumped(&mut self, by_ms: i64) {
         let [forward, backward] = &mut self.clock_jumps;
         *(if by_ms < 0 { backward } else { forward }) += 1;
     }
 
-    /// Each direction, and how often the wall clock has jumped there.
+    /// How often the wall clock jumped in each direction.
     pub(crate) fn clock_jumps(
         &self,
     ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
@@ -157,7 +155,7 @@ impl Counters {
         directions.into_iter().zip(self.clock_jumps)
     }
 
-    /// A WebSocket is over.
+    /// A WebSocket is closed.
     pub(crate) fn closed(&mut self, over: SocketEnd) {
         match over {
             SocketEnd::ClosedByPeer(code) => {
@@ -169,7 +167,6 @@ impl Counters {
         }
     }
 
-    /// The store has not taken something.
     pub(crate) fn count_not_taken(&mut self, reason: NotTaken) {
         match reason {
             NotTaken::Overloaded => self.store_overloaded += 1,
@@ -177,7 +174,6 @@ impl Counters {
         }
     }
 
-    /// The store has answered.
     pub(crate) fn count_outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unavailable => self.store_unavailable += 1,

@@ -1,5 +1,4 @@
-//! What is counted for whoever watches the server, and its text for Prometheus. `docs/metrics.md`
-//! lists all of it.
+//! Counts for operators, and their text for Prometheus. `docs/metrics.md` lists all of them.
 
 pub(super) mod counters;
 pub(super) mod page;

@@ -13,14 +13,14 @@ use std::sync::LazyLock;
 
 /// The `Content-Type` of the text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Before the name of each metric.
+/// The beginning of each metric's name.
 pub(super) const PREFIX: &str = "parlor";
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
 const US_PER_SECOND: f64 = 1_000_000.0;
 
-/// What each metric is, by its name without the prefix and `_total`: the last column of the table in `docs/metrics.md`,
-/// so that the page and the document cannot differ.
+/// What each metric is, by its name without the prefix and `_total`. This is the last column of the
+/// table in `docs/metrics.md`, so that the page and the document cannot differ.
 static HELP: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
     let row = |line: &'static str| {
         let (name, rest) = line.strip_prefix("| `parlor_")?.split_once("` |")?;
@@ -35,8 +35,8 @@ pub(super) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
-/// Writes metrics one after the other. Names are without the prefix of all, and those of counters
-/// without `_total`.
+/// Writes metrics one after another. Names are given without the prefix, those of counters without
+/// `_total`.
 #[derive(Debug)]
 pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
@@ -76,7 +76,7 @@ impl Page<'_> {
         self.metric(name, MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// The same of several things, each with its labels.
+    /// As [`Page::gauge`] for several things, each with its labels.
     pub(super) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &'static str,
@@ -89,7 +89,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// How numbers are spread.
+    /// The distribution of numbers.
     pub(super) fn histogram<const N: usize>(
         &mut self,
         name: &'static str,
@@ -98,7 +98,7 @@ impl Page<'_> {
         self.buckets(name, histogram, 1.0)
     }
 
-    /// How durations are spread that were counted in µs: in seconds.
+    /// The distribution of durations, counted in µs and written in seconds.
     pub(super) fn durations<const N: usize>(
         &mut self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! What there is of something for everybody: how much of it is taken, and whether that is told.
+//! Pools: resources that all clients share. How much of each is taken, and when the log says so.
 
 use crate::base::Moment;
 use crate::base::limits::{
@@ -6,8 +6,8 @@ use crate::base::limits::{
     POOLS_LOOKED_AT_MS,
 };
 
-/// A pool, by the names that the log, the metrics and the table of `docs/operations.md` have for it.
-/// That table also says what one may have of each, and what happens beyond.
+/// A pool, with its names in the log, the metrics and the table of `docs/operations.md`. That table
+/// also says how much one client may have of each, and what happens beyond that.
 #[derive(Debug)]
 pub(crate) struct NamedPool {
     pub(crate) name: &'static str,
@@ -47,7 +47,7 @@ pub(crate) const POOLS: [NamedPool; 14] = [
 pub(crate) struct Used {
     pub(crate) taken: u64,
     pub(crate) max: u64,
-    /// It is there to be taken whole, and nobody waits.
+    /// It may be taken whole, because nobody waits.
     pub(crate) is_enough: bool,
 }
 
@@ -56,22 +56,22 @@ impl Used {
         Used { taken: taken as u64, max: max as u64, is_enough: false }
     }
 
-    /// Of places that are given back in a moment: to have all in use is well, as long as nobody waits for one.
+    /// For places that are soon given back: all may be in use, as long as nobody waits for one.
     pub(crate) fn of_places(taken: usize, max: usize, waiting: usize) -> Used {
         Used { is_enough: waiting == 0, ..Used::new(taken, max) }
     }
 
-    /// In parts of a hundred; of nothing nothing is taken.
+    /// 0 for a pool of size 0.
     fn percent(self) -> u64 {
         self.taken.saturating_mul(100).checked_div(self.max).unwrap_or_default()
     }
 }
 
-/// What was told of the pools.
+/// What the log has said about the pools.
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
     looked_at: Option<Moment>,
-    /// Those that fill, and when one of each was told last.
+    /// For each pool, whether it is filling, and when the log last said so.
     told: [Announced; POOLS.len()],
 }
 
@@ -82,7 +82,7 @@ struct Announced {
 }
 
 impl Pools {
-    /// Whether it is time to look again; else when it will be.
+    /// Whether it is time to look again. An error is the time when it will be.
     pub(crate) fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
         let next = self.looked_at.map(|at| at.plus_millis(POOLS_LOOKED_AT_MS));
         if let Some(next) = next.filter(|next| now < *next) {
@@ -92,7 +92,7 @@ impl Pools {
         Ok(())
     }
 
-    /// Says in the log which pools fill, and which have room again.
+    /// Logs which pools fill up, and which have room again.
     pub(crate) fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
         for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
             let NamedPool { name, bound, fills_percent, .. } = pool;

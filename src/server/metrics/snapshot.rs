@@ -1,4 +1,4 @@
-//! All numbers of a moment, and what they are called.
+//! All numbers of one moment, and their names.
 
 use crate::base::{LoopCounters, StoreCounters};
 use crate::http1::Status;
@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What was counted by now, and how much there is.
+/// All counts, and how much there is of everything now.
 #[derive(Debug, Default)]
 pub(crate) struct MetricsSnapshot {
     pub(crate) of_loop: LoopCounters,
@@ -31,17 +31,17 @@ pub(crate) struct MetricsSnapshot {
     pub(crate) uptime_ms: u64,
     pub(crate) sources: Vec<SourceMetrics>,
     pub(crate) remotes: Vec<RemoteMetrics>,
-    /// How old the newest event is of each declared stream that had one, in ms.
+    /// The age in ms of the newest event of each declared stream that had one.
     pub(crate) ages_ms: Vec<(String, u64)>,
 }
 
 impl MetricsSnapshot {
-    /// All of it, as the metrics are written.
+    /// The text of the metrics.
     pub(crate) fn text(self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(self));
         let mut text = String::new();
-        // Writing to a string does not fail; and no metric's name or label has what has no place there.
+        // Writing to a string does not fail, and every metric's name and labels are valid.
         if let Err(error) = text::encode(&mut text, &registry) {
             log::error!("the metrics could not be written: {error}");
         }
@@ -115,7 +115,7 @@ impl MetricsSnapshot {
         page.histogram("connection_drops", &over.drops)
     }
 
-    /// Why there was no WebSocket, by what the status of the answer says.
+    /// The reasons for refused upgrades, by the status of the answer.
     fn upgrades_refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         const REASONS: [(Status, &str); 5] = [
             (Status::BadRequest, "bad_request"),
@@ -207,7 +207,6 @@ impl MetricsSnapshot {
     }
 }
 
-/// The number of a status.
 fn number(status: Status) -> &'static str {
     status.line().split(' ').next().unwrap_or_default()
 }
@@ -226,7 +225,7 @@ impl Collector for MetricsSnapshot {
     }
 }
 
-/// How much is taken of what there is for all.
+/// How full the pools are.
 pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> fmt::Result {
     let of_each = |value: fn(&Used) -> u64| {
         let all = POOLS.iter().zip(used);
@@ -237,7 +236,7 @@ pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> fmt::Result {
     page.gauges("pool_size", of_each(|used| used.max))
 }
 
-/// How what feeds streams is.
+/// The state of the sources.
 pub(super) fn sources(
     sources: &[SourceMetrics],
     ages_ms: &[(String, u64)],
@@ -271,7 +270,7 @@ pub(super) fn sources(
     page.counters("source_refused", of_each(|one| one.refused))
 }
 
-/// What becomes of requests for the application's backend.
+/// The results of requests to the application's backend.
 pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> fmt::Result {
     if remotes.is_empty() {
         return Ok(());
@@ -301,7 +300,7 @@ mod tests {
     use super::*;
     use crate::base::Histogram;
 
-    /// `| name | type | help |` for each metric, as its samples are called.
+    /// `| name | type | labels | help |` for each metric, named as its samples are.
     fn rows(text: &str) -> Vec<String> {
         let mut rows = Vec::new();
         let mut lines = text.lines();
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn the_documents_list_every_metric_and_no_other() {
-        // What is counted by streams is nothing where there is none.
+        // Counts of streams are only written if there is a stream.
         let states = [("running", 1), ("paused", 0), ("open", 0), ("half-open", 0)];
         let source = SourceMetrics { states, every_ms: Some(1), ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];

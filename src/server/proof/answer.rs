@@ -1,4 +1,4 @@
-//! What the backend has answered → who sends a request, or a refusal.
+//! Turns the backend's answer into who sends a request, or a refusal.
 
 use crate::auth::Proof;
 use crate::backend::{Failure, Got, JobResult};
@@ -29,7 +29,7 @@ struct SaidUser {
     admin: bool,
 }
 
-/// A user's id: a text, or an integer that is read as its digits.
+/// A user's id: a text, or an integer, which becomes its digits.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -37,7 +37,7 @@ enum Id {
     Integer(u64),
 }
 
-/// What the backend says.
+/// The backend's verdict.
 #[derive(Debug)]
 pub(crate) enum ProofVerdict {
     Is(Proof),
@@ -46,7 +46,7 @@ pub(crate) enum ProofVerdict {
     Fail(Response),
 }
 
-/// Judges what came.
+/// Judges the backend's answer.
 pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
         Ok(Got::Answer { status: 200..=299, body, .. }) => match proof(&body) {
@@ -56,8 +56,8 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
         Ok(Got::Answer { status: status @ (401 | 403), fields, body }) => {
             ProofVerdict::Refuse(handed_on(status, fields, body))
         }
-        // What somebody has shown is none of its: a redirect to a login, a field that it cannot read, too many
-        // tries. That tells of them, and not of the backend.
+        // The backend does not accept what the client has shown: it redirects to a login, cannot
+        // read a field, or has had too many tries. That is the client's failure, not the backend's.
         Ok(Got::Answer { status: 429, .. }) => {
             ProofVerdict::Refuse(unavailable("the backend wants to be asked later"))
         }
@@ -81,7 +81,7 @@ fn proof(body: &[u8]) -> Option<Proof> {
     Some(Proof { user: id, name: user.name, admin: user.admin, publish, subscribe, expires_in })
 }
 
-/// The backend's own words, and how it wants to be shown who one is.
+/// Hands on the backend's text and its `WWW-Authenticate`.
 fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Response {
     let status = if status == 401 { Status::Unauthorized } else { Status::Forbidden };
     let of = |wanted: &str| {
@@ -93,7 +93,7 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
         Some(content_type) if content_type.starts_with("application/json") => {
             Response::new(status, "application/json", body)
         }
-        // A page of the backend's is none of ours.
+        // Nothing else: the backend's page must not appear as one of this server.
         Some(content_type) if content_type.starts_with("text/plain") => {
             Response::new(status, "text/plain; charset=utf-8", body)
         }
@@ -104,7 +104,7 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
     };
     match (status, of("www-authenticate")) {
         (Status::Unauthorized, Some(challenge)) => response.with("WWW-Authenticate", challenge),
-        // RFC 9110 §15.5.2: there is one.
+        // RFC 9110 §15.5.2: a 401 has a challenge.
         (Status::Unauthorized, None) => response.with("WWW-Authenticate", "Bearer"),
         _ => response,
     }
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(field.unwrap().1, "Basic realm=\"x\"");
         let ProofVerdict::Refuse(response) = said(403, "{}") else { panic!() };
         assert_eq!(response.status, Status::Forbidden);
-        // What somebody shows is theirs: it does not make the backend one that has failed.
+        // What a client shows does not count as a failure of the backend.
         for (status, expected) in [
             (302, Status::Unauthorized),
             (404, Status::Unauthorized),

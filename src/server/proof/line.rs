@@ -1,4 +1,5 @@
-//! Those who wait for the backend to say who they are: addresses take turns, and none has more places than are free.
+//! Requests that wait for the backend to say who sends them. Addresses take turns, and none has
+//! more places than are free.
 
 use crate::auth::Identity;
 use crate::backend::{Cause, Circuit, CircuitSettings, FairQueue, HttpRequest, Pass, QueueBounds};
@@ -8,13 +9,13 @@ use crate::http1::Response;
 use crate::web::Exchange;
 use std::collections::BTreeMap;
 
-/// What was found out of a request: who sends it, or the answer that it has for that.
+/// What was found out about a request: who sends it, or its answer.
 pub(crate) type Found = Result<Box<Identity>, Response>;
 
-/// What was found out for requests that wait, and which of them the backend is asked for.
+/// What was found out for waiting requests, and for which of them the backend is asked.
 #[derive(Debug)]
 pub(crate) struct Proofs {
-    /// For those that are handed over again in this turn.
+    /// For requests that are handed over again in this turn.
     found: BTreeMap<Exchange, Found>,
     circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
@@ -22,7 +23,7 @@ pub(crate) struct Proofs {
     under_way_max: u64,
 }
 
-/// A request, for which the backend is to be asked.
+/// A request whose sender the backend is to name.
 #[derive(Debug)]
 pub(crate) struct ProofRequest {
     pub(crate) exchange: Exchange,
@@ -31,19 +32,19 @@ pub(crate) struct ProofRequest {
     pub(crate) until: Moment,
 }
 
-/// A place among those for whom the backend is asked.
+/// A place among the requests for which the backend is asked.
 #[derive(Debug)]
 pub(crate) struct ProofPlace {
     pub(crate) address: Address,
     pass: Pass,
 }
 
-/// The next for whom there is a place.
+/// The next request for which there is a place.
 #[derive(Debug)]
 pub(crate) enum NextProof {
     /// The backend is asked: the place is taken until [`Proofs::done`] or [`Proofs::not_asked`].
     Ask(ProofPlace, ProofRequest),
-    /// The backend has failed again and again.
+    /// The circuit is open.
     LeftAlone(ProofRequest),
 }
 
@@ -66,12 +67,12 @@ impl Proofs {
         self.found.remove(&exchange)
     }
 
-    /// Those who went meanwhile do not want to know any more.
+    /// Forgets what was found out for connections that have closed meanwhile.
     pub(crate) fn forget_found(&mut self) {
         self.found.clear();
     }
 
-    /// How many are asked for or wait, and how many there may be.
+    /// How many requests have a place or wait, and how many may.
     pub(crate) fn used(&self) -> (usize, usize) {
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         (
@@ -80,27 +81,26 @@ impl Proofs {
         )
     }
 
-    /// Where as many wait as may, those leave their places who have gone.
+    /// If the queue is full, removes the requests of closed connections.
     pub(crate) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
         if self.line.len() >= PROOFS_WAITING_MAX {
             self.line.forget(|asking| is_gone(asking.exchange.conn()));
         }
     }
 
-    /// In how many ms the backend may be tried, if it is left alone till then.
+    /// If the circuit is open, in how many ms the backend may be tried.
     pub(crate) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
         self.circuit.left_alone_ms(now)
     }
 
-    /// Has a request of an address wait for a place, of which there may be one already: [`Proofs::next`]. Returns
-    /// those that find no place in the line.
+    /// Queues a request of an address; [`Proofs::next`] may take it out at once. Returns the
+    /// requests for which the queue has no room.
     pub(crate) fn wait(&mut self, address: Address, asking: ProofRequest) -> Vec<ProofRequest> {
         let until = asking.until;
         let room = QueueBounds { len: PROOFS_WAITING_MAX, bytes: usize::MAX };
         self.line.push(address, (asking, 0), until, room)
     }
 
-    /// The next for whom there is a place.
     pub(crate) fn next(&mut self, now: Moment) -> Option<NextProof> {
         if self.circuit.left_alone_ms(now).is_some() {
             return self.line.pop().map(NextProof::LeftAlone);
@@ -112,12 +112,12 @@ impl Proofs {
         Some(NextProof::Ask(ProofPlace { address, pass }, asking))
     }
 
-    /// Those that have waited as long as they may.
+    /// Takes out the requests that have waited as long as they may.
     pub(crate) fn late(&mut self, now: Moment) -> Vec<ProofRequest> {
         self.line.late(now)
     }
 
-    /// When the next has waited as long as it may.
+    /// When the next request has waited as long as it may.
     pub(crate) fn next_late(&self) -> Option<Moment> {
         self.line.next_late()
     }
@@ -168,8 +168,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever addresses ask as much as they can, and however slowly the backend answers: one that asks for no more
-        /// than a fair share of the places has at least half of it, over a time in which each was given back often.
+        /// Other addresses ask as much as they can, and the backend answers slowly. An address that
+        /// asks for no more than a fair share of the places has at least half of it, over a time in
+        /// which each place was given back often.
         #[test]
         fn the_modest_have_half_of_a_fair_share(
             places in 1u32..12,

@@ -1,4 +1,4 @@
-//! What a backend has answered → a reply, or a refusal.
+//! Turns a backend's answer into a reply or a refusal.
 
 use crate::backend::{Failure, Got, JobResult};
 use crate::base::RefusalCode;
@@ -6,13 +6,13 @@ use crate::base::limits::JSON_DEPTH_MAX;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::{self, Object};
 
-/// In which case it is worth trying again after so long, in ms.
+/// The `retry_after_ms` of `unavailable`.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// What becomes of a request.
+/// The result of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BackendReply {
-    /// It is answered with this payload, an object.
+    /// The reply has this payload, an object.
     Reply(String),
     /// The backend has refused it.
     Refuse(ErrorReply),
@@ -20,7 +20,7 @@ pub(crate) enum BackendReply {
     Fail(ErrorReply),
 }
 
-/// Judges what came of a request.
+/// Judges the result of a call to the backend.
 pub(crate) fn judge(outcome: JobResult) -> BackendReply {
     let (status, body) = match outcome {
         Ok(Got::Answer { status, body, .. }) => (status, body),
@@ -56,13 +56,13 @@ pub(crate) fn judge(outcome: JobResult) -> BackendReply {
     }
 }
 
-/// An object that may be a payload: around it there is the envelope.
+/// An object that may be a payload, one level below the envelope.
 fn payload(text: &str) -> Option<&str> {
     let whole = json::whole(text, JSON_DEPTH_MAX - 1).ok()?;
     Object::parse(whole).ok()?.map(|_| whole)
 }
 
-/// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own words.
+/// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own refusal.
 fn worded(text: &str) -> Option<ErrorReply> {
     let whole = Object::parse(payload(text)?).ok()??;
     let error = Object::parse(whole.get("error")?).ok()??;

@@ -1,4 +1,4 @@
-//! The handlers that the configuration declares, and how each of them is.
+//! The handlers that the configuration declares, and the state of each.
 
 use crate::backend::{
     Cause, Circuit, CircuitSettings, CircuitState, FairQueue, HttpRequest, Pass, QueueBounds,
@@ -9,13 +9,13 @@ use crate::base::{ConnId, Limits, Moment, Origin, Shares};
 use crate::config::BackendHandler;
 use std::sync::Arc;
 
-/// All of them, in the order in which a type is looked for.
+/// All handlers, in the order in which they are searched for a type.
 #[derive(Debug)]
 pub(crate) struct Remotes {
     list: Vec<Remote>,
-    /// Which is looked at first when a place comes free.
+    /// The handler that is looked at first when a place is free.
     turn: usize,
-    /// Requests that are under way, of all; also of those that are declared no more.
+    /// Requests under way at all handlers, also at those no longer declared.
     under_way: Shares<Payer>,
     under_way_max: u32,
     settings: CircuitSettings,
@@ -28,26 +28,26 @@ pub(super) struct Remote {
     pub(super) id: RemoteId,
     pub(super) declared: Arc<BackendHandler>,
     circuit: Circuit,
-    /// Requests that are under way.
     under_way: Shares<Payer>,
-    /// Those that wait for a place.
+    /// Requests that wait for a place.
     line: FairQueue<Payer, BackendRequest>,
     waited: u64,
     turned_away: [u64; TURNED_AWAY.len()],
     counts: [u64; OUTCOMES.len()],
 }
 
-/// Names a handler for as long as it is declared as it is.
+/// Names a handler as long as its declaration does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RemoteId(u64);
 
-/// What became of requests, as the metrics name it, in the order of [`Outcome`].
+/// The results of requests, as the metrics name them, in the order of [`CallOutcome`].
 const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "not_asked"];
 
-/// Why requests were turned away, as the metrics name it: the line was full, or they stood in it too long.
+/// Why requests were turned away, as the metrics name it: the queue was full, or they waited too
+/// long.
 const TURNED_AWAY: [&str; 2] = ["full", "late"];
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
     /// The backend has answered it.
@@ -56,20 +56,20 @@ pub(crate) enum CallOutcome {
     Refused = 1,
     /// The backend has failed.
     Failed = 2,
-    /// It was not asked: whoever asks has gone, or the circuit is open.
+    /// It was not asked: the client has gone, or the circuit is open.
     NotAsked = 3,
 }
 
 /// The next request for which there is a place.
 #[derive(Debug)]
 pub(crate) enum NextRequest {
-    /// It is asked: it counts as under way until [`Remotes::done`].
+    /// It is asked, and counts as under way until [`Remotes::done`].
     Ask(RequestPlace, BackendRequest),
-    /// The backend has failed again and again: it is tried in so many ms.
+    /// The circuit is open; the backend is tried again in so many ms.
     LeftAlone(BackendRequest, u64),
 }
 
-/// A place that a request has at a handler.
+/// A request's place at a handler.
 #[derive(Debug)]
 pub(crate) struct RequestPlace {
     pub(crate) remote: RemoteId,
@@ -77,7 +77,7 @@ pub(crate) struct RequestPlace {
     pass: Pass,
 }
 
-/// What is counted of a handler.
+/// The metrics of a handler.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RemoteMetrics {
     /// Its first type.
@@ -85,10 +85,10 @@ pub(crate) struct RemoteMetrics {
     pub(crate) outcomes: [(&'static str, u64); OUTCOMES.len()],
     pub(crate) under_way: u64,
     pub(crate) waiting: u64,
-    /// Those that have waited, and were asked.
+    /// Requests that waited and were then asked.
     pub(crate) waited: u64,
     pub(crate) turned_away: [(&'static str, u64); TURNED_AWAY.len()],
-    /// It is left alone, or tried.
+    /// Its circuit is not closed.
     pub(crate) is_down: bool,
 }
 
@@ -103,7 +103,8 @@ impl Remotes {
         remotes
     }
 
-    /// Goes by what is declared now. What is declared as before goes on; returns what waited for what is not.
+    /// Takes a new configuration. Handlers with an unchanged declaration go on. Returns the
+    /// requests that waited for removed ones.
     pub(crate) fn declare(
         &mut self,
         limits: &Limits,
@@ -131,13 +132,12 @@ impl Remotes {
         before.iter_mut().flat_map(|remote| remote.line.drain()).collect()
     }
 
-    /// The handler that is for a type: the first that takes it.
+    /// The handler for a type: the first that takes it.
     pub(crate) fn find(&self, kind: &str) -> Option<Arc<BackendHandler>> {
         let remote = self.list.iter().find(|remote| remote.declared.takes(kind));
         remote.map(|remote| Arc::clone(&remote.declared))
     }
 
-    /// All that are declared.
     pub(crate) fn declared(&self) -> impl Iterator<Item = &BackendHandler> {
         self.list.iter().map(|remote| &*remote.declared)
     }
@@ -146,8 +146,8 @@ impl Remotes {
         self.list.iter_mut().find(|remote| remote.id == id)
     }
 
-    /// Has a request wait for a place, of which there may be one already: [`Remotes::next`]. Returns those that
-    /// find no place in the line.
+    /// Queues a request; [`Remotes::next`] may take it out at once. Returns the requests for which
+    /// the queue has no room.
     pub(crate) fn wait(
         &mut self,
         kind: &str,
@@ -159,7 +159,7 @@ impl Remotes {
         let Some(remote) = found else { return vec![asking] };
         let BackendHandler { waiting, waiting_ms, .. } = *remote.declared;
         let (until, bytes) = (asking.since.plus_millis(waiting_ms), asking.bytes());
-        // For which there is a place already does not wait, whatever its size.
+        // A request with a free place does not wait, so it needs no room, whatever its size.
         let room = if remote.has_place(&payer) && may_add(all, &payer, all_max) {
             QueueBounds { len: usize::MAX, bytes: usize::MAX }
         } else {
@@ -170,10 +170,10 @@ impl Remotes {
         out
     }
 
-    /// The next request for which there is a place. Handlers take turns, and so do those who ask; nobody has more
-    /// places than are free.
+    /// The next request for which there is a place. Handlers take turns, and so do payers; no payer
+    /// has more places than are free.
     pub(crate) fn next(&mut self, now: Moment) -> Option<NextRequest> {
-        // Whom nobody is asked need not wait for a place to be told so.
+        // While a circuit is open, a request needs no place to be told so.
         for remote in &mut self.list {
             let Some(retry_after_ms) = remote.circuit.left_alone_ms(now) else { continue };
             let Some(asking) = remote.line.pop() else { continue };
@@ -204,14 +204,14 @@ impl Remotes {
         None
     }
 
-    /// A request is asked that came then: if that is some time ago, it has waited.
+    /// Counts a request that is asked now: it has waited if it came before.
     pub(crate) fn note_asked(&mut self, now: Moment, id: RemoteId, since: Moment) {
         if let Some(remote) = self.get(id) {
             remote.waited += u64::from(since < now);
         }
     }
 
-    /// Somebody has gone: what waits for them leaves its place.
+    /// A connection has closed: its requests do not wait any more.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         for remote in self.list.iter_mut().filter(|remote| !remote.line.is_empty()) {
             let gone = remote.line.forget(|asking| asking.is_of(conn));
@@ -219,7 +219,7 @@ impl Remotes {
         }
     }
 
-    /// Those that have waited for a place as long as they may.
+    /// Takes out the requests that have waited as long as they may.
     pub(crate) fn late(&mut self, now: Moment) -> Vec<BackendRequest> {
         let of_one = |remote: &mut Remote| {
             let late = remote.line.late(now);
@@ -229,12 +229,13 @@ impl Remotes {
         self.list.iter_mut().flat_map(of_one).collect()
     }
 
-    /// When the next has waited as long as it may.
+    /// When the next request has waited as long as it may.
     pub(crate) fn next_late(&self) -> Option<Moment> {
         self.list.iter().filter_map(|remote| remote.line.next_late()).min()
     }
 
-    /// A request is over. Of a handler that is declared no more nothing is noted.
+    /// A request is over. If its handler is no longer declared, only its place among all is given
+    /// back.
     pub(crate) fn done(
         &mut self,
         now: Moment,
@@ -273,7 +274,6 @@ impl Remotes {
         usize::try_from(self.under_way.total()).unwrap_or(usize::MAX)
     }
 
-    /// What is counted of all.
     pub(crate) fn metrics(&self) -> Vec<RemoteMetrics> {
         let of_one = |remote: &Remote| {
             let mut outcomes = OUTCOMES.map(|name| (name, 0));
@@ -300,14 +300,15 @@ impl Remote {
         may_add(&self.under_way, payer, self.declared.concurrency)
     }
 
-    /// Takes the next request for which there is a place here, of those who may have one at all.
+    /// Takes the next request that has a place here and whose payer `may` have one at all.
     fn take(&mut self, may: impl Fn(&Payer) -> bool) -> Option<(Payer, BackendRequest)> {
         let (under_way, concurrency) = (&self.under_way, self.declared.concurrency);
         self.line.pop_of(|payer| may(payer) && may_add(under_way, payer, concurrency))
     }
 }
 
-/// Whether somebody may have one more of so many places: those who are counted a share, the others what is free.
+/// Whether a payer may have one more of `max` places. Users and addresses get a share, others any
+/// place that is free.
 fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
     match payer {
         Some(_) => under_way.may_add(payer, max.into()),
@@ -315,11 +316,11 @@ fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
     }
 }
 
-/// A request that the backend is to be asked, once there is a place.
+/// A request for the backend that waits for a place.
 #[derive(Debug)]
 pub(crate) struct BackendRequest {
     pub(crate) request: HttpRequest,
-    /// How long an answer is waited for, in ms, and how large it may be.
+    /// How long to wait for the answer, in ms, and its maximum in bytes.
     pub(crate) bounds: (u64, usize),
     pub(crate) origin: Origin,
     /// When it came.
@@ -327,7 +328,7 @@ pub(crate) struct BackendRequest {
 }
 
 impl BackendRequest {
-    /// About what it takes to keep.
+    /// About how many bytes it occupies.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<BackendRequest>() + self.request.body.len()
     }
@@ -367,12 +368,12 @@ mod tests {
         remotes.wait(kind, payer(user), asking(user, 0))
     }
 
-    /// Is over, as it would be if only the backend were to blame.
+    /// Ends a request whose failure only the backend could cause.
     fn done(remotes: &mut Remotes, now: Moment, place: &RequestPlace, outcome: CallOutcome) {
         remotes.done(now, place, outcome, Cause::Backend);
     }
 
-    /// Asks at once, and only once.
+    /// Queues one request, and takes the next.
     fn begin(
         remotes: &mut Remotes,
         now: Moment,
@@ -396,7 +397,7 @@ mod tests {
         let place = begin(&mut remotes, now, ("a.1", "ada")).unwrap();
         let _two_are_under_way = begin(&mut remotes, now, ("a.2", "cem")).unwrap();
         for (user, out) in [("ada", 0), ("ada", 0), ("ada", 1), ("bob", 0)] {
-            // Bob's goes in for one of ada's: of him none waits.
+            // Bob has no waiting request, so his replaces one of ada's.
             let out = if user == "bob" { 1 } else { out };
             assert_eq!(wait(&mut remotes, "a.3", user).len(), out, "{user}");
         }
@@ -521,9 +522,10 @@ mod tests {
     }
 
     proptest! {
-        /// However many ask without a pause, and however slowly they are answered: whoever asks for no more than a fair
-        /// share of the places has at least half of it, over a time in which each place was given back many times (a fifth
-        /// is for the beginning, and for requests of its own that happen to be answered sooner than those of the others).
+        /// Others ask without a pause, and the answers are slow. A user who asks for no more than a
+        /// fair share of the places has at least half of it, over a time in which each place was
+        /// given back many times. A fifth of it is allowed for the beginning, and for own requests
+        /// that happen to be answered sooner than those of others.
         #[test]
         fn the_modest_have_half_of_a_fair_share(
             places in 1u32..12,

@@ -1,34 +1,34 @@
-//! Which deliveries have come to a webhook, so that one that is sent again is not published again.
+//! Remembers the deliveries to a webhook, so that a repeated one is not published again.
 //!
-//! It knows no clock: moments come in. It is in memory alone, so that a restart forgets it.
+//! It has no clock: moments are arguments. It is only in memory, so a restart forgets it.
 
 use crate::base::limits::{DELIVERIES_MAX, DELIVERY_MEMORY_MS};
 use crate::base::{Moment, StreamId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// The deliveries of a webhook that are remembered.
+/// The remembered deliveries of a webhook.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     known: BTreeMap<Delivery, DeliveryState>,
-    /// In the order in which they came.
+    /// In the order of arrival.
     order: VecDeque<(Moment, Delivery)>,
 }
 
-/// A delivery: the stream that it is for, and what its sender calls it.
+/// A delivery: its stream, and the id that its sender gave it.
 pub(crate) type Delivery = (StreamId, Arc<str>);
 
-/// How far a delivery is.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeliveryState {
     /// It waits for the stream.
     UnderWay,
-    /// It was published as the event of this number, then.
+    /// It was published as an event with this `seq`, at this time.
     Published(u64, Timestamp),
 }
 
 impl Deliveries {
-    /// A delivery comes. If it has come before: how far that is.
+    /// A delivery comes. Returns its state if it came before.
     pub(super) fn begin(&mut self, now: Moment, delivery: &Delivery) -> Option<DeliveryState> {
         let is_over = |came: Moment| came.plus_millis(DELIVERY_MEMORY_MS) <= now;
         while self.order.front().is_some_and(|(came, _)| is_over(*came)) {
@@ -51,7 +51,7 @@ impl Deliveries {
         }
     }
 
-    /// A delivery has become an event; or it has not, and may come again.
+    /// A delivery was published; or it was not, and may come again.
     pub(super) fn done(&mut self, delivery: &Delivery, published: Option<(u64, Timestamp)>) {
         let Some(state) = self.known.get_mut(delivery) else { return };
         if let Some((seq, ts)) = published {
@@ -59,7 +59,7 @@ impl Deliveries {
             return;
         }
         self.known.remove(delivery);
-        // It came a moment ago.
+        // It came a moment ago, so it is near the end.
         if let Some(place) = self.order.iter().rposition(|(_, one)| one == delivery) {
             self.order.remove(place);
         }

@@ -1,12 +1,12 @@
-//! A stream's placeholders, filled into what is polled for it.
+//! Fills a stream's placeholders into what is polled for it.
 
 use crate::backend::PollFrom;
 use crate::base::pattern::Pattern;
 use crate::config::{FeedTarget, Program};
 use std::fmt::Write;
 
-/// What is asked for the stream of a family with this name. `None` if a value would mean something else
-/// there than a name: a path's `.` and `..`, or an option of a program.
+/// What is asked for the stream of a family with this name. `None` if the name does not fit, or if
+/// a value would not mean a name there: `.` and `..` in a path, or an option of a program.
 pub(super) fn filled(target: &FeedTarget, pattern: &Pattern, stream: &str) -> Option<PollFrom> {
     let values = pattern.bind(stream)?;
     let is_dots = |value: &str| value.bytes().all(|byte| byte == b'.');
@@ -45,14 +45,14 @@ fn replaced<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> Option<S
     Some(filled)
 }
 
-/// RFC 3986 §2.1: all but unreserved characters (§2.3).
+/// RFC 3986 §2.1: encodes all but unreserved characters (§2.3).
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = write!(encoded, "%{byte:02X}");
         }
     }

@@ -1,7 +1,8 @@
-//! What feeds streams beside clients: URLs, commands and functions that are polled, and webhooks.
+//! What feeds streams beside clients: polled URLs, commands and functions, and webhooks.
 //!
-//! [`Sources`] knows what is declared, which streams are to be polled when, and how each of them is; it
-//! asks nothing itself: the chat does, on the reactor's thread, and publishes what came (`server/chat/sources.rs`).
+//! [`Sources`] knows what is declared, when each stream is polled next, and the state of each
+//! source. It asks nothing itself: the chat does, on the reactor's thread, and publishes the
+//! results (`server/chat/sources.rs`).
 
 pub(super) mod deliveries;
 pub(super) mod fill;

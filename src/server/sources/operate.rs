@@ -1,4 +1,4 @@
-//! What operators see of sources and do to them: which are down, which are not polled as often as they are to be, and
+//! What operators see of sources and do to them: which are down, which are polled too late, and
 //! pausing.
 
 use super::polled::Polled;
@@ -12,42 +12,41 @@ use crate::wire::json::Writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How a source is.
+/// The states of a source.
 pub(crate) const RUNNING: &str = "running";
 pub(crate) const PAUSED: &str = "paused";
 const OPEN: &str = "open";
 const HALF_OPEN: &str = "half-open";
 
-/// What is counted of what feeds a stream, or a family of them.
+/// The metrics of what feeds a stream, or a family of streams.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SourceMetrics {
-    /// The stream, as it is declared.
+    /// The declared name of the stream.
     pub(crate) stream: String,
     /// How many sources are in each state.
     pub(crate) states: [(&'static str, u64); 4],
-    /// How often each stream is polled, if it is.
+    /// How often each stream is polled, in ms, if it is.
     pub(crate) every_ms: Option<u64>,
     pub(crate) late: Late,
     pub(crate) failures: u64,
     pub(crate) refused: u64,
 }
 
-/// How what feeds a declared stream is: of a family the worst of all.
+/// The state of what feeds a declared stream; for a family the worst state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overview {
     pub(crate) state: &'static str,
     /// Without it the server is not ready.
     pub(crate) is_required: bool,
-    /// How many of its streams are left alone, or are being tried.
+    /// How many of its streams have a circuit that is not closed.
     pub(crate) down: usize,
-    /// How often each is polled, if it is.
+    /// How often each is polled, in ms, if it is.
     pub(crate) every_ms: Option<u64>,
-    /// How long they were not polled.
     pub(crate) late: Late,
 }
 
 impl Sources {
-    /// How all are, by the names that are declared.
+    /// The state of each, by declared names.
     pub(crate) fn overviews(&self) -> BTreeMap<&str, Overview> {
         let is_open = |polled: &&Polled| polled.state() == CircuitState::Open;
         let open: BTreeSet<&str> = if self.down().next().is_some() {
@@ -74,7 +73,6 @@ impl Sources {
         self.feeds.iter().map(|feed| (&**feed.0, of_feed(feed))).collect()
     }
 
-    /// What is counted of all.
     pub(crate) fn metrics(&self) -> Vec<SourceMetrics> {
         let of_feed = |running: &RunningFeed| {
             let name = running.pattern.as_str();
@@ -85,7 +83,7 @@ impl Sources {
                 }
             };
             let mut polled = self.polled.values().filter(|polled| *polled.feed == *name).peekable();
-            // What waits for others, or for somebody to watch, is one.
+            // A webhook, or a family that nobody watches, counts as one.
             if polled.peek().is_none() {
                 count(state(running, CircuitState::Closed));
             }
@@ -102,7 +100,7 @@ impl Sources {
         self.feeds.values().map(of_feed).collect()
     }
 
-    /// Writes how the source of a stream is, if it has one.
+    /// Writes the state of a stream's source, if it has one.
     pub(crate) fn write(&self, w: &mut Writer, info: &StreamInfo) {
         let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
         let polled = self.polled.get(&info.stream);
@@ -127,18 +125,18 @@ fn state(running: &RunningFeed, circuit: CircuitState) -> &'static str {
     }
 }
 
-/// How long the streams of a declaration were not polled.
+/// How late the streams of a declaration are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Late {
-    /// How many were not for too long.
+    /// How many were not polled for too long.
     pub(crate) streams: u64,
-    /// For how long the one was not that waits longest, in ms.
+    /// The longest time without a poll, in ms.
     pub(crate) longest_ms: u64,
 }
 
 impl Sources {
-    /// Looks which streams are late, if that was not done a moment ago; says so in the log where it has changed.
-    /// Returns when to look again, if there is anything to look at.
+    /// Looks for late streams, unless that was done a moment ago, and logs changes. Returns when to
+    /// look again, if there is anything to look at.
     pub(crate) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
         if self.polled.is_empty() && self.feeds.values().all(|running| running.late.streams == 0) {
             return None;
@@ -154,7 +152,7 @@ impl Sources {
             if polled.is_watched && !running.is_paused {
                 let age_ms = now.millis_since(polled.polled_at);
                 let late = late.entry(Arc::clone(&polled.feed)).or_default();
-                // What is left alone is told otherwise.
+                // Open circuits are reported elsewhere.
                 let is_late = polled.state() == CircuitState::Closed
                     && running.late_after_ms().is_some_and(|most| age_ms > most);
                 late.streams += u64::from(is_late);
@@ -179,30 +177,30 @@ impl Sources {
         Some(now.plus_millis(LATE_POLLS_LOOKED_AT_MS))
     }
 
-    /// How many wait to be polled.
+    /// How many streams wait to be polled.
     pub(crate) fn waiting(&self) -> usize {
         self.turns.len()
     }
 
-    /// How many are polled now.
+    /// How many streams are polled now.
     pub(crate) fn under_way(&self) -> usize {
         self.turns.under_way()
     }
 
-    /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
+    /// The feeds with streams that are down, and how many. Paused ones are left out.
     pub(crate) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
         let down = self.down.iter().map(|(name, count)| (&**name, *count));
         down.filter(|(name, _)| !self.is_paused(name))
     }
 
-    /// Whether one is down, or late, without which the server is not ready.
+    /// Whether a required source is down or late, so that the server is not ready.
     pub(crate) fn lacks_required(&self) -> bool {
         let is_required = |name: &str| self.feeds.get(name).is_some_and(RunningFeed::is_required);
         let is_late = |running: &RunningFeed| running.is_required() && running.late.streams > 0;
         self.down().any(|(name, _)| is_required(name)) || self.feeds.values().any(is_late)
     }
 
-    /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
+    /// Pauses or resumes what feeds a stream, by its declared name. `None` if nothing feeds it.
     pub(crate) fn pause(
         &mut self,
         now: Moment,
@@ -223,7 +221,7 @@ impl Sources {
             for stream in waiting {
                 self.look_at(now, &stream);
             }
-            // While it was paused nobody waited for it.
+            // While it was paused, nobody waited for it.
             for polled in self.polled.values_mut().filter(|polled| *polled.feed == *name) {
                 polled.polled_at = now;
             }

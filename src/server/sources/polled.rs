@@ -1,31 +1,30 @@
-//! One stream that is polled: when it is next, what it had last, and how its circuit is.
+//! A polled stream: its next poll, its last data, its circuit.
 
 use crate::backend::{Cause, Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
 use crate::base::rates::Payer;
 use crate::base::{Data, Moment};
 use std::sync::Arc;
 
-/// A stream that is polled.
 #[derive(Debug)]
 pub(crate) struct Polled {
-    /// The name of what feeds it, as it is declared.
+    /// The declared name of what feeds it.
     pub(super) feed: Arc<str>,
-    /// Somebody watches it, or it is polled anyway.
+    /// Somebody watches it, or it is always polled.
     pub(super) is_watched: bool,
-    /// For whom it is polled: one of those who watch it, if it is a family's.
+    /// In whose turn it is polled: for a stream of a family, one of its watchers.
     pub(super) payer: Payer,
     /// When it is looked at next.
     pub(super) due: Moment,
     /// It waits for its turn.
     pub(super) is_ready: bool,
-    /// When it was polled last, whatever came of it, or was to be for the first time.
+    /// When it was polled last, with whatever result, or was first to be polled.
     pub(super) polled_at: Moment,
     circuit: Circuit,
-    /// The job that is under way, and when it was begun.
+    /// The job under way, and when it began.
     job: Option<(JobId, Pass, Moment)>,
-    /// What it had last, to tell whether it has changed, and by which job.
+    /// The last data, to tell whether they change, and their job.
     last: Option<(Data, JobId)>,
-    /// The stream has not taken that.
+    /// The stream refused the last data.
     is_refused: bool,
 }
 
@@ -49,7 +48,7 @@ impl Polled {
         self.circuit.state()
     }
 
-    /// Leave to ask now, if nothing is under way.
+    /// Permission to ask now, if nothing is under way.
     ///
     /// # Errors
     /// When to look again.
@@ -64,23 +63,23 @@ impl Polled {
         self.job = Some((id, pass, now));
     }
 
-    /// Nothing could be asked with this pass.
+    /// The pass was not used.
     pub(super) fn unused(&mut self, pass: &Pass) {
         self.circuit.unused(pass);
     }
 
-    /// Whether a job is its own; then it is over.
+    /// Ends a job, if it is this stream's.
     pub(super) fn take_job(&mut self, id: JobId) -> Option<(Pass, Moment)> {
         let (_, pass, begun) = self.job.take_if(|(own, ..)| *own == id)?;
         Some((pass, begun))
     }
 
-    /// Whether its circuit is closed by this.
+    /// Returns whether this closes its circuit.
     pub(super) fn succeeded(&mut self, pass: &Pass) -> bool {
         self.circuit.succeeded(pass)
     }
 
-    /// Whether its circuit is opened by this.
+    /// Returns whether this opens its circuit.
     pub(super) fn failed(
         &mut self,
         pass: &Pass,
@@ -95,7 +94,7 @@ impl Polled {
         self.circuit.failed((pass, Cause::Backend), now, settings)
     }
 
-    /// Whether data are others than the last.
+    /// Whether data differ from the last, which they replace.
     pub(super) fn has_changed(&mut self, data: &Data, id: JobId) -> bool {
         let has_changed = self.last.as_ref().is_none_or(|(last, _)| last != data);
         if has_changed {
@@ -105,7 +104,7 @@ impl Polled {
         has_changed
     }
 
-    /// The stream has not taken what a job had. What it may take `later` is offered again.
+    /// The stream refused a job's data. If it may take them `later`, they are offered again.
     pub(super) fn refuse(&mut self, id: JobId, later: bool) {
         if self.last.as_ref().is_some_and(|(_, own)| *own == id) {
             self.is_refused = true;
@@ -115,14 +114,14 @@ impl Polled {
         }
     }
 
-    /// What the stream has not taken is offered again: it may take it now.
+    /// Offers refused data again, because the stream may take them now.
     pub(super) fn offer_again(&mut self) {
         if self.is_refused {
             self.last = None;
         }
     }
 
-    /// Whether the stream has what it had last.
+    /// Whether the stream took the last data.
     pub(super) fn is_taken(&self) -> bool {
         !self.is_refused
     }

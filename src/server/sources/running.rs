@@ -1,5 +1,5 @@
-//! What feeds a stream, or a family of them, as it is declared: what is asked, how often, what of the answer
-//! are the data.
+//! What feeds a stream or a family of streams, as declared: what is asked, how often, and which
+//! part of the answer is the data.
 
 use super::deliveries::Deliveries;
 use super::fill::filled;
@@ -14,7 +14,7 @@ use crate::config::Feed;
 use std::fmt;
 use std::sync::Arc;
 
-/// A function may take as long as it wants: nothing can end it.
+/// Nothing can end a function, so it may take this long.
 const FUNCTION_TIMEOUT_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What feeds a stream, or a family of them.
@@ -23,23 +23,23 @@ pub(crate) struct RunningFeed {
     pub(super) pattern: Pattern,
     pub(super) declared: Option<Feed>,
     pub(super) function: Option<FunctionPoll>,
-    /// What its stream is: as another kind it begins anew.
+    /// The kind of its streams; if that changes, it begins anew.
     pub(super) kind: FeedKind,
-    /// The largest data of the stream.
+    /// The largest data of the stream, in bytes.
     pub(super) max_bytes: usize,
     pub(crate) is_paused: bool,
-    /// Its streams that were not polled for too long, as it was looked last.
+    /// Its late streams, as of the last look.
     pub(super) late: Late,
-    /// Polls that failed, with all their retries.
+    /// Polls that failed, after all their retries.
     pub(super) failures: u64,
-    /// Data that the stream has not taken.
+    /// How often the stream refused its data.
     pub(super) refused: u64,
     pub(super) last_error: Option<Box<str>>,
-    /// What has come to its webhook.
+    /// The deliveries to its webhook.
     pub(super) deliveries: Deliveries,
 }
 
-/// What of a stream cannot change while it goes on.
+/// What cannot change while a stream goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FeedKind {
     pub(super) is_binary: bool,
@@ -47,7 +47,7 @@ pub(super) struct FeedKind {
 }
 
 impl FeedKind {
-    /// That of a stream by its declaration, which the embedding program's own may lack.
+    /// The kind by a stream's declaration, which a stream of the embedding program may lack.
     pub(super) fn of(declaration: Option<&Declaration>) -> FeedKind {
         declaration.map_or(FeedKind::default(), |declaration| FeedKind {
             is_binary: declaration.binary,
@@ -84,20 +84,20 @@ impl RunningFeed {
         self.declared.as_ref().is_some_and(|feed| feed.is_required)
     }
 
-    /// How often it is polled, if it is.
+    /// How often it is polled, in ms, if it is.
     pub(super) fn every_ms(&self) -> Option<u64> {
         let of_function = self.function.as_ref().map(|function| function.every_ms);
         of_function.or_else(|| Some(self.declared.as_ref()?.poll.as_ref()?.every_ms))
     }
 
-    /// After how many ms without a poll a stream is late.
+    /// A stream is late after this many ms without a poll.
     pub(super) fn late_after_ms(&self) -> Option<u64> {
         let poll = self.declared.as_ref().and_then(|feed| feed.poll.as_ref());
         let timeout_ms = poll.map_or(0, |poll| poll.timeout_ms);
         Some(self.every_ms()?.saturating_mul(LATE_POLLS).saturating_add(timeout_ms))
     }
 
-    /// What is asked for a stream, and how long that may take, in ms.
+    /// What is asked for a stream, and the timeout in ms.
     pub(super) fn task(&self, stream: &StreamId) -> Option<(Task, u64)> {
         if let Some(function) = &self.function {
             let from = PollFrom::Function(Arc::clone(&function.run), stream.clone());
@@ -110,12 +110,12 @@ impl RunningFeed {
     }
 }
 
-/// What of an answer are the data of a stream.
+/// Which part of an answer is a stream's data.
 pub(crate) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
     if is_binary {
         return Pick::Bytes;
     }
-    // The configuration has been checked: it is one.
+    // The configuration has been checked, so the pointer is valid.
     Pick::Json(pointer(path.unwrap_or_default()).unwrap_or_default().into())
 }
 

@@ -1,5 +1,5 @@
-//! What is declared to feed streams, and which of them are to be polled when. It asks nothing itself, and
-//! knows no clock: moments come in.
+//! What is declared to feed streams, and which streams are polled when. It asks nothing itself, and
+//! has no clock: moments are arguments.
 
 use super::polled::Polled;
 use super::running::{FeedKind, FunctionPoll, RunningFeed};
@@ -14,21 +14,21 @@ use crate::config::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// All that feeds streams.
+/// Everything that feeds streams.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// By the name of the stream, as it is declared.
+    /// By the declared name of the stream.
     pub(super) feeds: BTreeMap<Arc<str>, RunningFeed>,
     pub(super) polled: BTreeMap<StreamId, Polled>,
     due: BTreeSet<(Moment, StreamId)>,
-    /// Those that are due, and wait for a thread.
+    /// Due streams that wait for a thread.
     pub(super) turns: Turns,
-    /// Streams of families, by those for whom they are polled.
+    /// How many streams of families are polled for each payer.
     pub(crate) payers: Shares<Payer>,
     settings: CircuitSettings,
-    /// How many streams of each feed are down, where some are.
+    /// For each feed with streams that are down, how many.
     pub(super) down: BTreeMap<Arc<str>, usize>,
-    /// When it was looked last whether some are late.
+    /// When late streams were looked for last.
     pub(super) late_looked_at: Moment,
 }
 
@@ -37,17 +37,17 @@ pub(crate) struct Sources {
 pub(crate) struct DuePoll {
     pub(crate) stream: StreamId,
     pub(crate) task: Task,
-    /// How long it may take, in ms, and how many bytes may come.
+    /// The timeout in ms, and the maximum of the data in bytes.
     pub(crate) bounds: (u64, usize),
     pub(crate) pass: Pass,
 }
 
-/// What has come of a poll.
+/// The result of a poll.
 #[derive(Debug)]
 pub(crate) enum PollResult {
-    /// Data that are to be published, of the embedding program or not.
+    /// Data to publish; the embedding program's or not.
     Fresh { data: Data, is_programs: bool, id: JobId },
-    /// Nothing new: what the stream has is what there is.
+    /// Nothing new: the stream has the latest data.
     Same,
 }
 
@@ -65,8 +65,8 @@ impl Sources {
         }
     }
 
-    /// Goes by what is declared now: what has stayed goes on, what is others begins anew, what has gone
-    /// ends. Functions of the embedding program stay.
+    /// Takes a new configuration: unchanged sources go on, changed ones begin anew, removed ones
+    /// end. Functions of the embedding program stay.
     pub(crate) fn declare(
         &mut self,
         now: Moment,
@@ -119,7 +119,7 @@ impl Sources {
         self.begin_named(now);
     }
 
-    /// Polls a function for a stream, or for each of a family that somebody watches.
+    /// Polls a function for a stream, or for each watched stream of a family.
     pub(crate) fn add_function(&mut self, now: Moment, pattern: Pattern, function: FunctionPoll) {
         let name: Arc<str> = pattern.as_str().into();
         self.end_polls(&name);
@@ -128,7 +128,7 @@ impl Sources {
         self.begin_named(now);
     }
 
-    /// What is polled and is no family is polled always.
+    /// Polled streams that are not of a family are always polled.
     fn begin_named(&mut self, now: Moment) {
         self.turns.expect(self.feeds.values().filter(|one| one.every_ms().is_some()).count());
         let is_named =
@@ -166,7 +166,7 @@ impl Sources {
         }
     }
 
-    /// A stream is polled no more. What is under way for it reaches nobody.
+    /// A stream is polled no more. The result of a poll under way is dropped.
     fn end(&mut self, stream: &StreamId) {
         if let Some(polled) = self.polled.remove(stream) {
             self.due.remove(&(polled.due, stream.clone()));
@@ -181,7 +181,7 @@ impl Sources {
         }
     }
 
-    /// Whether a stream, that of a family, would begin to be polled if somebody watched it.
+    /// Whether a stream of a family would begin to be polled if somebody watched it.
     pub(crate) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
         let feed = || self.feeds.get(declaration.pattern.as_str());
         declaration.pattern.is_open()
@@ -189,8 +189,9 @@ impl Sources {
             && feed().is_some_and(|running| running.every_ms().is_some())
     }
 
-    /// Somebody watches the stream of a family, for whom it counts from now on, or nobody does any more. It is polled as
-    /// soon as it is its turn, or not any more but for a moment in which somebody may come back.
+    /// Somebody watches a stream of a family, and it counts for them from now on; or nobody does
+    /// any more. A watched stream is polled as soon as it is its turn. One that is not watched ends
+    /// after [`POLL_LINGER_MS`] at most, because somebody may come back.
     pub(crate) fn watched(
         &mut self,
         now: Moment,
@@ -204,7 +205,7 @@ impl Sources {
         let is_watched = by.is_some();
         match self.polled.get_mut(stream) {
             Some(polled) => {
-                // Whoever takes it over may have more than they may begin.
+                // A payer who takes it over may have more streams than it may begin.
                 let counted = |payer: &Payer| u64::from(payer.is_some());
                 if std::mem::replace(&mut polled.is_watched, is_watched) {
                     self.payers.remove(&polled.payer, counted(&polled.payer));
@@ -238,12 +239,12 @@ impl Sources {
         }
     }
 
-    /// When something is due next.
+    /// When the next stream is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// What is due waits for its turn.
+    /// Lets due streams wait for their turn, and ends those that nobody watches.
     fn line_up(&mut self, now: Moment) {
         while let Some((_, stream)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
             self.look_at(Moment::NEVER, &stream);
@@ -268,7 +269,7 @@ impl Sources {
                 self.end(&stream);
                 continue;
             };
-            // It is looked at again when it goes on, or is watched no more.
+            // `pause` or `watched` has it looked at again.
             if running.is_paused || !polled.is_watched {
                 continue;
             }
@@ -315,7 +316,8 @@ impl Sources {
         self.failed(now, now, stream, pass, failure);
     }
 
-    /// What came of a poll; nothing if it failed, or the stream has not taken the same before.
+    /// The result of a poll. `None` if it failed, if nobody wants it now, or if the stream refused
+    /// the same data before.
     pub(crate) fn take_result(
         &mut self,
         now: Moment,
@@ -343,7 +345,7 @@ impl Sources {
         }
         self.look_again(begun.plus_millis(every_ms).max(now), now, stream);
         let polled = self.polled.get_mut(stream)?;
-        // What nobody is to have now is looked at when it comes again.
+        // Data that nobody wants now are compared when they come again.
         if !polled.is_watched || self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
             return None;
         }
@@ -387,7 +389,7 @@ impl Sources {
         self.look_again(at, now, stream);
     }
 
-    /// Looks at a stream again then; earlier if nobody watches it.
+    /// Looks at a stream again at this time, or earlier if nobody watches it.
     fn look_again(&mut self, at: Moment, now: Moment, stream: &StreamId) {
         let is_watched = self.polled.get(stream).is_some_and(|polled| polled.is_watched);
         let at = if is_watched { at } else { at.min(now.plus_millis(POLL_LINGER_MS)) };
@@ -402,19 +404,19 @@ impl Sources {
         }
     }
 
-    /// Whether what feeds a stream is paused.
+    /// Whether the source of a stream is paused.
     pub(crate) fn is_paused(&self, name: &str) -> bool {
         self.feeds.get(name).is_some_and(|running| running.is_paused)
     }
 
-    /// A stream has not taken what a job had; it may `later`.
+    /// A stream refused a job's data; it may take them `later`.
     pub(crate) fn refuse(&mut self, stream: &StreamId, id: JobId, later: bool) {
         if let Some(polled) = self.polled.get_mut(stream) {
             polled.refuse(id, later);
         }
     }
 
-    /// A stream has not taken data of what feeds it.
+    /// A stream refused data of its source.
     pub(crate) fn note_refused(&mut self, name: &str, why: &str) {
         if let Some(running) = self.feeds.get_mut(name) {
             running.refused += 1;

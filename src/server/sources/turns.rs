@@ -1,4 +1,4 @@
-//! Whose poll is next, of those that are due.
+//! Which due poll is next.
 
 use crate::backend::{FairQueue, JobId, QueueBounds};
 use crate::base::rates::Payer;
@@ -6,13 +6,14 @@ use crate::base::{Moment, Shares, StreamId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Streams whose poll is due: declarations take turns, within one those for whom it is polled, of each their streams.
+/// Streams whose poll is due. Declarations take turns, within a declaration its payers, and of each
+/// payer its streams.
 #[derive(Debug)]
 pub(super) struct Turns {
     waiting: BTreeMap<Arc<str>, FairQueue<Payer, StreamId>>,
-    /// Declarations of which streams wait, in the order of their turns.
+    /// Declarations with waiting streams, in the order of their turns.
     feeds: VecDeque<Arc<str>>,
-    /// What is polled now, and for which declaration.
+    /// The polls under way, and their declarations.
     jobs: BTreeMap<JobId, Arc<str>>,
     under_way: Shares<Arc<str>>,
     threads: u64,
@@ -32,7 +33,7 @@ impl Turns {
         }
     }
 
-    /// A stream's poll is due. There are no more that wait than are polled (`limits.streams`).
+    /// A stream's poll is due. `limits.streams` bounds how many wait.
     pub(super) fn wait(&mut self, feed: &Arc<str>, payer: Payer, stream: StreamId) {
         let line = self.waiting.entry(Arc::clone(feed)).or_default();
         if line.is_empty() {
@@ -42,7 +43,7 @@ impl Turns {
         let _nobody_goes_for_it = line.push(payer, (stream, 0), Moment::NEVER, ample);
     }
 
-    /// The next whose turn it is, if there is a thread for it.
+    /// The next stream to poll, if there is a thread for it.
     pub(super) fn next(&mut self) -> Option<StreamId> {
         let place = self.feeds.iter().position(|feed| self.has_thread(feed))?;
         let feed = self.feeds.remove(place)?;
@@ -56,8 +57,9 @@ impl Turns {
         stream
     }
 
-    /// Whether there is a thread for a declaration: one that has some leaves one for each other of which nothing is
-    /// polled now, up to half of all. So what takes long has not all of them when the others' turn comes.
+    /// Whether there is a thread for a declaration. One that has threads leaves one for each other
+    /// declaration that has none, up to half of all threads. So slow polls do not hold all threads
+    /// when the others' turn comes.
     fn has_thread(&self, feed: &Arc<str>) -> bool {
         let free = self.threads.saturating_sub(self.under_way.total());
         if self.under_way.of(feed) == 0 {
@@ -68,12 +70,12 @@ impl Turns {
         free > kept
     }
 
-    /// So many declarations are polled.
+    /// Sets how many declarations are polled.
     pub(super) fn expect(&mut self, feeds: usize) {
         self.known = feeds as u64;
     }
 
-    /// A stream waits no more.
+    /// A stream does not wait any more.
     pub(super) fn leave(&mut self, feed: &str, stream: &StreamId) {
         let Some(line) = self.waiting.get_mut(feed) else { return };
         line.forget(|one| one == stream);
@@ -94,12 +96,10 @@ impl Turns {
         }
     }
 
-    /// How many are polled now.
     pub(super) fn under_way(&self) -> usize {
         self.jobs.len()
     }
 
-    /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.values().map(FairQueue::len).sum()
     }
@@ -111,8 +111,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However many streams others have polled without a pause, of however many declarations, and however slowly:
-        /// a declaration that has one stream is polled at least half as often as would be fair.
+        /// Any number of other declarations have many streams polled without a pause, and slowly. A
+        /// declaration with one stream is polled at least half as often as would be fair.
         #[test]
         fn a_modest_declaration_has_half_of_a_fair_share(
             threads in 1u32..12,
@@ -124,7 +124,7 @@ mod tests {
             let feeds: Vec<Arc<str>> = (0..=greedy).map(|at| format!("f{at}").into()).collect();
             let mut turns = Turns::new(threads);
             turns.expect(feeds.len());
-            // Those who are greedy have many streams each, for one or for several.
+            // Each greedy declaration has many streams, the modest one has one.
             let streams = |feed: usize| if feed == greedy { 1 } else { 40 };
             let name = |feed: usize, at: usize| StreamId::parse(&format!("s{feed}-{at}")).unwrap();
             for (number, feed) in feeds.iter().enumerate() {
@@ -153,7 +153,7 @@ mod tests {
                 }
                 prop_assert_eq!(under_way.len(), turns.under_way());
             }
-            // One stream is polled once at a time: of many threads it can use one.
+            // One stream has one poll at a time, so it can use only one thread.
             let mean = takes.iter().sum::<u64>() as f64 / takes.len() as f64;
             let places = (f64::from(threads) / feeds.len() as f64).min(1.0);
             let fair = END as f64 / mean * places;

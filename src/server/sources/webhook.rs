@@ -1,4 +1,4 @@
-//! Webhooks: what others post of a stream, signed with a secret that they share with us.
+//! Webhooks: others post a stream's data, signed with a shared secret.
 
 use super::deliveries::{Delivery, DeliveryState};
 use super::table::Sources;
@@ -16,10 +16,10 @@ use crate::routes::stream_path::stream_of;
 use crate::wire::{encode, json};
 use std::sync::Arc;
 
-/// The field with the signature, as GitHub names it.
+/// The field with the signature, by GitHub's name.
 const SIGNATURE: &str = "x-hub-signature-256";
 
-/// A message to a webhook, whose head was judged.
+/// A message to a webhook whose head has been judged.
 #[derive(Debug)]
 pub(crate) struct Hook {
     /// The stream that it is for.
@@ -29,7 +29,7 @@ pub(crate) struct Hook {
     pub(crate) signature: String,
 }
 
-/// The webhook at a path, if there is one; or why this is no message to it.
+/// The webhook at a path, if there is one. An error is why the request is no message to it.
 pub(crate) fn hook_at(
     head: &RequestHead<'_>,
     feeds: &[Feed],
@@ -39,7 +39,7 @@ pub(crate) fn hook_at(
     if head.method != "POST" {
         return Some(Err(other_methods("POST")));
     }
-    // Nobody's content is waited for who shows no signature.
+    // Without a signature its content is not waited for.
     Some(match head.only(SIGNATURE) {
         Ok(Some(signature)) => Ok(Hook { stream, feed, signature: signature.to_owned() }),
         Ok(None) | Err(_) => Err(unsigned().into()),
@@ -67,16 +67,16 @@ pub(crate) fn unsigned() -> HttpRefusal {
 #[derive(Debug)]
 pub(crate) struct HookCall {
     pub(crate) stream: StreamId,
-    /// The stream as it is declared.
+    /// The stream's declared pattern.
     pub(crate) pattern: Pattern,
-    /// What its sender calls it.
+    /// The id that its sender gave it.
     pub(crate) delivery: Option<Delivery>,
     pub(crate) status: Status,
     pub(crate) body: Option<Arc<str>>,
 }
 
 impl HookCall {
-    /// The answer, where the usual one is `payload`.
+    /// The answer; `payload` is the usual one.
     pub(crate) fn answer(&self, mut payload: String) -> Response {
         let Some(body) = &self.body else {
             payload.push('\n');
@@ -90,15 +90,15 @@ impl HookCall {
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Whether a content is said to be a form.
+/// Whether the content is declared to be a form.
 pub(crate) fn is_form(head: &RequestHead<'_>) -> bool {
     let kind = head.only("content-type").ok().flatten().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// The content's member with the data, where it is a form: GitHub's default. A content that begins as JSON does is
-/// no form, whatever its type: `curl` calls all that it posts one.
+/// The form's member `payload`, which is GitHub's default. Content that begins as JSON is not a
+/// form, whatever its type, because `curl` declares everything that it posts as a form.
 pub(crate) fn of_form(head: &RequestHead<'_>, content: &[u8]) -> Option<Vec<u8>> {
     let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
     let form = str::from_utf8(content).ok().filter(|_| is_form(head) && !is_json)?;
@@ -106,7 +106,7 @@ pub(crate) fn of_form(head: &RequestHead<'_>, content: &[u8]) -> Option<Vec<u8>>
 }
 
 impl Sources {
-    /// A delivery comes to a webhook. If it has come before: how far that is.
+    /// A delivery comes to a webhook. Returns its state if it came before.
     pub(crate) fn begin_delivery(
         &mut self,
         now: Moment,
@@ -116,7 +116,7 @@ impl Sources {
         self.feeds.get_mut(pattern.as_str())?.deliveries.begin(now, delivery)
     }
 
-    /// What has come to a webhook is published, or not.
+    /// A message to a webhook is published, or not.
     pub(crate) fn hook_done(&mut self, call: &HookCall, published: Option<(u64, Timestamp)>) {
         let running = self.feeds.get_mut(call.pattern.as_str());
         if let (Some(running), Some(delivery)) = (running, &call.delivery) {
@@ -130,7 +130,7 @@ pub(crate) fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response
     Response { ends: true, ..Response::from(refusal).with_retry_after(wait_ms) }
 }
 
-/// What a delivery is called, if it says so.
+/// The id of a delivery, if it has one.
 pub(crate) fn delivery(head: &RequestHead<'_>, field: &str) -> Result<Option<Arc<str>>, String> {
     let mut ids = head.named(field);
     match (ids.next(), ids.next()) {

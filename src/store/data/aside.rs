@@ -1,5 +1,5 @@
-//! A file that has its name only when it is whole: it is written beside it, under that name, the process's id and
-//! `.part`.
+//! A file that gets its name only when it is whole. Until then it is beside that place, with the
+//! process's id and `.part` added to the name.
 
 use super::{DataError, Result, exists_or_failed, failed};
 use crate::store::disk::{self, folder_of};
@@ -10,11 +10,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
 
-/// How the name of what is not whole ends.
+/// The end of the name of an incomplete file.
 const PART: &str = ".part";
 
-/// A file that is being written. Dropped before it is [finished](Aside::finish) it leaves nothing behind; what a kill
-/// leaves behind the next one takes away.
+/// A file that is being written. If it is dropped before it is [finished](Aside::finish), it leaves
+/// nothing behind. What a kill leaves behind, the next one removes.
 #[derive(Debug)]
 pub struct Aside {
     place: PathBuf,
@@ -24,11 +24,11 @@ pub struct Aside {
 }
 
 impl Aside {
-    /// An empty file that is to become `place`, for its owner alone. It is a new one, whatever is there under its name:
-    /// nothing is written by way of a link, or into what somebody else can read.
+    /// Creates an empty file that is to become `place`, for its owner alone. It is always a new
+    /// file: nothing is written through a link, or into what somebody else can read.
     ///
     /// # Errors
-    /// [`DataError::Exists`] if it is there.
+    /// [`DataError::Exists`] if `place` exists.
     pub fn begin(place: &Path) -> Result<Aside> {
         if place.symlink_metadata().is_ok() {
             return Err(DataError::Exists(place.to_owned()));
@@ -40,27 +40,28 @@ impl Aside {
         Ok(Aside { place: place.to_owned(), part, file, is_finished: false })
     }
 
-    /// Where it is written.
+    /// The path at which it is written.
     #[must_use]
     pub fn part(&self) -> &Path {
         &self.part
     }
 
-    /// To write to.
+    /// The file to write to.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Brings it to the disk, and gives it its name.
+    /// Syncs it to the disk, and gives it its name.
     ///
     /// # Errors
-    /// [`DataError::Exists`] if the name is taken by now; what the system says. Then there is no file.
+    /// [`DataError::Exists`] if the name is taken by now; an error of the system. Then there is no
+    /// file.
     pub fn finish(mut self) -> Result<()> {
         self.file.sync_all().map_err(failed(&self.place))?;
-        // A link takes no other file's place.
+        // A hard link replaces no other file.
         match std::fs::hard_link(&self.part, &self.place) {
-            // Where there are no links.
+            // The file system may have no hard links.
             Err(error)
                 if error.kind() != io::ErrorKind::AlreadyExists
                     && self.place.symlink_metadata().is_err() =>
@@ -71,7 +72,7 @@ impl Aside {
         }
         self.is_finished = true;
         let _ = std::fs::remove_file(&self.part);
-        // The name is to last, too.
+        // The name must last, too.
         disk::sync(folder_of(&self.place)).map_err(failed(&self.place))
     }
 }
@@ -80,7 +81,7 @@ fn part_of(place: &Path, process: u32) -> PathBuf {
     with(place, &format!(".{process}{PART}"))
 }
 
-/// Takes away what processes have left that are gone. Nothing is lost where that fails.
+/// Removes what ended processes have left. It does no harm if that fails.
 fn forget_left(place: &Path) {
     let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return };
     let Ok(entries) = folder_of(place).read_dir() else { return };
@@ -102,7 +103,7 @@ fn forget_left(place: &Path) {
 impl Drop for Aside {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Nothing can be done where it fails.
+            // Nothing can be done if this fails.
             let _ = std::fs::remove_file(&self.part);
         }
     }
@@ -142,7 +143,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("victim"), "untouched").unwrap();
-        // No process has such an id; the first one is always there.
+        // No process has such a large id; process 1 is always there.
         let names = [
             "a.db.4294967295.part",
             "a.db.4294967295.part-journal",
@@ -161,7 +162,7 @@ mod tests {
         assert!(made.is_file() && made.permissions().mode() & 0o777 == 0o600);
         let left = |name: &&str| at(name).symlink_metadata().is_ok();
         assert_eq!(names.iter().copied().filter(|name| left(name)).count(), 3);
-        // Another thread writes it, or a link lies in wait.
+        // Another thread writes it, or somebody has put a link there.
         fs::remove_file(at("a.db")).unwrap();
         symlink(at("victim"), part_of(&at("a.db"), process::id())).unwrap();
         assert!(matches!(Aside::begin(&at("a.db")), Err(DataError::Exists(_))));

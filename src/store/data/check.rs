@@ -1,8 +1,8 @@
-//! Whether a store keeps every rule: its file, its tables, the logs of its rooms.
+//! Checks whether a store keeps every rule: its file, its tables, the logs of its rooms.
 //!
-//! It reads once through the logs, in one read transaction, and keeps of a room no more than its
-//! people, those who ever came or wrote, and the numbers of its deleted messages. It changes
-//! nothing, and goes on behind a fault as far as it can.
+//! It reads the logs once, in one read transaction. Of a room it remembers only its people, those
+//! who ever came or wrote, and the numbers of its deleted messages. It changes nothing, and goes on
+//! after a fault as far as it can.
 
 use super::check_log::check_log;
 use super::check_people::check_people;
@@ -19,15 +19,15 @@ use rusqlite::{Connection, Row};
 use std::path::Path;
 use std::time::Duration;
 
-/// Faults that SQLite's own check tells at most.
+/// The most faults that SQLite's own check tells.
 const SQLITE_FAULTS_MAX: u32 = 1_000;
 
-/// What was looked at.
+/// What was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// The store's epoch; empty if that could not be read.
+    /// The store's epoch; empty if it could not be read.
     pub epoch: String,
-    /// Rooms, those included that have ended.
+    /// Rooms, with those that have ended.
     pub rooms: u64,
     /// Memberships.
     pub members: u64,
@@ -41,8 +41,8 @@ pub struct Checked {
     pub faults: u64,
 }
 
-/// Checks all of a store, of its directory or of its file, also while a server uses it. Each fault
-/// is handed to `report` as it is found.
+/// Checks a whole store, by its directory or its file, also while a server uses it. Each fault is
+/// handed to `report` as it is found.
 ///
 /// # Errors
 /// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
@@ -52,7 +52,7 @@ pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked>
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
     lost.into_iter().for_each(&mut *report);
     let opened = open_read_only(&file).and_then(|db| {
-        // All that is read from here on is of one moment.
+        // Everything read from here on is of one moment.
         db.execute_batch("BEGIN")?;
         of_this_version(&db)?;
         Ok(db)
@@ -74,7 +74,8 @@ pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked>
     Ok(done)
 }
 
-/// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
+/// What was acknowledged and is missing, by the write-ahead log and the mark. Nothing else in the
+/// data shows it.
 pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
     let mut lost = Vec::new();
     if let Some(at) = log_damaged_at(file)? {
@@ -90,8 +91,8 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
     Ok(lost)
 }
 
-/// Where the write-ahead log is damaged. What is read of one that a server writes is of several moments, and can look so
-/// once: what is damaged looks so each time.
+/// Where the write-ahead log is damaged. A log that a server writes is read at several moments and
+/// may look damaged once; real damage looks so each time.
 fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const LOOKS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
@@ -105,14 +106,15 @@ fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     look()
 }
 
-/// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
+/// What a store has lost by its mark, if that can be told. What cannot be read is reported
+/// elsewhere.
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
         let seen = StoreTraces::look(file).map_err(failed(file))?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
         Ok(found.unwrap_or_default())
     };
-    // Looked at once more: a server may have begun between the two.
+    // Checked again, because a server may have begun between the two reads.
     if find()?.is_some() { find() } else { Ok(None) }
 }
 
@@ -120,7 +122,7 @@ fn loss_of(file: &Path) -> Result<Option<Loss>> {
 pub(super) struct Checker<'a> {
     report: &'a mut dyn FnMut(BrokenRule),
     pub(super) db: &'a Connection,
-    /// The room whose rules are checked, if they are one's.
+    /// The room whose rules are checked, if any.
     room: Option<RoomId>,
     pub(super) done: Checked,
 }
@@ -132,15 +134,15 @@ impl<'a> Checker<'a> {
         (self.report)(BrokenRule { room, what });
     }
 
-    /// Tells of a rule that does not hold.
+    /// Reports a rule that does not hold.
     pub(super) fn rule(&mut self, holds: bool, broken: impl FnOnce() -> String) {
         if !holds {
             self.fault(broken());
         }
     }
 
-    /// Does a part of the check: damage by which it ends is a fault, and what comes behind it is
-    /// not checked.
+    /// Does a part of the check. Damage that ends it is a fault, and the rest of the part is not
+    /// checked.
     pub(super) fn part(
         &mut self,
         what: &str,
@@ -155,7 +157,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The value of a row, or a fault.
+    /// The value of a row; damage is a fault.
     pub(super) fn sound<T>(
         &mut self,
         read: Sql<T>,
@@ -183,7 +185,7 @@ impl<'a> Checker<'a> {
         self.part("the rooms", Checker::rooms)
     }
 
-    /// SQLite's own rules, and rows of no room, or of no stream.
+    /// Checks SQLite's own rules, the declarations, and that no row is without its room or stream.
     fn file(&mut self) -> Sql<()> {
         let sql = format!("PRAGMA integrity_check({SQLITE_FAULTS_MAX})");
         each(self.db, &sql, (), |row| {
@@ -267,7 +269,8 @@ impl<'a> Checker<'a> {
         self.counted("rooms", self.done.rooms)
     }
 
-    /// Each reaction that holds is one of the log. That none is missing is seen in the log.
+    /// Checks that each reaction that holds is one of the log. The check of the log finds missing
+    /// ones.
     fn reactions(&mut self, room: i64) -> Sql<()> {
         let sql = "SELECT r.target, r.user, r.sum = row_sum('reactions', r.room, r.target, \
              r.emoji, r.user, r.seq), e.kind IS 'reacted' AND e.target = r.target \
@@ -287,9 +290,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// A value as a person is told of it, whatever it is: damage may have made it anything.
+/// A value as people are shown it, whatever damage has made of it.
 pub(super) fn shown(row: &Row<'_>, column: usize) -> String {
-    /// Characters of it.
+    /// The most characters.
     const SHOWN_MAX: usize = 80;
     use rusqlite::types::ValueRef;
     match row.get_ref(column) {

@@ -1,4 +1,4 @@
-//! The rules of one room's log.
+//! Checks the rules of one room's log.
 
 use super::ENTRIES;
 use super::check::{Checker, shown};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct LogSummary {
     pub(super) users: BTreeMap<UserId, LoggedPerson>,
-    /// Numbers of the messages that are deleted, in order.
+    /// The numbers of deleted messages, in order.
     pub(super) deleted: Vec<u64>,
     /// Whether all of it could be read.
     pub(super) is_whole: bool,
@@ -40,7 +40,7 @@ impl LogSummary {
         self.users.insert(user.clone(), LoggedPerson { joined, is_in: Some(is_in), wrote: false });
     }
 
-    /// Whether somebody is a member; None: it does not say yet.
+    /// Whether somebody is a member; `None` if the log does not say yet.
     fn is_in(&self, user: &UserId) -> Option<bool> {
         self.users.get(user).and_then(|person| person.is_in)
     }
@@ -51,13 +51,13 @@ impl LogSummary {
 pub(super) struct LoggedPerson {
     /// The entry by which they came last.
     pub(super) joined: Option<u64>,
-    /// Whether they are a member; None: the log begins later than that.
+    /// Whether they are a member; `None` if the log begins later than that.
     pub(super) is_in: Option<bool>,
-    /// Whether they wrote since.
+    /// Whether they have written since.
     pub(super) wrote: bool,
 }
 
-/// Reads a room's log from its beginning to its end.
+/// Checks a room's log from its beginning to its end.
 pub(super) fn check_log(checker: &mut Checker<'_>, row: &RoomRow) -> Result<LogSummary> {
     let db = checker.db;
     let mut log = LogChecker {
@@ -78,7 +78,7 @@ struct LogChecker<'a, 'b> {
     row: &'a RoomRow,
     expected: u64,
     ts: Timestamp,
-    /// How many messages there are up to here; None behind an entry that could not be read.
+    /// How many messages there are up to here; `None` after an entry that could not be read.
     messages: Option<u64>,
     seen: LogSummary,
 }
@@ -140,7 +140,7 @@ impl LogChecker<'_, '_> {
         Ok(())
     }
 
-    /// Times never fall, and messages are counted.
+    /// Checks that times never fall, and that messages are counted.
     fn numbers(&mut self, read: &EntryRow) {
         let Entry { seq, ts, .. } = read.entry;
         let state = &self.row.state;
@@ -203,7 +203,7 @@ impl LogChecker<'_, '_> {
         Ok(())
     }
 
-    /// What a server would not have taken from a client, and hands on to others as it is.
+    /// Checks values that a server hands on unchanged, by the rules for what clients send.
     fn values(&mut self, entry: &Entry) {
         let seq = entry.seq;
         match &entry.kind {
@@ -237,7 +237,7 @@ impl LogChecker<'_, '_> {
         })
     }
 
-    /// The index of client ids leads to this entry, and to no other.
+    /// Checks that the index of client ids leads to this entry, and to no other.
     fn cid(&mut self, seq: u64, from: &UserId, cid: &str) -> Result<()> {
         let sql = "SELECT seq FROM entries INDEXED BY entries_by_cid \
              WHERE room = ?1 AND user = ?2 AND cid = ?3 AND cid IS NOT NULL";
@@ -267,7 +267,7 @@ impl LogChecker<'_, '_> {
         Ok(())
     }
 
-    /// The newest entry about a reaction is what holds.
+    /// Checks that the newest entry about a reaction holds.
     fn reacted(&mut self, read: &Entry) -> Result<()> {
         let EntryKind::Reacted { target, emoji, on, by } = &read.kind else { return Ok(()) };
         let Some(message) = self.target(read.seq, *target)? else { return Ok(()) };
@@ -302,8 +302,8 @@ impl LogChecker<'_, '_> {
         Ok(found.filter(|found| found.entry.is_message()))
     }
 
-    /// Another entry of this log, if it is kept. One that is damaged, or not there, is told of in its
-    /// own place.
+    /// Another entry of this log, if it is kept. If it is damaged or missing, its own place reports
+    /// that.
     fn other(&self, seq: u64) -> Result<Option<EntryRow>> {
         tolerated(find_entry(self.checker.db, self.row, seq)).map(Option::flatten)
     }

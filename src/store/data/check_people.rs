@@ -1,4 +1,4 @@
-//! Who is in a room, by its rows and by its log.
+//! Checks who is in a room, by its rows and by its log.
 
 use super::check::{Checker, shown};
 use super::check_log::{LogSummary, LoggedPerson};
@@ -8,8 +8,7 @@ use crate::store::permits::{self, BANS, INVITES};
 use crate::store::rows::{MEMBERS_OF_ROOM, RoomRow, check, each, member, unsigned, user_of};
 use rusqlite::{OptionalExtension, Result, params};
 
-/// Checks a room's members, invitations and bans. `seen` is what its log says, if that could be
-/// read.
+/// Checks a room's members, invitations and bans. `seen` is what its log says, if it could be read.
 pub(super) fn check_people(
     checker: &mut Checker<'_>,
     row: &RoomRow,
@@ -67,7 +66,7 @@ impl PeopleChecker<'_, '_> {
         Ok(())
     }
 
-    /// How far a member has read and received.
+    /// Checks how far a member has read and received.
     fn marks(&mut self, user: &UserId, member: &MemberState) -> Result<()> {
         let state = &self.row.state;
         let before = state.first.saturating_sub(1);
@@ -106,7 +105,7 @@ impl PeopleChecker<'_, '_> {
         Ok(())
     }
 
-    /// When a member came, and whether they wrote since.
+    /// Checks when a member came, and whether they have written since.
     fn by_the_log(&mut self, user: &UserId, member: &MemberState) {
         let Some(seen) = self.seen else { return };
         let state = &self.row.state;
@@ -129,7 +128,7 @@ impl PeopleChecker<'_, '_> {
         self.rule(person.wrote == member.has_written || !is_known, broken);
     }
 
-    /// A direct message has its two members, or one who writes to themselves.
+    /// Checks that a direct message has its two members, or one who writes to themselves.
     fn two(&mut self, found: &[UserId]) {
         let state = &self.row.state;
         let ids: Option<Vec<UserId>> =
@@ -144,7 +143,7 @@ impl PeopleChecker<'_, '_> {
         self.rule(are_right || state.is_ended, || "its members are not the two of its name".into());
     }
 
-    /// Invitations or bans, of users of whom no other table has a row.
+    /// Checks invitations or bans, whose users must have no row in the tables `others`.
     fn permits(&mut self, what: &str, table: &str, others: &[&str]) -> Result<()> {
         let db = self.checker.db;
         each(db, &permits::select(table), [self.row.id], |found| {
@@ -168,7 +167,7 @@ impl PeopleChecker<'_, '_> {
         })
     }
 
-    /// What the room's row says of its people.
+    /// Checks what the room's row says of its people.
     fn room(&mut self) {
         let RoomRow { state, people, .. } = self.row;
         let (rows, members, owner_is_in) = (self.rows, self.members, self.owner_is_in);

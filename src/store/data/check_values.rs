@@ -1,4 +1,4 @@
-//! What a server would take.
+//! Whether a server would take a value.
 
 use crate::base::limits::SHORT_TEXT_BYTES_MAX;
 
@@ -9,7 +9,8 @@ pub(super) fn is_epoch(epoch: &str) -> bool {
     epoch.len() <= EPOCH_BYTES_MAX && epoch.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// By what the configuration allows at most: the limits may have been others when it came.
+/// The limit is the most that a configuration allows, because another one may have held when the
+/// text came.
 pub(super) fn is_short(text: &str) -> bool {
     text.len() <= SHORT_TEXT_BYTES_MAX as usize
 }

@@ -1,9 +1,9 @@
-//! What a store has beside its export, and what is told from the rest: the reactions that hold,
-//! and how many rows there are.
+//! Derives what a store has and its export does not: the reactions that hold, and how many rows
+//! there are.
 
 use rusqlite::{Connection, Result};
 
-/// Fills what is derived, of a store that has none of it.
+/// Derives these in a store that has none of them.
 pub(super) fn derive(db: &Connection) -> Result<()> {
     db.execute_batch(
         "-- The newest of each user's reactions of one kind to a message, if it is one that holds.

@@ -1,4 +1,4 @@
-//! A store as lines of JSON: all that it has, each thing in a line.
+//! A store as lines of JSON, one for each thing that it has.
 
 use super::check::what_is_lost;
 use super::files::FAULTS_TOLD_MAX;
@@ -15,12 +15,13 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes all of a store as lines of JSON, as it is at one moment, also while a server uses it.
-/// `path` is its directory, or its file.
+/// Writes a whole store as lines of JSON, as it is at one moment, also while a server uses it.
+/// `path` is its directory or its file.
 ///
 /// # Errors
-/// [`DataError`]. Damage is not handed on: then what was written so far is of no use. Nor is what has lost something
-/// that was acknowledged: imported with its epoch, it would give numbers again.
+/// [`DataError`]. If the data are damaged, what was written so far is of no use. A store that has
+/// lost something acknowledged is not exported: imported with its epoch, it would give numbers
+/// again.
 pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let file = database_of(path)?;
     let mut lost = what_is_lost(&file)?;
@@ -30,7 +31,7 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
         return Err(DataError::Lost(lost, count));
     }
     let db = open_sound(&file)?;
-    // All that is read from here on is of one moment.
+    // Everything read from here on is of one moment.
     db.execute_batch("BEGIN")?;
     let mut writer = LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default() };
     writer.store().map_err(|error| damaged(&file, error))?;
@@ -44,7 +45,7 @@ struct LineWriter<'a> {
     counts: Counts,
 }
 
-/// The line of a row, of a room by its name.
+/// Makes the line of a row. A room is given by its name.
 type LineOf = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>>;
 
 impl LineWriter<'_> {
@@ -54,7 +55,7 @@ impl LineWriter<'_> {
         self.out.write_all(&self.line).map_err(DataError::Output)
     }
 
-    /// Writes a line for each row that a query finds.
+    /// Writes a line for each row of a query.
     fn lines(&mut self, sql: &str, params: impl Params, room: &str, line: LineOf) -> Result<()> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;

@@ -1,4 +1,4 @@
-//! Files that take a store's place, and copies of stores.
+//! Files that replace a store, and copies of stores.
 
 use super::aside::Aside;
 use super::check::{Checked, check, what_is_lost};
@@ -16,34 +16,34 @@ use std::path::{Path, PathBuf};
 
 /// The name of a store that is being made.
 const NEW_NAME: &str = "parlor.db.new";
-/// Faults that are told when a new store is refused for them.
+/// How many faults are shown when a new store is refused for them.
 pub(super) const FAULTS_TOLD_MAX: usize = 10;
-/// Names that are tried for a file that is put aside.
+/// How many names are tried for a file that is put aside.
 const ASIDE_MAX: u32 = 10_000;
 
-/// A store that is being made beside the one that is there, or where there is none. What is not
-/// whole when it is dropped leaves nothing behind.
+/// A store that is being made, beside an existing one or where there is none. If it is dropped
+/// before it is whole, it leaves nothing behind.
 pub(super) struct NewStore {
     directory: PathBuf,
-    /// Until it has taken its place.
+    /// `None` when it has taken its place.
     file: Option<PathBuf>,
     is_directory_new: bool,
-    /// Nobody else uses the directory until the new store is in its place.
+    /// Keeps others out of the directory until the new store is in its place.
     _lock: DirectoryLock,
 }
 
 impl NewStore {
-    /// In a directory that has no store, or is not there.
+    /// Begins in a directory that has no store, or does not exist.
     pub(super) fn begin_empty(directory: &Path) -> Result<NewStore> {
         NewStore::begin(directory, refuse_what_is_there)
     }
 
-    /// In a directory that has a store, or none.
+    /// Begins in a directory with or without a store.
     pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
         NewStore::begin(directory, |place| whole::settle(place).map_err(failed(place)))
     }
 
-    /// `look` is done at its place before anything is written.
+    /// Calls `look` with its place before anything is written.
     fn begin(directory: &Path, look: impl FnOnce(&Path) -> Result<()>) -> Result<NewStore> {
         let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
@@ -51,7 +51,7 @@ impl NewStore {
         let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
         look(&directory.join(FILE_NAME))?;
         let file = directory.join(NEW_NAME);
-        // What is left of one that was killed is of no use.
+        // What a killed run has left is of no use.
         for ending in ["", WAL, JOURNAL, INDEX] {
             remove(&with(&file, ending))?;
         }
@@ -65,11 +65,11 @@ impl NewStore {
         self.file.as_deref().unwrap_or(&self.directory)
     }
 
-    /// Makes the tables and calls `fill`, all in one transaction.
+    /// Makes the tables, and calls `fill` in one transaction.
     pub(super) fn fill<T>(&mut self, fill: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let file = self.file();
         write_alone(file, |db| {
-            // It gets its own epoch when it is filled.
+            // It gets its own epoch while it is filled.
             schema::prepare(db, "")?.map_err(|_| DataError::Exists(file.to_owned()))?;
             let transaction = db.transaction()?;
             let filled = fill(&transaction)?;
@@ -87,7 +87,7 @@ impl NewStore {
         })
     }
 
-    /// Whether it keeps the rules, by [`check`].
+    /// Checks that it keeps the rules, by [`check`].
     fn check(&self) -> Result<Checked> {
         let mut first: Vec<BrokenRule> = Vec::new();
         let checked = check(self.file(), &mut |fault| {
@@ -102,28 +102,28 @@ impl NewStore {
         }
     }
 
-    /// Checks it, and takes the place of what is there.
+    /// Checks it, and puts it in its place.
     pub(super) fn finish(self) -> Result<Restored> {
         let checked = self.check()?;
         Ok(Restored { checked, old: self.take_its_place()? })
     }
 
-    /// Puts aside what is there of a store, and takes its place. Gives the name that the old one
-    /// has now; of one whose file is gone, that of its log.
+    /// Puts the existing store aside, and takes its place. Returns the old store's new name; if its
+    /// file is gone, that of its log.
     ///
-    /// A kill leaves the old store with its log, or the new one: what is there gets its other name
-    /// beside the one that it has, the new file takes its place in one step, and only then the old
-    /// log's first name goes. [`whole::settle`] does that after a kill in between.
+    /// A kill leaves the old store with its log, or the new one: the old files get their other
+    /// names in addition, the new file replaces the old one in one step, and only then the old
+    /// log's first name goes. After a kill in between, [`whole::settle`] removes it.
     fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
         disk::sync(&new).map_err(failed(&new))?;
         let place = self.directory.join(FILE_NAME);
-        // Then it is one file. One that is damaged stays as it is.
+        // Then it is one file. A damaged one stays as it is.
         if place.exists() && matches!(whole::fault(&place), Ok(None)) {
             fold_log(&place);
         }
         if !place.exists() {
-            // It may have the epoch of what was there, as an import can.
+            // The new store may have the epoch of the old one, as after an import.
             mark::remove(&place).map_err(failed(&place))?;
         }
         let aside = self.put_aside(&place)?;
@@ -138,10 +138,10 @@ impl NewStore {
         Ok(aside)
     }
 
-    /// Gives what is there its other name.
+    /// Gives the existing files their other names.
     fn put_aside(&self, place: &Path) -> Result<Option<PathBuf>> {
         let is_there = |ending: &&str| match with(place, ending).symlink_metadata() {
-            // An empty log is none.
+            // An empty log does not count.
             Ok(found) => ending.is_empty() || found.len() > 0,
             Err(_) => false,
         };
@@ -151,19 +151,19 @@ impl NewStore {
         for ending in &endings {
             let (from, to) = (with(place, ending), with(&name, ending));
             match std::fs::hard_link(&from, &to) {
-                // By a run that was killed: see `aside`.
+                // A killed run has done it: see `aside`.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 other => other.map_err(failed(&from))?,
             }
         }
         disk::sync(&self.directory).map_err(failed(&self.directory))?;
-        // The new file has no log that says whose this is; all that it would undo in the old one is
-        // that it was to have such a log.
+        // Nothing says that this journal is not the new file's. In the old file it would only undo
+        // the switch to a write-ahead log.
         remove(&with(place, JOURNAL))?;
         Ok(Some(with(&name, first)))
     }
 
-    /// The first name that is free for what is there, or that it has already.
+    /// The first name that is free for the existing files, or that they already have.
     fn aside(&self, place: &Path) -> Result<PathBuf> {
         let is_usable = |name: &PathBuf| {
             ["", WAL, JOURNAL, INDEX].into_iter().all(|ending| {
@@ -182,7 +182,7 @@ impl NewStore {
 impl Drop for NewStore {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        // Nothing can be done where it fails.
+        // Nothing can be done if this fails.
         for ending in ["", JOURNAL, WAL, INDEX] {
             let _ = std::fs::remove_file(with(&file, ending));
         }
@@ -193,7 +193,7 @@ impl Drop for NewStore {
     }
 }
 
-/// Writes to a file without a journal: what is not whole is thrown away.
+/// Writes to a file without a journal, because an incomplete file is thrown away.
 fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
     let mut db = Connection::open(file)?;
     rows::add_row_sum(&db)?;
@@ -207,10 +207,11 @@ fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>)
 }
 
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
-/// copy, and reports its faults. The file has its name when it is whole, and on the disk.
+/// copy, and reports its faults. The file gets its name when it is whole, and on the disk.
 ///
 /// # Errors
-/// [`DataError`]; then there is no copy. One with faults is kept: there may be no better one.
+/// [`DataError`]; then there is no copy. A copy with faults is kept, because there may be no better
+/// one.
 pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let from = database_of(from)?;
     refuse_what_is_there(to)?;
@@ -219,7 +220,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     // It is whole without a log.
     write_alone(copy.part(), |db| Ok(lost::call_for_log(db, false)?))?;
     copy.finish()?;
-    // What is missing is not seen in the copy.
+    // What is missing cannot be seen in the copy.
     let lost = what_is_lost(&from)?;
     let count = lost.len() as u64;
     lost.into_iter().for_each(&mut *report);
@@ -227,17 +228,17 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     Ok(Checked { faults: checked.faults + count, ..checked })
 }
 
-/// What was restored, or repaired.
+/// The result of a restore or a repair.
 #[derive(Debug)]
 pub struct Restored {
-    /// Of the store that is there now.
+    /// The check of the new store.
     pub checked: Checked,
-    /// The name that the store has now that was there before.
+    /// The new name of the store that was there before.
     pub old: Option<PathBuf>,
 }
 
-/// Puts a copy of a backup in a directory, with a new epoch: what was said since is not there any
-/// more, and its numbers will be used again.
+/// Puts a copy of a backup into a directory, with a new epoch, because what was said since is gone
+/// and its numbers will be used again.
 ///
 /// # Errors
 /// [`DataError`]; then nothing is changed.
@@ -254,7 +255,7 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
     new.finish()
 }
 
-/// Copies all that is in a database to an empty file.
+/// Copies everything in a database to an empty file.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
     let db = open_sound(from)?;
     let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
@@ -263,15 +264,15 @@ fn vacuum(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets SQLite bring what is in a database's write-ahead log into its file. Where it cannot, the
-/// log stays what it is.
+/// Lets SQLite bring a database's write-ahead log into its file. If that fails, the log stays as it
+/// is.
 fn fold_log(file: &Path) {
     if let Ok(db) = Connection::open(file) {
         let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
     }
 }
 
-/// No new file is made where one is, or where the log of one is: it would be taken for the new
+/// Refuses to make a new file where one exists, or the log of one, which would be taken for the new
 /// one's.
 fn refuse_what_is_there(file: &Path) -> Result<()> {
     if file.symlink_metadata().is_ok() {

@@ -13,12 +13,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::io::{BufRead, Read};
 use std::path::Path;
 
-/// Makes a store in `directory`, which must have none, from the lines of an export. It gets
-/// `epoch`, or that of the export.
+/// Makes a store in `directory`, which must not have one, from the lines of an export. It gets
+/// `new_epoch`, or the export's epoch.
 ///
 /// # Errors
-/// [`DataError`]; then there is nothing of it in the directory, nor the directory if it was not
-/// there before.
+/// [`DataError`]; then nothing of it is in the directory, which does not exist if it did not
+/// before.
 pub fn import(
     input: &mut dyn BufRead,
     directory: &Path,
@@ -37,7 +37,7 @@ pub fn import(
 
 struct Reader<'a> {
     db: &'a Connection,
-    /// The room that came last, whose lines are likely next.
+    /// The last room that came; the next lines are likely about it.
     room: Option<(String, i64)>,
     counts: Counts,
     is_begun: bool,
@@ -109,7 +109,7 @@ impl Reader<'_> {
             Line::Invite(invite) => self.permit(INVITES, &invite)?,
             Line::Ban(ban) => self.permit(BANS, &ban)?,
             Line::Entry(entry) => self.entry(&entry)?,
-            // It ends the reading, see above.
+            // `read_all` ends with it.
             Line::End(_) => {}
         }
         Ok(())
@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 
     fn room(&mut self, room: &RoomLine<'_>) -> Result<()> {
-        // Its checksum comes when it is known how many people it has.
+        // Its checksum is written when the number of its people is known.
         let sql = "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
              first_ts, first_messages, sum) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)";
@@ -205,12 +205,12 @@ impl Reader<'_> {
     }
 }
 
-/// Something in a line; its number is added where it is known.
+/// An error in a line, whose number the caller adds.
 fn wrong(what: &str) -> DataError {
     DataError::Line(0, what.to_owned())
 }
 
-/// Whether the database refuses what a line says, and not to work.
+/// Whether the database refuses the line, rather than fails to work.
 fn is_of_the_line(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
         || rows::is_damage(error)

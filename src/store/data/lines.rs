@@ -1,6 +1,6 @@
-//! The lines of an export: `docs/store.md` has them for people.
+//! The lines of an export, which `docs/store.md` describes.
 //!
-//! What can be told from the rest is not in them: reactions that hold, and numbers of rows.
+//! They leave out what follows from the rest: reactions that hold, and numbers of rows.
 
 use crate::base::json::scan;
 use crate::base::limits::JSON_DEPTH_MAX;
@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The form of the lines. A program refuses one that it does not know.
+/// The format of the lines. A program refuses one that it does not know.
 pub(super) const FORMAT: u32 = 1;
-/// Bytes of a line that is read: more than the largest message has, escaped, by any limits.
+/// The most bytes of a line that is read: more than the largest message has, escaped, with any
+/// limits.
 pub(super) const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 type LineText<'a> = Cow<'a, str>;
@@ -30,7 +31,7 @@ pub(super) enum Line<'a> {
     Invite(PermitLine<'a>),
     Ban(PermitLine<'a>),
     Entry(Box<EntryLine<'a>>),
-    /// The last one: without it, something is missing.
+    /// The last one. Without it, something is missing.
     End(Counts),
 }
 
@@ -77,7 +78,7 @@ pub(super) struct EventLine<'a> {
     pub(super) data: Option<LineText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<LineText<'a>>,
-    /// Whose the id is, if it is a user's.
+    /// The user whose id it is, if it is a user's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<LineText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,7 +149,7 @@ pub(super) struct EntryLine<'a> {
     pub(super) on: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cid: Option<LineText<'a>>,
-    /// In hexadecimal digits: JSON's numbers are not exact in all programs.
+    /// In hexadecimal digits, because JSON numbers are not exact in all programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<LineText<'a>>,
     pub(super) messages: i64,
@@ -165,7 +166,7 @@ pub(super) struct EntryLine<'a> {
 pub struct Counts {
     pub users: u64,
     pub revocations: u64,
-    // Exports before there were durable streams do not have these.
+    // Exports from before durable streams do not have these.
     #[serde(default)]
     pub streams: u64,
     #[serde(default)]
@@ -177,8 +178,8 @@ pub struct Counts {
     pub entries: u64,
 }
 
-/// Whether a message's `data` is what a server takes: JSON, one value, with nothing around it, as
-/// deep as it may be within an envelope and a payload, without halves of surrogate pairs.
+/// Whether a message's `data` is what a server takes: one JSON value with nothing around it, no
+/// deeper than allowed within an envelope and a payload, without halves of surrogate pairs.
 pub(super) fn is_data(text: &str) -> bool {
     const AROUND_IT: usize = 2;
     let value: serde_json::Result<&RawValue> = serde_json::from_str(text);
@@ -187,7 +188,7 @@ pub(super) fn is_data(text: &str) -> bool {
 }
 
 impl Counts {
-    /// Counts a line; the first and the last one are not counted.
+    /// Counts a line, but not the first and the last one.
     pub(super) fn count(&mut self, line: &Line<'_>) {
         let count = match line {
             Line::User(_) => &mut self.users,
@@ -204,14 +205,14 @@ impl Counts {
         *count += 1;
     }
 
-    /// The rows of those who are members, invited or banned.
+    /// The rows of members, invitations and bans.
     pub(super) fn people(&self) -> u64 {
         self.members + self.invites + self.bans
     }
 }
 
 impl Line<'_> {
-    /// The line, with its end.
+    /// Writes the line, with its end.
     pub(super) fn write(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {
         into.clear();
         serde_json::to_writer(&mut *into, self)?;
@@ -219,7 +220,6 @@ impl Line<'_> {
         Ok(())
     }
 
-    /// Reads a line.
     pub(super) fn parse(text: &[u8]) -> Result<Line<'_>, String> {
         serde_json::from_slice(text).map_err(|error| error.to_string())
     }

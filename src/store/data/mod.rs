@@ -1,8 +1,8 @@
-//! What is done to a store as a whole, beside serving: checking it, moving it as lines of JSON,
-//! copying it while it is in use, bringing a copy back, keeping what is sound of a damaged one.
+//! Operations on a whole store, beside serving: checking it, moving it as lines of JSON, copying it
+//! while it is in use, bringing a copy back, keeping what is sound of a damaged one.
 //!
-//! It never writes into a store that is there: a new file is made beside it, and takes its place
-//! when it is whole and checked.
+//! An existing store is never written to: a new file is made beside it, and takes its place when it
+//! is whole and checked.
 
 mod aside;
 mod check;
@@ -38,22 +38,22 @@ use rusqlite::{Connection, OpenFlags};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Pages kept in memory while all of a store is read, in KiB.
+/// Pages kept in memory while a whole store is read, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
-/// Why something could not be done to a store.
+/// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// There is no store there.
+    /// There is no store.
     #[error("there is no store in {}", .0.display())]
     NoStore(PathBuf),
-    /// A file is there already, and is never written over.
+    /// A file exists already, and is never written over.
     #[error("{} is there already, and is not written over", .0.display())]
     Exists(PathBuf),
-    /// A log is there already, of a file that is gone.
+    /// A log exists already, of a file that is gone.
     #[error("{} is left of a store whose file is gone, and would be taken for the new one's: move it away", .0.display())]
     LeftOver(PathBuf),
-    /// What is to be brought back is a part of what it would take the place of.
+    /// What is to be restored is a part of the data that it would replace.
     #[error("{} is a part of the data that it would take the place of: copy it elsewhere first", .0.display())]
     Itself(PathBuf),
     /// A file or a directory could not be used.
@@ -65,19 +65,20 @@ pub enum DataError {
     /// It could not be opened, or another process holds it.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// It is damaged: what is wrong.
+    /// It is damaged; the text says how.
     #[error("{} is damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
     /// The new store would break the rules: the first faults, and how many there are.
     #[error("nothing was changed, as the data break the rules of a store:{}", list(.0, *.1))]
     Faults(Vec<BrokenRule>, u64),
-    /// Something that was acknowledged is missing: the first that is known of it, and how much there is.
+    /// Something that was acknowledged is missing: the first that is known of it, and how much
+    /// there is.
     #[error("nothing is exported, as something that was acknowledged is missing. A server that starts with the data begins a new epoch, and then they can be:{}", list(.0, *.1))]
     Lost(Vec<BrokenRule>, u64),
-    /// A line of an import is not what it should be.
+    /// A line of an import is wrong.
     #[error("line {0}: {1}")]
     Line(u64, String),
-    /// SQLite says no.
+    /// SQLite refuses.
     #[error("the database: {}", rows::what(.0))]
     Database(#[from] rusqlite::Error),
 }
@@ -95,16 +96,16 @@ fn list(first: &[BrokenRule], count: u64) -> String {
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, DataError>;
 
-/// All that is kept of a room's log.
+/// The entries that are kept of a room's log.
 const ENTRIES: &str =
     concat!("SELECT ", rows::entry_columns!(), " FROM entries WHERE room = ?1 ORDER BY seq");
 
-/// What the system says of a file.
+/// An error of the system for a file.
 fn failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
     |error| DataError::File(file.to_owned(), error)
 }
 
-/// As [`failed`], of a file that was to be a new one.
+/// As [`failed`], for a file that was to be new.
 fn exists_or_failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
     |error| match error.kind() {
         io::ErrorKind::AlreadyExists => DataError::Exists(file.to_owned()),
@@ -112,7 +113,7 @@ fn exists_or_failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
     }
 }
 
-/// The database's file: of a directory the one in it, and otherwise the path itself.
+/// The database's file: the one in a directory, otherwise the path itself.
 fn database_of(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
     let is_there = file.is_file() || whole::log_beside(&file).is_some();
@@ -124,7 +125,7 @@ fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
     whole::fault(file).map_err(failed(file))
 }
 
-/// Opens a database that is only read, also while a server uses it.
+/// Opens a database to read it only, also while a server uses it.
 fn open_read_only(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
@@ -136,7 +137,7 @@ fn open_read_only(file: &Path) -> Result<Connection> {
     Ok(db)
 }
 
-/// A file and a log that are of different times are not read together.
+/// A file and a log of different times are not read together.
 fn refuse_mixture(seen: &StoreTraces, db: &Connection, file: &Path) -> Result<()> {
     if schema::version(db)? != schema::VERSION {
         return Ok(());
@@ -147,7 +148,7 @@ fn refuse_mixture(seen: &StoreTraces, db: &Connection, file: &Path) -> Result<()
     }
 }
 
-/// Opens a database, and reads nothing of it yet.
+/// Opens a database without reading anything of it.
 fn open_untouched(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Ok(Connection::open_with_flags(file, flags)?)
@@ -160,13 +161,13 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Opens a database of this version that is only read; one that cannot be read is damaged.
+/// Opens a database of this version to read it only; one that cannot be read is damaged.
 fn open_sound(file: &Path) -> Result<Connection> {
     let opened = open_read_only(file).and_then(|db| of_this_version(&db).map(|()| db));
     opened.map_err(|error| damaged(file, error))
 }
 
-/// Tells damage from other errors.
+/// Makes SQLite's errors that mean damage [`DataError::Damaged`].
 fn damaged(file: &Path, error: DataError) -> DataError {
     match error {
         DataError::Database(error) if rows::is_damage(&error) => {
@@ -176,7 +177,7 @@ fn damaged(file: &Path, error: DataError) -> DataError {
     }
 }
 
-/// Whether the database is of the version that this program knows.
+/// Checks that the database is of the version that this program knows.
 fn of_this_version(db: &Connection) -> Result<()> {
     match schema::version(db)? {
         schema::VERSION => Ok(()),

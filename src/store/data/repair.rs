@@ -1,8 +1,8 @@
 //! Keeps what is sound of a damaged store.
 //!
-//! A new file is made from what can be read and is what was written: of each room's log the longest
-//! piece without a hole. What its members and messages say, and the log does not any more, is
-//! written at its end again: somebody came or went, a text was changed or deleted.
+//! A new file is made from what can be read and is undamaged: of each room's log the longest piece
+//! without a hole. If members or messages show what the log has lost, that is added at its end
+//! again: somebody came or went, a text was changed or deleted.
 
 use super::derived::derive;
 use super::files::{NewStore, Restored};
@@ -13,8 +13,8 @@ use crate::store::rows;
 use crate::store::whole::FILE_NAME;
 use std::path::Path;
 
-/// Makes a sound store of what is sound of that in `directory`, with a new epoch, and hands to
-/// `lost` what is not there any more.
+/// Makes a sound store, with a new epoch, of what is sound in the one in `directory`. Hands to
+/// `lost` what is gone.
 ///
 /// # Errors
 /// [`DataError`]; then nothing is changed.
@@ -32,7 +32,7 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
         }
     }
     let damaged = |error: rusqlite::Error| {
-        // A statement that SQLite does not understand has met a damaged schema.
+        // SQLite does not understand a statement if the schema is damaged.
         if rows::is_damage(&error) || matches!(error, rusqlite::Error::SqlInputError { .. }) {
             let what = format!("{}, and nothing can be kept", rows::what(&error));
             DataError::Damaged(file.clone(), what)
@@ -43,7 +43,7 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
     let seen = StoreTraces::look(&file).map_err(failed(&file))?;
     let old = salvage_file(&file).map_err(damaged)?;
     match refuse_mixture(&seen, &old, &file) {
-        // What cannot be told of damaged data is not told.
+        // The data are too damaged to tell.
         Err(DataError::Database(error)) if rows::is_damage(&error) => {}
         other => other?,
     }

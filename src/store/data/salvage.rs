@@ -1,4 +1,4 @@
-//! What can be kept of one room of a damaged store.
+//! Keeps what is sound of one room of a damaged store.
 
 use super::check_log::LogSummary;
 use super::tolerant::{Sql, each_readable, tolerated};
@@ -15,19 +15,19 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 
-/// Opens a damaged database, to read what can be read of it.
+/// Opens a damaged database, to read what can be read.
 pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
     let into_sql = |error| match error {
         DataError::Database(error) => error,
         other => damaged(other.to_string()),
     };
     let db = open_untouched(file).map_err(into_sql)?;
-    // SQLite reads one whose end is missing only so.
+    // Without this, SQLite does not read a file whose end is missing.
     db.pragma_update(None, "writable_schema", true)?;
     set_up(&db)?;
     of_this_version(&db).map_err(into_sql)?;
     for table in ["rooms", "members", "invites", "bans", "entries", "users", "revocations"] {
-        // Its first page is beyond the end.
+        // The table's first page may be beyond the end.
         if db.prepare(&format!("SELECT 1 FROM {table}")).is_err() {
             return Err(damaged(format!("there are no {table}")));
         }
@@ -35,7 +35,7 @@ pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
     Ok(db)
 }
 
-/// From the old store to the new one.
+/// Copies from the old store to the new one.
 pub(super) struct Salvage<'a> {
     pub(super) old: &'a Connection,
     pub(super) new: &'a Connection,
@@ -47,7 +47,7 @@ impl Salvage<'_> {
         (self.lost)(BrokenRule { room: room.map(|room| room.as_str().to_owned()), what });
     }
 
-    /// Tells of rows of a table that were not found. The old store says how many there were, if that
+    /// Reports rows of a table that were not found. The old store says how many there were, if that
     /// is sound.
     pub(super) fn are_all(&mut self, table: &str, found: u64, is_whole: bool) {
         let said = meta(self.old, table).ok().and_then(|count| count.parse::<u64>().ok());
@@ -56,7 +56,7 @@ impl Salvage<'_> {
         }
     }
 
-    /// Copies what is sound, for a store with this epoch.
+    /// Copies what is sound into a store with this epoch.
     pub(super) fn all(&mut self, epoch: &str) -> Sql<()> {
         self.users()?;
         self.revocations()?;
@@ -79,7 +79,8 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// A room's row; of one that is damaged no more than its name, if two places have it.
+    /// A room's row. If it is damaged, only its name is kept, and only if the table and its index
+    /// agree on it.
     fn row_of(&mut self, id: i64) -> Sql<Option<(RoomRow, bool)>> {
         let sql = concat!("SELECT ", room_columns!(), " FROM rooms WHERE id = ?1");
         let read = self.old.prepare_cached(sql)?.query_row([id], room_row);
@@ -148,8 +149,8 @@ impl Salvage<'_> {
         save_room(self.new, &room.row)
     }
 
-    /// A room with the longest piece of its log that is what was written and has no hole; of two the
-    /// newer one.
+    /// A room with the longest undamaged piece of its log without a hole; of two with the same
+    /// length the newer one.
     fn longest(&mut self, old: &RoomRow) -> Sql<Option<RoomState>> {
         const SQL: &str = concat!(
             "SELECT ",
@@ -207,9 +208,9 @@ impl Salvage<'_> {
         let mut statement = self.old.prepare_cached(sql)?;
         let mut rows = statement.query([room.old_id, first as i64, last as i64])?;
         let mut expected = first;
-        // Behind the last one may be what cannot be read.
+        // What is behind the last one may not be readable.
         while let Some(Some(found)) = tolerated(rows.next())? {
-            // Where a damaged row stands in the way of the search, it may come with the others.
+            // If a damaged row is in the way of the search, it may come with the others.
             let read = tolerated(entry(&room.row.state.room, found))?;
             let Some(read) = read.filter(|read| read.entry.seq == expected) else { continue };
             let seq = read.entry.seq;
@@ -240,7 +241,7 @@ impl Salvage<'_> {
     }
 }
 
-/// Of two pieces of a log the longer one, or the second.
+/// The longer of two pieces of a log; the second if they have the same length.
 fn longer(best: Option<RoomState>, piece: Option<RoomState>) -> Option<RoomState> {
     let len = |piece: &RoomState| (piece.head + 1).saturating_sub(piece.first);
     best.filter(|best| piece.as_ref().is_none_or(|piece| len(best) > len(piece))).or(piece)
@@ -253,20 +254,20 @@ pub(super) struct SalvagedRoom {
     /// The last entry that is kept of the old log.
     pub(super) end: u64,
     pub(super) is_tail_whole: bool,
-    /// What the log says that is kept.
+    /// What the kept log says.
     pub(super) seen: LogSummary,
-    /// Entries that are written at the end.
+    /// Entries to be added at the end.
     again: Vec<EntryKind>,
 }
 
 impl SalvagedRoom {
-    /// Gives the number that the entry will have.
+    /// Adds an entry at the end. Returns the number that it will have.
     pub(super) fn write_again(&mut self, kind: EntryKind) -> i64 {
         self.again.push(kind);
         (self.end + self.again.len() as u64) as i64
     }
 
-    /// Marks are within the log that is left.
+    /// Moves a member's marks to within the log that is left.
     pub(super) fn set_marks(
         &self,
         db: &Connection,

@@ -1,4 +1,4 @@
-//! What can be kept of the people of a room of a damaged store.
+//! Keeps what is sound of the people of a room of a damaged store.
 
 use super::check::shown;
 use super::salvage::{Salvage, SalvagedRoom};
@@ -9,8 +9,8 @@ use crate::store::rows::{MEMBERS_OF_ROOM, check, each, member, save_member, user
 use std::collections::BTreeMap;
 
 impl Salvage<'_> {
-    /// Members, invitations and bans whose rows are what was written, and members of whom the log
-    /// says so.
+    /// Keeps members, invitations and bans with undamaged rows, and members of whom the log says
+    /// so.
     pub(super) fn people(&mut self, room: &mut SalvagedRoom) -> Sql<()> {
         let name = room.row.state.room.clone();
         let (mut members, mut damaged) = (BTreeMap::new(), Vec::new());
@@ -45,8 +45,8 @@ impl Salvage<'_> {
         self.permits(room, &members)
     }
 
-    /// Brings members and log together: what the rows say is what was last; the log says what is
-    /// not known of rows that are damaged.
+    /// Brings members and log together. The rows are the newest state; for damaged rows the log is
+    /// used.
     fn by_the_log(
         &mut self,
         room: &mut SalvagedRoom,
@@ -75,7 +75,7 @@ impl Salvage<'_> {
                 let state = MemberState { joined, read: joined, ..MemberState::default() };
                 members.insert(user, state);
             } else {
-                // They went by an entry that is lost.
+                // The entry by which they went is lost.
                 room.write_again(EntryKind::Left { user, by: None });
             }
         }

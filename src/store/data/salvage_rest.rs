@@ -1,4 +1,4 @@
-//! What can be kept of a damaged store beside its rooms: names, revocations, durable streams.
+//! Keeps what is sound of a damaged store beside its rooms: names, revocations, durable streams.
 
 use super::check::shown;
 use super::salvage::Salvage;
@@ -13,7 +13,7 @@ use crate::store::rows::{INSERT_USER, USERS, check, each, unsigned};
 use std::collections::BTreeSet;
 
 impl Salvage<'_> {
-    /// Names whose rows are what was written.
+    /// Keeps names with undamaged rows.
     pub(super) fn users(&mut self) -> Sql<()> {
         let mut bad = Vec::new();
         let read = each(self.old, USERS, (), |row| {
@@ -35,8 +35,8 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Revocations whose rows are what was written. One that is lost lets a token in again, so they
-    /// are read from both ends if there is a place that cannot be read.
+    /// Keeps revocations with undamaged rows. A lost one lets a token in again, so they are read
+    /// from both ends if a place cannot be read.
     pub(super) fn revocations(&mut self) -> Sql<()> {
         let new = self.new;
         let (mut lost, mut is_whole) = (BTreeSet::new(), false);
@@ -67,8 +67,8 @@ impl Salvage<'_> {
         Ok(())
     }
 
-    /// Streams whose rows are what was written, each with the newest of its events that are sound and
-    /// have no hole between them. Their epochs are `epoch`: what is lost had numbers, too.
+    /// Keeps streams with undamaged rows, each with the newest of its sound events that have no
+    /// hole between them. They get `epoch`, because lost events had numbers, too.
     pub(super) fn streams(&mut self, epoch: &str) -> Sql<()> {
         let (mut sound, mut lost) = (Vec::new(), Vec::new());
         let sql = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY id");
@@ -95,7 +95,7 @@ impl Salvage<'_> {
         let new = self.new;
         let id = insert_stream(new, &old.name, epoch)?;
         let mut row = StreamRow { id, epoch: epoch.into(), ..old.clone() };
-        // The first that is sound, newest first, is the head.
+        // The newest sound event becomes the head.
         let mut next: Option<u64> = None;
         let mut is_over = false;
         let read = each(self.old, EVENTS_BACKWARD, [old.id], |found| {

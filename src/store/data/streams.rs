@@ -1,4 +1,4 @@
-//! Durable streams: checked, and moved as lines of JSON.
+//! Durable streams: checks them, and moves them as lines of JSON.
 
 use super::check::{Checker, shown};
 use super::check_values::{is_epoch, is_short};
@@ -19,7 +19,7 @@ const EVENTS: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq");
 
 impl Checker<'_> {
-    /// Streams, and that the events of each are there, without a hole, and in order.
+    /// Checks streams, and that the events of each are there, in order and without a hole.
     pub(super) fn streams(&mut self) -> rusqlite::Result<()> {
         each(self.db, STREAMS, (), |row| {
             self.done.streams += 1;
@@ -66,7 +66,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// That the index of publications leads to an event that has an id.
+    /// Checks that the index of publications leads to an event that has an id.
     fn publication(
         &mut self,
         stream: &StreamRow,
@@ -127,7 +127,7 @@ pub(super) fn export(db: &Connection, put: &mut dyn FnMut(&Line<'_>) -> Result<(
     Ok(())
 }
 
-/// Puts a stream into a new store. Another epoch of the store is one of its streams, too.
+/// Puts a stream into a new store. If the store gets another epoch, so does the stream.
 pub(super) fn put_stream(
     db: &Connection,
     line: &StreamLine<'_>,
@@ -142,7 +142,7 @@ pub(super) fn put_stream(
     Ok(())
 }
 
-/// Puts an event into a new store, in which its stream is.
+/// Puts an event into a new store, which has its stream already.
 pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
     let wrong = |what: &str| DataError::Line(0, what.to_owned());
     let data = match (&line.data, &line.bytes) {

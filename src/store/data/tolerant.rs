@@ -1,13 +1,13 @@
-//! Reading what may be damaged: what cannot be read is passed over.
+//! Reads what may be damaged, and skips what cannot be read.
 
 use crate::store::rows::{each, is_damage};
 use rusqlite::{Connection, Row, params_from_iter};
 
 pub(super) type Sql<T> = rusqlite::Result<T>;
 
-/// Hands each row that can be read to `found`, and none where rows cannot be read: behind such a
-/// place it goes on, further away each time. The first column is a number by which the rows are in
-/// order, and the last parameter the smallest one.
+/// Hands each readable row to `found`, and `None` for each place that cannot be read. Behind such a
+/// place it goes on, further away each time. The first column is a number by which the rows are
+/// ordered, and the last parameter the smallest one.
 pub(super) fn each_readable(
     db: &Connection,
     sql: &str,
@@ -28,7 +28,7 @@ pub(super) fn each_readable(
             return Ok(());
         }
         found(None)?;
-        // Beyond the largest number there is nothing.
+        // Nothing is beyond the largest number.
         let (Some(next), Some(further)) = (last.checked_add(step), step.checked_mul(2)) else {
             return Ok(());
         };
@@ -36,7 +36,7 @@ pub(super) fn each_readable(
     }
 }
 
-/// What was read; None if it is damaged.
+/// What was read; `None` if it is damaged.
 pub(super) fn tolerated<T>(read: Sql<T>) -> Sql<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),

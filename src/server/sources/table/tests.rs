@@ -1,4 +1,4 @@
-//! Sources by their moments: the backend is the test, and answers as it wants.
+//! Tests of sources by the moments that they are given; the tests answer in the backend's place.
 
 use super::*;
 use crate::backend::PollFn;
@@ -28,7 +28,7 @@ fn declared(feeds: &[Feed]) -> Vec<Declaration> {
     feeds.iter().map(|feed| Declaration::new(feed.pattern.clone())).collect()
 }
 
-/// Sources, and the jobs that were begun.
+/// Sources, and the number of jobs begun.
 struct Rig {
     sources: Sources,
     next_job: u64,
@@ -46,7 +46,7 @@ impl Rig {
         self.sources.declare(now, &Limits::default(), feeds, &declared(feeds));
     }
 
-    /// Begins what is due: the streams, and their jobs.
+    /// Begins what is due; returns the streams and their jobs.
     fn begin(&mut self, now: Moment) -> Vec<(StreamId, JobId)> {
         let mut begun = Vec::new();
         while let Some(DuePoll { stream, pass, .. }) = self.sources.take_due(now) {
@@ -92,7 +92,7 @@ fn a_stream_is_polled_at_once_and_then_every_so_often_and_told_what_has_changed(
     assert_eq!(rig.begin(at(9_000)).len(), 1, "what took longer begins again at once");
 }
 
-/// What is told of a poll, where that is what is asked: the data, or that there is nothing new.
+/// The result of a poll that is due now: its data, or that there is nothing new.
 fn heard(rig: &mut Rig, now: u64, data: Option<&str>) -> Option<String> {
     let (name, id) = rig.begin(at(now)).remove(0);
     let got = data.map_or(Got::Nothing, |data| Got::Data(Data::Json(data.into())));
@@ -129,15 +129,15 @@ fn what_a_stream_refuses_is_offered_again_where_it_may_be_taken_later() {
             "no sign of life: the stream has not what there is"
         );
     }
-    // It is declared otherwise, perhaps so that it takes it.
+    // A changed declaration may take it.
     rig.declare(at(2_001), &[feed("s", "http://h/")]);
     assert_eq!(heard(&mut rig, 3_000, Some("1")).as_deref(), Some("1"));
     assert_eq!(heard(&mut rig, 4_000, Some("1")).as_deref(), Some("the same"));
-    // It had no room for that.
+    // There was no room for it.
     assert_eq!(heard(&mut rig, 5_000, Some("2")).as_deref(), Some("2"));
     refuse(&mut rig, 6, true);
     assert_eq!(heard(&mut rig, 6_000, Some("2")).as_deref(), Some("2"));
-    // What is refused late says nothing of what came behind it.
+    // A late refusal says nothing of newer data.
     assert_eq!(heard(&mut rig, 7_000, Some("3")).as_deref(), Some("3"));
     refuse(&mut rig, 7, true);
     assert_eq!(heard(&mut rig, 8_000, Some("3")).as_deref(), Some("the same"));
@@ -314,7 +314,7 @@ fn declarations_take_turns_and_within_one_those_for_whom_it_is_polled() {
     }
     rig.sources.watched(at(0), &stream("price:modest"), &declaration, Some(guest(2)));
     let counts = polled_until(&mut rig, 100, 10_000);
-    // What is asked for is 2,001 a second, what there is time for 80.
+    // 2,001 polls a second are asked for; there is time for 80.
     assert!(counts["state"] >= 9, "{}", counts["state"]);
     assert!(counts["price:modest"] >= 8, "{}", counts["price:modest"]);
     assert!(counts.values().sum::<u32>() >= 690, "one thread is kept");
@@ -360,7 +360,7 @@ fn a_stream_that_is_not_watched_any_more_gives_back_its_turn_and_its_place() {
     }
     assert!(rig.begin(at(POLL_LINGER_MS + 1)).is_empty());
     assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(1))), (4, 12));
-    // What comes back waits behind the others, once.
+    // A stream that is watched again waits behind the others, once.
     rig.sources.watched(at(9_000), &stream("s:5"), &declaration, Some(guest(2)));
     assert!(rig.begin(at(9_000)).is_empty());
     assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(2))), (5, 1));
