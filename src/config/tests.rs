@@ -601,7 +601,7 @@ fn reference() -> String {
             "| `{}` | `{}` | {default} | {} | {} | {} |\n",
             key.name(),
             variable(key.name()),
-            key.wants(),
+            key.wants().replace("an integer from ", ""),
             key.effect(),
             key.about()
         )
