@@ -205,7 +205,7 @@ const KEYS: &[ConfigKey] = &[
     number!("limits.outbox_low_bytes", Restart, "bytes", limits.outbox_low_bytes: u32, 1,
         "A connection that fell behind is sent more when less than this waits. At most half of outbox_bytes."),
     number!("limits.all_outboxes_bytes", Restart, "bytes", limits.all_outboxes_bytes: usize, 0,
-        "Most bytes waiting for all connections; a message to many counts once. 0: a quarter of the memory available at the start, at most 256 MiB. Full for 2 s, or exceeded by a quarter, connections are cut, those that hold most first."),
+        "Most bytes waiting for all connections; a message to many counts once. 0: a quarter of the memory available at the start, at most 256 MiB. Beyond it connections are cut."),
     number!("limits.stall_timeout_ms", Live, "ms", limits.stall_timeout_ms: u64, 1,
         "Time in which a connection must take 64 KiB, or all that waits for it; else it is closed."),
     number!("limits.head_bytes", Live, "bytes", limits.head_bytes: u32, 64,
