@@ -8,7 +8,7 @@ use crate::auth::KeyFile;
 pub(super) const KEY_FILES: ConfigKey = ConfigKey {
     name: "auth.key_files",
     effect: Live,
-    about: "Files with the public keys of token issuers (PEM) or with key sets (JWKS).",
+    about: "Files with public keys for tokens (PEM) or key sets (JWKS).",
     kind: ValueKind::List {
         wants: "a list of files, each FILE or KID=FILE",
         get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
@@ -23,7 +23,7 @@ pub(super) const KEY_FILES: ConfigKey = ConfigKey {
 pub(super) const AUTH_URL: ConfigKey = ConfigKey {
     name: "auth.url",
     effect: Restart,
-    about: "The application's backend, which is asked who sends a request without a token (docs/authentication.md).",
+    about: "The application's backend that says who sends a request without a token (docs/authentication.md).",
     kind: ValueKind::Text {
         wants: "a URL that begins with http:// or https://, without a user in it, or empty for none",
         get: |config| config.auth_url.clone().unwrap_or_default(),
@@ -56,7 +56,7 @@ const AUTH_URL_HEADERS_MAX: usize = 16;
 pub(super) const AUTH_URL_HEADERS: ConfigKey = ConfigKey {
     name: "auth.url_headers",
     effect: Live,
-    about: "Header fields of the request that the backend is given. A request without any of them is anonymous.",
+    about: "Fields of the request that it is given. A request without any of them is anonymous.",
     kind: ValueKind::List {
         wants: "a list of up to 16 names of fields, none of those that parlor itself sends (X-Forwarded-For, X-Original-URI, …)",
         get: |config| config.auth_url_headers.clone(),

@@ -7,7 +7,7 @@ use super::key::{ConfigKey, TakesEffect, ValueKind};
 pub(super) const LEVEL: ConfigKey = ConfigKey {
     name: "log.level",
     effect: TakesEffect::Live,
-    about: "What is logged, in all or by module, as info,parlor::store=debug.",
+    about: "What is logged, in all or by module.",
     kind: ValueKind::Text {
         wants: "off, error, warn, info, debug or trace, or a list of such with commas between them, \
                 each of a MODULE=",
@@ -26,7 +26,7 @@ pub(super) const LEVEL: ConfigKey = ConfigKey {
 pub(super) const FORMAT: ConfigKey = ConfigKey {
     name: "log.format",
     effect: TakesEffect::Live,
-    about: "The form of the log: text for people, or one JSON object per line.",
+    about: "Text for people, or one JSON object per line.",
     kind: ValueKind::Text {
         wants: "text or json",
         get: |config| match config.log_format {

@@ -57,7 +57,7 @@ pub(super) const DATA: ConfigKey = ConfigKey {
 pub(super) const ORIGINS: ConfigKey = ConfigKey {
     name: "http.allowed_origins",
     effect: Live,
-    about: "Origins of other web pages that may connect. The server's own may always.",
+    about: "Origins of other web pages that may connect.",
     kind: ValueKind::List {
         wants: "a list of origins, each a scheme and a host, as https://example.com",
         get: |config| config.allowed_origins.clone(),

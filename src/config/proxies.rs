@@ -10,7 +10,7 @@ const WANTS: &str = "a list of at most 256 addresses and networks, as 127.0.0.1,
 pub(super) const TRUSTED: ConfigKey = ConfigKey {
     name: "proxies.trusted",
     effect: TakesEffect::Opened,
-    about: "Proxies whose X-Forwarded-For is trusted. Their own addresses are not limited.",
+    about: "Proxies whose X-Forwarded-For is trusted; their own addresses are not limited.",
     kind: ValueKind::List {
         wants: WANTS,
         get: |config| texts(&config.proxies.trusted),
@@ -22,7 +22,7 @@ pub(super) const TRUSTED: ConfigKey = ConfigKey {
 pub(super) const PROTOCOL: ConfigKey = ConfigKey {
     name: "proxies.protocol",
     effect: TakesEffect::Opened,
-    about: "Proxies whose connections must begin with a PROXY protocol header, version 2. Nobody else may send one.",
+    about: "Proxies whose connections must begin with a PROXY protocol header, version 2; no other may.",
     kind: ValueKind::List {
         wants: WANTS,
         get: |config| texts(&config.proxies.protocol),

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) const DEFAULT: ConfigKey = ConfigKey {
     name: "retention.default",
     effect: TakesEffect::Restart,
-    about: "How much of a room's log is kept: a number of entries, and the age of the oldest.",
+    about: "How much of a room's log is kept: entries, and the age of the oldest.",
     kind: ValueKind::Text {
         wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
         get: |config| kept_text(config.retention.default),

@@ -55,7 +55,7 @@ impl Exceptions {
 pub(super) const USERS: ConfigKey = ConfigKey {
     name: "limits.users",
     effect: TakesEffect::Live,
-    about: "Limits for single users, in place of the limits of the same names for everybody.",
+    about: "Limits of single users, in place of everybody's.",
     kind: ValueKind::Section(Section {
         wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, user_work_per_second, user_work_burst, bytes_per_second, \
@@ -81,7 +81,7 @@ pub(super) const USERS: ConfigKey = ConfigKey {
 pub(super) const CLAIMS: ConfigKey = ConfigKey {
     name: "limits.claims",
     effect: TakesEffect::Live,
-    about: "How far the claim `limits` of a token may raise its user's limits. It may always lower them.",
+    about: "How far a token's claim `limits` may raise its user's limits. It may always lower them.",
     kind: ValueKind::Section(Section {
         wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
         members: Vec::new,
