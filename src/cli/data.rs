@@ -3,7 +3,7 @@
 use super::{CommandFailure, default_data};
 use crate::base::Chance;
 use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError};
-use crate::wire::json::Writer;
+use crate::wire::json::{Writer, object};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -178,14 +178,11 @@ impl Printer {
             println!("{fault}");
             return;
         }
-        let mut writer = Writer::new();
-        writer.object(|writer| {
-            if let Some(room) = &fault.room {
-                writer.text("room", room);
-            }
-            writer.text("fault", &fault.what);
+        let line = object(|w| {
+            w.if_some("room", fault.room.as_deref(), Writer::text);
+            w.text("fault", &fault.what);
         });
-        println!("{}", writer.finish());
+        println!("{line}");
     }
 
     fn summary(&mut self, done: &Checked) {
@@ -193,19 +190,18 @@ impl Printer {
             println!("{}", summary(done));
             return;
         }
-        let mut writer = Writer::new();
-        writer.object(|writer| {
-            writer.object_in("summary", |writer| {
-                writer.text("epoch", &done.epoch);
-                writer.number("rooms", done.rooms);
-                writer.number("members", done.members);
-                writer.number("entries", done.entries);
-                writer.number("streams", done.streams);
-                writer.number("events", done.events);
-                writer.number("faults", done.faults);
+        let line = object(|w| {
+            w.object_in("summary", |w| {
+                w.text("epoch", &done.epoch);
+                w.number("rooms", done.rooms);
+                w.number("members", done.members);
+                w.number("entries", done.entries);
+                w.number("streams", done.streams);
+                w.number("events", done.events);
+                w.number("faults", done.faults);
             });
         });
-        println!("{}", writer.finish());
+        println!("{line}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::protocol::Event;
 use crate::protocol::endpoint::annotate::{Note, Reading, annotate};
-use crate::wire::json::Writer;
+use crate::wire::json::{Writer, object};
 use std::io::{self, Write};
 
 /// Prints one JSON object, piece by piece.
@@ -22,7 +22,6 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
     list.done?;
     write!(out, "],\"events\":[")?;
     let mut list = List { out, is_begun: false, done: Ok(()) };
-    let mut end = Writer::new();
     let mut ends = Vec::new();
     annotate(stream, reading, &mut |note| match note {
         Note::Event(event) => list.item(|w| event_to_json(w, event)),
@@ -48,14 +47,14 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
         Note::Bytes { .. } => {}
     });
     list.done?;
-    end.object(|w| {
+    let end = object(|w| {
         for name in ["violation", "unfinished", "ignored"] {
             let value = ends.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str());
             w.raw(name, value.unwrap_or("null"));
         }
     });
     // Joins the members of the second object to the first.
-    writeln!(out, "],{}", &end.finish()[1..])
+    writeln!(out, "],{}", &end[1..])
 }
 
 fn event_to_json(w: &mut Writer, event: &Event<'_>) {
@@ -101,12 +100,6 @@ impl List<'_> {
             self.done = write!(self.out, "{comma}{}", object(fill));
         }
     }
-}
-
-fn object(fill: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::new();
-    writer.object(fill);
-    writer.finish()
 }
 
 fn all_hex(bytes: &[u8]) -> String {
