@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::error::{ConfigError, ConfigFaults};
+use super::fields::Faults;
 use super::keys::{find, is_table, nearest};
 use super::origin::{Origins, ValueOrigin};
 use crate::auth::small_file;
@@ -24,6 +25,13 @@ impl Document<'_> {
     /// Records an error at these bytes.
     pub(super) fn fault(&mut self, span: Range<usize>, error: ConfigError) {
         self.faults.push(self.origin(span), error);
+    }
+
+    /// Records errors of one kind.
+    pub(super) fn faults(&mut self, faults: Faults, error: impl Fn(String) -> ConfigError) {
+        for (span, wants) in faults {
+            self.fault(span, error(wants));
+        }
     }
 
     /// Records where a member of an entry of a key's table is; an empty member means the entry
@@ -77,15 +85,10 @@ pub(super) fn read_file(
     origins: &mut Origins,
     faults: &mut ConfigFaults,
 ) {
-    let read = small_file::read(path, CONFIG_FILE_BYTES_MAX);
-    let bytes = match read {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::FileSize);
-        }
-        Err(error) => {
-            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::Read(error));
-        }
+    let read = small_file::read(path, CONFIG_FILE_BYTES_MAX).map_err(ConfigError::Read);
+    let bytes = match read.and_then(|bytes| bytes.ok_or(ConfigError::FileSize)) {
+        Ok(bytes) => bytes,
+        Err(error) => return faults.push(ValueOrigin::WholeFile(path.clone()), error),
     };
     match str::from_utf8(&bytes) {
         Ok(text) => read_text(path, text, config, origins, faults),

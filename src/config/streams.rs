@@ -54,12 +54,11 @@ fn read(config: &mut Config, streams: &DeTable<'_>, document: &mut Document<'_>)
                 document.stands((STREAMS_TABLE, name.get_ref(), ""), name.span());
                 note_members(document, STREAMS_TABLE, name.get_ref(), value.get_ref());
             }
-            Err(faults) => {
-                for (span, wants) in faults {
-                    let (stream, member) = (name.get_ref().to_string(), "");
-                    document.fault(span, ConfigError::BadStream { stream, member, wants });
-                }
-            }
+            Err(faults) => document.faults(faults, |wants| ConfigError::BadStream {
+                stream: name.get_ref().to_string(),
+                member: "",
+                wants,
+            }),
         }
     }
 }

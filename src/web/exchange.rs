@@ -6,7 +6,6 @@
 
 use super::body_room::KeptBody;
 use super::connection::{Connection, Stage, Web};
-use super::unreadable::Unreadable;
 use super::{Application, HttpAnswer, Net};
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
@@ -363,10 +362,10 @@ impl<A: Application> Web<A> {
         &mut self,
         io: &mut Io,
         conn: ConnId,
-        why: impl Into<Unreadable>,
+        why: impl Into<Response>,
         bytes: &[u8],
     ) -> usize {
-        let response = self.application.sealed(why.into().0);
+        let response = self.application.sealed(why.into());
         self.respond(io, conn, &Response { ends: true, ..response });
         bytes.len()
     }
@@ -376,11 +375,10 @@ impl<A: Application> Web<A> {
         &mut self,
         io: &mut Io,
         conn: ConnId,
-        why: impl Into<Unreadable>,
+        why: impl Into<Response>,
         bytes: &[u8],
     ) -> usize {
-        let Unreadable(response) = why.into();
-        let response = self.application.unheard(response);
+        let response = self.application.unheard(why.into());
         self.refuse(io, conn, response, bytes)
     }
 

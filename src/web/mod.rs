@@ -16,7 +16,6 @@ mod idle;
 mod net;
 mod proxied;
 mod proxies;
-mod unreadable;
 
 pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
