@@ -5,7 +5,7 @@
 //! interprets the requests.
 
 use super::body_room::KeptBody;
-use super::connection::{Connection, Stage, Web};
+use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
@@ -93,16 +93,18 @@ impl Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
         Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
     }
+
+    /// Whether the request of this number waits for its answer.
+    fn owes(&self, number: u32) -> bool {
+        self.count == number && matches!(self.step, Step::Answer(_))
+    }
 }
 
 impl<A: Application> Web<A> {
     pub(super) fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
-        match self.connections.get_mut(conn.index()) {
-            // The connection may be gone and its index reused.
-            Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
-                Some(http)
-            }
-            _ => None,
+        match self.stages.get_mut(conn)? {
+            Stage::Http(http) => Some(http),
+            Stage::Open(_) | Stage::Endless(_) | Stage::Over => None,
         }
     }
 
@@ -330,16 +332,13 @@ impl<A: Application> Web<A> {
     pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
         let Exchange { conn, number } = exchange;
         let headers_max = self.limits.headers as usize;
-        let is_waiting =
-            |http: &&mut Http| http.count == number && matches!(http.step, Step::Answer(_));
-        let kept = self.http(conn).filter(is_waiting).and_then(|http| http.kept.take());
+        let http = self.http(conn).filter(|http| http.owes(number));
+        let kept = http.and_then(|http| http.kept.take());
         let Some((raw, body)) = kept.map(|kept| *kept) else { return };
         // It has been parsed before.
         let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
         self.hand_over(io, conn, &raw, &head, body.bytes());
-        if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
-            self.connections.get(conn.index())
-        {
+        if let Some(Stage::Open(_)) = self.stages.get(conn) {
             // The first frames may already be waiting.
             io.resume(conn);
         }
@@ -348,10 +347,7 @@ impl<A: Application> Web<A> {
     /// Sends the application's answer to a request, if that still waits for one.
     pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
         let Exchange { conn, number } = exchange;
-        if self
-            .http(conn)
-            .is_some_and(|http| http.count == number && matches!(http.step, Step::Answer(_)))
-        {
+        if self.http(conn).is_some_and(|http| http.owes(number)) {
             self.respond(io, conn, response);
         }
     }
@@ -418,8 +414,8 @@ impl<A: Application> Web<A> {
     /// Ignores further input on a connection.
     pub(super) fn forget_http(&mut self, conn: ConnId) {
         self.idle.leave(conn);
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Over;
+        if let Some(stage) = self.stages.get_mut(conn) {
+            *stage = Stage::Over;
         }
     }
 
