@@ -2,7 +2,7 @@
 
 use super::{CommandFailure, default_data};
 use crate::base::Chance;
-use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError};
+use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError, Restored};
 use crate::wire::json::{Writer, object};
 use clap::{Args, Subcommand};
 use std::fs::File;
@@ -103,15 +103,12 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
             Ok(())
         }
         DataCommand::Restore { backup, data } => {
-            let done = data::restore(&backup, &data, &new_epoch()?)?;
-            println!("{}: {}", data.display(), summary(&done.checked));
-            tell_of_old(done.old.as_deref());
+            tell_of_new(&data, &data::restore(&backup, &data, &new_epoch()?)?);
             Ok(())
         }
         DataCommand::Repair { data } => {
             let done = data::repair(&data, &new_epoch()?, &mut |lost| println!("{lost}"))?;
-            println!("{}: {}", data.display(), summary(&done.checked));
-            tell_of_old(done.old.as_deref());
+            tell_of_new(&data, &done);
             Ok(())
         }
     }
@@ -252,8 +249,9 @@ fn of_streams(streams: u64, events: u64) -> String {
     format!(", {streams}, {events}")
 }
 
-fn tell_of_old(old: Option<&Path>) {
-    if let Some(old) = old {
+fn tell_of_new(data: &Path, done: &Restored) {
+    println!("{}: {}", data.display(), summary(&done.checked));
+    if let Some(old) = &done.old {
         let is_file = !old.to_string_lossy().ends_with("-wal");
         let what = if is_file { "The store that was there" } else { "What was left of a store" };
         println!("{what} is {} now", old.display());
