@@ -250,7 +250,7 @@ impl<'b> RequestHead<'b> {
         let malformed = HeadError::Malformed("the query is not UTF-8, percent-encoded");
         self.query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            percent_decoded(name).zip(percent_decoded(value)).ok_or(malformed)
+            decoded(name, b' ').zip(decoded(value, b' ')).ok_or(malformed)
         })
     }
 }
@@ -264,7 +264,7 @@ fn query_values<'q>(
         (key == name).then_some(value)
     });
     let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
-    pairs.map(move |value| percent_decoded(value).ok_or(malformed))
+    pairs.map(move |value| decoded(value, b' ').ok_or(malformed))
 }
 
 /// As [`RequestHead::query_value`], for a query alone.
@@ -311,10 +311,7 @@ pub fn percent_decoded_path(text: &str) -> Option<Cow<'_, str>> {
     decoded(text, b'+')
 }
 
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
-    decoded(text, b' ')
-}
-
+/// A decoded text in which a `+` stands for this byte.
 fn decoded(text: &str, plus: u8) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));

@@ -303,9 +303,9 @@ impl<A: Application> Web<A> {
             HttpAnswer::Endless(response) => self.begin_endless(io, conn, &response),
             HttpAnswer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
-                    let now = io.now();
+                    let (now, why) = (io.now(), response.status.line());
                     self.sockets.counters.upgrades_refused.count(response.status);
-                    self.sockets.note_refusal(now, conn, &peer, response.status.line());
+                    self.sockets.note(now, conn, &peer, why, "refused");
                 }
                 self.respond(io, conn, &response);
             }

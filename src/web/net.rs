@@ -134,18 +134,7 @@ impl Sockets {
         self.addresses.get_mut(conn.index()).and_then(Option::take)
     }
 
-    /// Logs that a connection or its upgrade is refused, and why.
-    pub(super) fn note_refusal(
-        &mut self,
-        now: Moment,
-        conn: ConnId,
-        address: &dyn Display,
-        why: &str,
-    ) {
-        self.note(now, conn, address, why, "refused");
-    }
-
-    /// Logs what happened to a connection, and why.
+    /// Logs what happened to a connection, such as that it or its upgrade was refused, and why.
     pub(super) fn note(
         &mut self,
         now: Moment,

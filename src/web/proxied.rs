@@ -30,7 +30,7 @@ impl<A: Application> Web<A> {
     pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
         let message = "the limit of connections is reached";
         self.sockets.counters.over_limit += 1;
-        self.sockets.note_refusal(io.now(), conn, &peer, message);
+        self.sockets.note(io.now(), conn, &peer, message, "refused");
         let refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
         self.end_unheard(io, conn, refusal.with(&[("Retry-After", "10")]).into());
     }
@@ -67,7 +67,7 @@ impl<A: Application> Web<A> {
             ),
         };
         *count += 1;
-        self.sockets.note_refusal(io.now(), conn, &address, message);
+        self.sockets.note(io.now(), conn, &address, message, "refused");
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
         // RFC 9110 §10.2.3: whole seconds.
         let seconds = retry_after_ms.div_ceil(1_000).to_string();
@@ -112,7 +112,7 @@ impl<A: Application> Web<A> {
         self.sockets.counters.bad_proxy_headers += 1;
         let peer = self.http(conn).map(|http| http.peer);
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        self.sockets.note_refusal(io.now(), conn, &peer, message);
+        self.sockets.note(io.now(), conn, &peer, message, "refused");
         self.refuse_unheard(io, conn, bad(message), bytes)
     }
 
