@@ -5,6 +5,7 @@ use super::origin::ValueOrigin;
 use super::told::masked;
 use crate::auth::KeyError;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
+use crate::base::pattern::Pattern;
 use std::net::SocketAddr;
 use std::{fmt, io};
 
@@ -139,6 +140,14 @@ impl From<KeyError> for ConfigError {
 }
 
 impl ConfigError {
+    pub(super) fn of_stream(
+        pattern: &Pattern,
+        member: &'static str,
+        wants: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::BadStream { stream: pattern.to_string(), member, wants: wants.into() }
+    }
+
     /// The affected key, the entry of its table, and that entry's member; empty where there is
     /// none.
     pub(super) fn member(&self) -> Option<(&'static str, String, String)> {

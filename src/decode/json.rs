@@ -22,35 +22,33 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
     list.done?;
     write!(out, "],\"events\":[")?;
     let mut list = List { out, is_begun: false, done: Ok(()) };
-    let mut ends = Vec::new();
+    let (mut violation, mut unfinished, mut ignored) = (None, None, None);
     annotate(stream, reading, &mut |note| match note {
         Note::Event(event) => list.item(|w| event_to_json(w, event)),
-        Note::Violation(error) => ends.push((
-            "violation",
-            object(|w| {
+        Note::Violation(error) => {
+            violation = Some(object(|w| {
                 let violation = error.violation;
                 w.text("name", &format!("{violation:?}"));
                 w.text("sentence", violation.sentence());
                 w.text("clause", violation.clause());
                 w.number("close_code", violation.close_code().0);
                 w.number("frame_offset", error.frame_offset);
-            }),
-        )),
-        Note::Unfinished(what) => ends.push(("unfinished", object(|w| w.text("what", &what)))),
-        Note::Ignored { offset, len, .. } => ends.push((
-            "ignored",
-            object(|w| {
+            }));
+        }
+        Note::Unfinished(what) => unfinished = Some(object(|w| w.text("what", &what))),
+        Note::Ignored { offset, len, .. } => {
+            ignored = Some(object(|w| {
                 w.number("offset", offset);
                 w.number("bytes", len);
-            }),
-        )),
+            }));
+        }
         Note::Bytes { .. } => {}
     });
     list.done?;
     let end = object(|w| {
-        for name in ["violation", "unfinished", "ignored"] {
-            let value = ends.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str());
-            w.raw(name, value.unwrap_or("null"));
+        let ends = [("violation", violation), ("unfinished", unfinished), ("ignored", ignored)];
+        for (name, value) in &ends {
+            w.raw(name, value.as_deref().unwrap_or("null"));
         }
     });
     // Joins the members of the second object to the first.
