@@ -1,5 +1,5 @@
 //! Checks which layer may use which, and the words that belong to one module. `ARCHITECTURE.md` has the same table
-//! of layers for readers; no test compares the two.
+//! of layers for readers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -442,6 +442,27 @@ fn the_table_of_layers_allows_nothing_that_is_not_used() {
         }
     }
     assert_eq!(idle, [""; 0]);
+}
+
+#[test]
+fn readers_are_told_the_same_of_the_layers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    let text = fs::read_to_string(path).unwrap();
+    let section = text.split("\n## The layers\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    // The parts of the server are one layer for readers.
+    let layer_of = |name: &'static str| name.split('/').next().unwrap();
+    let mut above = BTreeSet::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (name, uses) = (cells[1].trim_matches('`'), cells[3]);
+        let named: BTreeSet<&str> = uses.split('`').skip(1).step_by(2).collect();
+        let told = if uses.starts_with("those above") { &above - &named } else { named };
+        let parts = LAYERS.iter().filter(|(part, _)| layer_of(part) == name);
+        let used = parts.flat_map(|(_, used)| used.iter().map(|used| layer_of(used)));
+        assert_eq!(told, used.filter(|used| *used != name).collect(), "{name}");
+        above.insert(name);
+    }
+    assert_eq!(above, LAYERS.iter().map(|(part, _)| layer_of(part)).collect());
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl<'a> Head<'a> {
     /// The values of a field, in order; `name` in any case. Values that are not visible ASCII are
     /// left out.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.head.named(name)
+        self.head.all(name)
     }
 
     /// The first value of a parameter of the query, decoded.

@@ -7,7 +7,6 @@
 use crate::reactor::Clock;
 use mio::unix::pipe::Receiver;
 use mio::{Events, Interest, Poll, Token};
-use std::fmt;
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -19,35 +18,22 @@ const END_EVERY: Duration = Duration::from_millis(5);
 const READ_BYTES: usize = 16 * 1024;
 
 /// Why there is no output.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum ProgramError {
-    /// It cannot be started.
+    #[error("cannot be started: {0}")]
     Start(io::Error),
-    /// Its output cannot be read.
+    #[error("cannot be read: {0}")]
     Read(io::Error),
     /// It exited with a failure.
+    #[error("{0}")]
     Status(ExitStatus),
+    #[error("took too long")]
     Timeout,
-    /// It wrote more output than allowed.
+    #[error("wrote more output than it may")]
     TooLarge,
-    /// The output is no longer needed.
+    #[error("is no longer needed")]
     Stopped,
 }
-
-impl fmt::Display for ProgramError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProgramError::Start(error) => write!(f, "cannot be started: {error}"),
-            ProgramError::Read(error) => write!(f, "cannot be read: {error}"),
-            ProgramError::Status(status) => write!(f, "{status}"),
-            ProgramError::Timeout => f.write_str("took too long"),
-            ProgramError::TooLarge => f.write_str("wrote more output than it may"),
-            ProgramError::Stopped => f.write_str("is no longer needed"),
-        }
-    }
-}
-
-impl std::error::Error for ProgramError {}
 
 /// Kills a program that is dropped before it exits.
 struct KillOnDrop(Child);

@@ -82,45 +82,41 @@ pub(crate) enum Got {
 pub(crate) type JobResult = Result<Got, Failure>;
 
 /// Why a job failed. The texts contain nothing of a URL or a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     /// The backend cannot be reached; nothing was sent.
+    #[error("it cannot be reached: {0}")]
     Unreached(String),
-    /// It took too long.
+    #[error("it took too long")]
     Timeout,
     /// It sent more than the limit.
+    #[error("the answer is too large")]
     TooLarge,
     /// A status that is not a success.
+    #[error("it answered {0}")]
     Status(u16),
     /// No data: not UTF-8, not JSON, or the pointer matches nothing.
+    #[error("{0}")]
     NoData(&'static str),
     /// The program did not start, or failed.
+    #[error("the program: {0}")]
     Program(String),
     /// The connection broke, or the answer is not HTTP.
+    #[error("the exchange broke: {0}")]
     Broken(String),
-    /// The function failed.
+    #[error("the function: {0}")]
     Function(String),
     /// The queue of jobs is full.
+    #[error("too many requests wait for backends")]
     Full,
-    /// The server is stopping.
+    #[error("the server stops")]
     Stopped,
 }
 
 impl Failure {
     /// Whether the backend certainly received nothing.
     pub(super) fn is_unheard(&self) -> bool {
-        match self {
-            Failure::Unreached(_) => true,
-            Failure::Timeout
-            | Failure::TooLarge
-            | Failure::Status(_)
-            | Failure::NoData(_)
-            | Failure::Program(_)
-            | Failure::Broken(_)
-            | Failure::Function(_)
-            | Failure::Full
-            | Failure::Stopped => false,
-        }
+        matches!(self, Failure::Unreached(_))
     }
 
     /// Whether only the backend can be the cause: it was not reached, or took too long. A request
@@ -132,23 +128,6 @@ impl Failure {
     /// Whether it counts for the backend's circuit.
     pub(crate) fn is_backends(&self) -> bool {
         !matches!(self, Failure::Full | Failure::Stopped)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Unreached(why) => write!(f, "it cannot be reached: {why}"),
-            Failure::Timeout => f.write_str("it took too long"),
-            Failure::TooLarge => f.write_str("the answer is too large"),
-            Failure::Status(status) => write!(f, "it answered {status}"),
-            Failure::NoData(why) => f.write_str(why),
-            Failure::Program(why) => write!(f, "the program: {why}"),
-            Failure::Broken(why) => write!(f, "the exchange broke: {why}"),
-            Failure::Function(why) => write!(f, "the function: {why}"),
-            Failure::Full => f.write_str("too many requests wait for backends"),
-            Failure::Stopped => f.write_str("the server stops"),
-        }
     }
 }
 

@@ -10,9 +10,8 @@ use std::sync::Arc;
 /// Jobs in progress, each with a purpose `P` of the caller.
 #[derive(Debug)]
 pub(crate) struct Outbound<P> {
-    polls: Pool,
-    calls: Pool,
-    proofs: Pool,
+    /// For each lane, in their order.
+    pools: [Pool; 3],
     last_id: u64,
     sent: BTreeMap<JobId, SentJob<P>>,
     /// Failed jobs, and when to retry them.
@@ -55,15 +54,16 @@ impl<P> Outbound<P> {
     /// Uses as many threads as the limits say, and starts none yet. `finish` passes a job's outcome
     /// to [`Outbound::take_result`].
     pub(crate) fn new(limits: &Limits, finish: Arc<Finish>, seed: u64) -> Outbound<P> {
-        let (polls, calls) =
-            (limits.backend_poll_threads as usize, limits.backend_call_threads as usize);
-        let proofs = limits.auth_url_threads as usize;
+        let lanes = [
+            ("parlor-polls", limits.backend_poll_threads as usize),
+            ("parlor-calls", limits.backend_call_threads as usize),
+            ("parlor-auth", limits.auth_url_threads as usize),
+        ];
+        // A thread becomes idle only shortly after it reports an outcome, so one job per thread may
+        // wait. No more jobs are started than there are threads.
+        let pool = |(name, threads)| Pool::new(name, threads, threads, Arc::clone(&finish));
         Outbound {
-            // A thread becomes idle only shortly after it reports an outcome, so one job per thread
-            // may wait. No more jobs are started than there are threads.
-            polls: Pool::new("parlor-polls", polls, polls, Arc::clone(&finish)),
-            calls: Pool::new("parlor-calls", calls, calls, Arc::clone(&finish)),
-            proofs: Pool::new("parlor-auth", proofs, proofs, finish),
+            pools: lanes.map(pool),
             last_id: 0,
             sent: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -123,11 +123,7 @@ impl<P> Outbound<P> {
     }
 
     fn pool(&self, sent: &SentJob<P>) -> &Pool {
-        match sent.lane {
-            Lane::Polls => &self.polls,
-            Lane::Calls => &self.calls,
-            Lane::Proofs => &self.proofs,
-        }
+        &self.pools[sent.lane as usize]
     }
 
     /// Takes the outcome of a job. Returns it with the purpose, unless the job is retried.
@@ -186,9 +182,7 @@ impl<P> Outbound<P> {
 
     /// Accepts no more jobs, and terminates running programs. Waits for those, but not long.
     pub(crate) fn stop(&self) {
-        self.polls.stop();
-        self.calls.stop();
-        self.proofs.stop();
+        self.pools.iter().for_each(Pool::stop);
     }
 }
 

@@ -86,12 +86,8 @@ impl SourceArgs {
 
     fn flags(self) -> Vec<Assignment> {
         let text = |flag, key, text: Option<String>| {
-            let flag = |text: &String| format!("{flag} {text}");
-            text.map(|text| Assignment {
-                flag: flag(&text),
-                key: Some(key),
-                value: RawValue::Text(text),
-            })
+            let flag = format!("{flag} {}", text.as_deref()?);
+            Some(Assignment { flag, key: Some(key), value: RawValue::Text(text?) })
         };
         let list = |flag: &str, key, items: Vec<String>| {
             let is_given = !items.is_empty();

@@ -2,8 +2,8 @@
 
 use super::{CommandFailure, default_data};
 use crate::base::Chance;
-use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError};
-use crate::wire::json::Writer;
+use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError, Restored};
+use crate::wire::json::{Writer, object};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -103,15 +103,12 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
             Ok(())
         }
         DataCommand::Restore { backup, data } => {
-            let done = data::restore(&backup, &data, &new_epoch()?)?;
-            println!("{}: {}", data.display(), summary(&done.checked));
-            tell_of_old(done.old.as_deref());
+            tell_of_new(&data, &data::restore(&backup, &data, &new_epoch()?)?);
             Ok(())
         }
         DataCommand::Repair { data } => {
             let done = data::repair(&data, &new_epoch()?, &mut |lost| println!("{lost}"))?;
-            println!("{}: {}", data.display(), summary(&done.checked));
-            tell_of_old(done.old.as_deref());
+            tell_of_new(&data, &done);
             Ok(())
         }
     }
@@ -178,14 +175,11 @@ impl Printer {
             println!("{fault}");
             return;
         }
-        let mut writer = Writer::new();
-        writer.object(|writer| {
-            if let Some(room) = &fault.room {
-                writer.text("room", room);
-            }
-            writer.text("fault", &fault.what);
+        let line = object(|w| {
+            w.if_some("room", fault.room.as_deref(), Writer::text);
+            w.text("fault", &fault.what);
         });
-        println!("{}", writer.finish());
+        println!("{line}");
     }
 
     fn summary(&mut self, done: &Checked) {
@@ -193,19 +187,18 @@ impl Printer {
             println!("{}", summary(done));
             return;
         }
-        let mut writer = Writer::new();
-        writer.object(|writer| {
-            writer.object_in("summary", |writer| {
-                writer.text("epoch", &done.epoch);
-                writer.number("rooms", done.rooms);
-                writer.number("members", done.members);
-                writer.number("entries", done.entries);
-                writer.number("streams", done.streams);
-                writer.number("events", done.events);
-                writer.number("faults", done.faults);
+        let line = object(|w| {
+            w.object_in("summary", |w| {
+                w.text("epoch", &done.epoch);
+                w.number("rooms", done.rooms);
+                w.number("members", done.members);
+                w.number("entries", done.entries);
+                w.number("streams", done.streams);
+                w.number("events", done.events);
+                w.number("faults", done.faults);
             });
         });
-        println!("{}", writer.finish());
+        println!("{line}");
     }
 }
 
@@ -256,8 +249,9 @@ fn of_streams(streams: u64, events: u64) -> String {
     format!(", {streams}, {events}")
 }
 
-fn tell_of_old(old: Option<&Path>) {
-    if let Some(old) = old {
+fn tell_of_new(data: &Path, done: &Restored) {
+    println!("{}: {}", data.display(), summary(&done.checked));
+    if let Some(old) = &done.old {
         let is_file = !old.to_string_lossy().ends_with("-wal");
         let what = if is_file { "The store that was there" } else { "What was left of a store" };
         println!("{what} is {} now", old.display());

@@ -2,7 +2,7 @@
 //! breaks, have a limited length, and cannot control a terminal.
 
 use crate::base::limits::{LOG_MESSAGE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
-use crate::wire::json::Writer;
+use crate::wire::json::object;
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use std::fmt::Write as _;
@@ -34,8 +34,7 @@ pub(super) fn text(ts: &str, level: &str, record: &Record<'_>) -> String {
 /// `{"ts":…,"level":…,"target":…,"message":…,…}`
 pub(super) fn json(ts: &str, record: &Record<'_>) -> String {
     let message = record.args().to_string();
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    let mut line = object(|w| {
         w.text("ts", ts);
         w.text("level", &record.level().as_str().to_ascii_lowercase());
         w.text("target", record.target());
@@ -45,7 +44,6 @@ pub(super) fn json(ts: &str, record: &Record<'_>) -> String {
             FieldValue::Text(text) => w.text(name, &text),
         });
     });
-    let mut line = writer.finish();
     line.push('\n');
     line
 }

@@ -1,10 +1,10 @@
 //! Environment variables: `PARLOR_LIMITS_BURST` is `limits.burst`.
 
-use super::config::Config;
-use super::error::{ConfigError, ConfigFaults};
+use super::error::ConfigError;
 use super::key::RawValue;
 use super::keys::keys;
-use super::origin::{Origins, ValueOrigin};
+use super::origin::ValueOrigin;
+use super::sources::Draft;
 use super::suggest;
 use crate::auth::{AdminToken, KeyError, KeyProblem, Secret};
 use std::ffi::OsString;
@@ -27,13 +27,8 @@ pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-/// Reads the variables with our prefix into `config`.
-pub(super) fn read(
-    variables: &[(OsString, OsString)],
-    config: &mut Config,
-    origins: &mut Origins,
-    faults: &mut ConfigFaults,
-) {
+/// Reads the variables with our prefix.
+pub(super) fn read(variables: &[(OsString, OsString)], draft: &mut Draft) {
     let names: Vec<String> = keys().iter().map(|key| variable(key.name)).collect();
     for (name, value) in variables {
         let name = name.to_string_lossy();
@@ -45,40 +40,33 @@ pub(super) fn read(
         }
         let origin = ValueOrigin::Variable(name.to_string());
         let bytes = value.as_encoded_bytes();
-        let special = if name == SECRET_VARIABLE {
-            Some(Secret::new(bytes).map(|secret| config.secret = Some(secret)))
-        } else if name == ADMIN_TOKEN_VARIABLE {
-            Some(AdminToken::new(bytes).map(|token| config.admin_token = Some(token)))
-        } else {
-            None
+        let config = &mut draft.config;
+        let special = match &*name {
+            SECRET_VARIABLE => Some(Secret::new(bytes).map(|secret| config.secret = Some(secret))),
+            ADMIN_TOKEN_VARIABLE => {
+                Some(AdminToken::new(bytes).map(|token| config.admin_token = Some(token)))
+            }
+            _ => None,
         };
         if let Some(set) = special {
-            match set {
-                Ok(()) => {}
-                Err(len) => {
-                    let (problem, origin_text) = (KeyProblem::SecretShort(len), name.to_string());
-                    let error = KeyError { origin: origin_text, key: None, problem };
-                    faults.push(origin, error.into());
-                }
+            if let Err(len) = set {
+                let problem = KeyProblem::SecretShort(len);
+                let error = KeyError { origin: name.to_string(), key: None, problem };
+                draft.faults.push(origin, error.into());
             }
             continue;
         }
-        let Some(key) = keys().iter().zip(&names).find(|(_, known)| **known == *name) else {
+        let Some((key, _)) = keys().iter().zip(&names).find(|(_, known)| **known == *name) else {
             let special = [SECRET_VARIABLE, ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE];
             let known = names.iter().map(String::as_str).chain(special);
             let nearest = suggest::nearest(&name, known).map(str::to_owned);
-            faults.push(origin, ConfigError::UnknownVariable { nearest });
+            draft.faults.push(origin, ConfigError::UnknownVariable { nearest });
             continue;
         };
         let Some(text) = value.to_str() else {
-            faults.push(origin, ConfigError::NotUnicode);
+            draft.faults.push(origin, ConfigError::NotUnicode);
             continue;
         };
-        match key.0.assign(config, &RawValue::Text(text.trim().to_owned())) {
-            Ok(()) => {
-                origins.insert(key.0.name, origin);
-            }
-            Err(error) => faults.push(origin, error),
-        }
+        draft.assign(key, &RawValue::Text(text.trim().to_owned()), origin);
     }
 }

@@ -5,6 +5,7 @@ use super::origin::ValueOrigin;
 use super::told::masked;
 use crate::auth::KeyError;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
+use crate::base::pattern::Pattern;
 use std::net::SocketAddr;
 use std::{fmt, io};
 
@@ -139,44 +140,44 @@ impl From<KeyError> for ConfigError {
 }
 
 impl ConfigError {
+    pub(super) fn of_stream(
+        pattern: &Pattern,
+        member: &'static str,
+        wants: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::BadStream { stream: pattern.to_string(), member, wants: wants.into() }
+    }
+
     /// The affected key, the entry of its table, and that entry's member; empty where there is
     /// none.
     pub(super) fn member(&self) -> Option<(&'static str, String, String)> {
-        match self {
+        let (key, entry, member) = match self {
             ConfigError::BadStream { stream, member, .. } => {
-                Some((STREAMS_TABLE, stream.clone(), (*member).to_owned()))
+                (STREAMS_TABLE, stream.clone(), *member)
             }
             ConfigError::BadHandler { place: Some((number, member)), .. } => {
-                Some((HANDLERS_TABLE, number.to_string(), (*member).to_owned()))
+                (HANDLERS_TABLE, number.to_string(), *member)
             }
-            ConfigError::Keys { key, entry, .. } => {
-                (!key.is_empty()).then(|| (*key, entry.clone(), SECRET.to_owned()))
-            }
-            other => Some((other.key()?, String::new(), String::new())),
-        }
+            ConfigError::Keys { key: "", .. } => return None,
+            ConfigError::Keys { key, entry, .. } => (*key, entry.clone(), SECRET),
+            other => (other.key()?, String::new(), ""),
+        };
+        Some((key, entry, member.to_owned()))
     }
 
-    /// The affected key, if there is one.
+    /// The affected key of an error that is not of a member.
     fn key(&self) -> Option<&'static str> {
         match self {
-            ConfigError::BadValue { key, .. } => Some(key),
-            ConfigError::BadEntry { table, .. } => Some(table),
-            ConfigError::BadStream { .. } => Some(STREAMS_TABLE),
+            ConfigError::BadValue { key, .. } | ConfigError::BadEntry { table: key, .. } => {
+                Some(key)
+            }
             ConfigError::BadHandler { .. } => Some(HANDLERS_TABLE),
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
             ConfigError::TwoAdminTokens => Some("auth.admin_token_file"),
             ConfigError::NoData => Some("data"),
-            ConfigError::UnknownKey { .. }
-            | ConfigError::UnknownVariable { .. }
-            | ConfigError::NoValue(_)
-            | ConfigError::BadLimits { .. }
-            | ConfigError::NotUnicode
-            | ConfigError::Read(_)
-            | ConfigError::FileSize
-            | ConfigError::Syntax(_)
-            | ConfigError::Keys { .. } => None,
+            _ => None,
         }
     }
 }

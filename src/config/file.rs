@@ -2,8 +2,10 @@
 
 use super::config::Config;
 use super::error::{ConfigError, ConfigFaults};
+use super::fields::Faults;
 use super::keys::{find, is_table, nearest};
 use super::origin::{Origins, ValueOrigin};
+use super::sources::Draft;
 use crate::auth::small_file;
 use crate::base::limits::CONFIG_FILE_BYTES_MAX;
 use std::ops::Range;
@@ -24,6 +26,13 @@ impl Document<'_> {
     /// Records an error at these bytes.
     pub(super) fn fault(&mut self, span: Range<usize>, error: ConfigError) {
         self.faults.push(self.origin(span), error);
+    }
+
+    /// Records errors of one kind.
+    pub(super) fn faults(&mut self, faults: Faults, error: impl Fn(String) -> ConfigError) {
+        for (span, wants) in faults {
+            self.fault(span, error(wants));
+        }
     }
 
     /// Records where a member of an entry of a key's table is; an empty member means the entry
@@ -70,41 +79,26 @@ fn joined(table: &str, name: &str) -> String {
     if table.is_empty() { name } else { format!("{table}.{name}") }
 }
 
-/// Reads a file into `config`, and the places of its values into `origins`.
-pub(super) fn read_file(
-    path: &Arc<Path>,
-    config: &mut Config,
-    origins: &mut Origins,
-    faults: &mut ConfigFaults,
-) {
-    let read = small_file::read(path, CONFIG_FILE_BYTES_MAX);
-    let bytes = match read {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => {
-            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::FileSize);
-        }
-        Err(error) => {
-            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::Read(error));
-        }
+/// Reads a file, and the places of its values.
+pub(super) fn read_file(path: &Arc<Path>, draft: &mut Draft) {
+    let read = small_file::read(path, CONFIG_FILE_BYTES_MAX).map_err(ConfigError::Read);
+    let bytes = match read.and_then(|bytes| bytes.ok_or(ConfigError::FileSize)) {
+        Ok(bytes) => bytes,
+        Err(error) => return draft.faults.push(ValueOrigin::WholeFile(path.clone()), error),
     };
     match str::from_utf8(&bytes) {
-        Ok(text) => read_text(path, text, config, origins, faults),
+        Ok(text) => read_text(path, text, draft),
         Err(error) => {
             let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let origin = ValueOrigin::in_file(path, &before, before.len());
-            faults.push(origin, ConfigError::Syntax("it is not UTF-8".to_owned()));
+            draft.faults.push(origin, ConfigError::Syntax("it is not UTF-8".to_owned()));
         }
     }
 }
 
 /// Reads a file's text.
-pub(super) fn read_text(
-    path: &Arc<Path>,
-    text: &str,
-    config: &mut Config,
-    origins: &mut Origins,
-    faults: &mut ConfigFaults,
-) {
+pub(super) fn read_text(path: &Arc<Path>, text: &str, draft: &mut Draft) {
+    let Draft { config, origins, faults } = draft;
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut document = Document { path, text, origins, faults };
     // The values of a broken file cannot be trusted.

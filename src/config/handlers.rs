@@ -142,9 +142,7 @@ fn read(config: &mut Config, tables: &DeArray<'_>, document: &mut Document<'_>) 
         match handler(table) {
             Ok(handler) => config.handlers.push(handler),
             Err(faults) => {
-                for (span, wants) in faults {
-                    document.fault(span, ConfigError::BadHandler { place: None, wants });
-                }
+                document.faults(faults, |wants| ConfigError::BadHandler { place: None, wants });
             }
         }
     }

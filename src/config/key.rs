@@ -107,6 +107,21 @@ pub(super) struct ShortForm {
 }
 
 impl Section {
+    /// Reads a value from a file; `None` if it is not a table, or a list of tables.
+    fn take(
+        &self,
+        config: &mut Config,
+        value: &DeValue<'_>,
+        document: &mut Document<'_>,
+    ) -> Option<()> {
+        match (&self.read, value) {
+            (SectionRead::Table(read), DeValue::Table(table)) => read(config, table, document),
+            (SectionRead::List(read), DeValue::Array(tables)) => read(config, tables, document),
+            _ => return None,
+        }
+        Some(())
+    }
+
     pub(super) fn is_list(&self) -> bool {
         matches!(self.read, SectionRead::List(_))
     }
@@ -235,18 +250,7 @@ impl ConfigKey {
         document: &mut Document<'_>,
     ) {
         let done = match (&self.kind, value.get_ref()) {
-            (
-                ValueKind::Section(Section { read: SectionRead::Table(read), .. }),
-                DeValue::Table(table),
-            ) => {
-                return read(config, table, document);
-            }
-            (
-                ValueKind::Section(Section { read: SectionRead::List(read), .. }),
-                DeValue::Array(tables),
-            ) => {
-                return read(config, tables, document);
-            }
+            (ValueKind::Section(section), value) => section.take(config, value, document),
             (ValueKind::Number { min, max, set, .. }, DeValue::Integer(number)) => {
                 let number = integer(number).filter(|number| (min..=max).contains(&number));
                 number.map(|number| set(config, number))
@@ -261,14 +265,7 @@ impl ConfigKey {
                     items.iter().map(|item| item.get_ref().as_str()).collect();
                 texts.and_then(|texts| set(config, &texts))
             }
-            (
-                ValueKind::Number { .. }
-                | ValueKind::Flag { .. }
-                | ValueKind::Text { .. }
-                | ValueKind::List { .. }
-                | ValueKind::Section(_),
-                _,
-            ) => None,
+            _ => None,
         };
         if done.is_none() {
             document.fault(value.span(), self.refuses(described(value.get_ref())));
@@ -277,34 +274,19 @@ impl ConfigKey {
 
     /// Copies its value from one configuration to another.
     pub(crate) fn copy(&self, from: &Config, to: &mut Config) {
-        let done = match &self.kind {
-            ValueKind::Number { get, set, .. } => {
-                set(to, get(from));
-                Some(())
-            }
-            ValueKind::Flag { get, set } => {
-                set(to, get(from));
-                Some(())
-            }
-            ValueKind::Text { get, set, .. } => set(to, &get(from)),
-            ValueKind::List { get, set, .. } => {
-                let items = get(from);
-                set(to, &items.iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            ValueKind::Section(_) => self.assign(to, &RawValue::Text(self.shown(from))).ok(),
+        let value = match &self.kind {
+            // An item of a list may have a comma.
+            ValueKind::List { get, .. } => RawValue::List(get(from)),
+            _ => RawValue::Text(self.shown(from)),
         };
-        debug_assert!(done.is_some(), "{} does not take what it shows", self.name);
+        let done = self.assign(to, &value);
+        debug_assert!(done.is_ok(), "{} does not take what it shows", self.name);
     }
 
     /// Whether a number is within its bounds: an embedding program may set any value.
     pub(super) fn is_within(&self, config: &Config) -> bool {
-        match &self.kind {
-            ValueKind::Number { min, max, get, .. } => (*min..=*max).contains(&get(config)),
-            ValueKind::Flag { .. }
-            | ValueKind::Text { .. }
-            | ValueKind::List { .. }
-            | ValueKind::Section(_) => true,
-        }
+        let ValueKind::Number { min, max, get, .. } = self.kind else { return true };
+        (min..=max).contains(&get(config))
     }
 
     fn refuses(&self, value: String) -> ConfigError {

@@ -1,9 +1,12 @@
 //! The table of all keys, one row each. `parlor.toml` is written in this order.
 
-use super::key::TakesEffect::{Live, Opened, Restart};
+use super::key::TakesEffect::{self, Live, Opened, Restart};
 use super::key::{ConfigKey, ValueKind};
-use super::own_keys::{CREATORS, DATA, LISTEN, ORIGINS, SCOPE};
-use super::{auth, handlers, logging, proxies, retention, streams, suggest, user_limits};
+use super::values::{self, AUTH_URL_HEADERS_MAX, CREATORS, LOG_FORMATS, meant, named};
+use super::{feed, handlers, retention, streams, suggest, user_limits};
+use crate::auth::KeyFile;
+use crate::store::Place;
+use crate::web::Proxies;
 
 /// All keys, in the order in which they are listed.
 #[must_use]
@@ -27,23 +30,27 @@ pub(super) fn nearest(name: &str) -> Option<String> {
     suggest::nearest(name, names).map(str::to_owned)
 }
 
+const fn key(
+    name: &'static str,
+    effect: TakesEffect,
+    about: &'static str,
+    kind: ValueKind,
+) -> ConfigKey {
+    ConfigKey { name, effect, about, kind }
+}
+
 /// A number in a field of the configuration.
 macro_rules! number {
     ($name:literal, $effect:ident, $unit:literal,
      $($field:ident).+: $type:ident, $min:literal $(..= $max:literal)?, $about:literal) => {
-        ConfigKey {
-            name: $name,
-            effect: $effect,
-            about: $about,
-            kind: ValueKind::Number {
-                unit: $unit,
-                min: $min,
-                max: number!(@max $type $($max)?),
-                get: |config| config.$($field).+ as u64,
-                // Within the type's range: the caller has checked `max`.
-                set: |config, number| config.$($field).+ = number as $type,
-            },
-        }
+        key($name, $effect, $about, ValueKind::Number {
+            unit: $unit,
+            min: $min,
+            max: number!(@max $type $($max)?),
+            get: |config| config.$($field).+ as u64,
+            // Within the type's range: the caller has checked `max`.
+            set: |config, number| config.$($field).+ = number as $type,
+        })
     };
     (@max $type:ident) => { $type::MAX as u64 };
     (@max $type:ident $max:literal) => { $max };
@@ -51,47 +58,54 @@ macro_rules! number {
 
 macro_rules! flag {
     ($name:literal, $effect:ident, $($field:ident).+, $about:literal) => {
-        ConfigKey {
-            name: $name,
-            effect: $effect,
-            about: $about,
-            kind: ValueKind::Flag {
-                get: |config| config.$($field).+,
-                set: |config, flag| config.$($field).+ = flag,
-            },
-        }
+        key($name, $effect, $about, ValueKind::Flag {
+            get: |config| config.$($field).+,
+            set: |config, flag| config.$($field).+ = flag,
+        })
     };
 }
 
 /// An optional text: an empty one removes it.
 macro_rules! option {
     ($name:literal, $effect:ident, $wants:literal, $field:ident, $about:literal) => {
-        ConfigKey {
-            name: $name,
-            effect: $effect,
-            about: $about,
-            kind: ValueKind::Text {
+        key(
+            $name,
+            $effect,
+            $about,
+            ValueKind::Text {
                 wants: $wants,
-                get: |config| {
-                    config.$field.iter().map(|value| crate::config::keys::text(value)).collect()
-                },
+                get: |config| config.$field.iter().map(|value| values::os_text(value)).collect(),
                 set: |config, text| {
                     config.$field = (!text.is_empty()).then(|| text.into());
                     Some(())
                 },
             },
-        }
+        )
     };
 }
 
-pub(super) fn text(value: &(impl AsRef<std::ffi::OsStr> + ?Sized)) -> String {
-    value.as_ref().to_string_lossy().into_owned()
-}
+const NETWORKS: &str =
+    "a list of at most 256 addresses and networks, as 127.0.0.1, ::1 or 10.0.0.0/8";
 
 #[rustfmt::skip]
 const KEYS: &[ConfigKey] = &[
-    LISTEN,
-    DATA,
+    key("listen", Restart, "Where to listen.", ValueKind::Text {
+        wants: "an IP address and a port, as 127.0.0.1:8080, or a port alone, as 8080, of this machine; port 0 for one that is free",
+        get: |config| config.listen.to_string(),
+        set: |config, text| values::address(text).map(|address| config.listen = address),
+    }),
+    key("data", Restart, "Where the data is kept.", ValueKind::Text {
+        wants: "a directory, :memory: to keep nothing, or empty for parlor in the user's data directory",
+        get: |config| match &config.data {
+            Place::Directory(directory) => values::os_text(directory),
+            Place::Memory => ":memory:".to_owned(),
+        },
+        set: |config, text| {
+            let is_memory = text == ":memory:";
+            config.data = if is_memory { Place::Memory } else { Place::Directory(text.into()) };
+            Some(())
+        },
+    }),
     number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,
         "Requests of a connection per second."),
     number!("limits.burst", Live, "requests", limits.burst: u32, 1,
@@ -212,23 +226,54 @@ const KEYS: &[ConfigKey] = &[
         "Largest head of an HTTP request."),
     number!("limits.headers", Live, "fields", limits.headers: u32, 1,
         "Most fields in the head of an HTTP request."),
-    user_limits::USERS,
-    user_limits::CLAIMS,
+    key("limits.users", Live,
+        "Limits of single users, in place of everybody's.",
+        ValueKind::Section(user_limits::USERS)),
+    key("limits.claims", Live,
+        "How far a token's claim `limits` may raise its user's limits. It may always lower them.",
+        ValueKind::Section(user_limits::CLAIMS)),
     number!("handshake.timeout_ms", Live, "ms", limits.handshake_timeout_ms: u64, 1,
         "Longest time from the TCP connection to the request's whole head."),
     flag!("auth.open", Restart, is_open_asked,
         "Open mode, expressly: everybody is who they say they are. An error with a key, or with an address that is not loopback."),
     option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
         "File of the secret that signs tokens (HS256), at least 32 bytes."),
-    auth::KEY_FILES,
+    key("auth.key_files", Live,
+        "Files with public keys for tokens (PEM) or key sets (JWKS).", ValueKind::List {
+        wants: "a list of files, each FILE or KID=FILE",
+        get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
+        set: |config, files| {
+            let files: Option<_> = files.iter().map(|file| KeyFile::parse(file)).collect();
+            files.map(|files| config.key_files = files)
+        },
+    }),
     option!("auth.admin_token_file", Restart, "a file's name, or empty for none", admin_token_file,
         "File of the admins' token for HTTP calls, at least 32 bytes."),
     option!("auth.audience", Live, "a text, or empty for anybody", audience,
         "Audience (aud) that tokens must name."),
     option!("auth.issuer", Live, "a text, or empty for anybody", issuer,
         "Issuer (iss) that tokens must name."),
-    auth::AUTH_URL,
-    auth::AUTH_URL_HEADERS,
+    key("auth.url", Restart,
+        "The application's backend that says who sends a request without a token (docs/authentication.md).",
+        ValueKind::Text {
+            wants: "a URL that begins with http:// or https://, without a user in it, or empty for none",
+            get: |config| config.auth_url.clone().unwrap_or_default(),
+            set: |config, text| {
+                let url = (!text.is_empty()).then(|| text.to_owned());
+                url.as_deref().is_none_or(feed::is_url).then(|| config.auth_url = url)
+            },
+        }),
+    key("auth.url_headers", Live,
+        "Fields of the request that it is given. A request without any of them is anonymous.",
+        ValueKind::List {
+            wants: "a list of up to 16 names of fields, none of those that parlor itself sends (X-Forwarded-For, X-Original-URI, …)",
+            get: |config| config.auth_url_headers.clone(),
+            set: |config, names| {
+                let names = values::all(names, values::is_others_field)?;
+                let names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+                (names.len() <= AUTH_URL_HEADERS_MAX).then(|| config.auth_url_headers = names)
+            },
+        }),
     number!("auth.url_timeout_ms", Live, "ms", limits.auth_url_timeout_ms: u64, 1..=60_000,
         "How long to wait for the answer."),
     number!("auth.url_threads", Restart, "threads", limits.auth_url_threads: u32, 1..=256,
@@ -239,15 +284,32 @@ const KEYS: &[ConfigKey] = &[
         "Longest time from the upgrade to a valid `auth`."),
     flag!("auth.anonymous", Live, lets_guests_in,
         "Whether guests are let in: by ?anonymous=1, and without a token on streams' own paths. They see only what is public."),
-    ORIGINS,
+    key("http.allowed_origins", Live,
+        "Origins of other web pages that may connect.", ValueKind::List {
+        wants: "a list of origins, each a scheme and a host, as https://example.com",
+        get: |config| config.allowed_origins.clone(),
+        set: |config, origins| {
+            values::all(origins, values::is_origin).map(|origins| config.allowed_origins = origins)
+        },
+    }),
     number!("http.body_bytes", Live, "bytes", limits.http_body_bytes: u32, 0,
         "Largest content of an HTTP request."),
     number!("http.body_timeout_ms", Live, "ms", limits.http_body_timeout_ms: u64, 1,
         "Longest time from an HTTP request's head to the end of its content."),
     number!("http.idle_timeout_ms", Live, "ms", limits.http_idle_timeout_ms: u64, 1,
         "Longest time from an answer to the next request on an HTTP connection."),
-    proxies::TRUSTED,
-    proxies::PROTOCOL,
+    key("proxies.trusted", Opened,
+        "Proxies whose X-Forwarded-For is trusted; their own addresses are not limited.", ValueKind::List {
+        wants: NETWORKS,
+        get: |config| values::networks(&config.proxies.trusted),
+        set: |config, texts| Proxies::list(texts).map(|networks| config.proxies.trusted = networks),
+    }),
+    key("proxies.protocol", Opened,
+        "Proxies whose connections must begin with a PROXY protocol header, version 2; no other may.", ValueKind::List {
+        wants: NETWORKS,
+        get: |config| values::networks(&config.proxies.protocol),
+        set: |config, texts| Proxies::list(texts).map(|networks| config.proxies.protocol = networks),
+    }),
     number!("backend.poll_threads", Restart, "threads", limits.backend_poll_threads: u32, 1..=256,
         "Threads that poll streams' sources."),
     number!("backend.call_threads", Restart, "threads", limits.backend_call_threads: u32, 1..=1_024,
@@ -270,33 +332,37 @@ const KEYS: &[ConfigKey] = &[
         "Longest time from a message's first byte to its last."),
     number!("closing.timeout_ms", Live, "ms", limits.closing_timeout_ms: u64, 1,
         "Longest time for the closing handshake and reading what follows."),
-    SCOPE,
+    key("presence.scope", Restart,
+        "Who learns who is online: everyone, people with a room in common, or nobody.", ValueKind::Text {
+        wants: "everyone, rooms or off",
+        get: |config| config.presence.as_str().to_owned(),
+        set: |config, text| values::scope(text).map(|scope| config.presence = scope),
+    }),
     number!("presence.grace_ms", Live, "ms", limits.presence_grace_ms: u64, 0,
         "Time from the end of a user's last connection until others are told."),
     number!("presence.window_ms", Live, "ms", limits.presence_window_ms: u64, 1,
         "Shortest time between two presence announcements; it grows with the number of recipients."),
     number!("presence.listed_people", Live, "people", limits.presence_listed_people: u32, 1,
         "With more people online, only their number is announced."),
-    CREATORS,
-    retention::DEFAULT,
-    ConfigKey {
-        name: "retention.rooms",
-        effect: Restart,
-        about: "How much is kept of the logs of single rooms.",
-        kind: ValueKind::Section(retention::ROOMS),
-    },
-    ConfigKey {
-        name: "streams",
-        effect: Live,
-        about: "Streams: named sources of updates that people only watch (docs/streams.md).",
-        kind: ValueKind::Section(streams::STREAMS),
-    },
-    ConfigKey {
-        name: "handlers",
-        effect: Live,
-        about: "Types of requests that the application's backend answers over HTTP (docs/handlers.md).",
-        kind: ValueKind::Section(handlers::HANDLERS),
-    },
+    key("rooms.create", Live, "Who may create rooms.", ValueKind::Text {
+        wants: "anyone or admin",
+        get: |config| named(CREATORS, config.rooms_create),
+        set: |config, text| meant(CREATORS, text).map(|creators| config.rooms_create = creators),
+    }),
+    key("retention.default", Restart,
+        "How much of a room's log is kept: entries, and the age of the oldest.", ValueKind::Text {
+        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
+        get: |config| retention::kept_text(config.retention.default),
+        set: |config, text| retention::kept(text).map(|kept| config.retention.default = kept),
+    }),
+    key("retention.rooms", Restart,
+        "How much is kept of the logs of single rooms.",
+        ValueKind::Section(retention::ROOMS)),
+    key("streams", Live, "Streams: named sources of updates that people only watch (docs/streams.md).",
+        ValueKind::Section(streams::STREAMS)),
+    key("handlers", Live,
+        "Types of requests that the application's backend answers over HTTP (docs/handlers.md).",
+        ValueKind::Section(handlers::HANDLERS)),
     flag!("compression.enabled", Restart, compression.enabled,
         "Whether messages are compressed for clients that offer it (permessage-deflate)."),
     number!("compression.level", Restart, "", compression.codecs.level: u8, 0..=9,
@@ -307,6 +373,16 @@ const KEYS: &[ConfigKey] = &[
         "Whether a message is compressed with the context of those before it."),
     number!("compression.windows_bytes", Restart, "bytes", compression.codecs.windows_bytes: usize, 0,
         "Most bytes for all connections' windows. Beyond it, no context is taken over."),
-    logging::LEVEL,
-    logging::FORMAT,
+    key("log.level", Live,
+        "What is logged, in all or by module.", ValueKind::Text {
+        wants: "off, error, warn, info, debug or trace, or a list of such with commas between them, each of a MODULE=",
+        get: |config| config.log_level.clone(),
+        set: |config, text| text.split(',').all(values::is_log_filter).then(|| config.log_level = text.to_owned()),
+    }),
+    key("log.format", Live,
+        "Text for people, or one JSON object per line.", ValueKind::Text {
+        wants: "text or json",
+        get: |config| named(LOG_FORMATS, config.log_format),
+        set: |config, text| meant(LOG_FORMATS, text).map(|format| config.log_format = format),
+    }),
 ];

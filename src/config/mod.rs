@@ -4,7 +4,6 @@
 //! program's flags, and to write the commented example and the reference. [`ConfigSources`] builds
 //! a [`Config`], and reports all errors with their places.
 
-mod auth;
 #[allow(clippy::module_inception)]
 mod config;
 mod environment;
@@ -17,11 +16,8 @@ mod handlers;
 mod inline;
 mod key;
 mod keys;
-mod logging;
 mod origin;
 mod overlaps;
-mod own_keys;
-mod proxies;
 mod retention;
 mod secret_members;
 mod sources;
@@ -32,6 +28,7 @@ mod suggest;
 mod tests;
 mod told;
 mod user_limits;
+mod values;
 mod webhook;
 
 pub use config::{Compression, Config, Creators, LogFormat};

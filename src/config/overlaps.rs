@@ -22,7 +22,7 @@ pub(super) fn overlaps(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigErr
         if let Some(other) = names[..place].iter().find(is_shared) {
             let wants =
                 format!("names that fit it fit {:?}, too: only one can be meant", other.as_str());
-            found.push(fault(name, "", wants));
+            found.push(ConfigError::of_stream(name, "", wants));
         }
     }
     found.extend(of_paths(("path", "path"), paths.take(DECLARATIONS_MAX).collect()));
@@ -45,7 +45,7 @@ fn of_paths(
         let wants = format!(
             "its {what} {path} and {other}, that of {other_name:?}, are for the same requests"
         );
-        Some(fault(name, member, wants))
+        Some(ConfigError::of_stream(name, member, wants))
     };
     paths.iter().enumerate().filter_map(of_one).collect()
 }
@@ -55,10 +55,6 @@ fn is_stream_of(name: &Pattern, path: &str, family: &Pattern, template: &str) ->
     let is_its =
         || named_by(template, path, family).is_some_and(|one| one.as_str() == name.as_str());
     !name.is_open() && family.is_open() && is_its()
-}
-
-fn fault(stream: &Pattern, member: &'static str, wants: String) -> ConfigError {
-    ConfigError::BadStream { stream: stream.as_str().to_owned(), member, wants }
 }
 
 #[cfg(test)]

@@ -6,26 +6,11 @@ use super::error::ConfigError;
 use super::example::quoted;
 use super::fields::{self, Faults, Field, Wants, documented, other, put, within};
 use super::file::Document;
-use super::key::{ConfigKey, Section, SectionRead, ShortForm, TakesEffect, ValueKind};
+use super::key::{Section, SectionRead, ShortForm};
 use crate::base::RoomId;
 use crate::hub::Retention;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// `retention.default`.
-pub(super) const DEFAULT: ConfigKey = ConfigKey {
-    name: "retention.default",
-    effect: TakesEffect::Restart,
-    about: "How much of a room's log is kept: entries, and the age of the oldest.",
-    kind: ValueKind::Text {
-        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
-        get: |config| kept_text(config.retention.default),
-        set: |config, text| {
-            config.retention.default = kept(text)?;
-            Some(())
-        },
-    },
-};
 
 /// `[retention.rooms]`: names of rooms, and how much of each is kept.
 pub(super) const ROOMS: Section = Section {
@@ -82,13 +67,10 @@ fn read(config: &mut Config, rooms: &DeTable<'_>, document: &mut Document<'_>) {
         };
         match kept {
             Ok((room, kept)) => drop(config.retention.rooms.insert(room, kept)),
-            Err(faults) => {
-                for (span, wants) in faults {
-                    let entry = name.get_ref().to_string();
-                    let table = "retention.rooms";
-                    document.fault(span, ConfigError::BadEntry { table, entry, wants });
-                }
-            }
+            Err(faults) => document.faults(faults, |wants| {
+                let entry = name.get_ref().to_string();
+                ConfigError::BadEntry { table: "retention.rooms", entry, wants }
+            }),
         }
     }
 }
@@ -114,7 +96,7 @@ fn number(value: &DeValue<'_>) -> Result<u64, String> {
     }
 }
 
-fn kept(text: &str) -> Option<Retention> {
+pub(super) fn kept(text: &str) -> Option<Retention> {
     let (entries, age_ms) = text.split_once('/')?;
     let number = |text: &str| match text.trim() {
         "all" => Some(u64::MAX),
@@ -123,7 +105,7 @@ fn kept(text: &str) -> Option<Retention> {
     Some(Retention { entries: number(entries)?, age_ms: number(age_ms)? })
 }
 
-fn kept_text(kept: Retention) -> String {
+pub(super) fn kept_text(kept: Retention) -> String {
     format!("{}/{}", number_text(kept.entries), number_text(kept.age_ms))
 }
 

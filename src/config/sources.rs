@@ -54,21 +54,49 @@ pub struct Loaded {
     pub keys: Keys,
 }
 
+/// A configuration that is being read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) config: Config,
+    pub(super) origins: Origins,
+    pub(super) faults: ConfigFaults,
+}
+
+impl Draft {
+    pub(super) fn new() -> Draft {
+        let (origins, faults) = (Origins::default(), ConfigFaults::default());
+        Draft { config: defaults(), origins, faults }
+    }
+
+    /// Sets a key to a value from a flag or a variable.
+    pub(super) fn assign(
+        &mut self,
+        key: &'static ConfigKey,
+        value: &RawValue,
+        origin: ValueOrigin,
+    ) {
+        match key.assign(&mut self.config, value) {
+            Ok(()) => self.origins.insert(key.name, origin),
+            Err(error) => self.faults.push(origin, error),
+        }
+    }
+}
+
 impl ConfigSources {
     /// Reads all sources, including key files, and checks the result. Blocks on the disk.
     ///
     /// # Errors
     /// All errors found.
     pub fn read(&self) -> Result<Loaded, ConfigFaults> {
-        let mut config = defaults();
-        let (mut origins, mut faults) = (Origins::default(), ConfigFaults::default());
+        let mut draft = Draft::new();
         if let Some(path) = &self.file {
-            read_file(path, &mut config, &mut origins, &mut faults);
+            read_file(path, &mut draft);
         }
-        environment::read(&self.variables, &mut config, &mut origins, &mut faults);
+        environment::read(&self.variables, &mut draft);
         for flag in &self.flags {
-            flag.apply(&mut config, &mut origins, &mut faults);
+            flag.apply(&mut draft);
         }
+        let Draft { mut config, origins, mut faults } = draft;
         if config.data == Place::Directory("".into()) {
             config.data = Place::Directory(self.default_data.clone());
         }
@@ -87,12 +115,9 @@ impl ConfigSources {
 }
 
 impl Assignment {
-    fn apply(&self, config: &mut Config, origins: &mut Origins, faults: &mut ConfigFaults) {
-        let origin = ValueOrigin::Flag(if self.key.is_none() {
-            flag(&self.flag)
-        } else {
-            self.flag.clone()
-        });
+    fn apply(&self, draft: &mut Draft) {
+        let shown = if self.key.is_none() { flag(&self.flag) } else { self.flag.clone() };
+        let origin = ValueOrigin::Flag(shown);
         let named = match (self.key, &self.value) {
             (None, RawValue::Text(text)) => split(text),
             (None, RawValue::List(items)) => Err(ConfigError::NoValue(items.join(","))),
@@ -100,12 +125,9 @@ impl Assignment {
                 ConfigError::UnknownKey { name: name.to_owned(), nearest: nearest(name) }
             }),
         };
-        let set = named.and_then(|(key, given)| key.assign(config, &given).map(|()| key));
-        match set {
-            Ok(key) => {
-                origins.insert(key.name, origin);
-            }
-            Err(error) => faults.push(origin, error),
+        match named {
+            Ok((key, given)) => draft.assign(key, &given, origin),
+            Err(error) => draft.faults.push(origin, error),
         }
     }
 }

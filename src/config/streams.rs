@@ -54,12 +54,11 @@ fn read(config: &mut Config, streams: &DeTable<'_>, document: &mut Document<'_>)
                 document.stands((STREAMS_TABLE, name.get_ref(), ""), name.span());
                 note_members(document, STREAMS_TABLE, name.get_ref(), value.get_ref());
             }
-            Err(faults) => {
-                for (span, wants) in faults {
-                    let (stream, member) = (name.get_ref().to_string(), "");
-                    document.fault(span, ConfigError::BadStream { stream, member, wants });
-                }
-            }
+            Err(faults) => document.faults(faults, |wants| ConfigError::BadStream {
+                stream: name.get_ref().to_string(),
+                member: "",
+                wants,
+            }),
         }
     }
 }
@@ -134,15 +133,9 @@ pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<Conf
     let is_fed = |stream: &&Declaration| {
         stream.publish || feeds.iter().any(|feed| feed.pattern == stream.pattern)
     };
-    let fault = |stream: &Declaration| {
-        ConfigError::BadStream {
-        stream: stream.pattern.as_str().to_owned(),
-        member: "program",
-        wants: "nothing can feed it: program = true is for a program that embeds parlor, and here none does; say \
-                publish = true, url or command with every_ms, or webhook"
-            .to_owned(),
-    }
-    };
+    let wants = "nothing can feed it: program = true is for a program that embeds parlor, and here none does; say \
+                 publish = true, url or command with every_ms, or webhook";
+    let fault = |stream: &Declaration| ConfigError::of_stream(&stream.pattern, "program", wants);
     streams.iter().filter(|stream| stream.program && !is_fed(stream)).map(fault).collect()
 }
 
@@ -150,8 +143,7 @@ pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<Conf
 pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let mut found = Vec::new();
     let mut fault = |stream: &Declaration, member: &'static str, wants: &str| {
-        let stream = stream.pattern.as_str().to_owned();
-        found.push(ConfigError::BadStream { stream, member, wants: wants.to_owned() });
+        found.push(ConfigError::of_stream(&stream.pattern, member, wants));
     };
     for (place, stream) in streams.iter().enumerate() {
         let feed = feeds.iter().find(|feed| feed.pattern == stream.pattern);

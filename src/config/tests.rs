@@ -4,6 +4,7 @@ use super::environment::variable;
 use super::example::defaults;
 use super::key::ValueKind;
 use super::keys::{find, is_table};
+use super::sources::Draft;
 use super::*;
 use crate::auth::Secret;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
@@ -582,9 +583,9 @@ fn the_example_of_the_documents_is_a_configuration() {
     let document = include_str!("../../docs/configuration.md");
     let block = document.split("```").find_map(|block| block.strip_prefix("toml\n")).unwrap();
     let path: Arc<Path> = Path::new("parlor.toml").into();
-    let (mut config, mut origins, mut faults) =
-        (defaults(), Origins::default(), ConfigFaults::default());
-    file::read_text(&path, block, &mut config, &mut origins, &mut faults);
+    let mut draft = Draft::new();
+    file::read_text(&path, block, &mut draft);
+    let Draft { config, origins, faults } = draft;
     assert_eq!(faults.to_string(), "");
     let given = block.lines().filter(|line| line.contains('=')).count();
     assert_eq!(origins.len(), given - 1, "of the rooms there are two");

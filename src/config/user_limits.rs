@@ -6,7 +6,7 @@ use super::error::ConfigError;
 use super::example::quoted;
 use super::fields::{Faults, within};
 use super::file::Document;
-use super::key::{ConfigKey, Section, SectionRead, TakesEffect, ValueKind, described};
+use super::key::{Section, SectionRead, described};
 use super::suggest;
 use crate::base::limits::USER_EXCEPTIONS_MAX;
 use crate::base::user_limits::NotALimit;
@@ -52,51 +52,41 @@ impl Exceptions {
 }
 
 /// `[limits.users]`.
-pub(super) const USERS: ConfigKey = ConfigKey {
-    name: "limits.users",
-    effect: TakesEffect::Live,
-    about: "Limits of single users, in place of everybody's.",
-    kind: ValueKind::Section(Section {
-        wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
+pub(super) const USERS: Section = Section {
+    wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, user_work_per_second, user_work_burst, bytes_per_second, \
                 bytes_burst, text_bytes, data_bytes, connections_per_user, rooms, direct_rooms, subscriptions, \
                 stored_bytes_per_day; elsewhere the same as an inline table of TOML",
-        members: Vec::new,
-        example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
-        read: SectionRead::Table(read_users),
-        entries: |config| {
-            let entry = |(user, limits): (&UserId, &UserLimits)| {
-                let limits: Vec<String> = limits.iter().map(assignment).collect();
-                let line = format!("{} = {{ {} }}", quoted(user.as_str()), limits.join(", "));
-                (user.to_string(), vec![line])
-            };
-            config.exceptions.users.iter().map(entry).collect()
-        },
-        is_private: false,
-        short: None,
-    }),
+    members: Vec::new,
+    example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
+    read: SectionRead::Table(read_users),
+    entries: |config| {
+        let entry = |(user, limits): (&UserId, &UserLimits)| {
+            let limits: Vec<String> = limits.iter().map(assignment).collect();
+            let line = format!("{} = {{ {} }}", quoted(user.as_str()), limits.join(", "));
+            (user.to_string(), vec![line])
+        };
+        config.exceptions.users.iter().map(entry).collect()
+    },
+    is_private: false,
+    short: None,
 };
 
 /// `[limits.claims]`.
-pub(super) const CLAIMS: ConfigKey = ConfigKey {
-    name: "limits.claims",
-    effect: TakesEffect::Live,
-    about: "How far a token's claim `limits` may raise its user's limits. It may always lower them.",
-    kind: ValueKind::Section(Section {
-        wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
-        members: Vec::new,
-        example: &["requests_per_second = 1000"],
-        read: SectionRead::Table(|config, values, document| match limits(values) {
-            Ok(ceilings) => config.exceptions.ceilings = ceilings,
-            Err(faults) => tell(faults, "claims", document),
-        }),
-        entries: |config| {
-            let entry = |limit: (&str, u32)| (limit.0.to_owned(), vec![assignment(limit)]);
-            config.exceptions.ceilings.iter().map(entry).collect()
-        },
-        is_private: false,
-        short: None,
+pub(super) const CLAIMS: Section = Section {
+    wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
+    members: Vec::new,
+    example: &["requests_per_second = 1000"],
+    read: SectionRead::Table(|config, values, document| match limits(values) {
+        Ok(ceilings) => config.exceptions.ceilings = ceilings,
+        Err(faults) => tell(faults, "claims", document),
     }),
+    entries: |config| {
+        let entry = |limit: (&str, u32)| (limit.0.to_owned(), vec![assignment(limit)]);
+        config.exceptions.ceilings.iter().map(entry).collect()
+    },
+    is_private: false,
+    short: None,
 };
 
 fn read_users(config: &mut Config, users: &DeTable<'_>, document: &mut Document<'_>) {
@@ -114,9 +104,7 @@ fn read_users(config: &mut Config, users: &DeTable<'_>, document: &mut Document<
 }
 
 fn tell(faults: Faults, entry: &str, document: &mut Document<'_>) {
-    for (span, wants) in faults {
-        document.fault(span, ConfigError::BadLimits { entry: entry.to_owned(), wants });
-    }
+    document.faults(faults, |wants| ConfigError::BadLimits { entry: entry.to_owned(), wants });
 }
 
 fn user(

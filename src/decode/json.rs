@@ -2,7 +2,7 @@
 
 use crate::protocol::Event;
 use crate::protocol::endpoint::annotate::{Note, Reading, annotate};
-use crate::wire::json::Writer;
+use crate::wire::json::{Writer, object};
 use std::io::{self, Write};
 
 /// Prints one JSON object, piece by piece.
@@ -22,40 +22,37 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
     list.done?;
     write!(out, "],\"events\":[")?;
     let mut list = List { out, is_begun: false, done: Ok(()) };
-    let mut end = Writer::new();
-    let mut ends = Vec::new();
+    let (mut violation, mut unfinished, mut ignored) = (None, None, None);
     annotate(stream, reading, &mut |note| match note {
         Note::Event(event) => list.item(|w| event_to_json(w, event)),
-        Note::Violation(error) => ends.push((
-            "violation",
-            object(|w| {
+        Note::Violation(error) => {
+            violation = Some(object(|w| {
                 let violation = error.violation;
                 w.text("name", &format!("{violation:?}"));
                 w.text("sentence", violation.sentence());
                 w.text("clause", violation.clause());
                 w.number("close_code", violation.close_code().0);
                 w.number("frame_offset", error.frame_offset);
-            }),
-        )),
-        Note::Unfinished(what) => ends.push(("unfinished", object(|w| w.text("what", &what)))),
-        Note::Ignored { offset, len, .. } => ends.push((
-            "ignored",
-            object(|w| {
+            }));
+        }
+        Note::Unfinished(what) => unfinished = Some(object(|w| w.text("what", &what))),
+        Note::Ignored { offset, len, .. } => {
+            ignored = Some(object(|w| {
                 w.number("offset", offset);
                 w.number("bytes", len);
-            }),
-        )),
+            }));
+        }
         Note::Bytes { .. } => {}
     });
     list.done?;
-    end.object(|w| {
-        for name in ["violation", "unfinished", "ignored"] {
-            let value = ends.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str());
-            w.raw(name, value.unwrap_or("null"));
+    let end = object(|w| {
+        let ends = [("violation", violation), ("unfinished", unfinished), ("ignored", ignored)];
+        for (name, value) in &ends {
+            w.raw(name, value.as_deref().unwrap_or("null"));
         }
     });
     // Joins the members of the second object to the first.
-    writeln!(out, "],{}", &end.finish()[1..])
+    writeln!(out, "],{}", &end[1..])
 }
 
 fn event_to_json(w: &mut Writer, event: &Event<'_>) {
@@ -101,12 +98,6 @@ impl List<'_> {
             self.done = write!(self.out, "{comma}{}", object(fill));
         }
     }
-}
-
-fn object(fill: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::new();
-    writer.object(fill);
-    writer.finish()
 }
 
 fn all_hex(bytes: &[u8]) -> String {

@@ -3,6 +3,8 @@
 //! Ambiguous framing is refused and ends the connection: if a proxy in front disagrees about where
 //! a body ends, an attacker can smuggle a request.
 
+use super::head::is_token;
+use super::response::bad;
 use super::{HttpRefusal, RequestHead, Status};
 use crate::base::limits::{CHUNK_EXTENSIONS_BYTES_MAX, CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 
@@ -78,12 +80,13 @@ pub struct BodyReader {
 
 #[derive(Debug)]
 enum BodyState {
-    /// Bytes still to come.
-    Length(usize),
+    /// Bytes of the body or of a chunk still to come, at least one.
+    Content {
+        left: usize,
+        is_chunk: bool,
+    },
     /// A chunk's size and extensions; the bytes received so far.
     Size(Vec<u8>),
-    /// Bytes of a chunk still to come, at least one.
-    Chunk(usize),
     /// The CR LF after a chunk, or only its LF.
     ChunkEnd {
         has_cr: bool,
@@ -105,7 +108,7 @@ impl BodyReader {
         let state = match framing {
             Framing::Length(0) => BodyState::Whole,
             Framing::Length(len) => match usize::try_from(len) {
-                Ok(len) if len <= bytes_max => BodyState::Length(len),
+                Ok(left) if left <= bytes_max => BodyState::Content { left, is_chunk: false },
                 Ok(_) | Err(_) => return Err(BodyError::TooLarge),
             },
             Framing::Chunked => BodyState::Size(Vec::new()),
@@ -142,21 +145,17 @@ impl BodyReader {
         keep: &mut impl FnMut(&[u8]) -> bool,
     ) -> Result<usize, BodyError> {
         match &mut self.state {
-            BodyState::Length(left) => {
+            BodyState::Content { left, is_chunk } => {
                 let take = bytes.len().min(*left);
                 *left -= take;
                 if *left == 0 {
-                    self.state = BodyState::Whole;
+                    self.state = match is_chunk {
+                        true => BodyState::ChunkEnd { has_cr: false },
+                        false => BodyState::Whole,
+                    };
                 }
-                self.keep(&bytes[..take], keep)
-            }
-            BodyState::Chunk(left) => {
-                let take = bytes.len().min(*left);
-                *left -= take;
-                if *left == 0 {
-                    self.state = BodyState::ChunkEnd { has_cr: false };
-                }
-                self.keep(&bytes[..take], keep)
+                self.len += take;
+                if keep(&bytes[..take]) { Ok(take) } else { Err(BodyError::NoRoom) }
             }
             BodyState::ChunkEnd { has_cr } => match (*has_cr, bytes.first()) {
                 (false, Some(b'\r')) => {
@@ -203,19 +202,10 @@ impl BodyReader {
         let left = self.bytes_max - self.len;
         self.state = match usize::try_from(size) {
             Ok(0) => BodyState::Trailer { line: Vec::new(), before: 0 },
-            Ok(size) if size <= left => BodyState::Chunk(size),
+            Ok(size) if size <= left => BodyState::Content { left: size, is_chunk: true },
             Ok(_) | Err(_) => return Err(BodyError::TooLarge),
         };
         Ok(())
-    }
-
-    fn keep(
-        &mut self,
-        bytes: &[u8],
-        keep: &mut impl FnMut(&[u8]) -> bool,
-    ) -> Result<usize, BodyError> {
-        self.len += bytes.len();
-        if keep(bytes) { Ok(bytes.len()) } else { Err(BodyError::NoRoom) }
     }
 }
 
@@ -264,14 +254,10 @@ fn chunk_size(line: &[u8]) -> Result<(u64, usize), BodyError> {
 
 /// RFC 9112 §7.1.2: a trailer line is a field, and is discarded.
 fn check_trailer(line: &[u8]) -> Result<(), BodyError> {
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let has_colon = name.len() < line.len();
-    if has_colon && !name.is_empty() && name.iter().all(is_token) {
-        Ok(())
-    } else {
-        Err(BodyError::Malformed("a line of the trailer is no field"))
-    }
+    let is_field = has_colon && str::from_utf8(name).is_ok_and(is_token);
+    is_field.then_some(()).ok_or(BodyError::Malformed("a line of the trailer is no field"))
 }
 
 impl From<BodyError> for HttpRefusal {
@@ -282,22 +268,15 @@ impl From<BodyError> for HttpRefusal {
                 "too_large",
                 "the request's body is larger than it may be",
             ),
-            BodyError::NoRoom => {
-                let mut refusal = HttpRefusal::new(
-                    Status::ServiceUnavailable,
-                    "overloaded",
-                    "too many request bodies are being received",
-                );
-                refusal.fields = &[("Retry-After", "1")];
-                refusal
-            }
+            BodyError::NoRoom => HttpRefusal::new(
+                Status::ServiceUnavailable,
+                "overloaded",
+                "too many request bodies are being received",
+            )
+            .with(&[("Retry-After", "1")]),
             BodyError::Malformed(what) => bad(what),
         }
     }
-}
-
-fn bad(message: &str) -> HttpRefusal {
-    HttpRefusal::new(Status::BadRequest, "bad_request", message)
 }
 
 #[cfg(test)]

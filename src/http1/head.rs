@@ -2,6 +2,7 @@
 //!
 //! Knows no WebSocket: `server` judges whether a head asks for one.
 
+use super::{HttpRefusal, Response, Status};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -27,6 +28,22 @@ impl fmt::Display for HeadError {
 }
 
 impl std::error::Error for HeadError {}
+
+impl From<HeadError> for HttpRefusal {
+    fn from(error: HeadError) -> HttpRefusal {
+        let status = match error {
+            HeadError::TooLong | HeadError::TooManyHeaders => Status::HeaderFieldsTooLarge,
+            HeadError::Malformed(_) => Status::BadRequest,
+        };
+        HttpRefusal::new(status, "bad_request", error.to_string())
+    }
+}
+
+impl From<HeadError> for Response {
+    fn from(error: HeadError) -> Response {
+        HttpRefusal::from(error).into()
+    }
+}
 
 /// Finds the end of a head that arrives in pieces, examining each byte once.
 #[derive(Clone, Copy, Debug, Default)]
@@ -139,7 +156,7 @@ impl<'b> RequestHead<'b> {
     /// contain anything, even non-ASCII bytes.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'b str> {
-        let fields = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
+        let fields = self.fields_named("cookie");
         let mut cookies = fields.flat_map(|field| field.value.split(|byte| *byte == b';'));
         let value = cookies.find_map(|cookie| {
             cookie.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
@@ -147,42 +164,28 @@ impl<'b> RequestHead<'b> {
         value.and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// The values of a field, in order; `name` in lower case. Values that are not visible ASCII are
+    fn fields_named(&self, name: &str) -> impl Iterator<Item = &httparse::Header<'b>> {
+        self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The values of a field, in order; `name` in any case. Values that are not visible ASCII are
     /// left out.
-    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'b str> {
-        self.fields
-            .iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .filter_map(|field| std::str::from_utf8(field.value).ok())
-            .filter(|value| value.is_ascii())
-            .map(str::trim)
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b str> {
+        self.lines(name).filter_map(Result::ok)
     }
 
-    /// As [`RequestHead::all`], for a name known only at run time, in any case.
-    pub fn named(&self, name: &str) -> impl Iterator<Item = &'b str> {
-        self.fields
-            .iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .filter_map(|field| std::str::from_utf8(field.value).ok())
-            .filter(|value| value.is_ascii())
-            .map(str::trim)
-    }
-
-    /// The values of a field, in order, one per line; `name` in lower case.
-    pub fn lines(&self, name: &'static str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
-        let lines = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
-        lines.map(|line| ascii(line.value))
+    /// The values of a field, in order, one per line; `name` in any case.
+    pub fn lines(&self, name: &str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
+        self.fields_named(name).map(|line| ascii(line.value))
     }
 
     /// The value of a field that must not occur twice.
     ///
     /// # Errors
     /// [`HeadError::Malformed`] if it does, or is not visible ASCII.
-    pub fn only(&self, name: &'static str) -> Result<Option<&'b str>, HeadError> {
-        let mut lines = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        let Some(line) = lines.next() else {
-            return Ok(None);
-        };
+    pub fn only(&self, name: &str) -> Result<Option<&'b str>, HeadError> {
+        let mut lines = self.fields_named(name);
+        let Some(line) = lines.next() else { return Ok(None) };
         if lines.next().is_some() {
             return Err(HeadError::Malformed("a field comes twice that may come once"));
         }
@@ -192,7 +195,7 @@ impl<'b> RequestHead<'b> {
     /// Whether a list field, over all its lines, contains `token`, in any case. (`notupgrade` is
     /// not `upgrade`.)
     #[must_use]
-    pub fn list_has(&self, name: &'static str, token: &str) -> bool {
+    pub fn list_has(&self, name: &str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(','))
             .any(|item| item.trim().eq_ignore_ascii_case(token))
@@ -208,13 +211,8 @@ impl<'b> RequestHead<'b> {
     /// Whether the head announces a body (RFC 9112 §6).
     #[must_use]
     pub fn announces_body(&self) -> bool {
-        let has_length = self
-            .fields
-            .iter()
-            .filter(|field| field.name.eq_ignore_ascii_case("content-length"))
-            .any(|field| field.value != b"0");
-        has_length
-            || self.fields.iter().any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"))
+        self.fields_named("content-length").any(|field| field.value != b"0")
+            || self.fields_named("transfer-encoding").next().is_some()
     }
 
     /// All fields whose values are ASCII, in order.
@@ -252,7 +250,7 @@ impl<'b> RequestHead<'b> {
         let malformed = HeadError::Malformed("the query is not UTF-8, percent-encoded");
         self.query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            percent_decoded(name).zip(percent_decoded(value)).ok_or(malformed)
+            decoded(name, b' ').zip(decoded(value, b' ')).ok_or(malformed)
         })
     }
 }
@@ -266,7 +264,7 @@ fn query_values<'q>(
         (key == name).then_some(value)
     });
     let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
-    pairs.map(move |value| percent_decoded(value).ok_or(malformed))
+    pairs.map(move |value| decoded(value, b' ').ok_or(malformed))
 }
 
 /// As [`RequestHead::query_value`], for a query alone.
@@ -313,10 +311,7 @@ pub fn percent_decoded_path(text: &str) -> Option<Cow<'_, str>> {
     decoded(text, b'+')
 }
 
-fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
-    decoded(text, b' ')
-}
-
+/// A decoded text in which a `+` stands for this byte.
 fn decoded(text: &str, plus: u8) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));

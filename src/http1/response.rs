@@ -100,6 +100,11 @@ impl HttpRefusal {
     }
 }
 
+/// The refusal of a request that breaks a rule.
+pub(crate) fn bad(message: impl Into<String>) -> HttpRefusal {
+    HttpRefusal::new(Status::BadRequest, "bad_request", message)
+}
+
 /// A complete answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -159,37 +164,36 @@ impl Response {
     /// The bytes of the head, the empty line included, and those of the content that follows it.
     #[must_use]
     pub fn pieces(&self, manner: Manner<'_>) -> (Vec<u8>, &[u8]) {
-        let mut head = String::with_capacity(256);
-        // Writing to a String does not fail.
-        let _ = write!(head, "HTTP/1.1 {}\r\n", self.status.line());
         let has_content = !self.status.has_no_content();
-        if has_content {
-            // RFC 9110 §9.3.2: an answer to HEAD has the length that GET would return.
-            let (kind, len) = (&self.content_type, self.body.len());
-            let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {len}\r\n");
-        }
-        if manner.ends {
-            head.push_str("Connection: close\r\n");
-        }
-        if let Some(date) = manner.date {
-            let _ = write!(head, "Date: {date}\r\n");
-        }
-        for (name, value) in &self.fields {
-            let _ = write!(head, "{name}: {value}\r\n");
-        }
-        head.push_str("\r\n");
+        // RFC 9110 §9.3.2: an answer to HEAD has the length that GET would return.
+        let len = has_content.then_some(self.body.len());
         let content = if has_content && !manner.is_head { &*self.body } else { &[] };
-        (head.into_bytes(), content)
+        (self.head(len, manner.ends, manner.date), content)
     }
 
     /// The head of an answer without announced length, which lasts until the TCP connection ends
     /// (RFC 9112 §6.3, 8).
     #[must_use]
     pub fn head_of_endless(&self, date: &str) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {}\r\n", self.status.line());
-        let kind = &self.content_type;
+        self.head(None, true, Some(date))
+    }
+
+    fn head(&self, len: Option<usize>, ends: bool, date: Option<&str>) -> Vec<u8> {
+        let mut head = String::with_capacity(256);
         // Writing to a String does not fail.
-        let _ = write!(head, "Content-Type: {kind}\r\nConnection: close\r\nDate: {date}\r\n");
+        let _ = write!(head, "HTTP/1.1 {}\r\n", self.status.line());
+        if !self.status.has_no_content() {
+            let _ = write!(head, "Content-Type: {}\r\n", self.content_type);
+        }
+        if let Some(len) = len {
+            let _ = write!(head, "Content-Length: {len}\r\n");
+        }
+        if ends {
+            head.push_str("Connection: close\r\n");
+        }
+        if let Some(date) = date {
+            let _ = write!(head, "Date: {date}\r\n");
+        }
         for (name, value) in &self.fields {
             let _ = write!(head, "{name}: {value}\r\n");
         }

@@ -31,9 +31,6 @@ const LENGTH: u8 = 0x7F;
 const LENGTH_IN_2_BYTES: u8 = 126;
 const LENGTH_IN_8_BYTES: u8 = 127;
 
-/// RSV1, the highest of the reserved bits, in [`FrameHeader::rsv`].
-pub const RSV1: u8 = 0b100;
-
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {

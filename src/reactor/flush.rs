@@ -124,19 +124,17 @@ impl<S: System> Reactor<S> {
             let sent =
                 if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };
             match sent {
-                Ok(sent) if sent == bytes.len() => {
-                    slot.bytes_sent += sent as u64;
-                    self.io.counters.bytes_sent += sent as u64;
-                }
                 Ok(sent) => {
                     slot.bytes_sent += sent as u64;
-                    slot.outbox.put_back(&bytes[sent..]);
-                    // Like everything that waits, it is watched from the end of the turn on.
-                    if !std::mem::replace(&mut slot.is_flush_queued, true) {
-                        self.io.flushes.push_back(conn);
+                    if sent < bytes.len() {
+                        slot.outbox.put_back(&bytes[sent..]);
+                        // Like everything that waits, it is watched from the end of the turn on.
+                        if !std::mem::replace(&mut slot.is_flush_queued, true) {
+                            self.io.flushes.push_back(conn);
+                        }
+                        self.watch_for_writing(conn);
                     }
                     self.io.counters.bytes_sent += sent as u64;
-                    self.watch_for_writing(conn);
                 }
                 Err(error) => {
                     log::debug!("{conn}: cannot send: {error}");

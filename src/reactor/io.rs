@@ -18,6 +18,7 @@ use std::rc::Rc;
 ///
 /// A panic in a call for one connection is caught and cuts that connection, unless
 /// [`Handler::is_poisoned`] says that it affects more.
+#[expect(unused_variables, reason = "the defaults do little or nothing")]
 pub trait Handler {
     /// A connection was accepted.
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr);
@@ -25,7 +26,6 @@ pub trait Handler {
     /// A connection beyond the limit was accepted: the handler should tell the peer and end it
     /// soon. The default cuts it. Until it is over it is treated like an opened one.
     fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
-        let _ = peer;
         io.cut(conn);
     }
 
@@ -35,9 +35,7 @@ pub trait Handler {
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize;
 
     /// The outbox fell below its low mark, after it was above it or refused something.
-    fn drained(&mut self, io: &mut Io, conn: ConnId) {
-        let _ = (io, conn);
-    }
+    fn drained(&mut self, io: &mut Io, conn: ConnId) {}
 
     /// The bytes waiting for the connection have not advanced within the stall timeout. The default
     /// cuts it; another implementation must end it by a deadline of its own.
@@ -46,22 +44,16 @@ pub trait Handler {
     }
 
     /// The deadline set by [`Io::set_deadline`] has come, or comes within moments.
-    fn deadline(&mut self, io: &mut Io, conn: ConnId) {
-        let _ = (io, conn);
-    }
+    fn deadline(&mut self, io: &mut Io, conn: ConnId) {}
 
     /// The connection is over. Called exactly once for each one that was opened or turned away.
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause);
 
     /// Another thread called [`Wake::wake`](super::Wake::wake).
-    fn woken(&mut self, io: &mut Io) {
-        let _ = io;
-    }
+    fn woken(&mut self, io: &mut Io) {}
 
     /// The moment set by [`Io::wake_at`] has come.
-    fn ticked(&mut self, io: &mut Io) {
-        let _ = io;
-    }
+    fn ticked(&mut self, io: &mut Io) {}
 
     /// Whether a caught panic may have corrupted the handler's shared state: the reactor then
     /// stops.
@@ -365,10 +357,14 @@ impl Io {
 
     /// Ends every connection for which `keep` is false.
     pub fn end_all_but(&mut self, keep: impl Fn(ConnId) -> bool) {
-        let all = self.table.iter().map(|(index, slot)| ConnId::new(index as u32, slot.generation));
-        for conn in all.filter(|conn| !keep(*conn)).collect::<Vec<_>>() {
+        for conn in self.all().into_iter().filter(|conn| !keep(*conn)) {
             self.end(conn);
         }
+    }
+
+    pub(super) fn all(&self) -> Vec<ConnId> {
+        let all = self.table.iter().map(|(index, slot)| ConnId::new(index as u32, slot.generation));
+        all.collect()
     }
 
     /// Drops a connection, and everything that waits for it, at the end of this turn.

@@ -416,13 +416,7 @@ impl<S: System> Reactor<S> {
     }
 
     fn stop(&mut self, handler: &mut impl Handler) {
-        let left: Vec<ConnId> = self
-            .io
-            .table
-            .iter()
-            .map(|(index, slot)| ConnId::new(index as u32, slot.generation))
-            .collect();
-        for conn in left {
+        for conn in self.io.all() {
             self.over(handler, conn, CloseCause::Stopped);
         }
     }

@@ -16,13 +16,16 @@ pub(crate) struct Asset {
 }
 
 macro_rules! assets {
-    ($($path:literal, $file:literal, $content_type:ident;)+) => {
+    ($($path:literal, $folder:literal, $content_type:ident: $($file:literal)+;)+) => {
         /// Every file of the page.
-        pub(crate) const ASSETS: &[Asset] = &[$(Asset {
-            path: $path,
-            content_type: $content_type,
-            body: include_bytes!(concat!("../../", $file)),
-        },)+];
+        pub(crate) const ASSETS: &[Asset] = &[
+            Asset { path: "/", content_type: HTML, body: include_bytes!("../../web/index.html") },
+            $($(Asset {
+                path: concat!($path, $file),
+                content_type: $content_type,
+                body: include_bytes!(concat!("../../", $folder, $file)),
+            },)+)+
+        ];
     };
 }
 
@@ -31,52 +34,20 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-// Files below `/client/` are those of the JavaScript client itself.
+// Where they are served, where they are kept, and what they are.
 assets! {
-    "/app.js", "web/app.js", JS;
-    "/chatlog.js", "web/chatlog.js", JS;
-    "/client/base.js", "clients/js/src/base.js", JS;
-    "/client/client.js", "clients/js/src/client.js", JS;
-    "/client/connection.js", "clients/js/src/connection.js", JS;
-    "/client/entries.js", "clients/js/src/entries.js", JS;
-    "/client/env.js", "clients/js/src/env.js", JS;
-    "/client/errors.js", "clients/js/src/errors.js", JS;
-    "/client/hint.js", "clients/js/src/hint.js", JS;
-    "/client/index.js", "clients/js/src/index.js", JS;
-    "/client/indexeddb.js", "clients/js/src/indexeddb.js", JS;
-    "/client/outbox.js", "clients/js/src/outbox.js", JS;
-    "/client/presence.js", "clients/js/src/presence.js", JS;
-    "/client/requests.js", "clients/js/src/requests.js", JS;
-    "/client/room.js", "clients/js/src/room.js", JS;
-    "/client/sse.js", "clients/js/src/sse.js", JS;
-    "/client/stream.js", "clients/js/src/stream.js", JS;
-    "/client/streams.js", "clients/js/src/streams.js", JS;
-    "/client/tokens.js", "clients/js/src/tokens.js", JS;
-    "/client/world.js", "clients/js/src/world.js", JS;
-    "/composer.js", "web/composer.js", JS;
-    "/door.js", "web/door.js", JS;
-    "/drafts.js", "web/drafts.js", JS;
-    "/house.js", "web/house.js", JS;
-    "/icon.svg", "web/icon.svg", SVG;
-    "/", "web/index.html", HTML;
-    "/lists.js", "web/lists.js", JS;
-    "/log.js", "web/log.js", JS;
-    "/names.js", "web/names.js", JS;
-    "/notify.js", "web/notify.js", JS;
-    "/plan.js", "web/plan.js", JS;
-    "/presence.js", "web/presence.js", JS;
-    "/rooms.js", "web/rooms.js", JS;
-    "/rows.js", "web/rows.js", JS;
-    "/said.js", "web/said.js", JS;
-    "/search.js", "web/search.js", JS;
-    "/session.js", "web/session.js", JS;
-    "/style.css", "web/style.css", CSS;
-    "/text.js", "web/text.js", JS;
-    "/theme.js", "web/theme.js", JS;
-    "/tools.js", "web/tools.js", JS;
-    "/unsent.js", "web/unsent.js", JS;
-    "/virtual.js", "web/virtual.js", JS;
-    "/words.js", "web/words.js", JS;
+    "/", "web/", SVG: "icon.svg";
+    "/", "web/", CSS: "style.css";
+    "/", "web/", JS:
+        "app.js" "chatlog.js" "composer.js" "door.js" "drafts.js" "house.js" "lists.js"
+        "log.js" "names.js" "notify.js" "plan.js" "presence.js" "rooms.js" "rows.js"
+        "said.js" "search.js" "session.js" "text.js" "theme.js" "tools.js" "unsent.js"
+        "virtual.js" "words.js";
+    // Those of the JavaScript client itself.
+    "/client/", "clients/js/src/", JS:
+        "base.js" "client.js" "connection.js" "entries.js" "env.js" "errors.js"
+        "hint.js" "index.js" "indexeddb.js" "outbox.js" "presence.js" "requests.js"
+        "room.js" "sse.js" "stream.js" "streams.js" "tokens.js" "world.js";
 }
 
 /// A strong validator per file (RFC 9110 §8.8.3), in the order of [`ASSETS`].

@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::body_room::BodyRoom;
+use super::by_connection::ByConnection;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
@@ -9,8 +10,8 @@ use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::proxies::Proxies;
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::limits::{
-    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED,
-    EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
+    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, EVENTS_PER_READ,
+    MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub struct Web<A> {
     pub(super) application: A,
-    pub(super) connections: Vec<Option<Connection>>,
+    pub(super) stages: ByConnection<Stage>,
     pub(super) sockets: Sockets,
     pub(super) admission: Admission,
     pub(super) idle: Idle,
@@ -38,12 +39,7 @@ pub struct Web<A> {
     pub(super) stop_is_asked: Arc<AtomicBool>,
 }
 
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) conn: ConnId,
-    pub(super) stage: Stage,
-}
-
+/// How far a connection has come.
 #[derive(Debug)]
 pub(super) enum Stage {
     Http(Box<Http>),
@@ -83,7 +79,7 @@ impl<A: Application> Web<A> {
         let mut chance = Chance::new(seed);
         Web {
             application,
-            connections: Vec::with_capacity(CONNECTIONS_RESERVED),
+            stages: ByConnection::new(),
             sockets,
             admission: Admission::new(&limits, chance.next_u64()),
             idle: Idle::default(),
@@ -120,13 +116,9 @@ impl<A: Application> Web<A> {
             endpoint = endpoint.with_deflate(deflate);
         }
         let Endpoint { receive, send } = endpoint;
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Open(Open {
-                receive,
-                is_told: false,
-                expected: ExpectedOfPeer::Nothing,
-                since: now,
-            });
+        if let Some(stage) = self.stages.get_mut(conn) {
+            let expected = ExpectedOfPeer::Nothing;
+            *stage = Stage::Open(Open { receive, is_told: false, expected, since: now });
         }
         self.sockets.put(conn, Half::Frames(send), now);
         match self.sockets.address(conn) {
@@ -163,11 +155,7 @@ impl<A: Application> Web<A> {
                 self.release_memory(conn);
                 break;
             };
-            let Some(Some(Connection { stage: Stage::Open(open), .. })) =
-                self.connections.get_mut(conn.index())
-            else {
-                break;
-            };
+            let Some(Stage::Open(open)) = self.stages.get_mut(conn) else { break };
             let Some(Sending { half: Half::Frames(half), health, .. }) = self.sockets.get(conn)
             else {
                 break;
@@ -251,9 +239,7 @@ impl<A: Application> Web<A> {
     }
 
     fn release_memory(&mut self, conn: ConnId) {
-        if let Some(Some(Connection { stage: Stage::Open(open), .. })) =
-            self.connections.get_mut(conn.index())
-        {
+        if let Some(Stage::Open(open)) = self.stages.get_mut(conn) {
             open.receive.release();
         }
     }
@@ -285,10 +271,7 @@ impl<A: Application> Web<A> {
     }
 
     fn widen(&mut self, conn: ConnId, bytes: u64) {
-        if let Some(Some(Connection { stage: Stage::Open(open), conn: own, .. })) =
-            self.connections.get_mut(conn.index())
-            && *own == conn
-        {
+        if let Some(Stage::Open(open)) = self.stages.get_mut(conn) {
             let usual = &self.endpoint_limits;
             open.receive.set_limits(if bytes <= usual.message_bytes {
                 Arc::clone(usual)
@@ -300,8 +283,7 @@ impl<A: Application> Web<A> {
     }
 
     fn is_over(&mut self, io: &mut Io, conn: ConnId, over: SocketEnd) {
-        let connection = self.connections.get_mut(conn.index()).and_then(Option::as_mut);
-        let is_told = match connection.map(|connection| &mut connection.stage) {
+        let is_told = match self.stages.get_mut(conn) {
             Some(Stage::Open(open)) => &mut open.is_told,
             Some(Stage::Endless(endless)) => &mut endless.is_told,
             Some(Stage::Http(_) | Stage::Over) | None => return,
@@ -330,15 +312,11 @@ fn of_endpoints(limits: &Limits) -> Arc<EndpointLimits> {
 
 impl<A: Application> Handler for Web<A> {
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
-        if self.connections.len() <= conn.index() {
-            self.connections.resize_with(conn.index() + 1, || None);
-        }
         let peer = peer.ip();
         let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
         let is_named_later = self.proxies.speaks_protocol(peer);
         let http = Http::new(peer, deadline, is_named_later);
-        self.connections[conn.index()] =
-            Some(Connection { conn, stage: Stage::Http(Box::new(http)) });
+        self.stages.put(conn, Stage::Http(Box::new(http)));
         self.sockets.arrived(conn);
         io.set_deadline(conn, deadline);
         if !is_named_later {
@@ -353,32 +331,26 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
-        let Some(Some(connection)) = self.connections.get_mut(conn.index()) else {
-            return bytes.len();
-        };
-        match connection.stage {
-            Stage::Http(_) => {
+        match self.stages.get(conn) {
+            Some(Stage::Http(_)) => {
                 let used = self.read_requests(io, conn, bytes);
-                match self.connections.get(conn.index()) {
-                    Some(Some(Connection { stage: Stage::Http(_), .. })) => used,
+                match self.stages.get(conn) {
+                    Some(Stage::Http(_)) => used,
                     // Frames that a client sends before it has our answer follow the head.
-                    Some(Some(Connection { stage: Stage::Open(_), .. })) => {
+                    Some(Stage::Open(_)) => {
                         let early = &mut bytes[used..];
                         used + if early.is_empty() { 0 } else { self.take_frames(io, conn, early) }
                     }
                     // Requests after an endless answer are ignored.
-                    Some(
-                        Some(Connection { stage: Stage::Endless(_) | Stage::Over, .. }) | None,
-                    )
-                    | None => bytes.len(),
+                    Some(Stage::Endless(_) | Stage::Over) | None => bytes.len(),
                 }
             }
-            Stage::Open(_) => self.take_frames(io, conn, bytes),
-            Stage::Endless(_) => {
+            Some(Stage::Open(_)) => self.take_frames(io, conn, bytes),
+            Some(Stage::Endless(_)) => {
                 self.overhear(io, conn, bytes.len());
                 bytes.len()
             }
-            Stage::Over => bytes.len(),
+            Some(Stage::Over) | None => bytes.len(),
         }
     }
 
@@ -388,9 +360,7 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn stalled(&mut self, io: &mut Io, conn: ConnId) {
-        if let Some(Some(Connection { stage: Stage::Http(_), .. })) =
-            self.connections.get(conn.index())
-        {
+        if let Some(Stage::Http(_)) = self.stages.get(conn) {
             // A client that does not read its answer is not waited for.
             io.cut(conn);
             return;
@@ -400,13 +370,11 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn deadline(&mut self, io: &mut Io, conn: ConnId) {
-        match self.connections.get(conn.index()) {
-            Some(Some(Connection { stage: Stage::Http(_), .. })) => self.deadline_of_http(io, conn),
-            Some(Some(Connection { stage: Stage::Open(_), .. })) => self.deadline_of_open(io, conn),
-            Some(Some(Connection { stage: Stage::Endless(_), .. })) => {
-                self.deadline_of_endless(io, conn);
-            }
-            Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => {}
+        match self.stages.get(conn) {
+            Some(Stage::Http(_)) => self.deadline_of_http(io, conn),
+            Some(Stage::Open(_)) => self.deadline_of_open(io, conn),
+            Some(Stage::Endless(_)) => self.deadline_of_endless(io, conn),
+            Some(Stage::Over) | None => {}
         }
     }
 
@@ -416,8 +384,7 @@ impl<A: Application> Handler for Web<A> {
         self.is_over(io, conn, if held_most { SocketEnd::HeldMost } else { SocketEnd::Lost });
         self.settle(io);
         self.sockets.forget(conn);
-        let place = self.connections.get_mut(conn.index());
-        if place.and_then(|place| place.take_if(|one| one.conn == conn)).is_some()
+        if self.stages.take(conn).is_some()
             && let Some(address) = self.sockets.count_out(conn)
         {
             self.admission.leave(address);

@@ -3,7 +3,7 @@
 //! The application defines the pieces. They wait in the same outbox and classes as the messages of
 //! a WebSocket, and the same rules apply to slow readers.
 
-use super::connection::{Connection, Stage, Web};
+use super::connection::{Stage, Web};
 use super::exchange::say;
 use super::net::Half;
 use super::{Application, Net};
@@ -28,8 +28,8 @@ impl<A: Application> Web<A> {
     pub(super) fn begin_endless(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
         let interval_ms = self.limits.heartbeat_interval_ms;
         let beat = io.now().plus_millis(self.chance.about(interval_ms));
-        let Some(Some(connection)) = self.connections.get_mut(conn.index()) else { return };
-        connection.stage = Stage::Endless(Endless { is_told: false, overheard: 0, beat });
+        let Some(stage) = self.stages.get_mut(conn) else { return };
+        *stage = Stage::Endless(Endless { is_told: false, overheard: 0, beat });
         self.sockets.counters.responses.count(response.status);
         self.sockets.put(conn, Half::Pieces { is_over: false }, io.now());
         let date = http_date(io.timestamp());
@@ -42,13 +42,9 @@ impl<A: Application> Web<A> {
     }
 
     fn endless(&mut self, conn: ConnId) -> Option<&mut Endless> {
-        match self.connections.get_mut(conn.index()) {
-            Some(Some(Connection { stage: Stage::Endless(endless), conn: own, .. }))
-                if *own == conn =>
-            {
-                Some(endless)
-            }
-            _ => None,
+        match self.stages.get_mut(conn)? {
+            Stage::Endless(endless) => Some(endless),
+            Stage::Http(_) | Stage::Open(_) | Stage::Over => None,
         }
     }
 

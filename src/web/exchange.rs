@@ -5,8 +5,7 @@
 //! interprets the requests.
 
 use super::body_room::KeptBody;
-use super::connection::{Connection, Stage, Web};
-use super::unreadable::Unreadable;
+use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
@@ -94,16 +93,18 @@ impl Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
         Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
     }
+
+    /// Whether the request of this number waits for its answer.
+    fn owes(&self, number: u32) -> bool {
+        self.count == number && matches!(self.step, Step::Answer(_))
+    }
 }
 
 impl<A: Application> Web<A> {
     pub(super) fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
-        match self.connections.get_mut(conn.index()) {
-            // The connection may be gone and its index reused.
-            Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
-                Some(http)
-            }
-            _ => None,
+        match self.stages.get_mut(conn)? {
+            Stage::Http(http) => Some(http),
+            Stage::Open(_) | Stage::Endless(_) | Stage::Over => None,
         }
     }
 
@@ -302,9 +303,9 @@ impl<A: Application> Web<A> {
             HttpAnswer::Endless(response) => self.begin_endless(io, conn, &response),
             HttpAnswer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
-                    let now = io.now();
+                    let (now, why) = (io.now(), response.status.line());
                     self.sockets.counters.upgrades_refused.count(response.status);
-                    self.sockets.note_refusal(now, conn, &peer, response.status.line());
+                    self.sockets.note(now, conn, &peer, why, "refused");
                 }
                 self.respond(io, conn, &response);
             }
@@ -331,16 +332,13 @@ impl<A: Application> Web<A> {
     pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
         let Exchange { conn, number } = exchange;
         let headers_max = self.limits.headers as usize;
-        let is_waiting =
-            |http: &&mut Http| http.count == number && matches!(http.step, Step::Answer(_));
-        let kept = self.http(conn).filter(is_waiting).and_then(|http| http.kept.take());
+        let http = self.http(conn).filter(|http| http.owes(number));
+        let kept = http.and_then(|http| http.kept.take());
         let Some((raw, body)) = kept.map(|kept| *kept) else { return };
         // It has been parsed before.
         let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
         self.hand_over(io, conn, &raw, &head, body.bytes());
-        if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
-            self.connections.get(conn.index())
-        {
+        if let Some(Stage::Open(_)) = self.stages.get(conn) {
             // The first frames may already be waiting.
             io.resume(conn);
         }
@@ -349,10 +347,7 @@ impl<A: Application> Web<A> {
     /// Sends the application's answer to a request, if that still waits for one.
     pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
         let Exchange { conn, number } = exchange;
-        if self
-            .http(conn)
-            .is_some_and(|http| http.count == number && matches!(http.step, Step::Answer(_)))
-        {
+        if self.http(conn).is_some_and(|http| http.owes(number)) {
             self.respond(io, conn, response);
         }
     }
@@ -363,10 +358,10 @@ impl<A: Application> Web<A> {
         &mut self,
         io: &mut Io,
         conn: ConnId,
-        why: impl Into<Unreadable>,
+        why: impl Into<Response>,
         bytes: &[u8],
     ) -> usize {
-        let response = self.application.sealed(why.into().0);
+        let response = self.application.sealed(why.into());
         self.respond(io, conn, &Response { ends: true, ..response });
         bytes.len()
     }
@@ -376,11 +371,10 @@ impl<A: Application> Web<A> {
         &mut self,
         io: &mut Io,
         conn: ConnId,
-        why: impl Into<Unreadable>,
+        why: impl Into<Response>,
         bytes: &[u8],
     ) -> usize {
-        let Unreadable(response) = why.into();
-        let response = self.application.unheard(response);
+        let response = self.application.unheard(why.into());
         self.refuse(io, conn, response, bytes)
     }
 
@@ -420,8 +414,8 @@ impl<A: Application> Web<A> {
     /// Ignores further input on a connection.
     pub(super) fn forget_http(&mut self, conn: ConnId) {
         self.idle.leave(conn);
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Over;
+        if let Some(stage) = self.stages.get_mut(conn) {
+            *stage = Stage::Over;
         }
     }
 

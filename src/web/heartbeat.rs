@@ -4,7 +4,7 @@
 //! last ping, to measure a connection that is never silent (`health.rs`). The latter needs no
 //! answer: arriving frames show that the peer is there.
 
-use super::connection::{Connection, ExpectedOfPeer, Stage, Web};
+use super::connection::{ExpectedOfPeer, Stage, Web};
 use super::net::{Half, Sending};
 use super::{Application, Net};
 use crate::base::{ConnId, Moment};
@@ -21,11 +21,7 @@ impl<A: Application> Web<A> {
     pub(super) fn deadline_of_open(&mut self, io: &mut Io, conn: ConnId) {
         let now = io.now();
         let limits = &self.limits;
-        let Some(Some(Connection { stage: Stage::Open(open), .. })) =
-            self.connections.get_mut(conn.index())
-        else {
-            return;
-        };
+        let Some(Stage::Open(open)) = self.stages.get_mut(conn) else { return };
         let Some(Sending { half: Half::Frames(half), deadline: of_application, health, .. }) =
             self.sockets.get(conn)
         else {

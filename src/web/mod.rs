@@ -6,6 +6,7 @@
 
 mod admission;
 mod body_room;
+mod by_connection;
 mod connection;
 mod counters;
 mod endless;
@@ -16,7 +17,6 @@ mod idle;
 mod net;
 mod proxied;
 mod proxies;
-mod unreadable;
 
 pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
@@ -97,6 +97,7 @@ pub enum SocketEnd {
 }
 
 /// A server's use of WebSockets. All calls come from the reactor's thread.
+#[expect(unused_variables, reason = "the defaults do little or nothing")]
 pub trait Application {
     /// A request arrived, with its body. The default opens a WebSocket on every path, and ends the
     /// connection for any other request.
@@ -106,7 +107,6 @@ pub trait Application {
         exchange: Exchange,
         request: &WebRequest<'_>,
     ) -> HttpAnswer {
-        let _ = exchange;
         match Upgrade::judge(request.head) {
             Ok(upgrade) => net.accept(&upgrade, None),
             Err(refusal) => HttpAnswer::Respond(Response { ends: true, ..refusal.into() }),
@@ -115,7 +115,6 @@ pub trait Application {
 
     /// Largest body of a request, in bytes; by default `usual`.
     fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
-        let _ = head;
         usual
     }
 
@@ -127,7 +126,6 @@ pub trait Application {
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        let _ = (net, peer, head);
         None
     }
 
@@ -145,45 +143,31 @@ pub trait Application {
     }
 
     /// The WebSocket is open, or the head of an endless answer was sent.
-    fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let _ = (net, conn);
-    }
+    fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {}
 
     /// A complete message arrived.
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>);
 
     /// So many bytes of an open WebSocket were read, including control frames.
-    fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
-        let _ = (net, conn, bytes);
-    }
+    fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {}
 
     /// All messages that one read brought from this connection were passed on: anything collected
     /// from them should now be passed on together.
-    fn caught_up(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let _ = (net, conn);
-    }
+    fn caught_up(&mut self, net: &mut Net<'_>, conn: ConnId) {}
 
     /// The WebSocket is over. Called exactly once for each that was opened, before the TCP
     /// connection ends; nothing more is sent to it.
-    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
-        let _ = (net, conn, over);
-    }
+    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {}
 
     /// The moment set by [`Net::set_deadline`] has come.
-    fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let _ = (net, conn);
-    }
+    fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {}
 
     /// A heartbeat interval has passed on a connection with an endless answer, and little waits for
     /// it. Something may be sent, so that each end learns that the other is there.
-    fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let _ = (net, conn);
-    }
+    fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {}
 
     /// An outbox that had little or no room has room again.
-    fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let _ = (net, conn);
-    }
+    fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {}
 
     /// The bytes waiting for the peer have not advanced for long. The default cuts the connection.
     fn stalled(&mut self, net: &mut Net<'_>, conn: ConnId) {
@@ -191,14 +175,10 @@ pub trait Application {
     }
 
     /// Another thread woke the reactor.
-    fn woken(&mut self, net: &mut Net<'_>) {
-        let _ = net;
-    }
+    fn woken(&mut self, net: &mut Net<'_>) {}
 
     /// The moment set by [`Net::wake_at`] has come.
-    fn ticked(&mut self, net: &mut Net<'_>) {
-        let _ = net;
-    }
+    fn ticked(&mut self, net: &mut Net<'_>) {}
 
     /// See [`Handler::is_poisoned`](crate::reactor::Handler::is_poisoned).
     fn is_poisoned(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The application's interface to its WebSockets.
 
+use super::by_connection::ByConnection;
 use super::health::Health;
 use super::{Exchange, HttpAnswer, Proxies, Quality, Traffic, WebConfig, WebCounters};
 use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND, STOP_MS_MAX};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 /// The sending side of every open WebSocket and every endless answer.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) sending: Vec<Option<Sending>>,
+    pub(super) sending: ByConnection<Sending>,
     /// What the application did in this call, to be handled after it.
     pub(super) done: VecDeque<ConnectionChange>,
     pub(super) closing_timeout_ms: u64,
@@ -55,7 +56,6 @@ pub(super) enum ConnectionChange {
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) half: Half,
-    pub(super) conn: ConnId,
     pub(super) deadline: Moment,
     pub(super) health: Health,
 }
@@ -72,7 +72,7 @@ pub(super) enum Half {
 impl Sockets {
     pub(super) fn new(config: &WebConfig) -> Sockets {
         Sockets {
-            sending: Vec::with_capacity(CONNECTIONS_RESERVED),
+            sending: ByConnection::new(),
             done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
@@ -85,18 +85,14 @@ impl Sockets {
     }
 
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Sending> {
-        let sending = self.sending.get_mut(conn.index())?.as_mut();
-        sending.filter(|sending| sending.conn == conn)
+        self.sending.get_mut(conn)
     }
 
     pub(super) fn put(&mut self, conn: ConnId, half: Half, now: Moment) {
         let (open, opened) = self.counted(&half);
         (*open, *opened) = (*open + 1, *opened + 1);
-        if self.sending.len() <= conn.index() {
-            self.sending.resize_with(conn.index() + 1, || None);
-        }
         let health = Health::new(now);
-        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER, health });
+        self.sending.put(conn, Sending { half, deadline: Moment::NEVER, health });
     }
 
     /// The current and the total number of its kind.
@@ -138,18 +134,7 @@ impl Sockets {
         self.addresses.get_mut(conn.index()).and_then(Option::take)
     }
 
-    /// Logs that a connection or its upgrade is refused, and why.
-    pub(super) fn note_refusal(
-        &mut self,
-        now: Moment,
-        conn: ConnId,
-        address: &dyn Display,
-        why: &str,
-    ) {
-        self.note(now, conn, address, why, "refused");
-    }
-
-    /// Logs what happened to a connection, and why.
+    /// Logs what happened to a connection, such as that it or its upgrade was refused, and why.
     pub(super) fn note(
         &mut self,
         now: Moment,
@@ -169,15 +154,11 @@ impl Sockets {
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {
-        io.end_all_but(|conn| {
-            let sending = self.sending.get(conn.index()).and_then(Option::as_ref);
-            sending.is_some_and(|sending| sending.conn == conn)
-        });
+        io.end_all_but(|conn| self.sending.get(conn).is_some());
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
-        let place = self.sending.get_mut(conn.index());
-        if let Some(sending) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
+        if let Some(sending) = self.sending.take(conn) {
             *self.counted(&sending.half).0 -= 1;
             self.counters.moved(sending.health.level(), None);
             self.counters.over.observe(&sending.health);
@@ -525,9 +506,7 @@ impl Net<'_> {
     /// after `STOP_MS_MAX` in any case.
     pub fn stop(&mut self, code: CloseCode, reason: &str) {
         self.stop_accepting();
-        let open = self.sockets.sending.iter().flatten();
-        let conns: Vec<ConnId> = open.map(|sending| sending.conn).collect();
-        for conn in conns {
+        for conn in self.sockets.sending.all() {
             self.close(conn, code, reason);
         }
         self.end_others();

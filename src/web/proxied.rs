@@ -7,6 +7,7 @@ use super::connection::Web;
 use super::exchange::{Step, say};
 use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
 use crate::base::{Address, ConnId};
+use crate::http1::response::bad;
 use crate::http1::{HttpRefusal, Manner, RequestHead, Response, Status};
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;
@@ -29,10 +30,9 @@ impl<A: Application> Web<A> {
     pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
         let message = "the limit of connections is reached";
         self.sockets.counters.over_limit += 1;
-        self.sockets.note_refusal(io.now(), conn, &peer, message);
-        let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
-        refusal.fields = &[("Retry-After", "10")];
-        self.end_unheard(io, conn, refusal.into());
+        self.sockets.note(io.now(), conn, &peer, message, "refused");
+        let refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
+        self.end_unheard(io, conn, refusal.with(&[("Retry-After", "10")]).into());
     }
 
     /// Answers a connection from which nothing was read, and ends it.
@@ -67,7 +67,7 @@ impl<A: Application> Web<A> {
             ),
         };
         *count += 1;
-        self.sockets.note_refusal(io.now(), conn, &address, message);
+        self.sockets.note(io.now(), conn, &address, message, "refused");
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
         // RFC 9110 §10.2.3: whole seconds.
         let seconds = retry_after_ms.div_ceil(1_000).to_string();
@@ -112,9 +112,8 @@ impl<A: Application> Web<A> {
         self.sockets.counters.bad_proxy_headers += 1;
         let peer = self.http(conn).map(|http| http.peer);
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        self.sockets.note_refusal(io.now(), conn, &peer, message);
-        let refusal = HttpRefusal::new(Status::BadRequest, "bad_request", message);
-        self.refuse_unheard(io, conn, refusal, bytes)
+        self.sockets.note(io.now(), conn, &peer, message, "refused");
+        self.refuse_unheard(io, conn, bad(message), bytes)
     }
 
     /// The client's address for a request, and whether a proxy named it; an error is the answer to
@@ -124,12 +123,10 @@ impl<A: Application> Web<A> {
         conn: ConnId,
         head: &RequestHead<'_>,
     ) -> Result<(IpAddr, bool), Response> {
-        let gone =
-            || HttpRefusal::new(Status::BadRequest, "bad_request", "the connection has gone");
-        let Some((peer, is_by_proxy)) = self.http(conn).map(|http| (http.peer, http.is_by_proxy))
-        else {
-            return Err(gone().into());
+        let Some(http) = self.http(conn) else {
+            return Err(bad("the connection has gone").into());
         };
+        let (peer, is_by_proxy) = (http.peer, http.is_by_proxy);
         if !self.proxies.is_trusted(peer) {
             return Ok((peer, is_by_proxy));
         }
@@ -138,7 +135,7 @@ impl<A: Application> Web<A> {
             Ok(None) => Ok((peer, is_by_proxy)),
             Err(error) => {
                 self.sockets.counters.bad_proxy_headers += 1;
-                Err(HttpRefusal::from(error).into())
+                Err(error.into())
             }
         }
     }

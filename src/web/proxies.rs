@@ -21,18 +21,9 @@ impl Network {
     /// Whether it contains this address.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
-        match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => {
-                let behind = 32 - u32::from(self.prefix_len);
-                ((first.to_bits() ^ address.to_bits()) as u64) >> behind == 0
-            }
-            (IpAddr::V6(first), IpAddr::V6(address)) => {
-                let behind = 128 - u32::from(self.prefix_len);
-                let differs = first.to_bits() ^ address.to_bits();
-                differs.checked_shr(behind).unwrap_or(0) == 0
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
+        let ((first, len), (address, other_len)) = (bits(self.first), bits(address.to_canonical()));
+        let behind = u32::from(len - self.prefix_len);
+        len == other_len && (first ^ address).checked_shr(behind).unwrap_or(0) == 0
     }
 
     fn new(address: IpAddr, prefix_len: u8) -> Option<Network> {
@@ -43,15 +34,17 @@ impl Network {
             (IpAddr::V6(_), IpAddr::V4(_)) => prefix_len.checked_sub(MAPPED_LEN)?,
             _ => prefix_len,
         };
-        let is_first = match first {
-            IpAddr::V4(v4) => {
-                prefix_len <= 32 && v4.to_bits().trailing_zeros() + u32::from(prefix_len) >= 32
-            }
-            IpAddr::V6(v6) => {
-                prefix_len <= 128 && v6.to_bits().trailing_zeros() + u32::from(prefix_len) >= 128
-            }
-        };
-        is_first.then_some(Network { first, prefix_len })
+        let (bits, len) = bits(first);
+        let behind = u32::from(len.checked_sub(prefix_len)?);
+        (bits.trailing_zeros() >= behind).then_some(Network { first, prefix_len })
+    }
+}
+
+/// An address as a number, and how many bits it has.
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(v4) => (v4.to_bits().into(), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
     }
 }
 
@@ -67,16 +60,14 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        Network::new(address, prefix_len.unwrap_or(whole)).ok_or(NotANetwork)
+        Network::new(address, prefix_len.unwrap_or(bits(address).1)).ok_or(NotANetwork)
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = if self.first.is_ipv4() { 32 } else { 128 };
         match self.prefix_len {
-            len if len == whole => write!(f, "{}", self.first),
+            len if len == bits(self.first).1 => write!(f, "{}", self.first),
             len => write!(f, "{}/{len}", self.first),
         }
     }

@@ -1,7 +1,7 @@
 //! The hub's output → JSON, encoded once for all recipients.
 
 use super::entry::entry;
-use super::json::Writer;
+use super::json::{Writer, object};
 use super::stream_encode;
 use crate::base::answer::{
     InviteInfo, MemberInfo, NotResumed, PresenceInfo, Resumed, RoomPage, RoomSummary,
@@ -22,6 +22,9 @@ pub(crate) enum WireBody {
     Text(String),
     Binary(Vec<u8>),
 }
+
+/// Only the payload of a reply.
+pub(crate) use super::json::object as payload;
 
 /// Encodes a push.
 pub(crate) fn notice(notice: &Notice) -> Encoded {
@@ -56,28 +59,21 @@ pub(crate) fn notice(notice: &Notice) -> Encoded {
             })
         }
         Notice::Typing { room, user, typing, source } => {
-            let text = of_member("chat:typing", room, user, |w| w.flag("typing", *typing));
-            (text, Class::Ephemeral, *source)
+            of_member("chat:typing", (room, user), *source, |w| w.flag("typing", *typing))
         }
         Notice::Read { room, user, seq, source } => {
-            let text = of_member("chat:read", room, user, |w| w.number("seq", *seq));
-            (text, Class::Ephemeral, *source)
+            of_member("chat:read", (room, user), *source, |w| w.number("seq", *seq))
         }
         Notice::Delivered { room, user, seq, source } => {
-            let text = of_member("chat:delivered", room, user, |w| w.number("seq", *seq));
-            (text, Class::Ephemeral, *source)
+            of_member("chat:delivered", (room, user), *source, |w| w.number("seq", *seq))
         }
         Notice::Updated { room, title, open, owner, by, source } => {
             let text = push("room:updated", |w| {
                 w.text("room", room.as_str());
                 w.text("title", title);
                 w.flag("open", *open);
-                if let Some(owner) = owner {
-                    w.text("owner", owner.as_str());
-                }
-                if let Some(by) = by {
-                    w.text("by", by.as_str());
-                }
+                user_if_some(w, "owner", owner);
+                user_if_some(w, "by", by);
             });
             (text, Class::Durable, *source)
         }
@@ -87,9 +83,7 @@ pub(crate) fn notice(notice: &Notice) -> Encoded {
         Notice::Removed { room, by, reason } => {
             let text = push("room:removed", |w| {
                 w.text("room", room.as_str());
-                if let Some(by) = by {
-                    w.text("by", by.as_str());
-                }
+                user_if_some(w, "by", by);
                 w.text("reason", reason);
             });
             (text, Class::Reply, NO_SOURCE)
@@ -123,62 +117,57 @@ fn people(w: &mut Writer, users: &[UserId], version: u64) {
     w.number("version", version);
 }
 
-/// What a member does in a room.
-fn of_member(kind: &str, room: &RoomId, user: &UserId, what: impl FnOnce(&mut Writer)) -> String {
-    push(kind, |w| {
+/// What a member does in a room, and nobody needs to know later.
+fn of_member(
+    kind: &str,
+    (room, user): (&RoomId, &UserId),
+    source: u32,
+    what: impl FnOnce(&mut Writer),
+) -> (String, Class, u32) {
+    let text = push(kind, |w| {
         w.text("room", room.as_str());
         w.text("user", user.as_str());
         what(w);
-    })
+    });
+    (text, Class::Ephemeral, source)
+}
+
+pub(super) fn user_if_some(w: &mut Writer, name: &str, user: &Option<UserId>) {
+    w.if_some(name, user.as_ref().map(UserId::as_str), Writer::text);
 }
 
 /// `{"type":…,"payload":{…}}`
 pub(crate) fn push(kind: &str, payload: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("type", kind);
         w.object_in("payload", payload);
-    });
-    writer.finish()
+    })
 }
 
 /// `{"type":…,"payload":…}`, with a payload that is already JSON.
 pub(crate) fn push_raw(kind: &str, payload: &str) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("type", kind);
         w.raw("payload", payload);
-    });
-    writer.finish()
+    })
 }
 
 /// `{"type":"reply","id":…,"payload":{…}}`
 pub(crate) fn reply(id: &str, payload: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("type", "reply");
         w.raw("id", id);
         w.object_in("payload", payload);
-    });
-    writer.finish()
-}
-
-/// `{…}`: only the payload of a reply.
-pub(crate) fn payload(payload: impl FnOnce(&mut Writer)) -> String {
-    let mut writer = Writer::new();
-    writer.object(payload);
-    writer.finish()
+    })
 }
 
 /// As [`reply`], with a payload that is already JSON.
 pub(crate) fn reply_raw(id: &str, payload: &str) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("type", "reply");
         w.raw("id", id);
         w.raw("payload", payload);
-    });
-    writer.finish()
+    })
 }
 
 pub(crate) fn answer(w: &mut Writer, answer: &Answer) {
@@ -197,9 +186,7 @@ pub(crate) fn answer(w: &mut Writer, answer: &Answer) {
         }
         Answer::Done { room, user } => {
             w.text("room", room.as_str());
-            if let Some(user) = user {
-                w.text("user", user.as_str());
-            }
+            user_if_some(w, "user", user);
         }
         Answer::Rooms { rooms, more } => {
             w.array("rooms", rooms, |w, room| w.object(|w| summary(w, room)));
@@ -279,9 +266,7 @@ fn stored(w: &mut Writer, seq: u64, ts: Timestamp, is_duplicate: bool) {
 fn member(w: &mut Writer, member: &MemberInfo) {
     w.text("user", member.user.as_str());
     w.text("name", member.name.as_deref().unwrap_or(member.user.as_str()));
-    if let Some(online) = member.online {
-        w.flag("online", online);
-    }
+    w.if_some("online", member.online, Writer::flag);
     w.text("role", if member.owner { "owner" } else { "member" });
     w.number("read", member.read);
     w.number("delivered", member.delivered);
@@ -344,41 +329,30 @@ pub(crate) fn invite(w: &mut Writer, invite: &InviteInfo) {
     w.text("by", invite.by.as_str());
 }
 
+/// Limits under their own names.
+macro_rules! numbers {
+    ($w:ident, $limits:ident: $($name:ident),+) => {
+        $($w.number(stringify!($name), $limits.$name);)+
+    };
+}
+
 /// The limits that a client can reach.
 pub(crate) fn limits(w: &mut Writer, limits: &Limits) {
-    w.number("message_bytes", limits.message_bytes);
-    w.number("text_bytes", limits.text_bytes);
-    w.number("data_bytes", limits.data_bytes);
-    w.number("cid_bytes", limits.cid_bytes);
-    w.number("emoji_bytes", limits.emoji_bytes);
-    w.number("title_bytes", limits.title_bytes);
-    w.number("page", limits.page);
-    w.number("requests_per_second", limits.requests_per_second);
-    w.number("burst", limits.burst);
-    w.number("connections_per_user", limits.connections_per_user);
-    w.number("rooms", limits.rooms);
-    w.number("direct_rooms", limits.direct_rooms);
-    w.number("room_members", limits.room_members);
-    w.number("create_members", limits.create_members);
-    w.number("invites", limits.invites);
-    w.number("fragments", limits.fragments);
-    w.number("subscriptions", limits.subscriptions);
-    w.number("filters", limits.filters);
-    w.number("filter_values", limits.filter_values);
-    w.number("filter_depth", limits.filter_depth);
+    numbers!(
+        w, limits: message_bytes, text_bytes, data_bytes, cid_bytes, emoji_bytes, title_bytes, page,
+        requests_per_second, burst, connections_per_user, rooms, direct_rooms, room_members,
+        create_members, invites, fragments, subscriptions, filters, filter_values, filter_depth
+    );
     if limits.messages_per_minute > 0 {
-        w.number("messages_per_minute", limits.messages_per_minute);
+        numbers!(w, limits: messages_per_minute);
     }
     if limits.user_requests_per_second > 0 {
-        w.number("user_requests_per_second", limits.user_requests_per_second);
-        w.number("user_burst", limits.user_burst);
+        numbers!(w, limits: user_requests_per_second, user_burst);
     }
     if limits.user_work_per_second > 0 {
-        w.number("user_work_per_second", limits.user_work_per_second);
-        w.number("user_work_burst", limits.user_work_burst);
+        numbers!(w, limits: user_work_per_second, user_work_burst);
     }
     if limits.bytes_per_second > 0 {
-        w.number("bytes_per_second", limits.bytes_per_second);
-        w.number("bytes_burst", limits.bytes_burst);
+        numbers!(w, limits: bytes_per_second, bytes_burst);
     }
 }

@@ -1,6 +1,6 @@
 //! An entry of a room's log → JSON.
 
-use super::encode::push;
+use super::encode::{push, user_if_some};
 use super::json::Writer;
 use crate::base::{Changes, Entry, EntryKind};
 
@@ -25,19 +25,13 @@ pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
                     w.flag("deleted", true);
                 } else {
                     w.text("text", &body.text);
-                    if let Some(data) = &body.data {
-                        w.raw("data", data);
-                    }
+                    w.if_some("data", body.data.as_deref(), Writer::raw);
                 }
                 if let Some(changes) = changes {
                     crate::wire::entry::changes(w, changes);
                 }
-                if let Some(reply_to) = body.reply_to {
-                    w.number("reply_to", reply_to);
-                }
-                if let Some(cid) = cid.as_ref().filter(|_| with_cid) {
-                    w.text("cid", cid);
-                }
+                w.if_some("reply_to", body.reply_to, Writer::number);
+                w.if_some("cid", cid.as_deref().filter(|_| with_cid), Writer::text);
             }
             EntryKind::Edited { target, text, .. } => {
                 w.number("target", *target);
@@ -59,9 +53,7 @@ pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
             }
             EntryKind::Joined { by, .. } | EntryKind::Left { by, .. } => {
                 w.text("user", who.as_str());
-                if let Some(by) = by {
-                    w.text("by", by.as_str());
-                }
+                user_if_some(w, "by", by);
             }
         }
         w.number("ts", entry.ts.0);
@@ -70,9 +62,7 @@ pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
 
 /// Changes to a message since it was sent.
 fn changes(w: &mut Writer, changes: &Changes) {
-    if let Some(edited) = changes.edited {
-        w.number("edited", edited);
-    }
+    w.if_some("edited", changes.edited, Writer::number);
     if !changes.reactions.is_empty() {
         w.object_in("reactions", |w| {
             for (emoji, users) in &changes.reactions {

@@ -1,6 +1,6 @@
 //! Errors as JSON: the same members on a socket and in an HTTP answer.
 
-use super::json::Writer;
+use super::json::{Writer, object};
 use super::request::Fault;
 use crate::base::limits::{
     REFUSAL_CODE_BYTES_MAX, REFUSAL_DATA_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX,
@@ -74,22 +74,16 @@ impl ErrorReply {
 
     /// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
     pub(crate) fn to_message(&self, id: Option<&str>) -> String {
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        object(|w| {
             w.text("type", "error");
-            if let Some(id) = id {
-                w.raw("id", id);
-            }
+            w.if_some("id", id, Writer::raw);
             w.object_in("payload", |w| self.write(w));
-        });
-        writer.finish()
+        })
     }
 
     /// `{"error":{"code","message",…}}`, as HTTP has it.
     pub(crate) fn to_body(&self) -> String {
-        let mut writer = Writer::new();
-        writer.object(|w| w.object_in("error", |w| self.write(w)));
-        writer.finish()
+        object(|w| w.object_in("error", |w| self.write(w)))
     }
 
     fn write(&self, w: &mut Writer) {
@@ -99,27 +93,13 @@ impl ErrorReply {
         if detail.is_by_application {
             w.text("by", "application");
         }
-        if let Some(field) = &detail.field {
-            w.text("field", field);
-        }
-        if let Some(limit) = detail.limit {
-            w.number("limit", limit);
-        }
-        if let Some(retry_after_ms) = detail.retry_after_ms {
-            w.number("retry_after_ms", retry_after_ms);
-        }
-        if let Some(first) = detail.first {
-            w.number("first", first);
-        }
-        if let Some(count) = detail.count {
-            w.number("count", count);
-        }
-        if let Some(close) = detail.close {
-            w.number("close", close);
-        }
-        if let Some(data) = &detail.data {
-            w.raw("data", data);
-        }
+        w.if_some("field", detail.field.as_deref(), Writer::text);
+        w.if_some("limit", detail.limit, Writer::number);
+        w.if_some("retry_after_ms", detail.retry_after_ms, Writer::number);
+        w.if_some("first", detail.first, Writer::number);
+        w.if_some("count", detail.count, Writer::number);
+        w.if_some("close", detail.close, Writer::number);
+        w.if_some("data", detail.data.as_deref(), Writer::raw);
     }
 }
 

@@ -174,6 +174,13 @@ impl<'de> Deserialize<'de> for AsItStands {
     }
 }
 
+/// An object as a text.
+pub(crate) fn object(fill: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(fill);
+    writer.finish()
+}
+
 /// Writes JSON from left to right.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
@@ -249,6 +256,18 @@ impl Writer {
     pub(crate) fn flag(&mut self, name: &str, flag: bool) {
         self.name(name);
         self.text.extend_from_slice(if flag { b"true" } else { b"false" });
+    }
+
+    /// A member that is left out without a value; `write` is the function for values of its type.
+    pub(crate) fn if_some<T>(
+        &mut self,
+        name: &str,
+        value: Option<T>,
+        write: impl FnOnce(&mut Writer, &str, T),
+    ) {
+        if let Some(value) = value {
+            write(self, name, value);
+        }
     }
 
     /// `name: …`, with raw JSON.

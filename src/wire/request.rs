@@ -390,11 +390,9 @@ impl<'a> Fields<'_, 'a> {
         limit: usize,
         parse: impl Fn(&str) -> Result<T, NameError>,
     ) -> Result<Option<Vec<T>>, Fault> {
-        let names: Vec<Cow<'_, str>> = match self.payload.get(field) {
-            None | Some("null") => return Ok(None),
-            Some(raw) => serde_json::from_str(raw)
-                .map_err(|_| Fault::bad_request(field, "this is a list of names"))?,
-        };
+        let Some(raw) = self.given(field) else { return Ok(None) };
+        let names: Vec<Cow<'_, str>> = serde_json::from_str(raw)
+            .map_err(|_| Fault::bad_request(field, "this is a list of names"))?;
         if names.len() > limit {
             return Err(Fault::too_large(field, limit as u64));
         }
@@ -411,21 +409,18 @@ impl<'a> Fields<'_, 'a> {
         parse(&text).map(Some).map_err(|error| bad_name(field, error))
     }
 
+    /// A member as JSON; `null` is the same as none.
+    pub(crate) fn given(&self, field: &str) -> Option<&'a str> {
+        self.payload.get(field).filter(|raw| *raw != "null")
+    }
+
     pub(crate) fn text(&self, field: &'static str) -> Result<Option<Cow<'a, str>>, Fault> {
-        match self.payload.get(field) {
-            None | Some("null") => Ok(None),
-            Some(raw) => match string(raw) {
-                Some(text) => Ok(Some(text)),
-                None => Err(Fault::bad_request(field, "this is a string")),
-            },
-        }
+        let Some(raw) = self.given(field) else { return Ok(None) };
+        string(raw).map(Some).ok_or_else(|| Fault::bad_request(field, "this is a string"))
     }
 
     pub(crate) fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
-        match self.payload.get(field) {
-            None | Some("null") => Ok(None),
-            Some(raw) => whole_number(field, raw).map(Some),
-        }
+        self.given(field).map(|raw| whole_number(field, raw)).transpose()
     }
 
     pub(crate) fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
@@ -433,8 +428,8 @@ impl<'a> Fields<'_, 'a> {
     }
 
     pub(crate) fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
-        match self.payload.get(field) {
-            None | Some("null") => Ok(None),
+        match self.given(field) {
+            None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
             Some(_) => Err(Fault::bad_request(field, "this is true or false")),
@@ -486,6 +481,17 @@ mod tests {
             assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
         }
         assert!(TYPES.is_sorted(), "in the order of names");
+    }
+
+    #[test]
+    fn every_type_that_is_known_is_named() {
+        let sources = [include_str!("request.rs"), include_str!("stream_request.rs")].concat();
+        let arms =
+            sources.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+        let kinds: Vec<&str> = arms.map(|(kind, _)| kind).collect();
+        assert!(kinds.len() > 30, "{kinds:?}");
+        let unnamed: Vec<&&str> = kinds.iter().filter(|kind| !TYPES.contains(kind)).collect();
+        assert_eq!(unnamed, [&""; 0], "an application's handler could take it over");
     }
 
     #[test]

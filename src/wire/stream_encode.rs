@@ -1,7 +1,7 @@
 //! Stream events → the wire, encoded once for all subscribers with the same previous event.
 
 use super::encode::{Encoded, WireBody, push};
-use super::json::Writer;
+use super::json::{Writer, object};
 use crate::base::declaration::{Declaration, Keep};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::subscription::{
@@ -66,11 +66,7 @@ pub(crate) fn age(
     };
     let text = match form {
         Form::Envelope => push(KIND, members),
-        Form::Plain => {
-            let mut data = Writer::new();
-            data.object(members);
-            plain(KIND, &data.finish(), at)
-        }
+        Form::Plain => plain(KIND, &object(members), at),
     };
     Encoded { body: WireBody::Text(text), class: Class::Stream(declaration.priority), source }
 }
@@ -82,13 +78,11 @@ fn stale(w: &mut Writer, age: Stale) {
 
 /// An event for clients that do not speak the protocol.
 fn plain(kind: &str, data: &str, ts: Timestamp) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("type", kind);
         w.raw("data", data);
         w.text("timestamp", &rfc3339(ts));
-    });
-    writer.finish()
+    })
 }
 
 /// RFC 3339, in UTC, to the millisecond.
@@ -104,12 +98,8 @@ pub(crate) fn info(w: &mut Writer, info: &StreamInfo) {
     keep(w, &info.declaration);
     w.flag("binary", info.declaration.binary);
     w.number("seq", info.seq);
-    if let Some(epoch) = &info.epoch {
-        w.text("epoch", epoch);
-    }
-    if let Some(newest) = &info.newest {
-        w.number("ts", newest.ts.0);
-    }
+    w.if_some("epoch", info.epoch.as_deref(), Writer::text);
+    w.if_some("ts", info.newest.as_ref().map(|newest| newest.ts.0), Writer::number);
     w.number("subscribers", info.subscribers as u64);
 }
 
@@ -125,9 +115,7 @@ pub(crate) fn newest(w: &mut Writer, info: &StreamInfo) {
 pub(crate) fn subscriber(w: &mut Writer, one: &SubscriberInfo) {
     w.text("connection", &one.conn.to_string());
     w.number("sent", one.sent);
-    if let Some(acked) = one.acked {
-        w.number("acked", acked);
-    }
+    w.if_some("acked", one.acked, Writer::number);
     w.number("lag", one.lag);
 }
 
@@ -191,9 +179,7 @@ pub(crate) fn subscribed(w: &mut Writer, streams: &[Subscribed]) {
                 }),
                 None => {}
             }
-            if let Some(replayed) = one.replayed {
-                w.flag("replayed", replayed);
-            }
+            w.if_some("replayed", one.replayed, Writer::flag);
             if let Some(age) = one.stale {
                 w.object_in("stale", |w| stale(w, age));
             }

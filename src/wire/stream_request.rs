@@ -55,7 +55,7 @@ fn stream(fields: &Fields<'_, '_>) -> Result<StreamId, Fault> {
 
 /// The named streams, each once, and whether the request has `stream` instead of a list.
 fn streams(fields: &Fields<'_, '_>) -> Result<(Vec<StreamId>, bool), Fault> {
-    let Some(raw) = fields.payload.get("streams").filter(|raw| *raw != "null") else {
+    let Some(raw) = fields.given("streams") else {
         return Ok((vec![stream(fields)?], true));
     };
     if fields.payload.get("stream").is_some() {

@@ -1,13 +1,12 @@
 //! The server's side of the opening handshake (RFC 6455 §4.2).
 
 use super::accept_key::{accept_key, is_key};
-use crate::http1::head::is_token;
-use crate::http1::{HeadError, RequestHead};
-use crate::protocol::extensions::{self, Extension};
-
 use crate::base::limits::SUBPROTOCOLS_MAX;
-use crate::http1::{HttpRefusal, Status};
+use crate::http1::head::is_token;
+use crate::http1::response::bad;
+use crate::http1::{HttpRefusal, RequestHead, Status};
 use crate::protocol::deflate::{Codecs, Deflate, offer};
+use crate::protocol::extensions::{self, Extension};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -50,22 +49,13 @@ impl<'b> Upgrade<'b> {
             return Err(bad("the HTTP version is not 1.1"));
         }
         if head.method != "GET" {
-            let mut refusal = HttpRefusal::new(
-                Status::MethodNotAllowed,
-                "bad_request",
-                "a WebSocket begins with GET",
-            );
-            refusal.fields = &[("Allow", "GET")];
-            return Err(refusal);
+            let message = "a WebSocket begins with GET";
+            let refusal = HttpRefusal::new(Status::MethodNotAllowed, "bad_request", message);
+            return Err(refusal.with(&[("Allow", "GET")]));
         }
         if !Upgrade::is_asked_for(head) {
-            let mut refusal = HttpRefusal::new(
-                Status::UpgradeRequired,
-                "bad_request",
-                "this is a WebSocket's path: ask for an upgrade",
-            );
-            refusal.fields = UPGRADE_FIELDS;
-            return Err(refusal);
+            let message = "this is a WebSocket's path: ask for an upgrade";
+            return Err(upgrade_required("bad_request", message));
         }
         // RFC 9112 §6: the bytes after the head would be frames here but a body for other software.
         if head.announces_body() {
@@ -79,26 +69,20 @@ impl<'b> Upgrade<'b> {
             return Err(bad("Connection does not list Upgrade"));
         }
         // §4.2.1, 6, and §4.2.2, 4: other versions are refused with the supported one.
-        match only(head, "sec-websocket-version")? {
+        match head.only("sec-websocket-version")? {
             Some(VERSION) => {}
             Some(_) => {
-                let mut refusal = HttpRefusal::new(
-                    Status::UpgradeRequired,
-                    "unsupported",
-                    "only version 13 of WebSocket is spoken here",
-                );
-                refusal.fields = UPGRADE_FIELDS;
-                return Err(refusal);
+                let message = "only version 13 of WebSocket is spoken here";
+                return Err(upgrade_required("unsupported", message));
             }
             None => {
-                let mut refusal = bad("Sec-WebSocket-Version is missing");
-                refusal.fields = &[("Sec-WebSocket-Version", VERSION)];
-                return Err(refusal);
+                let refusal = bad("Sec-WebSocket-Version is missing");
+                return Err(refusal.with(&[("Sec-WebSocket-Version", VERSION)]));
             }
         }
         // §4.2.1, 5; §11.3.1: the key comes once.
-        let key =
-            only(head, "sec-websocket-key")?.ok_or_else(|| bad("Sec-WebSocket-Key is missing"))?;
+        let key = head.only("sec-websocket-key")?;
+        let key = key.ok_or_else(|| bad("Sec-WebSocket-Key is missing"))?;
         if !is_key(key) {
             return Err(bad("Sec-WebSocket-Key is not the base64 of 16 bytes"));
         }
@@ -138,7 +122,7 @@ impl<'b> Upgrade<'b> {
 fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, HttpRefusal> {
     let mut all = Vec::new();
     for line in head.lines("sec-websocket-extensions") {
-        let list = extensions::parse(line?).map_err(|malformed| bad(&malformed.to_string()))?;
+        let list = extensions::parse(line?).map_err(|malformed| bad(malformed.to_string()))?;
         all.extend(list);
     }
     Ok(all)
@@ -172,22 +156,8 @@ fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, HttpRefusal> {
     Ok(protocols)
 }
 
-fn only<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<&'b str>, HttpRefusal> {
-    head.only(name).map_err(HttpRefusal::from)
-}
-
-fn bad(message: &str) -> HttpRefusal {
-    HttpRefusal::new(Status::BadRequest, "bad_request", message)
-}
-
-impl From<HeadError> for HttpRefusal {
-    fn from(error: HeadError) -> HttpRefusal {
-        let status = match error {
-            HeadError::TooLong | HeadError::TooManyHeaders => Status::HeaderFieldsTooLarge,
-            HeadError::Malformed(_) => Status::BadRequest,
-        };
-        HttpRefusal::new(status, "bad_request", error.to_string())
-    }
+fn upgrade_required(code: &'static str, message: &str) -> HttpRefusal {
+    HttpRefusal::new(Status::UpgradeRequired, code, message).with(UPGRADE_FIELDS)
 }
 
 /// RFC 6455 §4.2.2: the answer that opens the WebSocket. `protocol` must be one that the client
@@ -198,12 +168,12 @@ fn switching_protocols(
     extensions: Option<&str>,
 ) -> Vec<u8> {
     let mut head = String::with_capacity(256);
-    head.push_str(
+    // Writing to a String does not fail.
+    let _ = write!(
+        head,
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: ",
+         Sec-WebSocket-Accept: {accept_key}\r\n"
     );
-    head.push_str(accept_key);
-    head.push_str("\r\n");
     if let Some(protocol) = protocol {
         let _ = write!(head, "Sec-WebSocket-Protocol: {protocol}\r\n");
     }

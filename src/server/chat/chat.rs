@@ -7,7 +7,7 @@ use super::drain::Stopping;
 use super::errands::JobPurpose;
 use super::journal::Journal;
 use super::looking::Looking;
-use super::pace::Pace;
+use super::pace::Budgets;
 use super::paths::PathCalls;
 use super::session::{Session, SessionPhase, SignedIn};
 use super::sessions::Sessions;
@@ -57,7 +57,7 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Sessions,
     pub(super) decisions: Decisions,
     pub(super) calls: Calls,
-    pub(super) pace: Pace,
+    pub(super) budgets: Budgets,
     /// Proofs that failed, by address.
     pub(super) failed_proofs: FailedProofs,
     /// Who waits to have events compared with filters.
@@ -163,7 +163,7 @@ impl<S: RecordStore> Chat<S> {
             sessions: Sessions::default(),
             decisions: Decisions::default(),
             calls: Calls::default(),
-            pace: Pace::new(rates_seed),
+            budgets: Budgets::new(rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
             looking: Looking::default(),
             stored: Stored::new(rates_seed),

@@ -124,7 +124,7 @@ impl Looking {
 impl<S: RecordStore> Chat<S> {
     /// A connection waits to have events that it missed compared with its filters.
     pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
-        let payer = self.pace.number_of(&self.payer_on(net, conn));
+        let payer = self.budgets.number_of(&self.payer_on(net, conn));
         self.looking.put(conn, payer);
     }
 

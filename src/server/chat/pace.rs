@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 /// What is counted of users, and of addresses.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Budgets {
     /// Calls over HTTP.
     calls: Rates,
     /// Requests of users, on all their connections and over HTTP.
@@ -45,9 +45,9 @@ pub(super) struct Pace {
     work: Rates,
 }
 
-impl Pace {
-    pub(super) fn new(seed: u64) -> Pace {
-        Pace {
+impl Budgets {
+    pub(super) fn new(seed: u64) -> Budgets {
+        Budgets {
             calls: Rates::new(HTTP_RATES_MAX, seed),
             users: Rates::new(USER_RATES_MAX, seed),
             work: Rates::new(WORKERS_MAX, seed),
@@ -190,7 +190,7 @@ impl<S: RecordStore> Chat<S> {
     ) {
         self.settle_limits(conn, asked);
         if let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) {
-            net.set_holder(conn, self.pace.number_of(&Asker::User(known.user.clone())));
+            net.set_holder(conn, self.budgets.number_of(&Asker::User(known.user.clone())));
         }
         self.note_arrival(net, conn);
     }
@@ -265,7 +265,7 @@ impl<S: RecordStore> Chat<S> {
             Asker::User(user) if of_all.0 > 0 => Some(user.clone()),
             Asker::User(_) | Asker::Address(_) | Asker::Others => None,
         };
-        self.pace.calls.take(asker, now, 1, allowance).map_err(|held| match held {
+        self.budgets.calls.take(asker, now, 1, allowance).map_err(|held| match held {
             RateBound::Second(wait_ms) => TooSoon::new("requests_per_second", TOO_MANY, wait_ms),
             RateBound::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
         })?;
@@ -283,7 +283,7 @@ impl<S: RecordStore> Chat<S> {
         (per_second, burst): (u32, u32),
     ) -> Result<(), TooSoon> {
         let allowance = Allowance { per_second, burst, per_minute: 0 };
-        self.pace.users.take(Asker::User(user), now, 1, allowance).map_err(|held| {
+        self.budgets.users.take(Asker::User(user), now, 1, allowance).map_err(|held| {
             let message = "too many requests on all of your connections together";
             TooSoon::new("user_requests_per_second", message, held.wait_ms())
         })
@@ -321,7 +321,7 @@ impl<S: RecordStore> Chat<S> {
     /// embedding program count for nobody.
     pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
         let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
-        payer.map(|payer| self.pace.number_of(&payer))
+        payer.map(|payer| self.budgets.number_of(&payer))
     }
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
@@ -341,7 +341,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(payer) = self.payer(net, origin) else { return Ok(()) };
         let limits = person.map_or(&self.config.limits, |person| self.limits_for(person));
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let taken = self.pace.work.take(payer, net.now(), weight, allowance);
+        let taken = self.budgets.work.take(payer, net.now(), weight, allowance);
         taken.map_err(|held| too_soon(limit, held.wait_ms()))
     }
 
@@ -363,7 +363,7 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let limits = person.as_ref().map_or(&self.config.limits, |one| self.limits_for(one));
         if let Some((allowance, _)) = allowance(limits, &payer) {
-            self.pace.work.spend(payer, net.now(), weight, allowance);
+            self.budgets.work.spend(payer, net.now(), weight, allowance);
         }
     }
 
@@ -371,7 +371,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
         let payer = self.payer_on(net, conn);
         let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;
-        Some((self.pace.work.owes(&payer, net.now(), allowance)?, limit))
+        Some((self.budgets.work.owes(&payer, net.now(), allowance)?, limit))
     }
 
     /// Whether a new connection may be greeted, because its payer does not owe for an earlier
@@ -396,7 +396,7 @@ impl<S: RecordStore> Chat<S> {
         let own = self.config.exceptions.limits_of(&self.config.limits, &identity.user, asked);
         let limits = own.as_deref().unwrap_or(&self.config.limits);
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let Some(wait_ms) = self.pace.work.owes(&payer, net.now(), allowance) else {
+        let Some(wait_ms) = self.budgets.work.owes(&payer, net.now(), allowance) else {
             return Ok(());
         };
         self.counters.limited(limit);
@@ -419,7 +419,7 @@ impl<S: RecordStore> Chat<S> {
         let Some((allowance, limit)) = allowance(&self.config.limits, &payer) else {
             return Ok(());
         };
-        self.pace.work.take(payer, now, weight, allowance).map_err(|held| {
+        self.budgets.work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);
             self.note_limited(now, limit, Limited::at(address));
             let TooSoon { message, retry_after_ms, .. } = too_soon(limit, held.wait_ms());

@@ -78,7 +78,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Whether a head has anything that could say who sends it.
     pub(super) fn shows_proof(&self, head: &RequestHead<'_>) -> bool {
-        let has = |name: &String| head.named(name).next().is_some();
+        let has = |name: &String| head.all(name).next().is_some();
         let is_for_backend =
             self.config.auth_url.is_some() && self.config.auth_url_headers.iter().any(has);
         is_for_backend || self.config.authenticate.is_some()
@@ -90,7 +90,7 @@ impl<S: RecordStore> Chat<S> {
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
             let is_cookie = name.eq_ignore_ascii_case("cookie");
-            let values = head.named(name).filter_map(|value| match is_cookie {
+            let values = head.all(name).filter_map(|value| match is_cookie {
                 true => without_sign_ins(value),
                 false => Some(value.to_owned()),
             });

@@ -132,7 +132,7 @@ pub(crate) fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response
 
 /// The id of a delivery, if it has one.
 pub(crate) fn delivery(head: &RequestHead<'_>, field: &str) -> Result<Option<Arc<str>>, String> {
-    let mut ids = head.named(field);
+    let mut ids = head.all(field);
     match (ids.next(), ids.next()) {
         (None | Some(""), None) => Ok(None),
         (Some(id), None) if id.len() <= DELIVERY_ID_BYTES_MAX => Ok(Some(id.into())),
