@@ -234,7 +234,7 @@ impl Running {
     pub fn stop_on_signals(&self) -> Result<(), ServerError> {
         let handle = self.handle();
         let stop = move |signal| {
-            // It has stopped already, or too many calls wait.
+            // It can only have stopped already.
             let _ = if signal == SIGTERM { handle.restart() } else { handle.stop() };
         };
         on_signal(&[SIGINT, SIGTERM], stop).map_err(ServerError::System)

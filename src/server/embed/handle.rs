@@ -38,7 +38,7 @@ impl Stopper {
     /// As [`Handle::stop`].
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
+    /// [`HandleError::Stopped`] if it has stopped already.
     pub fn stop(&self) -> Result<(), HandleError> {
         self.shared.stop(End::ForGood)
     }
@@ -46,7 +46,7 @@ impl Stopper {
     /// As [`Handle::restart`].
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
+    /// [`HandleError::Stopped`] if it has stopped already.
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
     }
@@ -384,7 +384,7 @@ impl Handle {
     /// Stops the server in order, within five seconds. Calls made before this one are carried out.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
+    /// [`HandleError::Stopped`] if it has stopped already.
     pub fn stop(&self) -> Result<(), HandleError> {
         self.shared.stop(End::ForGood)
     }
@@ -393,7 +393,7 @@ impl Handle {
     /// first told (`notice draining`) within how much time to reconnect, and is closed with 1012.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`] if it has stopped already, [`HandleError::Full`].
+    /// [`HandleError::Stopped`] if it has stopped already.
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
     }
