@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, InviteInfo, RoomPage};
 use super::conn_id::ConnId;
-use super::moment::{Moment, Timestamp};
+use super::moment::{Moment, Now, Timestamp};
 use super::names::{RoomId, StreamId};
 use super::notice::Notice;
 use super::record::{Query, Record, Revocation};
@@ -13,6 +13,8 @@ use std::ops::Range;
 /// The effects of one input, in order. Reused for each input.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// The time of the input, which the hub sets.
+    pub now: Now,
     /// The effects.
     pub list: Vec<Effect>,
     /// The recipients of all deliveries; each delivery has a range of them.

@@ -12,41 +12,42 @@ use crate::base::{
 use std::rc::Rc;
 
 impl Hub {
-    pub(super) fn outcome(
-        &mut self,
-        now: Now,
-        ticket: u64,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn outcome(&mut self, ticket: u64, outcome: Outcome, effects: &mut Effects) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         let (origin, answer) = match pending {
             Pending::Nobody => return,
             Pending::Seek { conn } => return self.places_found(conn, outcome, effects),
             Pending::Feed { conn, room } => {
                 let page = if let Outcome::Page(page) = outcome { Some(page) } else { None };
-                return self.loaded_for_feeding(now, conn, room, page, effects);
+                return self.loaded_for_feeding(conn, room, page, effects);
             }
             Pending::History { asker, room, part, limit } => {
-                return self.history_read(now, &asker, room, (part, limit), outcome, effects);
+                return self.history_read(&asker, room, (part, limit), outcome, effects);
             }
             Pending::Send { origin, author, is_first } => {
                 if is_first {
                     self.first_message_finished(&author);
                 }
-                (origin, self.committed(now, &author, outcome, effects))
+                (origin, self.committed(&author, outcome, effects))
             }
             Pending::Change { origin, room, asker, is_admin } => {
                 let asker = Requester { is_admin, ..self.asker(asker, origin) };
-                let answer = self.changed(now, room, &asker, outcome, effects);
+                let answer = self.changed(room, &asker, outcome, effects);
                 (asker.origin, answer)
             }
             Pending::Join { origin, user, room, by_themselves, invited, added } => {
-                self.join_finished(now, &user, (room, by_themselves), &added, &invited, &outcome);
-                (origin, self.joined(now, &user, by_themselves, invited, outcome, effects))
+                self.join_finished(
+                    effects.now,
+                    &user,
+                    (room, by_themselves),
+                    &added,
+                    &invited,
+                    &outcome,
+                );
+                (origin, self.joined(&user, by_themselves, invited, outcome, effects))
             }
             Pending::Leave { origin, room, user, by, reason } => {
-                (origin, self.leave_finished(now, room, user, (by, reason), outcome, effects))
+                (origin, self.leave_finished(room, user, (by, reason), outcome, effects))
             }
             Pending::Invite { origin, room, user, by } => {
                 self.return_invites(std::slice::from_ref(&user), &by);
@@ -64,30 +65,29 @@ impl Hub {
                 other => (origin, Err(Refusal::from(&other))),
             },
             Pending::End { origin, room, by } => {
-                return self.end_finished(now, origin, room, by, &outcome, effects);
+                return self.end_finished(origin, room, by, &outcome, effects);
             }
             Pending::Delivered { origin, user, marks } => {
                 (origin, done(&outcome).map(|()| self.delivered(&user, marks, effects)))
             }
             Pending::Revoke { origin, revocation } => {
-                return self.revocation_stored(now, origin, revocation, &outcome, effects);
+                return self.revocation_stored(origin, revocation, &outcome, effects);
             }
             Pending::Publish { origin, publication } => {
-                return self.event_stored(now, origin, publication, &outcome, effects);
+                return self.event_stored(origin, publication, &outcome, effects);
             }
-            Pending::Trim { room } => return self.trimmed(now, room, &outcome, effects),
+            Pending::Trim { room } => return self.trimmed(room, &outcome, effects),
             Pending::Read { origin, room, user } => {
                 (origin, self.read_mark(room, &user, outcome, effects))
             }
         };
         let conn = origin.conn();
         effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
+        self.write_finished(conn, effects);
     }
 
     fn end_finished(
         &mut self,
-        now: Now,
         origin: Origin,
         room: RoomIx,
         by: Option<UserId>,
@@ -95,15 +95,14 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let conn = origin.conn();
-        let answer = self.ended(now, room, by, outcome, effects);
+        let answer = self.ended(room, by, outcome, effects);
         effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
-        self.trim_due(now, effects);
+        self.write_finished(conn, effects);
+        self.trim_due(effects);
     }
 
     fn revocation_stored(
         &mut self,
-        now: Now,
         origin: Origin,
         revocation: Revocation,
         outcome: &Outcome,
@@ -114,7 +113,7 @@ impl Hub {
             Ok(()) => Effect::Revoked { origin, revocation },
             Err(refusal) => Effect::Answer { origin, answer: Err(refusal) },
         });
-        self.write_finished(now, conn, effects);
+        self.write_finished(conn, effects);
     }
 
     fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
@@ -125,7 +124,6 @@ impl Hub {
 
     fn history_read(
         &mut self,
-        now: Now,
         asker: &Requester,
         room: RoomIx,
         (part, limit): (Part, usize),
@@ -153,7 +151,7 @@ impl Hub {
         if let Some(conn) = asker.conn {
             self.tell_missed_updates(conn, effects);
         }
-        self.page_read(now, asker.conn, effects);
+        self.page_read(asker.conn, effects);
     }
 
     /// Releases what was reserved while a join or creation was in flight.
@@ -192,7 +190,6 @@ impl Hub {
 
     fn joined(
         &mut self,
-        now: Now,
         user: &UserId,
         by_themselves: bool,
         invited: Vec<UserId>,
@@ -203,7 +200,7 @@ impl Hub {
             Outcome::Room { room, entries } => (room, entries),
             other => return Err(Refusal::from(&other)),
         };
-        let ix = self.changed_room(now, room, entries, by_themselves, effects);
+        let ix = self.changed_room(room, entries, by_themselves, effects);
         for one in &invited {
             self.invited(ix, one.clone(), user, effects);
         }
@@ -212,7 +209,6 @@ impl Hub {
 
     fn leave_finished(
         &mut self,
-        now: Now,
         room: RoomIx,
         user: UserId,
         (by, reason): (Option<UserId>, Reason),
@@ -226,8 +222,8 @@ impl Hub {
                     self.ban_finished(room, &user, true);
                     self.invite_ended(room, &user, by.clone(), reason, effects);
                 }
-                self.changed_room(now, state, entries, reason == Reason::Left, effects);
-                self.membership_ended(now, room, &user, by, reason, effects);
+                self.changed_room(state, entries, reason == Reason::Left, effects);
+                self.membership_ended(room, &user, by, reason, effects);
                 let is_other = reason != Reason::Left;
                 Ok(Answer::Done { room: name, user: is_other.then_some(user) })
             }
@@ -243,7 +239,6 @@ impl Hub {
 
     fn committed(
         &mut self,
-        now: Now,
         author: &UserId,
         outcome: Outcome,
         effects: &mut Effects,
@@ -253,7 +248,7 @@ impl Hub {
             other => return Err(Refusal::from(&other)),
         };
         if is_first {
-            self.new_direct_room(now, &entry, effects);
+            self.new_direct_room(&entry, effects);
         }
         let room = self.room_ix(&entry.room);
         // Membership is checked again before an old result is told.
@@ -268,14 +263,13 @@ impl Hub {
             duplicate: is_duplicate,
         };
         if !is_duplicate && let Some(room) = room {
-            self.apply(now, room, Rc::new(entry), true, effects);
+            self.apply(room, Rc::new(entry), true, effects);
         }
         Ok(answer)
     }
 
     fn changed(
         &mut self,
-        now: Now,
         room: RoomIx,
         asker: &Requester,
         outcome: Outcome,
@@ -286,7 +280,7 @@ impl Hub {
             Outcome::Changed { entry, target } => {
                 let (seq, ts) = (entry.seq, entry.ts);
                 self.rooms[room].replace(target);
-                self.apply(now, room, Rc::new(entry), true, effects);
+                self.apply(room, Rc::new(entry), true, effects);
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
             }
             Outcome::Unchanged { seq, ts } => {
@@ -304,19 +298,19 @@ impl Hub {
         }
     }
 
-    pub(super) fn write_finished(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
+    pub(super) fn write_finished(&mut self, conn: Option<ConnId>, effects: &mut Effects) {
         let Some(conn) = conn else { return };
         if let Some(connection) = self.connection_mut(conn) {
             connection.writes = connection.writes.saturating_sub(1);
-            self.settled(now, conn, effects);
+            self.settled(conn, effects);
         }
     }
 
-    fn page_read(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
+    fn page_read(&mut self, conn: Option<ConnId>, effects: &mut Effects) {
         let Some(conn) = conn else { return };
         if let Some(connection) = self.connection_mut(conn) {
             connection.pages = connection.pages.saturating_sub(1);
-            self.settled(now, conn, effects);
+            self.settled(conn, effects);
         }
     }
 

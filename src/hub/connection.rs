@@ -10,7 +10,7 @@ use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
 use crate::base::request::Target;
-use crate::base::{ConnId, Effect, Effects, Now, Record, Request, RequestId, RoomId, UserId};
+use crate::base::{ConnId, Effect, Effects, Record, Request, RequestId, RoomId, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -45,7 +45,6 @@ pub(super) struct HubConnection {
 impl Hub {
     pub(super) fn connected(
         &mut self,
-        now: Now,
         conn: ConnId,
         id: UserId,
         name: Option<Arc<str>>,
@@ -62,7 +61,7 @@ impl Hub {
         }
         let user = &mut self.users[ix];
         if !user.is_online() {
-            user.since = now.timestamp;
+            user.since = effects.now.timestamp;
         }
         user.conns.push(conn);
         if let Some(name) = name
@@ -99,8 +98,8 @@ impl Hub {
         let rooms = self.greeted_rooms(&id, &rooms, None);
         let invites = self.invites_of(&id);
         effects.push(Effect::Greet { conn, rooms, invites });
-        self.trim_due(now, effects);
-        self.connection_opened(now, ix, effects);
+        self.trim_due(effects);
+        self.connection_opened(ix, effects);
     }
 
     pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
@@ -139,7 +138,7 @@ impl Hub {
         room.followers.insert(conn, cursor);
     }
 
-    pub(super) fn disconnected(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    pub(super) fn disconnected(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.take_connection(conn) else { return };
         let ix = connection.user;
         let user = &mut self.users[ix];
@@ -149,12 +148,12 @@ impl Hub {
         for &room in &rooms {
             self.rooms[room].followers.remove(&conn);
             if is_last {
-                self.stop_typing(now, room, ix, effects);
+                self.stop_typing(room, ix, effects);
             }
         }
         if is_last {
             self.forget_quotas(ix);
-            self.last_connection_closed(now, ix, effects);
+            self.last_connection_closed(ix, effects);
         }
     }
 
@@ -163,7 +162,6 @@ impl Hub {
     /// order; any other request waits.
     pub(super) fn requested(
         &mut self,
-        now: Now,
         conn: ConnId,
         is_admin: bool,
         id: RequestId,
@@ -176,7 +174,7 @@ impl Hub {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));
         } else {
-            self.handle_request(now, conn, is_admin, id, request, effects);
+            self.handle_request(conn, is_admin, id, request, effects);
         }
         self.settle_hold(conn, effects);
     }
@@ -199,13 +197,13 @@ impl Hub {
     }
 
     /// A record or page has come back from the store: handles the deferred request.
-    pub(super) fn settled(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    pub(super) fn settled(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.connection_mut(conn) else { return };
         if connection.writes == 0 {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {
                 let (is_admin, id, request) = *deferred;
-                self.handle_request(now, conn, is_admin, id, request, effects);
+                self.handle_request(conn, is_admin, id, request, effects);
             }
         }
         self.settle_hold(conn, effects);

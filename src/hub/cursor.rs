@@ -8,7 +8,7 @@ use super::fan_out::entry_notice;
 use super::hub::Hub;
 use super::pending::Pending;
 use super::room::RoomIx;
-use crate::base::{ConnId, Effect, Effects, Entry, Now, Query, Timestamp};
+use crate::base::{ConnId, Effect, Effects, Entry, Query, Timestamp};
 use std::rc::Rc;
 
 /// A connection's place in a room's log.
@@ -177,7 +177,6 @@ impl Hub {
 
     pub(super) fn loaded_for_feeding(
         &mut self,
-        now: Now,
         conn: ConnId,
         room: RoomIx,
         page: Option<Vec<Entry>>,
@@ -200,7 +199,7 @@ impl Hub {
             if !self.feed_retries.contains(&conn) {
                 self.feed_retries.push(conn);
             }
-            effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+            effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
             return;
         };
         // Meanwhile the membership may have ended, or the cursor may have moved.

@@ -3,18 +3,17 @@
 use super::hub::Hub;
 use super::pending::Pending;
 use super::streams::{Publication, PublishResult, Publisher};
-use crate::base::{Effect, Effects, Now, Origin, Outcome};
+use crate::base::{Effect, Effects, Origin, Outcome};
 
 impl Hub {
     pub(super) fn publish(
         &mut self,
-        now: Now,
         origin: Origin,
         publisher: &Publisher,
         publication: Publication,
         effects: &mut Effects,
     ) {
-        let taken = self.streams.publish(now, publisher, &publication, effects);
+        let taken = self.streams.publish(publisher, &publication, effects);
         let record = match taken {
             Ok(PublishResult::ToStore(record)) => record,
             Ok(PublishResult::Told(answer)) => {
@@ -35,15 +34,14 @@ impl Hub {
 
     pub(super) fn event_stored(
         &mut self,
-        now: Now,
         origin: Origin,
         publication: Publication,
         outcome: &Outcome,
         effects: &mut Effects,
     ) {
         let conn = origin.conn();
-        let answer = self.streams.stored(now, publication, outcome, effects);
+        let answer = self.streams.stored(publication, outcome, effects);
         effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
+        self.write_finished(conn, effects);
     }
 }

@@ -8,7 +8,7 @@ use super::pending::Pending;
 use super::request::Requester;
 use super::room::{Life, Member, RoomIx};
 use crate::base::{
-    Answer, ConnId, Effect, Effects, Notice, Now, Outcome, Record, Refusal, RoomId, UserId,
+    Answer, ConnId, Effect, Effects, Notice, Outcome, Record, Refusal, RoomId, UserId,
 };
 
 impl Hub {
@@ -39,7 +39,6 @@ impl Hub {
     /// The end of a membership is on disk.
     pub(super) fn membership_ended(
         &mut self,
-        now: Now,
         room: RoomIx,
         user: &UserId,
         by: Option<UserId>,
@@ -47,7 +46,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let Some(member) = self.rooms[room].members.remove(user) else { return };
-        self.stop_typing(now, room, member.user, effects);
+        self.stop_typing(room, member.user, effects);
         let conns = self.connections_of(user).to_vec();
         for &conn in &conns {
             self.drop_untold(conn, room);
@@ -98,7 +97,6 @@ impl Hub {
 
     pub(super) fn ended(
         &mut self,
-        now: Now,
         room: RoomIx,
         by: Option<UserId>,
         outcome: &Outcome,
@@ -145,7 +143,7 @@ impl Hub {
             }
         }
         self.trim_later(room);
-        self.bury(now, room, effects);
+        self.bury(room, effects);
         Ok(Answer::Done { room: name, user: None })
     }
 

@@ -12,7 +12,6 @@ impl Hub {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn create(
         &mut self,
-        now: Now,
         asker: &Requester,
         room: Option<RoomId>,
         title: Option<Arc<str>>,
@@ -54,11 +53,11 @@ impl Hub {
         members.sort();
         members.dedup();
         self.check_members(members.len() + 1)?;
-        self.check_made(now, asker)?;
+        self.check_made(effects.now, asker)?;
         let (members, invited) = self.with_consent(asker, members);
         for user in &invited {
             if let Err(refusal) = self.check_invites(asker, user) {
-                self.makers.give_back(now.moment, &asker.user);
+                self.makers.give_back(effects.now.moment, &asker.user);
                 let index = named.iter().position(|one| one == user);
                 let field = index.map(|index| format!("members[{index}]").into());
                 return Err(Refusal { field, ..refusal });
@@ -89,7 +88,6 @@ impl Hub {
 
     pub(super) fn join(
         &mut self,
-        now: Now,
         asker: &Requester,
         name: &RoomId,
         effects: &mut Effects,
@@ -119,7 +117,7 @@ impl Hub {
         }
         self.check_quota(&asker.user)?;
         if self.room_ix(name).is_none() {
-            self.check_made(now, asker)?;
+            self.check_made(effects.now, asker)?;
             self.pending_rooms += 1;
         }
         self.count_pending(&asker.user);

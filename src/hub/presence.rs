@@ -6,7 +6,7 @@ use super::hub::Hub;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::PRESENCE_WINDOW_MS_MAX;
-use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, UserId};
+use crate::base::{ConnId, Effect, Effects, Moment, Notice, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is told who is online.
@@ -104,7 +104,7 @@ impl PresenceChanges {
 
 impl Hub {
     /// A connection opened. The user's first one brings them online.
-    pub(super) fn connection_opened(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+    pub(super) fn connection_opened(&mut self, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
         if user.conns.as_slice().len() > 1 {
             return;
@@ -121,13 +121,13 @@ impl Hub {
         }
         // Back within the grace: nobody saw them go, unless someone listed meanwhile.
         if !user.is_announced || self.presence.lists > user.lists_before {
-            self.mark_changed(now, ix, effects);
+            self.mark_changed(ix, effects);
         }
     }
 
     /// A user's last connection closed. It is told after the grace.
-    pub(super) fn last_connection_closed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
-        let grace = now.moment.plus_millis(self.settings.grace_ms);
+    pub(super) fn last_connection_closed(&mut self, ix: UserIx, effects: &mut Effects) {
+        let grace = effects.now.moment.plus_millis(self.settings.grace_ms);
         let user = &mut self.users[ix];
         self.presence.online.remove(&user.id);
         for room in user.rooms.as_slice() {
@@ -153,16 +153,10 @@ impl Hub {
     }
 
     /// Tells a room's members that a new member is online.
-    pub(super) fn tell_of_newcomer(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        ix: UserIx,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn tell_of_newcomer(&mut self, room: RoomIx, ix: UserIx, effects: &mut Effects) {
         if self.settings.presence == Scope::Rooms && self.users[ix].is_announced {
             self.presence.joined.insert((room, ix));
-            self.open_window(now, effects);
+            self.open_window(effects);
         }
     }
 
@@ -176,18 +170,18 @@ impl Hub {
         self.presence.joined.remove(&(room, ix));
     }
 
-    fn mark_changed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+    fn mark_changed(&mut self, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
         if std::mem::replace(&mut user.is_changed, true) {
             return;
         }
         self.presence.changed.push(ix);
-        self.open_window(now, effects);
+        self.open_window(effects);
     }
 
-    fn open_window(&mut self, now: Now, effects: &mut Effects) {
+    fn open_window(&mut self, effects: &mut Effects) {
         if self.presence.window_end.is_none() {
-            let end = now.moment.plus_millis(self.window_ms());
+            let end = effects.now.moment.plus_millis(self.window_ms());
             self.presence.window_end = Some(end);
             effects.push(Effect::WakeAt(end));
         }
@@ -202,18 +196,18 @@ impl Hub {
     }
 
     /// Announces users whose grace is over, and changes whose window has closed.
-    pub(super) fn presence_due(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn presence_due(&mut self, effects: &mut Effects) {
         while let Some(&(grace, ix)) = self.presence.graced.first() {
-            if grace > now.moment {
+            if grace > effects.now.moment {
                 effects.push(Effect::WakeAt(grace));
                 break;
             }
             self.presence.graced.pop_first();
             self.users[ix].grace = Moment::NEVER;
-            self.mark_changed(now, ix, effects);
+            self.mark_changed(ix, effects);
         }
         match self.presence.window_end {
-            Some(end) if end <= now.moment => self.announce(effects),
+            Some(end) if end <= effects.now.moment => self.announce(effects),
             Some(end) => effects.push(Effect::WakeAt(end)),
             None => {}
         }

@@ -5,7 +5,7 @@ use super::input::Rights;
 use super::pending::Pending;
 use crate::base::request::Target;
 use crate::base::{
-    Answer, Body, ConnId, Effect, Effects, Now, Origin, Record, Refusal, RefusalCode, Request,
+    Answer, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode, Request,
     RequestId, Revocation, RoomId, UserId,
 };
 use std::sync::Arc;
@@ -37,7 +37,6 @@ impl Requester {
 impl Hub {
     pub(super) fn handle_request(
         &mut self,
-        now: Now,
         conn: ConnId,
         is_admin: bool,
         id: RequestId,
@@ -47,14 +46,13 @@ impl Hub {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
         let asker = Requester { user, conn: Some(conn), origin, is_admin, is_program: false };
-        self.dispatch(now, &asker, request, effects);
+        self.dispatch(&asker, request, effects);
         // After a `resume` or a history, the connection may follow a room from here on.
         self.tell_missed_updates(conn, effects);
     }
 
     pub(super) fn called(
         &mut self,
-        now: Now,
         call: u64,
         user: UserId,
         rights: Rights,
@@ -68,18 +66,16 @@ impl Hub {
         };
         let asker =
             Requester { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
-        self.dispatch(now, &asker, request, effects);
+        self.dispatch(&asker, request, effects);
     }
 
-    fn dispatch(&mut self, now: Now, asker: &Requester, request: Request, effects: &mut Effects) {
+    fn dispatch(&mut self, asker: &Requester, request: Request, effects: &mut Effects) {
         let done = match request {
-            Request::Send { target, body, cid } => {
-                self.send(now, asker, target, body, cid, effects)
-            }
+            Request::Send { target, body, cid } => self.send(asker, target, body, cid, effects),
             Request::Create { room, title, open, members } => {
-                self.create(now, asker, room, title, open, members, effects)
+                self.create(asker, room, title, open, members, effects)
             }
-            Request::Join(room) => self.join(now, asker, &room, effects),
+            Request::Join(room) => self.join(asker, &room, effects),
             Request::Edit { room, seq, text } => self.edit(asker, &room, seq, text, effects),
             Request::Delete { room, seq } => self.delete(asker, &room, seq, effects),
             Request::React { room, seq, emoji, on } => {
@@ -106,9 +102,7 @@ impl Hub {
             Request::History { room, part, limit } => {
                 self.history(asker, &room, part, limit, effects)
             }
-            Request::Typing(room, typing) => {
-                self.typing(now, asker, &room, typing, effects).map(Some)
-            }
+            Request::Typing(room, typing) => self.typing(asker, &room, typing, effects).map(Some),
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
             Request::Info { after } => Ok(Some(Answer::Info {
                 rooms: self.rooms_of(&asker.user, after.as_ref()),
@@ -138,7 +132,6 @@ impl Hub {
     #[allow(clippy::too_many_arguments)]
     fn send(
         &mut self,
-        now: Now,
         asker: &Requester,
         target: Target,
         body: Body,
@@ -171,7 +164,7 @@ impl Hub {
         // The first direct message creates its room and so widens rights: later requests must wait.
         let is_barrier = known.is_none();
         if is_barrier {
-            self.check_first_message(now, asker, to.as_ref())?;
+            self.check_first_message(effects.now, asker, to.as_ref())?;
             self.first_message_comes(&asker.user);
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };

@@ -6,12 +6,11 @@ use super::request::Requester;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::{TYPING_EVERY_MS, TYPING_LASTS_MS, TYPING_MEMBERS_MAX};
-use crate::base::{Answer, Effects, Notice, Now, Refusal, RoomId};
+use crate::base::{Answer, Effects, Notice, Refusal, RoomId};
 
 impl Hub {
     pub(super) fn typing(
         &mut self,
-        now: Now,
         asker: &Requester,
         name: &RoomId,
         typing: bool,
@@ -21,38 +20,32 @@ impl Hub {
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let user = member.user;
         if !typing {
-            self.stop_typing(now, room, user, effects);
+            self.stop_typing(room, user, effects);
         } else if of_room.members.len() <= TYPING_MEMBERS_MAX {
-            self.start_typing(now, room, user, effects);
+            self.start_typing(room, user, effects);
         }
         Ok(Answer::Noted)
     }
 
-    fn start_typing(&mut self, now: Now, room: RoomIx, user: UserIx, effects: &mut Effects) {
+    fn start_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
         let typing = &mut self.rooms[room].typing;
-        typing.retain(|(_, told)| now.moment.millis_since(*told) < TYPING_LASTS_MS);
+        typing.retain(|(_, told)| effects.now.moment.millis_since(*told) < TYPING_LASTS_MS);
         match typing.iter_mut().find(|(one, _)| *one == user) {
             // A repeat that comes too soon is answered but not told.
-            Some((_, told)) if now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
-            Some((_, told)) => *told = now.moment,
-            None => typing.push((user, now.moment)),
+            Some((_, told)) if effects.now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
+            Some((_, told)) => *told = effects.now.moment,
+            None => typing.push((user, effects.now.moment)),
         }
         self.tell_typing(room, user, true, effects);
     }
 
     /// Typing ends by request, by a message, with the last connection or with the membership.
-    pub(super) fn stop_typing(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        user: UserIx,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn stop_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
         let typing = &mut self.rooms[room].typing;
         let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
         let (_, told) = typing.swap_remove(place);
         // Clients have forgotten an older notice by themselves.
-        if now.moment.millis_since(told) < TYPING_LASTS_MS {
+        if effects.now.moment.millis_since(told) < TYPING_LASTS_MS {
             self.tell_typing(room, user, false, effects);
         }
     }

@@ -70,7 +70,6 @@ impl Streams {
     /// receives the event.
     pub(in crate::hub) fn publish(
         &mut self,
-        now: Now,
         publisher: &Publisher,
         publication: &Publication,
         effects: &mut Effects,
@@ -87,14 +86,14 @@ impl Streams {
         };
         let tree = declaration.judge(data, self.settings.read_json)?;
         let is_for_good = declaration.is_for_good();
-        if let Some(answer) = self.repeated(now, publication)? {
+        if let Some(answer) = self.repeated(effects.now, publication)? {
             return Ok(PublishResult::Told(answer));
         }
         if matches!(publisher, Publisher::Again(_)) {
             // A repeat adds nothing, so nothing is dropped for it. Without the stream, the event
             // was never stored.
             let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
-            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(self.hand_over(effects.now, ix, publication));
         }
         let holder = publisher.holder();
         let bytes = StreamEvent::bytes_of(data, id.as_deref());
@@ -102,12 +101,12 @@ impl Streams {
         let ix = match self.there_already(name) {
             Some(ix) => ix,
             None => {
-                let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;
+                let found = self.obtain(holder, &[name], Purpose::Publish, effects)?;
                 *found.first().ok_or(super::table::NO_SUCH_STREAM)?
             }
         };
-        if let Err(refusal) = self.make_room(now, ix, (holder, more)) {
-            self.release(now, ix);
+        if let Err(refusal) = self.make_room(effects.now, ix, (holder, more)) {
+            self.release(effects.now, ix);
             return Err(refusal);
         }
         let stream = &mut self.streams[ix];
@@ -118,10 +117,10 @@ impl Streams {
             (stream.made_by, stream.is_begun) = (holder, true);
         }
         if stream.declaration.durable {
-            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(self.hand_over(effects.now, ix, publication));
         }
-        let new = NewEvent { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
-        let event = self.append(now, ix, new, effects);
+        let new = NewEvent { ts: effects.now.timestamp, data: data.clone(), id: id.clone(), tree };
+        let event = self.append(ix, new, effects);
         let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
         Ok(PublishResult::Told(Answer::Published { stream, seq, ts, duplicate: false }))
     }
@@ -155,12 +154,11 @@ impl Streams {
 
     pub(super) fn append(
         &mut self,
-        now: Now,
         ix: StreamIx,
         NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
     ) -> Rc<StreamEvent> {
-        self.hear(now, ix, effects);
+        self.hear(ix, effects);
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix];
         let before = stream.head;
@@ -199,8 +197,8 @@ impl Streams {
             }
             if subscription.filter.is_some_and(|filter| passes[filter.0] != Some(true)) {
                 subscription.position = event.seq;
-            } else if subscription.is_due(now.moment) {
-                let prev = subscription.send(event.seq, now.moment);
+            } else if subscription.is_due(effects.now.moment) {
+                let prev = subscription.send(event.seq, effects.now.moment);
                 let is_plain = subscription.form == Form::Plain;
                 groups.entry((prev, is_plain)).or_default().push(*conn);
             } else {
@@ -217,7 +215,7 @@ impl Streams {
             self.hold_back(conn, ix, effects);
         }
         let filled_by = self.streams[ix].filled_by;
-        self.touch(now.moment, ix);
+        self.touch(effects.now.moment, ix);
         // Those in flight together were each admitted alone.
         self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
         event
