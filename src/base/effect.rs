@@ -33,6 +33,11 @@ impl Effects {
         self.list.push(effect);
     }
 
+    /// Answers a request.
+    pub fn answer(&mut self, origin: Origin, answer: Result<Answer, Refusal>) {
+        self.push(Effect::Answer { origin, answer });
+    }
+
     /// Delivers a notice to connections.
     pub fn deliver(&mut self, notice: Notice, to: impl IntoIterator<Item = ConnId>) {
         let start = self.recipients.len();

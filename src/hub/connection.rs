@@ -103,8 +103,7 @@ impl Hub {
     }
 
     pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
-        let Some(ix) = self.user_by_id.get(user) else { return RoomPage::default() };
-        let user = &self.users[*ix];
+        let Some(user) = self.user(user) else { return RoomPage::default() };
         self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
     }
 
@@ -196,9 +195,18 @@ impl Hub {
         }
     }
 
-    /// A record or page has come back from the store: handles the deferred request.
-    pub(super) fn settled(&mut self, conn: ConnId, effects: &mut Effects) {
+    /// A record or page has come back from the store, and counts no more as in flight: handles the
+    /// deferred request.
+    pub(super) fn settled(
+        &mut self,
+        conn: Option<ConnId>,
+        in_flight: fn(&mut HubConnection) -> &mut u16,
+        effects: &mut Effects,
+    ) {
+        let Some(conn) = conn else { return };
         let Some(connection) = self.connection_mut(conn) else { return };
+        let in_flight = in_flight(connection);
+        *in_flight = in_flight.saturating_sub(1);
         if connection.writes == 0 {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {

@@ -13,13 +13,10 @@ impl Hub {
         publication: Publication,
         effects: &mut Effects,
     ) {
-        let taken = self.streams.publish(publisher, &publication, effects);
-        let record = match taken {
+        let record = match self.streams.publish(publisher, &publication, effects) {
             Ok(PublishResult::ToStore(record)) => record,
-            Ok(PublishResult::Told(answer)) => {
-                return effects.push(Effect::Answer { origin, answer: Ok(answer) });
-            }
-            Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
+            Ok(PublishResult::Told(answer)) => return effects.answer(origin, Ok(answer)),
+            Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         let conn = origin.conn();
         let ticket = self.ticket(Pending::Publish { origin, publication });
@@ -41,7 +38,7 @@ impl Hub {
     ) {
         let conn = origin.conn();
         let answer = self.streams.stored(publication, outcome, effects);
-        effects.push(Effect::Answer { origin, answer });
-        self.write_finished(conn, effects);
+        effects.answer(origin, answer);
+        self.settled(conn, |connection| &mut connection.writes, effects);
     }
 }

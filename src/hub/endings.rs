@@ -4,7 +4,7 @@
 
 use super::hub::Hub;
 use super::manage::{Progress, Reason};
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::{Life, Member, RoomIx};
 use crate::base::{
@@ -14,26 +14,31 @@ use crate::base::{
 impl Hub {
     /// Ends a membership. It is in force at once: the member's connections get nothing more of the
     /// room, unless the store cannot write the end.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn end_membership(
         &mut self,
         asker: &Requester,
         room: RoomIx,
         user: UserId,
-        by: Option<UserId>,
         reason: Reason,
-        record: Record,
         effects: &mut Effects,
-    ) {
+    ) -> Progress {
         for conn in self.connections_of(&user).to_vec() {
             self.halt(conn, room);
         }
         if let Some(member) = self.rooms[room].members.get_mut(&user) {
             member.endings += 1;
         }
-        let origin = asker.origin.clone();
-        let pending = Pending::Leave { origin, room, user, by, reason };
-        self.persist(asker, record, pending, true, effects);
+        let by = match reason {
+            Reason::Left => None,
+            Reason::Removed | Reason::Deleted => asker.by(),
+            Reason::Banned => Some(asker.user.clone()),
+        };
+        let (name, of) = (self.rooms[room].name.clone(), user.clone());
+        let record = match reason {
+            Reason::Banned => Record::Ban { room: name, user: of, by: asker.user.clone() },
+            _ => Record::Leave { room: name, user: of, by: by.clone() },
+        };
+        self.persist(asker, record, Write::Leave { room, user, by, reason }, true, effects)
     }
 
     /// The end of a membership is on disk.
@@ -90,9 +95,7 @@ impl Hub {
         }
         self.rooms[room].life = Life::Ending;
         let record = Record::End { room: name.clone() };
-        let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::End { room }, true, effects)
     }
 
     pub(super) fn ended(
@@ -137,10 +140,7 @@ impl Hub {
             self.no_member_of(room, &member);
         }
         for user in invited {
-            if let Some(&ix) = self.user_by_id.get(&user) {
-                self.users[ix].invites.retain(|one| *one != room);
-                self.forget_if_unneeded(ix);
-            }
+            self.take_from(&user, |user| user.invites.retain(|one| *one != room));
         }
         self.trim_later(room);
         self.bury(room, effects);

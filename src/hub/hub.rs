@@ -390,6 +390,23 @@ impl Hub {
         ix
     }
 
+    pub(super) fn user(&self, id: &UserId) -> Option<&User> {
+        self.user_by_id.get(id).map(|ix| &self.users[*ix])
+    }
+
+    pub(super) fn user_or_new(&mut self, id: &UserId) -> &mut User {
+        let ix = self.user_ix(id);
+        &mut self.users[ix]
+    }
+
+    /// Takes something from a user, if known. They are forgotten if nothing is left.
+    pub(super) fn take_from(&mut self, id: &UserId, take: impl FnOnce(&mut User)) {
+        if let Some(&ix) = self.user_by_id.get(id) {
+            take(&mut self.users[ix]);
+            self.forget_if_unneeded(ix);
+        }
+    }
+
     pub(super) fn forget_if_unneeded(&mut self, ix: UserIx) {
         if self.users[ix].is_forgettable() {
             let user = self.users.remove(ix.0 as usize);

@@ -1,7 +1,8 @@
 //! Coming into rooms: creating one, joining one, being added to one, and a first direct message.
 
 use super::hub::Hub;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::{Member, RoomIx};
 use crate::base::limits::FIRST_MESSAGES_A_DAY;
@@ -18,7 +19,7 @@ impl Hub {
         open: bool,
         mut members: Vec<UserId>,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         const NAME_LEN: usize = 12;
         if !self.settings.anyone_creates && !asker.is_admin {
             let message = "only admins can create rooms here";
@@ -66,24 +67,20 @@ impl Hub {
         // A room that the program creates counts towards no user's number of rooms.
         let is_own = !asker.is_program;
         if is_own {
-            self.count_pending(&asker.user);
+            self.user_or_new(&asker.user).pending_rooms += 1;
         }
         self.pending_rooms += 1;
         self.invites_come(&invited, &asker.user);
         let added = if asker.is_admin { Vec::new() } else { members.clone() };
         for user in &added {
-            let ix = self.user_ix(user);
-            self.users[ix].pending_added_rooms += 1;
+            self.user_or_new(user).pending_added_rooms += 1;
         }
         let owner = asker.user.clone();
-        let told = invited.clone();
-        let record = Record::Create { room, title, open, owner, members, invited, is_own };
         let user = asker.user.clone();
-        let origin = asker.origin.clone();
-        let (by_themselves, invited) = (is_own, told);
-        let pending = Pending::Join { origin, user, room: None, by_themselves, invited, added };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        let (by_themselves, told) = (is_own, invited.clone());
+        let write = Write::Join { user, room: None, by_themselves, invited: told, added };
+        let record = Record::Create { room, title, open, owner, members, invited, is_own };
+        self.persist(asker, record, write, true, effects)
     }
 
     pub(super) fn join(
@@ -91,7 +88,7 @@ impl Hub {
         asker: &Requester,
         name: &RoomId,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         match self.room(name) {
             Some((_, room)) => {
                 if room.member(&asker.user).is_some() {
@@ -120,15 +117,12 @@ impl Hub {
             self.check_made(effects.now, asker)?;
             self.pending_rooms += 1;
         }
-        self.count_pending(&asker.user);
+        self.user_or_new(&asker.user).pending_rooms += 1;
         let room = self.count_pending_member(name);
         let user = asker.user.clone();
         let record =
             Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
-        let origin = asker.origin.clone();
-        let pending = Pending::join(origin, user, room, true);
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::join(user, room, true), true, effects)
     }
 
     /// Counts a user whose joining of an existing room is in flight.
@@ -144,7 +138,7 @@ impl Hub {
         name: RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
@@ -165,16 +159,12 @@ impl Hub {
         let room = self.count_pending_member(&name);
         let by = asker.by();
         let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
-        let origin = asker.origin.clone();
-        let pending = Pending::join(origin, user, room, false);
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::join(user, room, false), true, effects)
     }
 
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
         let limit = self.quotas_of(user).rooms;
-        let ix = self.user_by_id.get(user);
-        let user = ix.map(|ix| &self.users[*ix]);
+        let user = self.user(user);
         // Rooms in flight count too, so that twenty requests at once do not exceed the limit.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
             let message = "you are in as many rooms as a user may be in";
@@ -196,27 +186,18 @@ impl Hub {
         ))
     }
 
-    /// Counts a room that a user asked for and that is in flight.
-    fn count_pending(&mut self, user: &UserId) {
-        let ix = self.user_ix(user);
-        self.users[ix].pending_rooms += 1;
-    }
-
     /// Counts a message in flight that is to create a direct room.
     pub(super) fn first_message_comes(&mut self, author: &UserId) {
         self.pending_rooms += 1;
-        let ix = self.user_ix(author);
-        self.users[ix].pending_direct_rooms += 1;
+        self.user_or_new(author).pending_direct_rooms += 1;
     }
 
     /// A message that was to create a direct room has come back.
     pub(super) fn first_message_finished(&mut self, author: &UserId) {
         self.pending_rooms -= 1;
-        if let Some(ix) = self.user_by_id.get(author).copied() {
-            let user = &mut self.users[ix];
+        self.take_from(author, |user| {
             user.pending_direct_rooms = user.pending_direct_rooms.saturating_sub(1);
-            self.forget_if_unneeded(ix);
-        }
+        });
     }
 
     /// Whether the asker may have one more room. A user's rooms (created, joined, begun or left
@@ -224,9 +205,8 @@ impl Hub {
     fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
-        let ix = self.user_by_id.get(&asker.user).filter(|_| !asker.is_admin);
-        let own = ix.map_or(0, |ix| {
-            let user = &self.users[*ix];
+        let user = self.user(&asker.user).filter(|_| !asker.is_admin);
+        let own = user.map_or(0, |user| {
             user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
         });
         let left = if asker.is_admin { 0 } else { self.left_rooms.of(&asker.user) };
@@ -258,9 +238,8 @@ impl Hub {
     ) -> Result<(), Refusal> {
         self.check_all_rooms(asker)?;
         let limit = self.quotas_of(&asker.user).direct_rooms;
-        let ix = self.user_by_id.get(&asker.user);
-        let written = ix.map(|ix| &self.users[*ix]);
-        if written.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
+        let user = self.user(&asker.user);
+        if user.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
             let message = "you have as many direct conversations as a user may have";
             return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
         }
@@ -278,8 +257,7 @@ impl Hub {
     /// Whether a user was ever here: they are online, or have created or joined a room, or have
     /// written to somebody.
     fn is_known(&self, user: &UserId) -> bool {
-        let ix = self.user_by_id.get(user);
-        ix.map(|ix| &self.users[*ix])
+        self.user(user)
             .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
     }
 
@@ -290,20 +268,15 @@ impl Hub {
         if asker.is_admin {
             return (named, Vec::new());
         }
-        let rooms_of = |user: &UserId| {
-            let ix = self.user_by_id.get(user);
-            ix.map(|ix| self.users[*ix].rooms.as_slice()).unwrap_or_default()
-        };
+        let rooms_of =
+            |user: &UserId| self.user(user).map(|user| user.rooms.as_slice()).unwrap_or_default();
         let own = rooms_of(&asker.user);
         let shares = |user: &UserId| {
             // Walk the shorter list: a user may be in thousands of rooms and name hundreds of
             // users.
             let theirs = rooms_of(user);
-            let ix = self.user_by_id.get(user);
-            let brought = ix.map_or(0, |ix| {
-                let user = &self.users[*ix];
-                user.added_rooms + user.pending_added_rooms
-            });
+            let of_user = self.user(user);
+            let brought = of_user.map_or(0, |user| user.added_rooms + user.pending_added_rooms);
             if brought >= self.settings.added_rooms {
                 return false;
             }

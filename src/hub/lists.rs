@@ -18,7 +18,7 @@ impl Hub {
     ) -> Answer {
         let limit = limit.min(self.settings.page);
         let is_after = |room: &Room| after.as_ref().is_none_or(|after| room.name > *after);
-        let of_user = self.user_by_id.get(&asker.user).map(|ix| self.users[*ix].rooms.as_slice());
+        let of_user = self.user(&asker.user).map(|user| user.rooms.as_slice());
         let mut found: Vec<&Room> = of_user
             .into_iter()
             .flatten()

@@ -10,14 +10,13 @@ impl Hub {
     /// A user's display name, if it differs from their id.
     #[must_use]
     pub fn name_of(&self, user: &UserId) -> Option<&str> {
-        let ix = self.user_by_id.get(user)?;
-        self.users[*ix].name.as_deref()
+        self.user(user)?.name.as_deref()
     }
 
     /// The connections of a user.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
-        self.user_by_id.get(user).map_or(&[], |ix| self.users[*ix].conns.as_slice())
+        self.user(user).map_or(&[], |user| user.conns.as_slice())
     }
 
     /// All connections whose user is known.

@@ -1,14 +1,14 @@
 //! Requests of owners and admins: invitations, removals, bans, a room's properties and its end.
 
 use super::hub::Hub;
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::{Life, Room, RoomIx};
 use crate::base::answer::InviteInfo;
 use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
-/// A request's result so far: an answer, or `None` while the store works on it.
+/// A request's result so far: an answer, or `None` if that was given, or waits for the store.
 pub(super) type Progress = Result<Option<Answer>, Refusal>;
 
 impl Hub {
@@ -55,13 +55,11 @@ impl Hub {
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         self.check_invites(asker, &user)?;
-        let by = asker.user.clone();
-        self.invites_come(std::slice::from_ref(&user), &by);
+        self.invites_come(std::slice::from_ref(&user), &asker.user);
         self.rooms[room].pending_invites += 1;
-        let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
-        let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        let by = asker.user.clone();
+        let record = Record::Invite { room: name.clone(), user: user.clone(), by };
+        self.persist(asker, record, Write::Invite { room, user }, true, effects)
     }
 
     pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
@@ -86,8 +84,7 @@ impl Hub {
     /// be fewer than the free ones.
     pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
         let limit = self.settings.invites;
-        let ix = self.user_by_id.get(user);
-        let rooms = ix.map(|ix| self.users[*ix].invites.as_slice()).unwrap_or_default();
+        let rooms = self.user(user).map(|user| user.invites.as_slice()).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
             let permits = self.rooms[**room].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
@@ -142,10 +139,7 @@ impl Hub {
         if permits.invites.is_empty() && permits.bans.is_empty() {
             self.rooms[room].permits = None;
         }
-        if let Some(&ix) = self.user_by_id.get(user) {
-            self.users[ix].invites.retain(|one| *one != room);
-            self.forget_if_unneeded(ix);
-        }
+        self.take_from(user, |user| user.invites.retain(|one| *one != room));
     }
 
     fn uninvite(
@@ -156,10 +150,9 @@ impl Hub {
         user: UserId,
         by: Option<UserId>,
         effects: &mut Effects,
-    ) {
+    ) -> Progress {
         let record = Record::Uninvite { room: name.clone(), user: user.clone() };
-        let pending = Pending::Uninvite { origin: asker.origin.clone(), room, user, by };
-        self.persist(asker, record, pending, true, effects);
+        self.persist(asker, record, Write::Uninvite { room, user, by }, true, effects)
     }
 
     /// The end of an invitation is on disk.
@@ -197,8 +190,8 @@ impl Hub {
     }
 
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
-        let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
-        let invites = self.users[*ix].invites.as_slice().iter();
+        let Some(of_user) = self.user(user) else { return Vec::new() };
+        let invites = of_user.invites.as_slice().iter();
         let mut invites: Vec<InviteInfo> = invites
             .filter_map(|room| {
                 let of_room = &self.rooms[*room];
@@ -227,17 +220,13 @@ impl Hub {
             && of_room.member(&asker.user).is_none()
             && of_room.is_invited(&asker.user)
         {
-            self.uninvite(asker, room, name, asker.user.clone(), None, effects);
-            return Ok(None);
+            return self.uninvite(asker, room, name, asker.user.clone(), None, effects);
         }
         let (room, _) = self.room_of_member(asker, name)?;
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
-        let record = Record::Leave { room: name.clone(), user: asker.user.clone(), by: None };
-        let user = asker.user.clone();
-        self.end_membership(asker, room, user, None, Reason::Left, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, asker.user.clone(), Reason::Left, effects)
     }
 
     pub(super) fn remove(
@@ -249,8 +238,7 @@ impl Hub {
     ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         if of_room.member(&user).is_none() && of_room.is_invited(&user) {
-            self.uninvite(asker, room, name, user, asker.by(), effects);
-            return Ok(None);
+            return self.uninvite(asker, room, name, user, asker.by(), effects);
         }
         // The embedding program asks in this user's name.
         if of_room.member(&user).is_none() && asker.is_program {
@@ -260,10 +248,7 @@ impl Hub {
             let message = "the user is no member of this room";
             return Err(Refusal::new(RefusalCode::NoSuchUser, message));
         }
-        let by = asker.by();
-        let record = Record::Leave { room: name.clone(), user: user.clone(), by: by.clone() };
-        self.end_membership(asker, room, user, by, Reason::Removed, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, user, Reason::Removed, effects)
     }
 
     pub(super) fn ban(
@@ -286,13 +271,10 @@ impl Hub {
             let message = "the room has as many bans as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
-        let by = asker.user.clone();
-        let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
         // The ban is in force from here.
         let bans = &mut self.rooms[room].permits().bans;
         bans.entry(user.clone()).or_default().in_flight += 1;
-        self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, user, Reason::Banned, effects)
     }
 
     pub(super) fn unban(
@@ -307,9 +289,7 @@ impl Hub {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
         let record = Record::Unban { room: name.clone(), user: user.clone() };
-        let pending = Pending::Unban { origin: asker.origin.clone(), room, user };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Unban { room, user }, true, effects)
     }
 
     /// A ban is on disk, or could not be written.

@@ -3,7 +3,8 @@
 
 use super::cursor::Cursor;
 use super::hub::Hub;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::limits::MARKS_MEMBERS_MAX;
@@ -16,7 +17,7 @@ impl Hub {
         name: &RoomId,
         seq: u64,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let (room, of_room) = self.room_of_member(asker, name)?;
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let seq = seq.min(of_room.head);
@@ -24,11 +25,8 @@ impl Hub {
             let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
             return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
         }
-        let user = asker.user.clone();
-        let record = Record::Read { room: name.clone(), user: user.clone(), seq };
-        let pending = Pending::Read { origin: asker.origin.clone(), room, user };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        let record = Record::Read { room: name.clone(), user: asker.user.clone(), seq };
+        self.persist(asker, record, Write::Read { room }, false, effects)
     }
 
     pub(super) fn read_mark(
@@ -70,7 +68,7 @@ impl Hub {
         marks: Vec<(RoomId, u64)>,
         is_one: bool,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let mut moved = Vec::new();
         for (name, seq) in marks {
             match self.room_of_member(asker, &name) {
@@ -88,11 +86,8 @@ impl Hub {
         if moved.is_empty() {
             return Ok(Some(Answer::Noted));
         }
-        let user = asker.user.clone();
-        let record = Record::Delivered { user: user.clone(), marks: moved.clone() };
-        let pending = Pending::Delivered { origin: asker.origin.clone(), user, marks: moved };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        let record = Record::Delivered { user: asker.user.clone(), marks: moved.clone() };
+        self.persist(asker, record, Write::Delivered { marks: moved }, false, effects)
     }
 
     /// Marks of delivery are on disk.

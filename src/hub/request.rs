@@ -2,7 +2,8 @@
 
 use super::hub::Hub;
 use super::input::Rights;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::{Pending, Write};
 use crate::base::request::Target;
 use crate::base::{
     Answer, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode, Request,
@@ -112,20 +113,14 @@ impl Hub {
             Request::ListPresence { room, after, limit } => {
                 self.list_presence(asker, room, after, limit).map(Some)
             }
-            Request::ResumeAt { epoch, since } => {
-                self.resume_at(asker, &epoch, since, effects);
-                return;
-            }
+            Request::ResumeAt { epoch, since } => self.resume_at(asker, &epoch, since, effects),
             Request::Resume { epoch, rooms, more } => {
-                self.resume(asker, &epoch, rooms, more, effects);
-                return;
+                self.resume(asker, &epoch, rooms, more, effects)
             }
         };
-        match done {
-            Ok(Some(answer)) => effects.push(answered(asker, Ok(answer))),
-            // The answer comes with the store's outcome.
-            Ok(None) => {}
-            Err(refusal) => effects.push(answered(asker, Err(refusal))),
+        // Otherwise it is answered already, or the store's outcome brings the answer.
+        if let Some(answer) = done.transpose() {
+            effects.answer(asker.origin.clone(), answer);
         }
     }
 
@@ -137,7 +132,7 @@ impl Hub {
         body: Body,
         cid: Option<Arc<str>>,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let (room, to) = match target {
             Target::Room(room) => (room, None),
             Target::User(user) if user == asker.user => {
@@ -168,10 +163,8 @@ impl Hub {
             self.first_message_comes(&asker.user);
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
-        let (origin, author) = (asker.origin.clone(), asker.user.clone());
-        let pending = Pending::Send { origin, author, is_first: is_barrier };
-        self.persist(asker, record, pending, is_barrier, effects);
-        Ok(None)
+        let write = Write::Send { is_first: is_barrier };
+        self.persist(asker, record, write, is_barrier, effects)
     }
 
     fn revoke(
@@ -180,33 +173,29 @@ impl Hub {
         revocation: Revocation,
         once: bool,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         if !asker.is_admin {
             return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
         }
         let record = Record::Revoke { revocation: revocation.clone(), once };
-        let pending = Pending::Revoke { origin: asker.origin.clone(), revocation };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Revoke { revocation }, false, effects)
     }
 
+    /// Hands a record to the store. The asker waits for its outcome.
     pub(super) fn persist(
         &mut self,
         asker: &Requester,
         record: Record,
-        pending: Pending,
+        write: Write,
         is_barrier: bool,
         effects: &mut Effects,
-    ) {
-        let ticket = self.ticket(pending);
+    ) -> Progress {
+        let ticket = self.ticket(Pending::Write(asker.clone(), write));
         if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
             connection.writes += 1;
             connection.has_barrier |= is_barrier;
         }
         effects.push(Effect::Persist { ticket, record });
+        Ok(None)
     }
-}
-
-pub(super) fn answered(asker: &Requester, answer: Result<Answer, Refusal>) -> Effect {
-    Effect::Answer { origin: asker.origin.clone(), answer }
 }

@@ -4,7 +4,7 @@
 use super::cursor::Cursor;
 use super::hub::Hub;
 use super::manage::Progress;
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::{
@@ -33,16 +33,13 @@ impl Hub {
             });
         }
         let record = Record::Update { room: name.clone(), title, open, owner };
-        let (origin, user, by) = (asker.origin.clone(), asker.user.clone(), asker.by());
-        self.persist(asker, record, Pending::Update { origin, user, by }, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Update, true, effects)
     }
 
     /// A change of a room's properties is on disk.
     pub(super) fn updated(
         &mut self,
-        user: &UserId,
-        by: Option<UserId>,
+        asker: &Requester,
         state: RoomState,
         effects: &mut Effects,
     ) -> Answer {
@@ -59,9 +56,9 @@ impl Hub {
             self.open_rooms.remove(&state.room);
         }
         if is_other {
-            self.tell_update(ix, by, effects);
+            self.tell_update(ix, asker.by(), effects);
         }
-        Answer::Room(self.rooms[ix].summary(user))
+        Answer::Room(self.rooms[ix].summary(&asker.user))
     }
 
     /// Tells followers a room's properties, and remembers those who may not be told yet.

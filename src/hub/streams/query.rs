@@ -3,9 +3,7 @@
 use super::stream::{Stream, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::subscription::{StreamInfo, StreamQuery, SubscriberInfo};
-use crate::base::{
-    Answer, ConnId, Effect, Effects, Origin, Refusal, RefusalCode, StreamId, StreamRights,
-};
+use crate::base::{Answer, ConnId, Effects, Origin, Refusal, RefusalCode, StreamId, StreamRights};
 use std::ops::Bound;
 use std::rc::Rc;
 
@@ -24,7 +22,7 @@ impl Streams {
                 self.subscribers(rights, &stream, after, limit)
             }
         };
-        effects.push(Effect::Answer { origin, answer });
+        effects.answer(origin, answer);
     }
 
     fn list(&self, rights: &StreamRights, after: Option<&StreamId>, limit: usize) -> Answer {

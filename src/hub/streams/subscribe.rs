@@ -48,14 +48,14 @@ impl Streams {
         effects: &mut Effects,
     ) {
         if let Err(refusal) = self.check(conn, (rights, holder, most), &asks) {
-            effects.push(Effect::Answer { origin, answer: Err(refusal) });
+            effects.answer(origin, Err(refusal));
             return;
         }
         let names: Vec<&StreamId> = asks.iter().map(|ask| &ask.stream).collect();
         let streams = match self.obtain(holder, &names, Purpose::Watch, effects) {
             Ok(streams) => streams,
             Err(refusal) => {
-                effects.push(Effect::Answer { origin, answer: Err(refusal) });
+                effects.answer(origin, Err(refusal));
                 return;
             }
         };
@@ -66,7 +66,7 @@ impl Streams {
         };
         let told = asks.into_iter().zip(&streams).map(begin).collect();
         let answer = Ok(Answer::Subscribed(told));
-        effects.push(Effect::Answer { origin, answer });
+        effects.answer(origin, answer);
         for ix in streams {
             self.catch_up(conn, ix, &mut room, effects);
             if form == Form::Plain {
@@ -273,7 +273,7 @@ impl Streams {
                 ended.push(name.clone());
             }
         }
-        effects.push(Effect::Answer { origin, answer: Ok(Answer::Unsubscribed(ended)) });
+        effects.answer(origin, Ok(Answer::Unsubscribed(ended)));
     }
 
     /// Ends a subscription, and an empty stream. Returns whether there was a subscription.
@@ -367,7 +367,7 @@ impl Streams {
         effects: &mut Effects,
     ) {
         let answer = self.acked(conn, name, seq).map(|()| Answer::Noted);
-        effects.push(Effect::Answer { origin, answer });
+        effects.answer(origin, answer);
     }
 
     fn acked(&mut self, conn: ConnId, name: &StreamId, seq: u64) -> Result<(), Refusal> {
