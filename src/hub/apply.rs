@@ -19,8 +19,7 @@ impl Hub {
             self.add_member(room, user, &MemberState::default());
             self.tell_of_newcomer(room, user, effects);
             for conn in self.connections_of(&id).to_vec() {
-                let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
-                self.follow(conn, room, waits);
+                self.follow(conn, room);
             }
         }
     }
@@ -101,8 +100,7 @@ impl Hub {
                 let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
                 let is_ending = bans_in_flight > 0 || of_room.life == Life::Ending;
                 for conn in self.connections_of(user).to_vec() {
-                    let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
-                    self.follow(conn, room, waits);
+                    self.follow(conn, room);
                     if is_ending {
                         self.halt(conn, room);
                     }

@@ -92,7 +92,7 @@ impl Hub {
         for &room in &rooms {
             // Skip a room that they are leaving: the end is already in force.
             if self.rooms[room].member(&id).is_some() {
-                self.follow(conn, room, resumes);
+                self.follow(conn, room);
             }
         }
         let rooms = self.greeted_rooms(&id, &rooms, None);
@@ -131,7 +131,8 @@ impl Hub {
     }
 
     /// Makes a connection follow a room from its head, or wait there for its `resume`.
-    pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx, waits: bool) {
+    pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx) {
+        let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
         let room = &mut self.rooms[room];
         let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
         room.followers.insert(conn, cursor);

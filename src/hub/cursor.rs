@@ -38,6 +38,17 @@ pub(super) enum Standing {
     Refused,
 }
 
+impl Cursor {
+    /// Whether the connection is told of the room: not before its `resume`, and not if that was
+    /// refused.
+    pub(super) const fn is_told(&self) -> bool {
+        match self {
+            Cursor::Live | Cursor::Behind { .. } => true,
+            Cursor::Waiting { .. } | Cursor::Refused | Cursor::Leaving { .. } => false,
+        }
+    }
+}
+
 impl Hub {
     /// An entry did not fit the outbox: feeds from there on.
     pub(super) fn fell_behind(&mut self, conn: ConnId, room: RoomIx, seq: u64, ts: Timestamp) {

@@ -54,11 +54,7 @@ impl Hub {
         self.stop_typing(room, member.user, effects);
         let conns = self.connections_of(user).to_vec();
         for &conn in &conns {
-            self.drop_untold(conn, room);
-            self.rooms[room].followers.remove(&conn);
-            self.drop_behind(conn, room);
-            // What is queued is theirs no more, either.
-            effects.push(Effect::TakeBack { conn, source: room.0 });
+            self.cut_off(conn, room, effects);
         }
         let name = self.rooms[room].name.clone();
         let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
@@ -118,9 +114,7 @@ impl Hub {
             return Err(Refusal::from(outcome));
         };
         for &conn in &followers {
-            self.drop_untold(conn, room);
-            self.drop_behind(conn, room);
-            effects.push(Effect::TakeBack { conn, source: room.0 });
+            self.cut_off(conn, room, effects);
         }
         let of_room = &mut self.rooms[room];
         let name = of_room.name.clone();
@@ -145,6 +139,15 @@ impl Hub {
         self.trim_later(room);
         self.bury(room, effects);
         Ok(Answer::Done { room: name, user: None })
+    }
+
+    /// Takes a room from a connection, for good.
+    fn cut_off(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
+        self.drop_untold(conn, room);
+        self.rooms[room].followers.remove(&conn);
+        self.drop_behind(conn, room);
+        // What is queued is theirs no more, either.
+        effects.push(Effect::TakeBack { conn, source: room.0 });
     }
 
     /// Removes a room from a member's user.

@@ -116,13 +116,11 @@ impl Hub {
     }
 
     fn recipients_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
-        let followers = &self.rooms[room].followers;
-        let is_told = |cursor: &Cursor| matches!(cursor, Cursor::Live | Cursor::Behind { .. });
+        let of_room = &self.rooms[room];
         if tells_others {
-            followers.iter().filter(|(_, cursor)| is_told(cursor)).map(|(conn, _)| *conn).collect()
-        } else {
-            let own = self.connections_of(user).iter();
-            own.filter(|conn| followers.get(conn).is_some_and(is_told)).copied().collect()
+            return of_room.told().collect();
         }
+        let is_told = |conn: &&ConnId| of_room.followers.get(conn).is_some_and(Cursor::is_told);
+        self.connections_of(user).iter().filter(is_told).copied().collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Who is online, told as changes. However many changes there were in a window, there is at most
 //! one list of those who came and one of those who went, or only a count where they are many.
 
-use super::cursor::Cursor;
 use super::hub::Hub;
 use super::room::RoomIx;
 use super::user::UserIx;
@@ -260,12 +259,7 @@ impl Hub {
         for (room, changes) in of_rooms {
             let of_room = &mut self.rooms[room];
             let (form, online) = (of_room.tally.form(people_max), of_room.tally.announced);
-            let audience: Vec<ConnId> = of_room
-                .followers
-                .iter()
-                .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
-                .map(|(conn, _)| *conn)
-                .collect();
+            let audience: Vec<ConnId> = of_room.told().collect();
             self.tell_changes(Some(room), changes, form, online, &audience, effects);
         }
     }

@@ -156,6 +156,12 @@ impl Room {
         self.members.get(user).filter(|member| is_live && member.endings == 0)
     }
 
+    /// The connections that are told of the room.
+    pub(super) fn told(&self) -> impl Iterator<Item = ConnId> {
+        let told = self.followers.iter().filter(|(_, cursor)| cursor.is_told());
+        told.map(|(conn, _)| *conn)
+    }
+
     pub(super) fn is_owner(&self, user: &UserId) -> bool {
         self.owner.as_ref() == Some(user) && self.member(user).is_some()
     }
