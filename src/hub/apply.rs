@@ -72,7 +72,7 @@ impl Hub {
                     self.stop_typing(room, user, effects);
                 }
             }
-            EntryKind::Edited { .. } | EntryKind::Reacted { .. } => {
+            EntryKind::Edited { .. } | EntryKind::Reacted { .. } | EntryKind::Left { .. } => {
                 self.rooms[room].append(&entry, &self.settings);
             }
             EntryKind::Deleted { target, .. } => {
@@ -111,9 +111,6 @@ impl Hub {
                     member.endings = bans_in_flight;
                 }
                 self.tell_of_newcomer(room, ix, effects);
-            }
-            EntryKind::Left { .. } => {
-                self.rooms[room].append(&entry, &self.settings);
             }
         }
         self.keep(room);

@@ -176,9 +176,8 @@ impl Hub {
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (room, entries) = match outcome {
-            Outcome::Room { room, entries } => (room, entries),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Room { room, entries } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
         let ix = self.changed_room(room, entries, by_themselves, effects);
         for one in &invited {
@@ -223,9 +222,8 @@ impl Hub {
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (entry, is_duplicate, is_first) = match outcome {
-            Outcome::Message { entry, is_duplicate, is_first } => (entry, is_duplicate, is_first),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Message { entry, is_duplicate, is_first } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
         if is_first {
             self.new_direct_room(&entry, effects);

@@ -132,7 +132,7 @@ impl Hub {
 
     /// Makes a connection follow a room from its head, or wait there for its `resume`.
     pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx) {
-        let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
+        let waits = self.is_resuming(conn);
         let room = &mut self.rooms[room];
         let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
         room.followers.insert(conn, cursor);

@@ -105,9 +105,8 @@ impl Hub {
         if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
             return;
         }
-        let is_resuming = self.connection(conn).is_some_and(|connection| connection.is_resuming);
         let stands = match was {
-            Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
+            Standing::Waiting if self.is_resuming(conn) => Cursor::Waiting { from: next - 1 },
             Standing::Refused => Cursor::Refused,
             // `Waiting` here: the `resume` ended meanwhile without naming the room.
             Standing::Following | Standing::Waiting => {

@@ -194,8 +194,7 @@ impl Hub {
         }
         for (room, user, state) in snapshot.members {
             // An ended room has no members, whatever is on disk.
-            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
-            let Some(&room) = hub.room_by_id.get(&room).filter(is_live) else { continue };
+            let Some((room, _)) = hub.room(&room) else { continue };
             let ix = hub.user_ix(&user);
             hub.add_member(room, ix, &state);
         }
@@ -205,8 +204,7 @@ impl Hub {
             }
         }
         for invite in snapshot.invites {
-            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
-            if let Some(&room) = hub.room_by_id.get(&invite.room).filter(is_live) {
+            if let Some((room, _)) = hub.room(&invite.room) {
                 hub.add_invite(room, &invite.user, invite.by);
             }
         }
@@ -270,10 +268,10 @@ impl Hub {
                 self.streams.unsubscribe(by, &streams, effects);
             }
             Input::StreamAck { by: (conn, id), stream, seq } => {
-                self.streams.ack((conn, Origin::Conn(conn, id)), &stream, seq, effects);
+                effects.answer(Origin::Conn(conn, id), self.streams.ack(conn, &stream, seq));
             }
             Input::LookAtStreams { origin, rights, query } => {
-                self.streams.look(origin, &rights, query, effects);
+                effects.answer(origin, self.streams.look(&rights, query));
             }
             Input::Publish { origin, publisher, stream, data, id } => {
                 self.publish(origin, &publisher, Publication { stream, data, id }, effects);

@@ -4,7 +4,7 @@ use super::hub::Hub;
 use super::manage::Progress;
 use super::pending::Write;
 use super::request::Requester;
-use super::room::{Member, RoomIx};
+use super::room::Member;
 use crate::base::limits::FIRST_MESSAGES_A_DAY;
 use crate::base::{Answer, Effects, Now, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
@@ -27,10 +27,8 @@ impl Hub {
         }
         let room = match room {
             Some(room) if room.is_direct() => {
-                return Err(Refusal::new(
-                    RefusalCode::Forbidden,
-                    "names that begin with dm: are reserved",
-                ));
+                let message = "names that begin with dm: are reserved";
+                return Err(Refusal::new(RefusalCode::Forbidden, message));
             }
             Some(room) if self.room_ix(&room).is_some() => {
                 return Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"));
@@ -113,23 +111,19 @@ impl Hub {
             None => self.check_all_rooms(asker)?,
         }
         self.check_quota(&asker.user)?;
-        if self.room_ix(name).is_none() {
-            self.check_made(effects.now, asker)?;
-            self.pending_rooms += 1;
+        let room = self.room_ix(name);
+        match room {
+            Some(room) => self.rooms[room].pending_members += 1,
+            None => {
+                self.check_made(effects.now, asker)?;
+                self.pending_rooms += 1;
+            }
         }
         self.user_or_new(&asker.user).pending_rooms += 1;
-        let room = self.count_pending_member(name);
         let user = asker.user.clone();
         let record =
             Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
         self.persist(asker, record, Write::join(user, room, true), true, effects)
-    }
-
-    /// Counts a user whose joining of an existing room is in flight.
-    fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
-        let room = self.room_ix(name)?;
-        self.rooms[room].pending_members += 1;
-        Some(room)
     }
 
     pub(super) fn add(
@@ -142,24 +136,20 @@ impl Hub {
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
-        match self.room(&name) {
-            Some((_, room)) => {
-                if room.member(&user).is_some() {
-                    return Ok(Some(Answer::Joined(room.summary(&user), Vec::new())));
-                }
-                if room.is_banned(&user) {
-                    return Err(Refusal::BANNED);
-                }
-                let members = room.members.len() + room.pending_members as usize;
-                self.check_members(members + 1)?;
-            }
-            // The room must exist: one created here would be open to everybody by accident.
-            None => return Err(Refusal::NO_SUCH_ROOM),
+        // The room must exist: one created here would be open to everybody by accident.
+        let Some((room, of_room)) = self.room(&name) else { return Err(Refusal::NO_SUCH_ROOM) };
+        if of_room.member(&user).is_some() {
+            return Ok(Some(Answer::Joined(of_room.summary(&user), Vec::new())));
         }
-        let room = self.count_pending_member(&name);
+        if of_room.is_banned(&user) {
+            return Err(Refusal::BANNED);
+        }
+        let members = of_room.members.len() + of_room.pending_members as usize;
+        self.check_members(members + 1)?;
+        self.rooms[room].pending_members += 1;
         let by = asker.by();
         let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
-        self.persist(asker, record, Write::join(user, room, false), true, effects)
+        self.persist(asker, record, Write::join(user, Some(room), false), true, effects)
     }
 
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
@@ -178,12 +168,8 @@ impl Hub {
         if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
             return Ok(());
         }
-        let limit = self.settings.rooms_a_day();
-        Err(Refusal::quota(
-            "rooms",
-            "you have created as many rooms as a user may create in a day",
-            u64::from(limit),
-        ))
+        let message = "you have created as many rooms as a user may create in a day";
+        Err(Refusal::quota("rooms", message, u64::from(self.settings.rooms_a_day())))
     }
 
     /// Counts a message in flight that is to create a direct room.

@@ -1,9 +1,9 @@
 //! What the server reads from the hub, for its pushes, lists for admins, and answers.
 
 use super::hub::Hub;
-use super::presence_list::page;
 use super::user::UserIx;
 use crate::base::answer::PresenceInfo;
+use crate::base::table::following;
 use crate::base::{ConnId, RoomId, UserId};
 
 impl Hub {
@@ -46,7 +46,7 @@ impl Hub {
     #[must_use]
     pub fn online(&self, after: Option<&UserId>, limit: usize) -> (Vec<PresenceInfo>, bool) {
         let limit = limit.min(self.settings.page);
-        let mut found = page(&self.presence.online, after, limit + 1);
+        let mut found = following(&self.presence.online, after);
         let users = found.by_ref().take(limit).map(|(_, ix)| self.presence_of(*ix)).collect();
         (users, found.next().is_some())
     }

@@ -3,7 +3,7 @@
 use super::hub::Hub;
 use super::pending::Write;
 use super::request::Requester;
-use super::room::{Life, Room, RoomIx};
+use super::room::{Ban, Life, Room, RoomIx};
 use crate::base::answer::InviteInfo;
 use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
@@ -136,9 +136,7 @@ impl Hub {
     pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         permits.invites.remove(user);
-        if permits.invites.is_empty() && permits.bans.is_empty() {
-            self.rooms[room].permits = None;
-        }
+        self.rooms[room].drop_empty_permits();
         self.take_from(user, |user| user.invites.retain(|one| *one != room));
     }
 
@@ -237,14 +235,14 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
-        if of_room.member(&user).is_none() && of_room.is_invited(&user) {
-            return self.uninvite(asker, room, name, user, asker.by(), effects);
-        }
-        // The embedding program asks in this user's name.
-        if of_room.member(&user).is_none() && asker.is_program {
-            return Err(Refusal::NOT_MEMBER);
-        }
         if of_room.member(&user).is_none() {
+            if of_room.is_invited(&user) {
+                return self.uninvite(asker, room, name, user, asker.by(), effects);
+            }
+            // The embedding program asks in this user's name.
+            if asker.is_program {
+                return Err(Refusal::NOT_MEMBER);
+            }
             let message = "the user is no member of this room";
             return Err(Refusal::new(RefusalCode::NoSuchUser, message));
         }
@@ -294,31 +292,27 @@ impl Hub {
 
     /// A ban is on disk, or could not be written.
     pub(super) fn ban_finished(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
-        let Some(permits) = &mut self.rooms[room].permits else { return };
-        let Some(ban) = permits.bans.get_mut(user) else { return };
-        ban.in_flight = ban.in_flight.saturating_sub(1);
-        ban.is_stored |= is_stored;
-        self.drop_void_ban(room, user);
+        self.change_ban(room, user, |ban| {
+            ban.in_flight = ban.in_flight.saturating_sub(1);
+            ban.is_stored |= is_stored;
+        });
     }
 
     /// The end of a ban is on disk. A ban decided since stays in force.
     pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
-        let Some(permits) = &mut self.rooms[room].permits else { return };
-        if let Some(ban) = permits.bans.get_mut(user) {
-            ban.is_stored = false;
-            self.drop_void_ban(room, user);
-        }
+        self.change_ban(room, user, |ban| ban.is_stored = false);
     }
 
-    fn drop_void_ban(&mut self, room: RoomIx, user: &UserId) {
+    /// Changes a ban. It ends if it is neither stored nor on its way there.
+    fn change_ban(&mut self, room: RoomIx, user: &UserId, change: impl FnOnce(&mut Ban)) {
         let of_room = &mut self.rooms[room];
         let Some(permits) = &mut of_room.permits else { return };
-        if permits.bans.get(user).is_some_and(|ban| !ban.is_stored && ban.in_flight == 0) {
+        let Some(ban) = permits.bans.get_mut(user) else { return };
+        change(ban);
+        if !ban.is_stored && ban.in_flight == 0 {
             permits.bans.remove(user);
         }
-        if permits.invites.is_empty() && permits.bans.is_empty() {
-            of_room.permits = None;
-        }
+        of_room.drop_empty_permits();
     }
 }
 

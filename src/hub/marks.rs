@@ -36,9 +36,8 @@ impl Hub {
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (seq, messages, deleted) = match outcome {
-            Outcome::Read { seq, messages, deleted } => (seq, messages, deleted),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Read { seq, messages, deleted } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
         let of_room = &mut self.rooms[room];
         let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };

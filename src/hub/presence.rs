@@ -61,6 +61,13 @@ pub(super) struct Tally {
     is_counting: bool,
 }
 
+impl Presence {
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+}
+
 enum AnnouncementForm {
     Lists,
     /// Only the number.
@@ -283,24 +290,20 @@ impl Hub {
                 changes.online.sort();
                 changes.offline.sort();
                 if !changes.offline.is_empty() {
-                    self.presence.version += 1;
-                    let (users, version) = (changes.offline, self.presence.version);
+                    let (users, version) = (changes.offline, self.presence.next_version());
                     tell(Notice::Offline { users, version, room: room.clone() });
                 }
                 if !changes.online.is_empty() {
-                    self.presence.version += 1;
-                    let (users, version) = (changes.online, self.presence.version);
+                    let (users, version) = (changes.online, self.presence.next_version());
                     tell(Notice::Online { users, version, reset: false, room });
                 }
             }
             AnnouncementForm::Count => {
-                self.presence.version += 1;
-                let version = self.presence.version;
+                let version = self.presence.next_version();
                 tell(Notice::Count { online, version, again: false, room });
             }
             AnnouncementForm::Reset => {
-                self.presence.version += 1;
-                let version = self.presence.version;
+                let version = self.presence.next_version();
                 tell(Notice::Online { users: Vec::new(), version, reset: true, room });
             }
         }

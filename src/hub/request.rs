@@ -151,10 +151,8 @@ impl Hub {
         };
         let head = known.map_or(0, |room| room.head);
         if body.reply_to.is_some_and(|seq| seq == 0 || seq > head) {
-            return Err(Refusal::new(
-                RefusalCode::NoSuchMessage,
-                "there is no such entry to reply to",
-            ));
+            let message = "there is no such entry to reply to";
+            return Err(Refusal::new(RefusalCode::NoSuchMessage, message));
         }
         // The first direct message creates its room and so widens rights: later requests must wait.
         let is_barrier = known.is_none();

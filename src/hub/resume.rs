@@ -18,7 +18,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let Some(conn) = asker.conn else { return Ok(None) };
-        if !self.connection(conn).is_some_and(|connection| connection.is_resuming) {
+        if !self.is_resuming(conn) {
             return Err(Refusal::new(
                 RefusalCode::Conflict,
                 "a resume must be announced when connecting (?resume=1), and has one last piece",

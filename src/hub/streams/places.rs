@@ -47,8 +47,7 @@ impl Streams {
         let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
         let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
         let new = each.len() - named.len();
-        let is_idle =
-            |ix: &&StreamIx| self.streams[**ix].held.is_some_and(|held| held.idle_since.is_some());
+        let is_idle = |ix: &&StreamIx| self.streams[**ix].is_idle();
         let staying = self.holdings.staying().0 + named.iter().filter(is_idle).count();
         let over = (staying + new).saturating_sub(all).min(new);
         let (count, wanted) = (beyond.max(over), wanted.max(1));

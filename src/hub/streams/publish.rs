@@ -165,26 +165,21 @@ impl Streams {
         let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
         // Each filter is evaluated once, however many subscribers have it.
-        let passes: Vec<Option<bool>> = {
-            let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
-            let mut passes = vec![None; most];
-            if let Some(tree) = &tree {
-                for (ix, shared) in &stream.filters {
-                    passes[ix] = Some(shared.filter.passes(tree));
-                }
-            }
-            passes
-        };
+        let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
+        let mut passes = vec![false; most];
+        for (ix, shared) in &stream.filters {
+            passes[ix] = tree.as_ref().is_some_and(|tree| shared.filter.passes(tree));
+        }
         let is_state = stream.is_state();
         let mut held = Vec::new();
-        let mut groups: BTreeMap<(u64, bool), Vec<ConnId>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u64, Form), Vec<ConnId>> = BTreeMap::new();
         let Stream { subscribers, filters, .. } = stream;
         for (conn, subscription) in subscribers {
             // A subscriber behind is fed, by its rate or when its outbox has drained.
             if subscription.position != before {
                 let replaced = match subscription.filter {
                     None => before,
-                    Some(FilterIx(ix)) if passes[ix] == Some(true) => {
+                    Some(FilterIx(ix)) if passes[ix] => {
                         filters[ix].newest.as_ref().map_or(0, |newest| newest.seq)
                     }
                     Some(_) => 0,
@@ -195,19 +190,17 @@ impl Streams {
                 }
                 continue;
             }
-            if subscription.filter.is_some_and(|filter| passes[filter.0] != Some(true)) {
+            if subscription.filter.is_some_and(|filter| !passes[filter.0]) {
                 subscription.position = event.seq;
             } else if subscription.is_due(effects.now.moment) {
                 let prev = subscription.send(event.seq, effects.now.moment);
-                let is_plain = subscription.form == Form::Plain;
-                groups.entry((prev, is_plain)).or_default().push(*conn);
+                groups.entry((prev, subscription.form)).or_default().push(*conn);
             } else {
                 held.push(*conn);
             }
         }
         self.cut_events += stream.note_passed(&passes, bytes_max);
-        for ((prev, is_plain), conns) in groups {
-            let form = if is_plain { Form::Plain } else { Form::Envelope };
+        for ((prev, form), conns) in groups {
             let notice = self.notice(ix, &event, prev, form);
             effects.deliver(notice, conns);
         }

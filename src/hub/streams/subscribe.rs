@@ -4,7 +4,7 @@ use super::held::Holder;
 use super::places::Purpose;
 use super::rate::Pace;
 use super::stream::{FilterIx, Stream, StreamIx, Subscription};
-use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
+use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::filter::Filter;
 use crate::base::subscription::{Ask, Form, StreamSnapshot, Subscribed};
 use crate::base::{
@@ -47,17 +47,12 @@ impl Streams {
         asks: Vec<Ask>,
         effects: &mut Effects,
     ) {
-        if let Err(refusal) = self.check(conn, (rights, holder, most), &asks) {
-            effects.answer(origin, Err(refusal));
-            return;
-        }
         let names: Vec<&StreamId> = asks.iter().map(|ask| &ask.stream).collect();
-        let streams = match self.obtain(holder, &names, Purpose::Watch, effects) {
+        let checked = self.check(conn, (rights, holder, most), &asks);
+        let found = checked.and_then(|()| self.obtain(holder, &names, Purpose::Watch, effects));
+        let streams = match found {
             Ok(streams) => streams,
-            Err(refusal) => {
-                effects.answer(origin, Err(refusal));
-                return;
-            }
+            Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         // Snapshots are in the reply while it stays small; otherwise they are the first events.
         let mut room = self.settings.page_bytes;
@@ -65,8 +60,7 @@ impl Streams {
             self.begin((conn, holder), form, (ask, *ix), &mut room, effects)
         };
         let told = asks.into_iter().zip(&streams).map(begin).collect();
-        let answer = Ok(Answer::Subscribed(told));
-        effects.answer(origin, answer);
+        effects.answer(origin, Ok(Answer::Subscribed(told)));
         for ix in streams {
             self.catch_up(conn, ix, &mut room, effects);
             if form == Form::Plain {
@@ -86,11 +80,7 @@ impl Streams {
         let (mut subscriptions, mut filters) =
             watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
         for ask in asks {
-            let name = ask.stream.as_str();
-            let declaration = self.declaration(&ask.stream).ok_or(NO_SUCH_STREAM)?;
-            if !rights.may_watch(declaration, name) {
-                return Err(FORBIDDEN);
-            }
+            let declaration = self.to_watch(&ask.stream, rights)?;
             if ask.filter.is_some() && declaration.binary {
                 let message = "a stream of bytes has nothing to filter by";
                 return Err(Refusal::bad_request("filter", message));
@@ -109,12 +99,8 @@ impl Streams {
             }
         }
         if filters > self.settings.filters {
-            let limit = self.settings.filters as u64;
-            return Err(Refusal::quota(
-                "filters",
-                "this connection has as many filters as it may have",
-                limit,
-            ));
+            let message = "this connection has as many filters as it may have";
+            return Err(Refusal::quota("filters", message, self.settings.filters as u64));
         }
         if subscriptions > most {
             let message = "this connection watches as many streams as it may watch";
@@ -361,16 +347,10 @@ impl Streams {
 
     pub(in crate::hub) fn ack(
         &mut self,
-        (conn, origin): (ConnId, Origin),
+        conn: ConnId,
         name: &StreamId,
         seq: u64,
-        effects: &mut Effects,
-    ) {
-        let answer = self.acked(conn, name, seq).map(|()| Answer::Noted);
-        effects.answer(origin, answer);
-    }
-
-    fn acked(&mut self, conn: ConnId, name: &StreamId, seq: u64) -> Result<(), Refusal> {
+    ) -> Result<Answer, Refusal> {
         let ix = self.ix(name).ok_or(NO_SUCH_STREAM)?;
         let Stream { declaration, subscribers, .. } = &mut self.streams[ix];
         let not_watched = Refusal::new(RefusalCode::Conflict, "you do not watch this stream");
@@ -383,7 +363,7 @@ impl Streams {
             return Err(Refusal::bad_request("seq", "this was not sent yet"));
         }
         subscription.acked = subscription.acked.max(seq);
-        Ok(())
+        Ok(Answer::Noted)
     }
 }
 

@@ -228,6 +228,19 @@ impl Streams {
         declared(&self.settings.declarations, name.as_str())
     }
 
+    /// The declaration for a stream of this name, for whoever wants to watch it.
+    pub(super) fn to_watch(
+        &self,
+        name: &StreamId,
+        rights: &StreamRights,
+    ) -> Result<&Rc<Declaration>, Refusal> {
+        let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
+        match rights.may_watch(declaration, name.as_str()) {
+            true => Ok(declaration),
+            false => Err(FORBIDDEN),
+        }
+    }
+
     /// The declaration for a stream of this name, for a client that wants to publish to it.
     ///
     /// # Errors
@@ -368,5 +381,4 @@ impl Streams {
 
 pub(crate) const NO_SUCH_STREAM: Refusal =
     Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");
-pub(super) const FORBIDDEN: Refusal =
-    Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");
+const FORBIDDEN: Refusal = Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");
