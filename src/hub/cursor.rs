@@ -213,7 +213,7 @@ impl Hub {
             return;
         };
         // Meanwhile the membership may have ended, or the cursor may have moved.
-        if let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) {
+        if let Some(next) = next {
             let fitting = page.into_iter().skip_while(|entry| entry.seq < next);
             let page: Vec<_> = fitting.map(Rc::new).collect();
             if page.first().is_some_and(|entry| entry.seq == next) {

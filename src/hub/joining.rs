@@ -10,7 +10,6 @@ use crate::base::{Answer, Effects, Now, Record, Refusal, RefusalCode, RoomId, Us
 use std::sync::Arc;
 
 impl Hub {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn create(
         &mut self,
         asker: &Requester,

@@ -124,7 +124,6 @@ impl Hub {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn send(
         &mut self,
         asker: &Requester,

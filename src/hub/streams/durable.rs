@@ -3,11 +3,12 @@
 //! The store numbers the events, as it does rooms' entries. A failed publication uses no number,
 //! and publications in flight together keep the order in which they were decided.
 
-use super::publish::{MISMATCH, NewEvent, Publication, PublishResult};
+use super::publish::{MISMATCH, NewEvent, Publication, PublishResult, read};
 use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
-use crate::base::{Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamState};
+use crate::base::declaration::Declaration;
+use crate::base::{Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamEvent, StreamState};
 use std::rc::Rc;
 
 impl Streams {
@@ -21,9 +22,8 @@ impl Streams {
             self.dormant.insert(name, (epoch, head));
             return;
         };
-        // The stream may have had the other kind of data before.
-        let is_of_kind = |data: &Data| matches!(data, Data::Binary(_)) == declaration.binary;
-        let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
+        let is_fit = |event: &&StreamEvent| is_of_kind(&event.data, &declaration);
+        let fit = events.iter().rev().take_while(is_fit).count();
         let mut left = self.settings.all_streams_bytes.saturating_sub(self.holdings.all_bytes());
         let newest = events.iter().rev().take(fit).take_while(|event| {
             let fits = event.bytes() <= left;
@@ -101,20 +101,12 @@ impl Streams {
             Some(ix) => {
                 let stream = &mut self.streams[ix];
                 assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, seq), "of {name}");
-                match (&data, stream.declaration.binary) {
-                    (Data::Json(text), false) => {
-                        let tree = (self.settings.read_json)(text);
-                        self.append(ix, NewEvent { ts: *ts, data, id, tree }, effects);
-                    }
-                    (Data::Binary(_), true) => {
-                        let new = NewEvent { ts: *ts, data, id, tree: None };
-                        self.append(ix, new, effects);
-                    }
-                    // The kind of data was redeclared meanwhile.
-                    (Data::Json(_), true) | (Data::Binary(_), false) => {
-                        stream.pass_over(seq);
-                        self.touch(effects.now.moment, ix);
-                    }
+                if is_of_kind(&data, &stream.declaration) {
+                    let tree = read(&data, self.settings.read_json);
+                    self.append(ix, NewEvent { ts: *ts, data, id, tree }, effects);
+                } else {
+                    stream.pass_over(seq);
+                    self.touch(effects.now.moment, ix);
                 }
             }
             // The declaration was removed meanwhile, so nobody watches.
@@ -124,4 +116,9 @@ impl Streams {
         }
         Ok(answer)
     }
+}
+
+/// Whether data are JSON or bytes, as declared. The kind may have been redeclared meanwhile.
+fn is_of_kind(data: &Data, declaration: &Declaration) -> bool {
+    matches!(data, Data::Binary(_)) == declaration.binary
 }

@@ -234,13 +234,13 @@ impl Streams {
 
     /// An event's JSON, parsed; `None` for bytes.
     pub(super) fn tree(&self, event: &StreamEvent) -> Option<Tree> {
-        read(event, self.settings.read_json)
+        read(&event.data, self.settings.read_json)
     }
 }
 
 /// As [`Streams::tree`].
-pub(super) fn read(event: &StreamEvent, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
-    match &event.data {
+pub(super) fn read(data: &Data, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
+    match data {
         Data::Json(text) => read_json(text),
         Data::Binary(_) => None,
     }

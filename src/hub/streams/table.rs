@@ -149,7 +149,8 @@ impl Streams {
                     stream.pace_anew();
                     self.cut_events += stream.trim(self.settings.stream_bytes);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
-                    let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
+                    let tree =
+                        newest.and_then(|newest| read(&newest.data, self.settings.read_json));
                     stream.pass_anew(tree.as_ref());
                     self.touch(effects.now.moment, ix);
                     self.age_anew(ix, effects);
