@@ -2,7 +2,7 @@
 
 use super::key_error::{KeyError, KeyProblem};
 use super::key_sources::read_bounded;
-use super::secret::SECRET_BYTES_MIN;
+use super::secret::judged;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use std::fmt;
 use std::path::Path;
@@ -16,10 +16,9 @@ impl AdminToken {
     /// Takes a token. White space around it, such as a file's last newline, is not part of it.
     ///
     /// # Errors
-    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
+    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`](super::SECRET_BYTES_MIN).
     pub fn new(bytes: &[u8]) -> Result<AdminToken, usize> {
-        let bytes = bytes.trim_ascii();
-        if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(AdminToken(bytes.into())) }
+        judged(bytes).map(AdminToken)
     }
 
     /// Reads a token from a file.

@@ -68,42 +68,29 @@ pub(crate) struct Paid {
 impl ProofPayer<'_> {
     /// Pays for a proof that signs this many bytes, before it is checked.
     pub(crate) fn pay(self, signed_bytes: usize) -> Result<Paid, TooManyFailed> {
-        let weight = weight(signed_bytes);
+        let paid = self.take(weight(signed_bytes))?;
+        self.proofs.looked_at.set(self.proofs.looked_at.get().saturating_add(1));
+        Ok(paid)
+    }
+
+    /// Whether the address could pay for a proof now.
+    pub(crate) fn can_pay(self) -> Result<(), TooManyFailed> {
+        self.take(weight(0)).map(|paid| self.give_back(paid))
+    }
+
+    fn take(self, weight: u32) -> Result<Paid, TooManyFailed> {
         let asker = Asker::Address(self.address);
         let taken = self.proofs.rates.borrow_mut().take(asker, self.now, weight, self.allowance);
-        match taken {
-            Ok(()) => {
-                self.proofs.looked_at.set(self.proofs.looked_at.get().saturating_add(1));
-                Ok(Paid { weight })
-            }
-            Err(held) => {
-                self.proofs.is_over.set(true);
-                Err(TooManyFailed(held.wait_ms()))
-            }
-        }
+        taken.map(|()| Paid { weight }).map_err(|held| {
+            self.proofs.is_over.set(true);
+            TooManyFailed(held.wait_ms())
+        })
     }
 
     /// Returns the price of a valid proof.
     pub(crate) fn give_back(self, paid: Paid) {
         let asker = Asker::Address(self.address);
         self.proofs.rates.borrow_mut().give_back(&asker, paid.weight, self.allowance);
-    }
-
-    /// Whether the address could pay for a proof now.
-    pub(crate) fn can_pay(self) -> Result<(), TooManyFailed> {
-        let weight = weight(0);
-        let asker = Asker::Address(self.address);
-        let mut rates = self.proofs.rates.borrow_mut();
-        match rates.take(asker.clone(), self.now, weight, self.allowance) {
-            Ok(()) => {
-                rates.give_back(&asker, weight, self.allowance);
-                Ok(())
-            }
-            Err(held) => {
-                self.proofs.is_over.set(true);
-                Err(TooManyFailed(held.wait_ms()))
-            }
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::key_error::{KeyError, KeyProblem};
 use super::key_sources::read_bounded;
-use super::secret::SECRET_BYTES_MIN;
+use super::secret::judged;
 use aws_lc_rs::hmac;
 use std::ffi::OsString;
 use std::fmt;
@@ -44,7 +44,7 @@ impl HookSecret {
     /// Takes a secret. White space around it, such as a file's last newline, is not part of it.
     ///
     /// # Errors
-    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
+    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`](super::SECRET_BYTES_MIN).
     pub fn new(bytes: &[u8]) -> Result<HookSecret, usize> {
         Ok(HookSecret { origin: SecretOrigin::Given, bytes: Some(judged(bytes)?) })
     }
@@ -104,11 +104,6 @@ impl HookSecret {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         hmac::verify(&key, content, &tag).is_ok()
     }
-}
-
-fn judged(bytes: &[u8]) -> Result<Arc<[u8]>, usize> {
-    let bytes = bytes.trim_ascii();
-    if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(bytes.into()) }
 }
 
 /// The bytes of `sha256=<hex>`.

@@ -17,8 +17,7 @@ impl Secret {
     /// # Errors
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
     pub fn new(bytes: &[u8]) -> Result<Secret, usize> {
-        let bytes = bytes.trim_ascii();
-        if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(Secret(bytes.into())) }
+        judged(bytes).map(Secret)
     }
 
     /// Signs a token.
@@ -32,6 +31,12 @@ impl Secret {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// A secret without the white space around it, or the number of its bytes, if they are too few.
+pub(super) fn judged(bytes: &[u8]) -> Result<Arc<[u8]>, usize> {
+    let bytes = bytes.trim_ascii();
+    if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(bytes.into()) }
 }
 
 impl fmt::Debug for Secret {

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, InviteInfo, RoomPage};
 use super::conn_id::ConnId;
-use super::moment::{Moment, Timestamp};
+use super::moment::{Moment, Now, Timestamp};
 use super::names::{RoomId, StreamId};
 use super::notice::Notice;
 use super::record::{Query, Record, Revocation};
@@ -13,6 +13,8 @@ use std::ops::Range;
 /// The effects of one input, in order. Reused for each input.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// The time of the input, which the hub sets.
+    pub now: Now,
     /// The effects.
     pub list: Vec<Effect>,
     /// The recipients of all deliveries; each delivery has a range of them.
@@ -29,6 +31,11 @@ impl Effects {
     /// Adds an effect.
     pub fn push(&mut self, effect: Effect) {
         self.list.push(effect);
+    }
+
+    /// Answers a request.
+    pub fn answer(&mut self, origin: Origin, answer: Result<Answer, Refusal>) {
+        self.push(Effect::Answer { origin, answer });
     }
 
     /// Delivers a notice to connections.

@@ -34,6 +34,7 @@ pub mod seeded_hash;
 pub mod shares;
 pub mod stream_rights;
 pub mod subscription;
+pub(crate) mod table;
 pub mod tree;
 pub mod user_limits;
 pub mod wall_clock;

@@ -62,12 +62,6 @@ impl StreamId {
         check(text, NAME_BYTES_MAX, true)?;
         Ok(StreamId(text.into()))
     }
-
-    /// The name's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl UserId {
@@ -116,12 +110,6 @@ impl UserId {
         check(text, NAME_BYTES_MAX, false)?;
         Ok(UserId(text.into()))
     }
-
-    /// The id's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl RoomId {
@@ -143,12 +131,6 @@ impl RoomId {
     #[must_use]
     pub fn is_direct(&self) -> bool {
         self.0.starts_with(DM_PREFIX)
-    }
-
-    /// The name's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -173,6 +155,13 @@ fn check(text: &str, bytes_max: usize, colon: bool) -> Result<(), NameError> {
 
 macro_rules! as_text {
     ($name:ident) => {
+        impl $name {
+            /// The name.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

@@ -98,8 +98,9 @@ impl Outbox {
             return Ok(());
         }
         let cost = Cost::of(&frame);
-        match class {
-            Class::Control | Class::Reply => {}
+        let limit = self.limit as usize;
+        let share = match class {
+            Class::Control | Class::Reply => None,
             Class::Pong => {
                 frame.count_bytes_in(&self.budget);
                 let storage = self.storage();
@@ -110,29 +111,20 @@ impl Outbox {
                     return Ok(());
                 }
                 storage.pong = Some(storage.popped + storage.items.len() as u64);
+                None
             }
-            Class::Durable => {
-                // If nothing else waits, a frame passes. Otherwise one larger than the limit never
-                // would, and fast readers would pay for slow ones.
-                let over =
-                    self.waiting + cost.waiting > self.limit as usize || self.budget.is_spent();
-                if over && self.waiting > 0 {
-                    return Err(OutboxFull);
-                }
-            }
-            Class::Stream(priority) => {
-                let share = priority.share(self.limit as usize);
-                let over = self.waiting + cost.waiting > share || self.budget.is_spent();
-                // As above: an image may be larger than the share.
-                if over && self.waiting > 0 {
-                    return Err(OutboxFull);
-                }
-            }
-            Class::Ephemeral => {
-                if self.waiting + cost.waiting > self.limit as usize / 2 || self.budget.is_spent() {
-                    return Err(OutboxFull);
-                }
-            }
+            Class::Durable => Some(limit),
+            Class::Stream(priority) => Some(priority.share(limit)),
+            Class::Ephemeral => Some(limit / 2),
+        };
+        // If nothing else waits, a frame passes. Otherwise one larger than its share, such as an
+        // image, never would, and fast readers would pay for slow ones.
+        let passes = self.waiting == 0 && class != Class::Ephemeral;
+        if let Some(share) = share
+            && !passes
+            && (self.waiting + cost.waiting > share || self.budget.is_spent())
+        {
+            return Err(OutboxFull);
         }
         frame.count_bytes_in(&self.budget);
         self.count_in(cost);

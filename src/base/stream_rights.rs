@@ -32,59 +32,40 @@ impl StreamRights {
     /// Whether they may watch this stream.
     #[must_use]
     pub fn may_watch(&self, declaration: &Declaration, name: &str) -> bool {
-        let listed = self.listed_to_watch();
-        self.is_reader(declaration) && listed.is_none_or(|patterns| any_fits(patterns, name))
+        self.watches(declaration, |pattern| pattern.fits(name))
     }
 
     /// Whether they may watch a declared stream, or at least one of a family.
     #[must_use]
     pub fn may_watch_one(&self, declaration: &Declaration) -> bool {
-        let listed = self.listed_to_watch();
-        self.is_reader(declaration)
-            && listed.is_none_or(|patterns| any_meets(patterns, &declaration.pattern))
+        self.watches(declaration, |pattern| pattern.overlaps(&declaration.pattern))
     }
 
-    fn is_reader(&self, declaration: &Declaration) -> bool {
-        match declaration.read {
+    fn watches(&self, declaration: &Declaration, is_meant: impl Fn(&Pattern) -> bool) -> bool {
+        let is_reader = match declaration.read {
             Readers::Public => true,
             Readers::Users => self.is_user,
             Readers::Admin => self.is_admin,
-        }
+        };
+        let listed = self.claims.as_ref().and_then(|claims| claims.subscribe.as_ref());
+        is_reader && listed.is_none_or(|patterns| patterns.iter().any(is_meant))
     }
 
     /// Whether they may publish to this stream.
     #[must_use]
     pub fn may_publish(&self, declaration: &Declaration, name: &str) -> bool {
-        declaration.publish
-            && match self.listed_to_publish() {
-                Some(patterns) => any_fits(patterns, name),
-                None => self.publishes_all,
-            }
+        self.publishes(declaration, |pattern| pattern.fits(name))
     }
 
     /// Whether they may publish to a declared stream, or to at least one of a family.
     #[must_use]
     pub fn may_publish_to_one(&self, declaration: &Declaration) -> bool {
+        self.publishes(declaration, |pattern| pattern.overlaps(&declaration.pattern))
+    }
+
+    fn publishes(&self, declaration: &Declaration, is_meant: impl Fn(&Pattern) -> bool) -> bool {
+        let listed = self.claims.as_ref().and_then(|claims| claims.publish.as_ref());
         declaration.publish
-            && match self.listed_to_publish() {
-                Some(patterns) => any_meets(patterns, &declaration.pattern),
-                None => self.publishes_all,
-            }
+            && listed.map_or(self.publishes_all, |patterns| patterns.iter().any(is_meant))
     }
-
-    fn listed_to_watch(&self) -> Option<&Vec<Pattern>> {
-        self.claims.as_ref()?.subscribe.as_ref()
-    }
-
-    fn listed_to_publish(&self) -> Option<&Vec<Pattern>> {
-        self.claims.as_ref()?.publish.as_ref()
-    }
-}
-
-fn any_fits(patterns: &[Pattern], name: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.fits(name))
-}
-
-fn any_meets(patterns: &[Pattern], declared: &Pattern) -> bool {
-    patterns.iter().any(|pattern| pattern.overlaps(declared))
 }

@@ -21,7 +21,7 @@ pub struct Ask {
 }
 
 /// How events are sent to a subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
     /// In the wire's envelope.
     Envelope,

@@ -2,12 +2,12 @@
 
 use super::hub::Hub;
 use super::room::{Life, Room, RoomIx};
-use crate::base::{Effects, Entry, EntryKind, MemberState, Now, RoomState, UserId};
+use crate::base::{Effects, Entry, EntryKind, MemberState, RoomState, UserId};
 use std::rc::Rc;
 
 impl Hub {
     /// The first direct message has created its room.
-    pub(super) fn new_direct_room(&mut self, now: Now, first: &Entry, effects: &mut Effects) {
+    pub(super) fn new_direct_room(&mut self, first: &Entry, effects: &mut Effects) {
         let state = RoomState::new(first.room.clone(), "".into(), false, None);
         let room = self.add_room(Room::new(RoomState { ts: first.ts, ..state }));
         let name = first.room.as_str();
@@ -17,10 +17,9 @@ impl Hub {
             let Ok(id) = UserId::parse(id) else { continue };
             let user = self.user_ix(&id);
             self.add_member(room, user, &MemberState::default());
-            self.tell_of_newcomer(now, room, user, effects);
+            self.tell_of_newcomer(room, user, effects);
             for conn in self.connections_of(&id).to_vec() {
-                let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
-                self.follow(conn, room, waits);
+                self.follow(conn, room);
             }
         }
     }
@@ -28,7 +27,6 @@ impl Hub {
     /// `by_themselves` is false if the embedding program or another user did it.
     pub(super) fn changed_room(
         &mut self,
-        now: Now,
         state: RoomState,
         entries: Vec<Entry>,
         by_themselves: bool,
@@ -43,7 +41,7 @@ impl Hub {
         };
         self.rooms[ix].owner = state.owner;
         for entry in entries {
-            self.apply(now, ix, Rc::new(entry), by_themselves, effects);
+            self.apply(ix, Rc::new(entry), by_themselves, effects);
         }
         ix
     }
@@ -51,7 +49,6 @@ impl Hub {
     /// Applies a committed entry and delivers it to the room's followers.
     pub(super) fn apply(
         &mut self,
-        now: Now,
         room: RoomIx,
         entry: Rc<Entry>,
         by_themselves: bool,
@@ -72,10 +69,10 @@ impl Hub {
                     if is_first && entry.room.is_direct() {
                         self.users[user].direct_rooms += 1;
                     }
-                    self.stop_typing(now, room, user, effects);
+                    self.stop_typing(room, user, effects);
                 }
             }
-            EntryKind::Edited { .. } | EntryKind::Reacted { .. } => {
+            EntryKind::Edited { .. } | EntryKind::Reacted { .. } | EntryKind::Left { .. } => {
                 self.rooms[room].append(&entry, &self.settings);
             }
             EntryKind::Deleted { target, .. } => {
@@ -103,8 +100,7 @@ impl Hub {
                 let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
                 let is_ending = bans_in_flight > 0 || of_room.life == Life::Ending;
                 for conn in self.connections_of(user).to_vec() {
-                    let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
-                    self.follow(conn, room, waits);
+                    self.follow(conn, room);
                     if is_ending {
                         self.halt(conn, room);
                     }
@@ -114,14 +110,11 @@ impl Hub {
                 if let Some(member) = self.rooms[room].members.get_mut(user) {
                     member.endings = bans_in_flight;
                 }
-                self.tell_of_newcomer(now, room, ix, effects);
-            }
-            EntryKind::Left { .. } => {
-                self.rooms[room].append(&entry, &self.settings);
+                self.tell_of_newcomer(room, ix, effects);
             }
         }
         self.keep(room);
-        self.trim_due(now, effects);
+        self.trim_due(effects);
         self.fan_out(room, &entry, effects);
     }
 }

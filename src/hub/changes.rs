@@ -3,7 +3,7 @@
 
 use super::hub::Hub;
 use super::manage::Progress;
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::{Room, RoomIx};
 use crate::base::{Effects, Record, Refusal, RoomId};
@@ -79,14 +79,8 @@ impl Hub {
         record: Record,
         effects: &mut Effects,
     ) -> Progress {
-        let pending = Pending::Change {
-            origin: asker.origin.clone(),
-            room,
-            asker: asker.user.clone(),
-            is_admin: asker.is_admin && matches!(record, Record::Delete { .. }),
-        };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        let is_admin = asker.is_admin && matches!(record, Record::Delete { .. });
+        self.persist(asker, record, Write::Change { room, is_admin }, false, effects)
     }
 }
 

@@ -1,120 +1,103 @@
 //! Handles the outcomes of records and pages. Nothing is delivered before this point.
 
 use super::hub::Hub;
-use super::manage::Reason;
-use super::pending::Pending;
-use super::request::{Requester, answered};
+use super::manage::{Progress, Reason};
+use super::pending::{Pending, Write};
+use super::request::Requester;
 use super::room::{Life, RoomIx};
 use crate::base::request::Part;
-use crate::base::{
-    Answer, ConnId, Effect, Effects, Now, Origin, Outcome, Refusal, RefusalCode, Revocation, UserId,
-};
+use crate::base::{Answer, Effect, Effects, Now, Outcome, Refusal, RefusalCode, UserId};
 use std::rc::Rc;
 
 impl Hub {
-    pub(super) fn outcome(
-        &mut self,
-        now: Now,
-        ticket: u64,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn outcome(&mut self, ticket: u64, outcome: Outcome, effects: &mut Effects) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
-        let (origin, answer) = match pending {
-            Pending::Nobody => return,
-            Pending::Seek { conn } => return self.places_found(conn, outcome, effects),
+        match pending {
+            Pending::Nobody => {}
+            Pending::Seek { conn } => self.places_found(conn, outcome, effects),
             Pending::Feed { conn, room } => {
                 let page = if let Outcome::Page(page) = outcome { Some(page) } else { None };
-                return self.loaded_for_feeding(now, conn, room, page, effects);
+                self.loaded_for_feeding(conn, room, page, effects);
             }
             Pending::History { asker, room, part, limit } => {
-                return self.history_read(now, &asker, room, (part, limit), outcome, effects);
+                self.history_read(&asker, room, (part, limit), outcome, effects);
             }
-            Pending::Send { origin, author, is_first } => {
-                if is_first {
-                    self.first_message_finished(&author);
-                }
-                (origin, self.committed(now, &author, outcome, effects))
-            }
-            Pending::Change { origin, room, asker, is_admin } => {
-                let asker = Requester { is_admin, ..self.asker(asker, origin) };
-                let answer = self.changed(now, room, &asker, outcome, effects);
-                (asker.origin, answer)
-            }
-            Pending::Join { origin, user, room, by_themselves, invited, added } => {
-                self.join_finished(now, &user, (room, by_themselves), &added, &invited, &outcome);
-                (origin, self.joined(now, &user, by_themselves, invited, outcome, effects))
-            }
-            Pending::Leave { origin, room, user, by, reason } => {
-                (origin, self.leave_finished(now, room, user, (by, reason), outcome, effects))
-            }
-            Pending::Invite { origin, room, user, by } => {
-                self.return_invites(std::slice::from_ref(&user), &by);
-                self.rooms[room].pending_invites -= 1;
-                (origin, done(&outcome).map(|()| self.invited(room, user, &by, effects)))
-            }
-            Pending::Uninvite { origin, room, user, by } => {
-                (origin, done(&outcome).map(|()| self.uninvited(room, &user, by, effects)))
-            }
-            Pending::Unban { origin, room, user } => {
-                (origin, done(&outcome).map(|()| self.unbanned(room, user)))
-            }
-            Pending::Update { origin, user, by } => match outcome {
-                Outcome::Room { room, .. } => (origin, Ok(self.updated(&user, by, room, effects))),
-                other => (origin, Err(Refusal::from(&other))),
-            },
-            Pending::End { origin, room, by } => {
-                return self.end_finished(now, origin, room, by, &outcome, effects);
-            }
-            Pending::Delivered { origin, user, marks } => {
-                (origin, done(&outcome).map(|()| self.delivered(&user, marks, effects)))
-            }
-            Pending::Revoke { origin, revocation } => {
-                return self.revocation_stored(now, origin, revocation, &outcome, effects);
-            }
+            Pending::Trim { room } => self.trimmed(room, &outcome, effects),
             Pending::Publish { origin, publication } => {
-                return self.event_stored(now, origin, publication, &outcome, effects);
+                self.event_stored(origin, publication, &outcome, effects);
             }
-            Pending::Trim { room } => return self.trimmed(now, room, &outcome, effects),
-            Pending::Read { origin, room, user } => {
-                (origin, self.read_mark(room, &user, outcome, effects))
+            Pending::Write(asker, write) => {
+                let is_end = matches!(write, Write::End { .. });
+                let done = self.written(&asker, write, outcome, effects);
+                if let Some(answer) = done.transpose() {
+                    effects.answer(asker.origin, answer);
+                }
+                self.settled(asker.conn, |connection| &mut connection.writes, effects);
+                if is_end {
+                    self.trim_due(effects);
+                }
             }
+        }
+    }
+
+    /// The store has written what a request asked for, or says why not.
+    fn written(
+        &mut self,
+        asker: &Requester,
+        write: Write,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Progress {
+        let answer = match write {
+            Write::Send { is_first } => {
+                if is_first {
+                    self.first_message_finished(&asker.user);
+                }
+                self.committed(&asker.user, outcome, effects)?
+            }
+            Write::Change { room, is_admin } => {
+                self.changed(room, &asker.user, is_admin, outcome, effects)?
+            }
+            Write::Join { user, room, by_themselves, invited, added } => {
+                let place = (room, by_themselves);
+                self.join_finished(effects.now, &user, place, &added, &invited, &outcome);
+                self.joined(&user, by_themselves, invited, outcome, effects)?
+            }
+            Write::Leave { room, user, by, reason } => {
+                self.leave_finished(room, user, (by, reason), outcome, effects)?
+            }
+            Write::Invite { room, user } => {
+                self.return_invites(std::slice::from_ref(&user), &asker.user);
+                self.rooms[room].pending_invites -= 1;
+                done(&outcome)?;
+                self.invited(room, user, &asker.user, effects)
+            }
+            Write::Uninvite { room, user, by } => {
+                done(&outcome)?;
+                self.uninvited(room, &user, by, effects)
+            }
+            Write::Unban { room, user } => {
+                done(&outcome)?;
+                self.unbanned(room, user)
+            }
+            Write::Update => match outcome {
+                Outcome::Room { room, .. } => self.updated(asker, room, effects),
+                other => return Err(Refusal::from(&other)),
+            },
+            Write::End { room } => self.ended(room, asker.by(), &outcome, effects)?,
+            Write::Delivered { marks } => {
+                done(&outcome)?;
+                self.delivered(&asker.user, marks, effects)
+            }
+            Write::Revoke { revocation } => {
+                revoked(&outcome)?;
+                // Whoever applies it answers.
+                effects.push(Effect::Revoked { origin: asker.origin.clone(), revocation });
+                return Ok(None);
+            }
+            Write::Read { room } => self.read_mark(room, &asker.user, outcome, effects)?,
         };
-        let conn = origin.conn();
-        effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
-    }
-
-    fn end_finished(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        room: RoomIx,
-        by: Option<UserId>,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) {
-        let conn = origin.conn();
-        let answer = self.ended(now, room, by, outcome, effects);
-        effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
-        self.trim_due(now, effects);
-    }
-
-    fn revocation_stored(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        revocation: Revocation,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) {
-        let conn = origin.conn();
-        effects.push(match revoked(outcome) {
-            Ok(()) => Effect::Revoked { origin, revocation },
-            Err(refusal) => Effect::Answer { origin, answer: Err(refusal) },
-        });
-        self.write_finished(now, conn, effects);
+        Ok(Some(answer))
     }
 
     fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
@@ -125,7 +108,6 @@ impl Hub {
 
     fn history_read(
         &mut self,
-        now: Now,
         asker: &Requester,
         room: RoomIx,
         (part, limit): (Part, usize),
@@ -149,11 +131,11 @@ impl Hub {
             }
             other => Err(Refusal::from(&other)),
         };
-        effects.push(answered(asker, answer));
+        effects.answer(asker.origin.clone(), answer);
         if let Some(conn) = asker.conn {
             self.tell_missed_updates(conn, effects);
         }
-        self.page_read(now, asker.conn, effects);
+        self.settled(asker.conn, |connection| &mut connection.pages, effects);
     }
 
     /// Releases what was reserved while a join or creation was in flight.
@@ -177,33 +159,27 @@ impl Hub {
             }
         }
         for one in added {
-            let Some(ix) = self.user_by_id.get(one).copied() else { continue };
-            let user = &mut self.users[ix];
-            user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
-            self.forget_if_unneeded(ix);
+            self.take_from(one, |user| {
+                user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
+            });
         }
-        let ix = self.user_by_id.get(user).copied();
-        if let Some(ix) = ix.filter(|_| by_themselves) {
-            let user = &mut self.users[ix];
-            user.pending_rooms = user.pending_rooms.saturating_sub(1);
-            self.forget_if_unneeded(ix);
+        if by_themselves {
+            self.take_from(user, |user| user.pending_rooms = user.pending_rooms.saturating_sub(1));
         }
     }
 
     fn joined(
         &mut self,
-        now: Now,
         user: &UserId,
         by_themselves: bool,
         invited: Vec<UserId>,
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (room, entries) = match outcome {
-            Outcome::Room { room, entries } => (room, entries),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Room { room, entries } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
-        let ix = self.changed_room(now, room, entries, by_themselves, effects);
+        let ix = self.changed_room(room, entries, by_themselves, effects);
         for one in &invited {
             self.invited(ix, one.clone(), user, effects);
         }
@@ -212,7 +188,6 @@ impl Hub {
 
     fn leave_finished(
         &mut self,
-        now: Now,
         room: RoomIx,
         user: UserId,
         (by, reason): (Option<UserId>, Reason),
@@ -226,8 +201,8 @@ impl Hub {
                     self.ban_finished(room, &user, true);
                     self.invite_ended(room, &user, by.clone(), reason, effects);
                 }
-                self.changed_room(now, state, entries, reason == Reason::Left, effects);
-                self.membership_ended(now, room, &user, by, reason, effects);
+                self.changed_room(state, entries, reason == Reason::Left, effects);
+                self.membership_ended(room, &user, by, reason, effects);
                 let is_other = reason != Reason::Left;
                 Ok(Answer::Done { room: name, user: is_other.then_some(user) })
             }
@@ -243,17 +218,15 @@ impl Hub {
 
     fn committed(
         &mut self,
-        now: Now,
         author: &UserId,
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (entry, is_duplicate, is_first) = match outcome {
-            Outcome::Message { entry, is_duplicate, is_first } => (entry, is_duplicate, is_first),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Message { entry, is_duplicate, is_first } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
         if is_first {
-            self.new_direct_room(now, &entry, effects);
+            self.new_direct_room(&entry, effects);
         }
         let room = self.room_ix(&entry.room);
         // Membership is checked again before an old result is told.
@@ -268,16 +241,16 @@ impl Hub {
             duplicate: is_duplicate,
         };
         if !is_duplicate && let Some(room) = room {
-            self.apply(now, room, Rc::new(entry), true, effects);
+            self.apply(room, Rc::new(entry), true, effects);
         }
         Ok(answer)
     }
 
     fn changed(
         &mut self,
-        now: Now,
         room: RoomIx,
-        asker: &Requester,
+        asker: &UserId,
+        is_admin: bool,
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
@@ -286,13 +259,13 @@ impl Hub {
             Outcome::Changed { entry, target } => {
                 let (seq, ts) = (entry.seq, entry.ts);
                 self.rooms[room].replace(target);
-                self.apply(now, room, Rc::new(entry), true, effects);
+                self.apply(room, Rc::new(entry), true, effects);
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
             }
             Outcome::Unchanged { seq, ts } => {
                 // Membership is checked again before an old result is told.
-                let is_member = self.rooms[room].member(&asker.user).is_some();
-                if !is_member && !asker.is_admin {
+                let is_member = self.rooms[room].member(asker).is_some();
+                if !is_member && !is_admin {
                     return Err(Refusal::NOT_MEMBER);
                 }
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
@@ -302,27 +275,6 @@ impl Hub {
             }
             other => Err(Refusal::from(&other)),
         }
-    }
-
-    pub(super) fn write_finished(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
-        let Some(conn) = conn else { return };
-        if let Some(connection) = self.connection_mut(conn) {
-            connection.writes = connection.writes.saturating_sub(1);
-            self.settled(now, conn, effects);
-        }
-    }
-
-    fn page_read(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
-        let Some(conn) = conn else { return };
-        if let Some(connection) = self.connection_mut(conn) {
-            connection.pages = connection.pages.saturating_sub(1);
-            self.settled(now, conn, effects);
-        }
-    }
-
-    pub(super) fn asker(&self, user: UserId, origin: Origin) -> Requester {
-        let conn = origin.conn();
-        Requester { user, conn, origin, is_admin: false, is_program: false }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
 use crate::base::request::Target;
-use crate::base::{ConnId, Effect, Effects, Now, Record, Request, RequestId, RoomId, UserId};
+use crate::base::{ConnId, Effect, Effects, Record, Request, RequestId, RoomId, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -45,7 +45,6 @@ pub(super) struct HubConnection {
 impl Hub {
     pub(super) fn connected(
         &mut self,
-        now: Now,
         conn: ConnId,
         id: UserId,
         name: Option<Arc<str>>,
@@ -62,7 +61,7 @@ impl Hub {
         }
         let user = &mut self.users[ix];
         if !user.is_online() {
-            user.since = now.timestamp;
+            user.since = effects.now.timestamp;
         }
         user.conns.push(conn);
         if let Some(name) = name
@@ -93,19 +92,18 @@ impl Hub {
         for &room in &rooms {
             // Skip a room that they are leaving: the end is already in force.
             if self.rooms[room].member(&id).is_some() {
-                self.follow(conn, room, resumes);
+                self.follow(conn, room);
             }
         }
         let rooms = self.greeted_rooms(&id, &rooms, None);
         let invites = self.invites_of(&id);
         effects.push(Effect::Greet { conn, rooms, invites });
-        self.trim_due(now, effects);
-        self.connection_opened(now, ix, effects);
+        self.trim_due(effects);
+        self.connection_opened(ix, effects);
     }
 
     pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
-        let Some(ix) = self.user_by_id.get(user) else { return RoomPage::default() };
-        let user = &self.users[*ix];
+        let Some(user) = self.user(user) else { return RoomPage::default() };
         self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
     }
 
@@ -133,13 +131,14 @@ impl Hub {
     }
 
     /// Makes a connection follow a room from its head, or wait there for its `resume`.
-    pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx, waits: bool) {
+    pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx) {
+        let waits = self.is_resuming(conn);
         let room = &mut self.rooms[room];
         let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
         room.followers.insert(conn, cursor);
     }
 
-    pub(super) fn disconnected(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    pub(super) fn disconnected(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.take_connection(conn) else { return };
         let ix = connection.user;
         let user = &mut self.users[ix];
@@ -149,12 +148,12 @@ impl Hub {
         for &room in &rooms {
             self.rooms[room].followers.remove(&conn);
             if is_last {
-                self.stop_typing(now, room, ix, effects);
+                self.stop_typing(room, ix, effects);
             }
         }
         if is_last {
             self.forget_quotas(ix);
-            self.last_connection_closed(now, ix, effects);
+            self.last_connection_closed(ix, effects);
         }
     }
 
@@ -163,7 +162,6 @@ impl Hub {
     /// order; any other request waits.
     pub(super) fn requested(
         &mut self,
-        now: Now,
         conn: ConnId,
         is_admin: bool,
         id: RequestId,
@@ -176,7 +174,7 @@ impl Hub {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));
         } else {
-            self.handle_request(now, conn, is_admin, id, request, effects);
+            self.handle_request(conn, is_admin, id, request, effects);
         }
         self.settle_hold(conn, effects);
     }
@@ -198,14 +196,23 @@ impl Hub {
         }
     }
 
-    /// A record or page has come back from the store: handles the deferred request.
-    pub(super) fn settled(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    /// A record or page has come back from the store, and counts no more as in flight: handles the
+    /// deferred request.
+    pub(super) fn settled(
+        &mut self,
+        conn: Option<ConnId>,
+        in_flight: fn(&mut HubConnection) -> &mut u16,
+        effects: &mut Effects,
+    ) {
+        let Some(conn) = conn else { return };
         let Some(connection) = self.connection_mut(conn) else { return };
+        let in_flight = in_flight(connection);
+        *in_flight = in_flight.saturating_sub(1);
         if connection.writes == 0 {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {
                 let (is_admin, id, request) = *deferred;
-                self.handle_request(now, conn, is_admin, id, request, effects);
+                self.handle_request(conn, is_admin, id, request, effects);
             }
         }
         self.settle_hold(conn, effects);

@@ -8,7 +8,7 @@ use super::fan_out::entry_notice;
 use super::hub::Hub;
 use super::pending::Pending;
 use super::room::RoomIx;
-use crate::base::{ConnId, Effect, Effects, Entry, Now, Query, Timestamp};
+use crate::base::{ConnId, Effect, Effects, Entry, Query, Timestamp};
 use std::rc::Rc;
 
 /// A connection's place in a room's log.
@@ -36,6 +36,17 @@ pub(super) enum Standing {
     /// Waiting for the `resume`, from the entry before `next`.
     Waiting,
     Refused,
+}
+
+impl Cursor {
+    /// Whether the connection is told of the room: not before its `resume`, and not if that was
+    /// refused.
+    pub(super) const fn is_told(&self) -> bool {
+        match self {
+            Cursor::Live | Cursor::Behind { .. } => true,
+            Cursor::Waiting { .. } | Cursor::Refused | Cursor::Leaving { .. } => false,
+        }
+    }
 }
 
 impl Hub {
@@ -94,9 +105,8 @@ impl Hub {
         if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
             return;
         }
-        let is_resuming = self.connection(conn).is_some_and(|connection| connection.is_resuming);
         let stands = match was {
-            Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
+            Standing::Waiting if self.is_resuming(conn) => Cursor::Waiting { from: next - 1 },
             Standing::Refused => Cursor::Refused,
             // `Waiting` here: the `resume` ended meanwhile without naming the room.
             Standing::Following | Standing::Waiting => {
@@ -177,7 +187,6 @@ impl Hub {
 
     pub(super) fn loaded_for_feeding(
         &mut self,
-        now: Now,
         conn: ConnId,
         room: RoomIx,
         page: Option<Vec<Entry>>,
@@ -200,11 +209,11 @@ impl Hub {
             if !self.feed_retries.contains(&conn) {
                 self.feed_retries.push(conn);
             }
-            effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+            effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
             return;
         };
         // Meanwhile the membership may have ended, or the cursor may have moved.
-        if let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) {
+        if let Some(next) = next {
             let fitting = page.into_iter().skip_while(|entry| entry.seq < next);
             let page: Vec<_> = fitting.map(Rc::new).collect();
             if page.first().is_some_and(|entry| entry.seq == next) {

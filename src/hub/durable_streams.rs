@@ -3,24 +3,20 @@
 use super::hub::Hub;
 use super::pending::Pending;
 use super::streams::{Publication, PublishResult, Publisher};
-use crate::base::{Effect, Effects, Now, Origin, Outcome};
+use crate::base::{Effect, Effects, Origin, Outcome};
 
 impl Hub {
     pub(super) fn publish(
         &mut self,
-        now: Now,
         origin: Origin,
         publisher: &Publisher,
         publication: Publication,
         effects: &mut Effects,
     ) {
-        let taken = self.streams.publish(now, publisher, &publication, effects);
-        let record = match taken {
+        let record = match self.streams.publish(publisher, &publication, effects) {
             Ok(PublishResult::ToStore(record)) => record,
-            Ok(PublishResult::Told(answer)) => {
-                return effects.push(Effect::Answer { origin, answer: Ok(answer) });
-            }
-            Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
+            Ok(PublishResult::Told(answer)) => return effects.answer(origin, Ok(answer)),
+            Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         let conn = origin.conn();
         let ticket = self.ticket(Pending::Publish { origin, publication });
@@ -35,15 +31,14 @@ impl Hub {
 
     pub(super) fn event_stored(
         &mut self,
-        now: Now,
         origin: Origin,
         publication: Publication,
         outcome: &Outcome,
         effects: &mut Effects,
     ) {
         let conn = origin.conn();
-        let answer = self.streams.stored(now, publication, outcome, effects);
-        effects.push(Effect::Answer { origin, answer });
-        self.write_finished(now, conn, effects);
+        let answer = self.streams.stored(publication, outcome, effects);
+        effects.answer(origin, answer);
+        self.settled(conn, |connection| &mut connection.writes, effects);
     }
 }

@@ -4,42 +4,46 @@
 
 use super::hub::Hub;
 use super::manage::{Progress, Reason};
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::{Life, Member, RoomIx};
 use crate::base::{
-    Answer, ConnId, Effect, Effects, Notice, Now, Outcome, Record, Refusal, RoomId, UserId,
+    Answer, ConnId, Effect, Effects, Notice, Outcome, Record, Refusal, RoomId, UserId,
 };
 
 impl Hub {
     /// Ends a membership. It is in force at once: the member's connections get nothing more of the
     /// room, unless the store cannot write the end.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn end_membership(
         &mut self,
         asker: &Requester,
         room: RoomIx,
         user: UserId,
-        by: Option<UserId>,
         reason: Reason,
-        record: Record,
         effects: &mut Effects,
-    ) {
+    ) -> Progress {
         for conn in self.connections_of(&user).to_vec() {
             self.halt(conn, room);
         }
         if let Some(member) = self.rooms[room].members.get_mut(&user) {
             member.endings += 1;
         }
-        let origin = asker.origin.clone();
-        let pending = Pending::Leave { origin, room, user, by, reason };
-        self.persist(asker, record, pending, true, effects);
+        let by = match reason {
+            Reason::Left => None,
+            Reason::Removed | Reason::Deleted => asker.by(),
+            Reason::Banned => Some(asker.user.clone()),
+        };
+        let (name, of) = (self.rooms[room].name.clone(), user.clone());
+        let record = match reason {
+            Reason::Banned => Record::Ban { room: name, user: of, by: asker.user.clone() },
+            _ => Record::Leave { room: name, user: of, by: by.clone() },
+        };
+        self.persist(asker, record, Write::Leave { room, user, by, reason }, true, effects)
     }
 
     /// The end of a membership is on disk.
     pub(super) fn membership_ended(
         &mut self,
-        now: Now,
         room: RoomIx,
         user: &UserId,
         by: Option<UserId>,
@@ -47,14 +51,10 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let Some(member) = self.rooms[room].members.remove(user) else { return };
-        self.stop_typing(now, room, member.user, effects);
+        self.stop_typing(room, member.user, effects);
         let conns = self.connections_of(user).to_vec();
         for &conn in &conns {
-            self.drop_untold(conn, room);
-            self.rooms[room].followers.remove(&conn);
-            self.drop_behind(conn, room);
-            // What is queued is theirs no more, either.
-            effects.push(Effect::TakeBack { conn, source: room.0 });
+            self.cut_off(conn, room, effects);
         }
         let name = self.rooms[room].name.clone();
         let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
@@ -91,14 +91,11 @@ impl Hub {
         }
         self.rooms[room].life = Life::Ending;
         let record = Record::End { room: name.clone() };
-        let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::End { room }, true, effects)
     }
 
     pub(super) fn ended(
         &mut self,
-        now: Now,
         room: RoomIx,
         by: Option<UserId>,
         outcome: &Outcome,
@@ -117,9 +114,7 @@ impl Hub {
             return Err(Refusal::from(outcome));
         };
         for &conn in &followers {
-            self.drop_untold(conn, room);
-            self.drop_behind(conn, room);
-            effects.push(Effect::TakeBack { conn, source: room.0 });
+            self.cut_off(conn, room, effects);
         }
         let of_room = &mut self.rooms[room];
         let name = of_room.name.clone();
@@ -139,14 +134,20 @@ impl Hub {
             self.no_member_of(room, &member);
         }
         for user in invited {
-            if let Some(&ix) = self.user_by_id.get(&user) {
-                self.users[ix].invites.retain(|one| *one != room);
-                self.forget_if_unneeded(ix);
-            }
+            self.take_from(&user, |user| user.invites.retain(|one| *one != room));
         }
         self.trim_later(room);
-        self.bury(now, room, effects);
+        self.bury(room, effects);
         Ok(Answer::Done { room: name, user: None })
+    }
+
+    /// Takes a room from a connection, for good.
+    fn cut_off(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
+        self.drop_untold(conn, room);
+        self.rooms[room].followers.remove(&conn);
+        self.drop_behind(conn, room);
+        // What is queued is theirs no more, either.
+        effects.push(Effect::TakeBack { conn, source: room.0 });
     }
 
     /// Removes a room from a member's user.

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::hub::Hub;
+use super::manage::Progress;
 use super::pending::Pending;
 use super::request::Requester;
 use super::room::{Room, RoomIx};
@@ -29,7 +30,7 @@ impl Hub {
         part: Part,
         limit: usize,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let (room, of_room) = self.room_of_reader(asker, name)?;
         let limit = limit.min(self.settings.page);
         let (head, kept) = (of_room.head, of_room.first);

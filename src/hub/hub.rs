@@ -194,8 +194,7 @@ impl Hub {
         }
         for (room, user, state) in snapshot.members {
             // An ended room has no members, whatever is on disk.
-            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
-            let Some(&room) = hub.room_by_id.get(&room).filter(is_live) else { continue };
+            let Some((room, _)) = hub.room(&room) else { continue };
             let ix = hub.user_ix(&user);
             hub.add_member(room, ix, &state);
         }
@@ -205,8 +204,7 @@ impl Hub {
             }
         }
         for invite in snapshot.invites {
-            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
-            if let Some(&room) = hub.room_by_id.get(&invite.room).filter(is_live) {
+            if let Some((room, _)) = hub.room(&invite.room) {
                 hub.add_invite(room, &invite.user, invite.by);
             }
         }
@@ -238,23 +236,24 @@ impl Hub {
 
     /// Handles an input, and appends the effects. It never fails.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
+        effects.now = now;
         match input {
             Input::Connected { conn, user, name, resumes } => {
-                self.connected(now, conn, user, name, resumes, effects);
+                self.connected(conn, user, name, resumes, effects);
             }
             Input::TellPosition { conn } => self.track_position(conn),
             Input::Disconnected { conn } => {
                 self.positions.remove(&conn);
-                self.disconnected(now, conn, effects);
-                self.streams.connection_closed(now, conn, effects);
+                self.disconnected(conn, effects);
+                self.streams.connection_closed(conn, effects);
             }
             Input::Request { conn, is_admin, id, request } => {
-                self.requested(now, conn, is_admin, id, request, effects);
+                self.requested(conn, is_admin, id, request, effects);
             }
             Input::Call { call, user, rights, request } => {
-                self.called(now, call, user, rights, request, effects);
+                self.called(call, user, rights, request, effects);
             }
-            Input::Outcome { ticket, outcome } => self.outcome(now, ticket, outcome, effects),
+            Input::Outcome { ticket, outcome } => self.outcome(ticket, outcome, effects),
             Input::Behind { conn, source, seq, ts } => {
                 self.fell_behind(conn, RoomIx(source), seq, ts);
             }
@@ -262,27 +261,27 @@ impl Hub {
             Input::UpdateMissed { conn, source } => self.update_missed(conn, RoomIx(source)),
             Input::Subscribe { by: (conn, id), rights, holder, form, asks } => {
                 let (by, most) = ((conn, Origin::Conn(conn, id)), self.subscriptions_on(conn));
-                self.streams.subscribe(now, by, (&rights, holder, most), form, asks, effects);
+                self.streams.subscribe(by, (&rights, holder, most), form, asks, effects);
             }
             Input::Unsubscribe { by: (conn, id), streams } => {
                 let by = (conn, Origin::Conn(conn, id));
-                self.streams.unsubscribe(now, by, &streams, effects);
+                self.streams.unsubscribe(by, &streams, effects);
             }
             Input::StreamAck { by: (conn, id), stream, seq } => {
-                self.streams.ack((conn, Origin::Conn(conn, id)), &stream, seq, effects);
+                effects.answer(Origin::Conn(conn, id), self.streams.ack(conn, &stream, seq));
             }
             Input::LookAtStreams { origin, rights, query } => {
-                self.streams.look(origin, &rights, query, effects);
+                effects.answer(origin, self.streams.look(&rights, query));
             }
             Input::Publish { origin, publisher, stream, data, id } => {
-                self.publish(now, origin, &publisher, Publication { stream, data, id }, effects);
+                self.publish(origin, &publisher, Publication { stream, data, id }, effects);
             }
-            Input::Heard { stream } => self.streams.note_news(now, &stream, effects),
+            Input::Heard { stream } => self.streams.note_news(&stream, effects),
             Input::AgeMissed { conn, source } => self.streams.age_missed(conn, source),
             Input::RightsChanged { conn, rights, holder } => {
-                self.streams.rights_changed(now, conn, &rights, holder, effects);
+                self.streams.rights_changed(conn, &rights, holder, effects);
             }
-            Input::Redeclared => self.streams.redeclare(now, effects),
+            Input::Redeclared => self.streams.redeclare(effects),
             Input::EventMissed { conn, source, seq, prev } => {
                 self.streams.missed(conn, source, seq, prev);
             }
@@ -290,10 +289,10 @@ impl Hub {
                 self.tell_missed_updates(conn, effects);
                 self.feed(conn, effects);
                 self.presence_caught_up(conn, effects);
-                self.streams.drained(now, conn, effects);
+                self.streams.drained(conn, effects);
             }
-            Input::Look { conn } => self.streams.look_behind(now, conn, effects),
-            Input::Woken => self.woken(now, effects),
+            Input::Look { conn } => self.streams.look_behind(conn, effects),
+            Input::Woken => self.woken(effects),
         }
     }
 
@@ -309,14 +308,14 @@ impl Hub {
         &self.streams
     }
 
-    fn woken(&mut self, now: Now, effects: &mut Effects) {
+    fn woken(&mut self, effects: &mut Effects) {
         for conn in std::mem::take(&mut self.feed_retries) {
             self.feed(conn, effects);
         }
-        self.presence_due(now, effects);
-        self.trim_due(now, effects);
-        self.bury_those(now, effects);
-        self.streams.wake(now, effects);
+        self.presence_due(effects);
+        self.trim_due(effects);
+        self.bury_those(effects);
+        self.streams.wake(effects);
     }
 
     pub(super) fn ticket(&mut self, pending: Pending) -> u64 {
@@ -387,6 +386,23 @@ impl Hub {
         let ix = UserIx(self.users.insert(User::new(id.clone())) as u32);
         self.user_by_id.insert(id.clone(), ix);
         ix
+    }
+
+    pub(super) fn user(&self, id: &UserId) -> Option<&User> {
+        self.user_by_id.get(id).map(|ix| &self.users[*ix])
+    }
+
+    pub(super) fn user_or_new(&mut self, id: &UserId) -> &mut User {
+        let ix = self.user_ix(id);
+        &mut self.users[ix]
+    }
+
+    /// Takes something from a user, if known. They are forgotten if nothing is left.
+    pub(super) fn take_from(&mut self, id: &UserId, take: impl FnOnce(&mut User)) {
+        if let Some(&ix) = self.user_by_id.get(id) {
+            take(&mut self.users[ix]);
+            self.forget_if_unneeded(ix);
+        }
     }
 
     pub(super) fn forget_if_unneeded(&mut self, ix: UserIx) {

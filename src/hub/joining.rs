@@ -1,25 +1,24 @@
 //! Coming into rooms: creating one, joining one, being added to one, and a first direct message.
 
 use super::hub::Hub;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::Write;
 use super::request::Requester;
-use super::room::{Member, RoomIx};
+use super::room::Member;
 use crate::base::limits::FIRST_MESSAGES_A_DAY;
 use crate::base::{Answer, Effects, Now, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
 impl Hub {
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn create(
         &mut self,
-        now: Now,
         asker: &Requester,
         room: Option<RoomId>,
         title: Option<Arc<str>>,
         open: bool,
         mut members: Vec<UserId>,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         const NAME_LEN: usize = 12;
         if !self.settings.anyone_creates && !asker.is_admin {
             let message = "only admins can create rooms here";
@@ -27,10 +26,8 @@ impl Hub {
         }
         let room = match room {
             Some(room) if room.is_direct() => {
-                return Err(Refusal::new(
-                    RefusalCode::Forbidden,
-                    "names that begin with dm: are reserved",
-                ));
+                let message = "names that begin with dm: are reserved";
+                return Err(Refusal::new(RefusalCode::Forbidden, message));
             }
             Some(room) if self.room_ix(&room).is_some() => {
                 return Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"));
@@ -54,11 +51,11 @@ impl Hub {
         members.sort();
         members.dedup();
         self.check_members(members.len() + 1)?;
-        self.check_made(now, asker)?;
+        self.check_made(effects.now, asker)?;
         let (members, invited) = self.with_consent(asker, members);
         for user in &invited {
             if let Err(refusal) = self.check_invites(asker, user) {
-                self.makers.give_back(now.moment, &asker.user);
+                self.makers.give_back(effects.now.moment, &asker.user);
                 let index = named.iter().position(|one| one == user);
                 let field = index.map(|index| format!("members[{index}]").into());
                 return Err(Refusal { field, ..refusal });
@@ -67,33 +64,28 @@ impl Hub {
         // A room that the program creates counts towards no user's number of rooms.
         let is_own = !asker.is_program;
         if is_own {
-            self.count_pending(&asker.user);
+            self.user_or_new(&asker.user).pending_rooms += 1;
         }
         self.pending_rooms += 1;
         self.invites_come(&invited, &asker.user);
         let added = if asker.is_admin { Vec::new() } else { members.clone() };
         for user in &added {
-            let ix = self.user_ix(user);
-            self.users[ix].pending_added_rooms += 1;
+            self.user_or_new(user).pending_added_rooms += 1;
         }
         let owner = asker.user.clone();
-        let told = invited.clone();
-        let record = Record::Create { room, title, open, owner, members, invited, is_own };
         let user = asker.user.clone();
-        let origin = asker.origin.clone();
-        let (by_themselves, invited) = (is_own, told);
-        let pending = Pending::Join { origin, user, room: None, by_themselves, invited, added };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        let (by_themselves, told) = (is_own, invited.clone());
+        let write = Write::Join { user, room: None, by_themselves, invited: told, added };
+        let record = Record::Create { room, title, open, owner, members, invited, is_own };
+        self.persist(asker, record, write, true, effects)
     }
 
     pub(super) fn join(
         &mut self,
-        now: Now,
         asker: &Requester,
         name: &RoomId,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         match self.room(name) {
             Some((_, room)) => {
                 if room.member(&asker.user).is_some() {
@@ -118,26 +110,19 @@ impl Hub {
             None => self.check_all_rooms(asker)?,
         }
         self.check_quota(&asker.user)?;
-        if self.room_ix(name).is_none() {
-            self.check_made(now, asker)?;
-            self.pending_rooms += 1;
+        let room = self.room_ix(name);
+        match room {
+            Some(room) => self.rooms[room].pending_members += 1,
+            None => {
+                self.check_made(effects.now, asker)?;
+                self.pending_rooms += 1;
+            }
         }
-        self.count_pending(&asker.user);
-        let room = self.count_pending_member(name);
+        self.user_or_new(&asker.user).pending_rooms += 1;
         let user = asker.user.clone();
         let record =
             Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
-        let origin = asker.origin.clone();
-        let pending = Pending::join(origin, user, room, true);
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
-    }
-
-    /// Counts a user whose joining of an existing room is in flight.
-    fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
-        let room = self.room_ix(name)?;
-        self.rooms[room].pending_members += 1;
-        Some(room)
+        self.persist(asker, record, Write::join(user, room, true), true, effects)
     }
 
     pub(super) fn add(
@@ -146,37 +131,29 @@ impl Hub {
         name: RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
-        match self.room(&name) {
-            Some((_, room)) => {
-                if room.member(&user).is_some() {
-                    return Ok(Some(Answer::Joined(room.summary(&user), Vec::new())));
-                }
-                if room.is_banned(&user) {
-                    return Err(Refusal::BANNED);
-                }
-                let members = room.members.len() + room.pending_members as usize;
-                self.check_members(members + 1)?;
-            }
-            // The room must exist: one created here would be open to everybody by accident.
-            None => return Err(Refusal::NO_SUCH_ROOM),
+        // The room must exist: one created here would be open to everybody by accident.
+        let Some((room, of_room)) = self.room(&name) else { return Err(Refusal::NO_SUCH_ROOM) };
+        if of_room.member(&user).is_some() {
+            return Ok(Some(Answer::Joined(of_room.summary(&user), Vec::new())));
         }
-        let room = self.count_pending_member(&name);
+        if of_room.is_banned(&user) {
+            return Err(Refusal::BANNED);
+        }
+        let members = of_room.members.len() + of_room.pending_members as usize;
+        self.check_members(members + 1)?;
+        self.rooms[room].pending_members += 1;
         let by = asker.by();
         let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
-        let origin = asker.origin.clone();
-        let pending = Pending::join(origin, user, room, false);
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::join(user, Some(room), false), true, effects)
     }
 
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
         let limit = self.quotas_of(user).rooms;
-        let ix = self.user_by_id.get(user);
-        let user = ix.map(|ix| &self.users[*ix]);
+        let user = self.user(user);
         // Rooms in flight count too, so that twenty requests at once do not exceed the limit.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
             let message = "you are in as many rooms as a user may be in";
@@ -190,35 +167,22 @@ impl Hub {
         if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
             return Ok(());
         }
-        let limit = self.settings.rooms_a_day();
-        Err(Refusal::quota(
-            "rooms",
-            "you have created as many rooms as a user may create in a day",
-            u64::from(limit),
-        ))
-    }
-
-    /// Counts a room that a user asked for and that is in flight.
-    fn count_pending(&mut self, user: &UserId) {
-        let ix = self.user_ix(user);
-        self.users[ix].pending_rooms += 1;
+        let message = "you have created as many rooms as a user may create in a day";
+        Err(Refusal::quota("rooms", message, u64::from(self.settings.rooms_a_day())))
     }
 
     /// Counts a message in flight that is to create a direct room.
     pub(super) fn first_message_comes(&mut self, author: &UserId) {
         self.pending_rooms += 1;
-        let ix = self.user_ix(author);
-        self.users[ix].pending_direct_rooms += 1;
+        self.user_or_new(author).pending_direct_rooms += 1;
     }
 
     /// A message that was to create a direct room has come back.
     pub(super) fn first_message_finished(&mut self, author: &UserId) {
         self.pending_rooms -= 1;
-        if let Some(ix) = self.user_by_id.get(author).copied() {
-            let user = &mut self.users[ix];
+        self.take_from(author, |user| {
             user.pending_direct_rooms = user.pending_direct_rooms.saturating_sub(1);
-            self.forget_if_unneeded(ix);
-        }
+        });
     }
 
     /// Whether the asker may have one more room. A user's rooms (created, joined, begun or left
@@ -226,9 +190,8 @@ impl Hub {
     fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
-        let ix = self.user_by_id.get(&asker.user).filter(|_| !asker.is_admin);
-        let own = ix.map_or(0, |ix| {
-            let user = &self.users[*ix];
+        let user = self.user(&asker.user).filter(|_| !asker.is_admin);
+        let own = user.map_or(0, |user| {
             user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
         });
         let left = if asker.is_admin { 0 } else { self.left_rooms.of(&asker.user) };
@@ -260,9 +223,8 @@ impl Hub {
     ) -> Result<(), Refusal> {
         self.check_all_rooms(asker)?;
         let limit = self.quotas_of(&asker.user).direct_rooms;
-        let ix = self.user_by_id.get(&asker.user);
-        let written = ix.map(|ix| &self.users[*ix]);
-        if written.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
+        let user = self.user(&asker.user);
+        if user.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
             let message = "you have as many direct conversations as a user may have";
             return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
         }
@@ -280,8 +242,7 @@ impl Hub {
     /// Whether a user was ever here: they are online, or have created or joined a room, or have
     /// written to somebody.
     fn is_known(&self, user: &UserId) -> bool {
-        let ix = self.user_by_id.get(user);
-        ix.map(|ix| &self.users[*ix])
+        self.user(user)
             .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
     }
 
@@ -292,20 +253,15 @@ impl Hub {
         if asker.is_admin {
             return (named, Vec::new());
         }
-        let rooms_of = |user: &UserId| {
-            let ix = self.user_by_id.get(user);
-            ix.map(|ix| self.users[*ix].rooms.as_slice()).unwrap_or_default()
-        };
+        let rooms_of =
+            |user: &UserId| self.user(user).map(|user| user.rooms.as_slice()).unwrap_or_default();
         let own = rooms_of(&asker.user);
         let shares = |user: &UserId| {
             // Walk the shorter list: a user may be in thousands of rooms and name hundreds of
             // users.
             let theirs = rooms_of(user);
-            let ix = self.user_by_id.get(user);
-            let brought = ix.map_or(0, |ix| {
-                let user = &self.users[*ix];
-                user.added_rooms + user.pending_added_rooms
-            });
+            let of_user = self.user(user);
+            let brought = of_user.map_or(0, |user| user.added_rooms + user.pending_added_rooms);
             if brought >= self.settings.added_rooms {
                 return false;
             }

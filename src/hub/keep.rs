@@ -4,7 +4,7 @@
 use super::hub::Hub;
 use super::pending::Pending;
 use super::room::{Life, RoomIx};
-use crate::base::{Effect, Effects, Now, Outcome, Record, RoomId, Timestamp};
+use crate::base::{Effect, Effects, Outcome, Record, RoomId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How much of a log is kept.
@@ -99,11 +99,11 @@ impl Hub {
         }
     }
 
-    pub(super) fn trim_due(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn trim_due(&mut self, effects: &mut Effects) {
         while let Some(&(due, room)) = self.keeping.aging.first() {
-            if due > now.age_by {
-                let left = u64::try_from(due.0.saturating_sub(now.age_by.0)).unwrap_or(0);
-                let wake = now.moment.plus_millis(left.min(LOOK_AGAIN_MS));
+            if due > effects.now.age_by {
+                let left = u64::try_from(due.0.saturating_sub(effects.now.age_by.0)).unwrap_or(0);
+                let wake = effects.now.moment.plus_millis(left.min(LOOK_AGAIN_MS));
                 effects.push(Effect::WakeAt(wake));
                 break;
             }
@@ -120,7 +120,7 @@ impl Hub {
             let record = Record::Trim {
                 room: of_room.name.clone(),
                 before: of_room.first,
-                older_than: Timestamp(now.age_by.0.saturating_sub(age_ms)),
+                older_than: Timestamp(effects.now.age_by.0.saturating_sub(age_ms)),
             };
             let ticket = self.ticket(Pending::Trim { room });
             effects.push(Effect::Persist { ticket, record });
@@ -129,13 +129,13 @@ impl Hub {
 
     /// Forgets an ended room once its log is gone from disk. The store keeps its name, so that
     /// nobody takes it.
-    pub(super) fn bury(&mut self, now: Now, room: RoomIx, effects: &mut Effects) {
+    pub(super) fn bury(&mut self, room: RoomIx, effects: &mut Effects) {
         self.keeping.buried_later.push(room);
-        self.bury_those(now, effects);
+        self.bury_those(effects);
     }
 
     /// Forgets the ended rooms that could not be forgotten before.
-    pub(super) fn bury_those(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn bury_those(&mut self, effects: &mut Effects) {
         if self.keeping.buried_later.is_empty() {
             return;
         }
@@ -147,7 +147,7 @@ impl Hub {
             }
             if of_room.is_trimming || waiting.contains(&room) {
                 self.keeping.buried_later.push(room);
-                effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+                effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
                 continue;
             }
             let of_room = self.rooms.remove(room.0 as usize);
@@ -156,20 +156,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn trimmed(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn trimmed(&mut self, room: RoomIx, outcome: &Outcome, effects: &mut Effects) {
         self.keeping.in_flight -= 1;
         self.rooms[room].is_trimming = false;
         let Outcome::Trimmed { first, kept_from, first_ts, messages, deleted } = *outcome else {
             // Try again, unless the room cannot be read at all.
             if !matches!(outcome, Outcome::Damaged) {
                 self.trim_later(room);
-                effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+                effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
             }
             return;
         };
@@ -191,8 +185,8 @@ impl Hub {
             }
         }
         if self.rooms[room].life == Life::Ended {
-            self.bury(now, room, effects);
+            self.bury(room, effects);
         }
-        self.trim_due(now, effects);
+        self.trim_due(effects);
     }
 }

@@ -5,8 +5,8 @@ use super::presence::Scope;
 use super::request::Requester;
 use super::room::Room;
 use crate::base::answer::{MemberInfo, RoomSummary};
+use crate::base::table::following;
 use crate::base::{Answer, Refusal, RoomId, UserId};
-use std::ops::Bound;
 
 impl Hub {
     pub(super) fn list_rooms(
@@ -18,7 +18,7 @@ impl Hub {
     ) -> Answer {
         let limit = limit.min(self.settings.page);
         let is_after = |room: &Room| after.as_ref().is_none_or(|after| room.name > *after);
-        let of_user = self.user_by_id.get(&asker.user).map(|ix| self.users[*ix].rooms.as_slice());
+        let of_user = self.user(&asker.user).map(|user| user.rooms.as_slice());
         let mut found: Vec<&Room> = of_user
             .into_iter()
             .flatten()
@@ -27,10 +27,7 @@ impl Hub {
             .filter(|room| !(open && room.name.is_direct()))
             .collect();
         if open {
-            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let others = self
-                .open_rooms
-                .range::<RoomId, _>((start, Bound::Unbounded))
+            let others = following(&self.open_rooms, after.as_ref())
                 .map(|(_, ix)| &self.rooms[*ix])
                 .filter(|room| room.life == super::room::Life::Live)
                 .filter(|room| room.member(&asker.user).is_none() && !room.is_banned(&asker.user));
@@ -63,8 +60,7 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let (_, room) = self.room_of_reader(asker, room)?;
         let limit = limit.min(self.settings.page);
-        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut found = room.members.range::<UserId, _>((start, Bound::Unbounded));
+        let mut found = following(&room.members, after.as_ref());
         let tells_online = self.settings.presence != Scope::Off;
         let members: Vec<MemberInfo> = found
             .by_ref()

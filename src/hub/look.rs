@@ -1,23 +1,22 @@
 //! What the server reads from the hub, for its pushes, lists for admins, and answers.
 
 use super::hub::Hub;
-use super::presence_list::page;
 use super::user::UserIx;
 use crate::base::answer::PresenceInfo;
+use crate::base::table::following;
 use crate::base::{ConnId, RoomId, UserId};
 
 impl Hub {
     /// A user's display name, if it differs from their id.
     #[must_use]
     pub fn name_of(&self, user: &UserId) -> Option<&str> {
-        let ix = self.user_by_id.get(user)?;
-        self.users[*ix].name.as_deref()
+        self.user(user)?.name.as_deref()
     }
 
     /// The connections of a user.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
-        self.user_by_id.get(user).map_or(&[], |ix| self.users[*ix].conns.as_slice())
+        self.user(user).map_or(&[], |user| user.conns.as_slice())
     }
 
     /// All connections whose user is known.
@@ -47,7 +46,7 @@ impl Hub {
     #[must_use]
     pub fn online(&self, after: Option<&UserId>, limit: usize) -> (Vec<PresenceInfo>, bool) {
         let limit = limit.min(self.settings.page);
-        let mut found = page(&self.presence.online, after, limit + 1);
+        let mut found = following(&self.presence.online, after);
         let users = found.by_ref().take(limit).map(|(_, ix)| self.presence_of(*ix)).collect();
         (users, found.next().is_some())
     }

@@ -1,14 +1,14 @@
 //! Requests of owners and admins: invitations, removals, bans, a room's properties and its end.
 
 use super::hub::Hub;
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
-use super::room::{Life, Room, RoomIx};
+use super::room::{Ban, Life, Room, RoomIx};
 use crate::base::answer::InviteInfo;
 use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
-/// A request's result so far: an answer, or `None` while the store works on it.
+/// A request's result so far: an answer, or `None` if that was given, or waits for the store.
 pub(super) type Progress = Result<Option<Answer>, Refusal>;
 
 impl Hub {
@@ -55,13 +55,11 @@ impl Hub {
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         self.check_invites(asker, &user)?;
-        let by = asker.user.clone();
-        self.invites_come(std::slice::from_ref(&user), &by);
+        self.invites_come(std::slice::from_ref(&user), &asker.user);
         self.rooms[room].pending_invites += 1;
-        let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
-        let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        let by = asker.user.clone();
+        let record = Record::Invite { room: name.clone(), user: user.clone(), by };
+        self.persist(asker, record, Write::Invite { room, user }, true, effects)
     }
 
     pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
@@ -86,8 +84,7 @@ impl Hub {
     /// be fewer than the free ones.
     pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
         let limit = self.settings.invites;
-        let ix = self.user_by_id.get(user);
-        let rooms = ix.map(|ix| self.users[*ix].invites.as_slice()).unwrap_or_default();
+        let rooms = self.user(user).map(|user| user.invites.as_slice()).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
             let permits = self.rooms[**room].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
@@ -139,13 +136,8 @@ impl Hub {
     pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         permits.invites.remove(user);
-        if permits.invites.is_empty() && permits.bans.is_empty() {
-            self.rooms[room].permits = None;
-        }
-        if let Some(&ix) = self.user_by_id.get(user) {
-            self.users[ix].invites.retain(|one| *one != room);
-            self.forget_if_unneeded(ix);
-        }
+        self.rooms[room].drop_empty_permits();
+        self.take_from(user, |user| user.invites.retain(|one| *one != room));
     }
 
     fn uninvite(
@@ -156,10 +148,9 @@ impl Hub {
         user: UserId,
         by: Option<UserId>,
         effects: &mut Effects,
-    ) {
+    ) -> Progress {
         let record = Record::Uninvite { room: name.clone(), user: user.clone() };
-        let pending = Pending::Uninvite { origin: asker.origin.clone(), room, user, by };
-        self.persist(asker, record, pending, true, effects);
+        self.persist(asker, record, Write::Uninvite { room, user, by }, true, effects)
     }
 
     /// The end of an invitation is on disk.
@@ -197,8 +188,8 @@ impl Hub {
     }
 
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
-        let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
-        let invites = self.users[*ix].invites.as_slice().iter();
+        let Some(of_user) = self.user(user) else { return Vec::new() };
+        let invites = of_user.invites.as_slice().iter();
         let mut invites: Vec<InviteInfo> = invites
             .filter_map(|room| {
                 let of_room = &self.rooms[*room];
@@ -227,17 +218,13 @@ impl Hub {
             && of_room.member(&asker.user).is_none()
             && of_room.is_invited(&asker.user)
         {
-            self.uninvite(asker, room, name, asker.user.clone(), None, effects);
-            return Ok(None);
+            return self.uninvite(asker, room, name, asker.user.clone(), None, effects);
         }
         let (room, _) = self.room_of_member(asker, name)?;
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
-        let record = Record::Leave { room: name.clone(), user: asker.user.clone(), by: None };
-        let user = asker.user.clone();
-        self.end_membership(asker, room, user, None, Reason::Left, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, asker.user.clone(), Reason::Left, effects)
     }
 
     pub(super) fn remove(
@@ -248,22 +235,18 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
-        if of_room.member(&user).is_none() && of_room.is_invited(&user) {
-            self.uninvite(asker, room, name, user, asker.by(), effects);
-            return Ok(None);
-        }
-        // The embedding program asks in this user's name.
-        if of_room.member(&user).is_none() && asker.is_program {
-            return Err(Refusal::NOT_MEMBER);
-        }
         if of_room.member(&user).is_none() {
+            if of_room.is_invited(&user) {
+                return self.uninvite(asker, room, name, user, asker.by(), effects);
+            }
+            // The embedding program asks in this user's name.
+            if asker.is_program {
+                return Err(Refusal::NOT_MEMBER);
+            }
             let message = "the user is no member of this room";
             return Err(Refusal::new(RefusalCode::NoSuchUser, message));
         }
-        let by = asker.by();
-        let record = Record::Leave { room: name.clone(), user: user.clone(), by: by.clone() };
-        self.end_membership(asker, room, user, by, Reason::Removed, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, user, Reason::Removed, effects)
     }
 
     pub(super) fn ban(
@@ -286,13 +269,10 @@ impl Hub {
             let message = "the room has as many bans as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
-        let by = asker.user.clone();
-        let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
         // The ban is in force from here.
         let bans = &mut self.rooms[room].permits().bans;
         bans.entry(user.clone()).or_default().in_flight += 1;
-        self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
-        Ok(None)
+        self.end_membership(asker, room, user, Reason::Banned, effects)
     }
 
     pub(super) fn unban(
@@ -307,38 +287,32 @@ impl Hub {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
         let record = Record::Unban { room: name.clone(), user: user.clone() };
-        let pending = Pending::Unban { origin: asker.origin.clone(), room, user };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Unban { room, user }, true, effects)
     }
 
     /// A ban is on disk, or could not be written.
     pub(super) fn ban_finished(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
-        let Some(permits) = &mut self.rooms[room].permits else { return };
-        let Some(ban) = permits.bans.get_mut(user) else { return };
-        ban.in_flight = ban.in_flight.saturating_sub(1);
-        ban.is_stored |= is_stored;
-        self.drop_void_ban(room, user);
+        self.change_ban(room, user, |ban| {
+            ban.in_flight = ban.in_flight.saturating_sub(1);
+            ban.is_stored |= is_stored;
+        });
     }
 
     /// The end of a ban is on disk. A ban decided since stays in force.
     pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
-        let Some(permits) = &mut self.rooms[room].permits else { return };
-        if let Some(ban) = permits.bans.get_mut(user) {
-            ban.is_stored = false;
-            self.drop_void_ban(room, user);
-        }
+        self.change_ban(room, user, |ban| ban.is_stored = false);
     }
 
-    fn drop_void_ban(&mut self, room: RoomIx, user: &UserId) {
+    /// Changes a ban. It ends if it is neither stored nor on its way there.
+    fn change_ban(&mut self, room: RoomIx, user: &UserId, change: impl FnOnce(&mut Ban)) {
         let of_room = &mut self.rooms[room];
         let Some(permits) = &mut of_room.permits else { return };
-        if permits.bans.get(user).is_some_and(|ban| !ban.is_stored && ban.in_flight == 0) {
+        let Some(ban) = permits.bans.get_mut(user) else { return };
+        change(ban);
+        if !ban.is_stored && ban.in_flight == 0 {
             permits.bans.remove(user);
         }
-        if permits.invites.is_empty() && permits.bans.is_empty() {
-            of_room.permits = None;
-        }
+        of_room.drop_empty_permits();
     }
 }
 

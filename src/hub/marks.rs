@@ -3,7 +3,8 @@
 
 use super::cursor::Cursor;
 use super::hub::Hub;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::limits::MARKS_MEMBERS_MAX;
@@ -16,7 +17,7 @@ impl Hub {
         name: &RoomId,
         seq: u64,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let (room, of_room) = self.room_of_member(asker, name)?;
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let seq = seq.min(of_room.head);
@@ -24,11 +25,8 @@ impl Hub {
             let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
             return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
         }
-        let user = asker.user.clone();
-        let record = Record::Read { room: name.clone(), user: user.clone(), seq };
-        let pending = Pending::Read { origin: asker.origin.clone(), room, user };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        let record = Record::Read { room: name.clone(), user: asker.user.clone(), seq };
+        self.persist(asker, record, Write::Read { room }, false, effects)
     }
 
     pub(super) fn read_mark(
@@ -38,9 +36,8 @@ impl Hub {
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (seq, messages, deleted) = match outcome {
-            Outcome::Read { seq, messages, deleted } => (seq, messages, deleted),
-            other => return Err(Refusal::from(&other)),
+        let Outcome::Read { seq, messages, deleted } = outcome else {
+            return Err(Refusal::from(&outcome));
         };
         let of_room = &mut self.rooms[room];
         let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };
@@ -70,7 +67,7 @@ impl Hub {
         marks: Vec<(RoomId, u64)>,
         is_one: bool,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let mut moved = Vec::new();
         for (name, seq) in marks {
             match self.room_of_member(asker, &name) {
@@ -88,11 +85,8 @@ impl Hub {
         if moved.is_empty() {
             return Ok(Some(Answer::Noted));
         }
-        let user = asker.user.clone();
-        let record = Record::Delivered { user: user.clone(), marks: moved.clone() };
-        let pending = Pending::Delivered { origin: asker.origin.clone(), user, marks: moved };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        let record = Record::Delivered { user: asker.user.clone(), marks: moved.clone() };
+        self.persist(asker, record, Write::Delivered { marks: moved }, false, effects)
     }
 
     /// Marks of delivery are on disk.
@@ -121,13 +115,11 @@ impl Hub {
     }
 
     fn recipients_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
-        let followers = &self.rooms[room].followers;
-        let is_told = |cursor: &Cursor| matches!(cursor, Cursor::Live | Cursor::Behind { .. });
+        let of_room = &self.rooms[room];
         if tells_others {
-            followers.iter().filter(|(_, cursor)| is_told(cursor)).map(|(conn, _)| *conn).collect()
-        } else {
-            let own = self.connections_of(user).iter();
-            own.filter(|conn| followers.get(conn).is_some_and(is_told)).copied().collect()
+            return of_room.told().collect();
         }
+        let is_told = |conn: &&ConnId| of_room.followers.get(conn).is_some_and(Cursor::is_told);
+        self.connections_of(user).iter().filter(is_told).copied().collect()
     }
 }

@@ -10,43 +10,12 @@ use crate::base::{ConnId, Origin, Revocation, RoomId, UserId};
 /// What waits for an outcome of the store.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// A message. If `is_first`, it also creates the direct room.
-    Send { origin: Origin, author: UserId, is_first: bool },
-    /// A change of a message.
-    Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
-    /// A creation or a join; `room` is the joined room if it already existed.
-    Join {
-        origin: Origin,
-        user: UserId,
-        room: Option<RoomIx>,
-        by_themselves: bool,
-        /// Users invited to a created room.
-        invited: Vec<UserId>,
-        /// Users added to a created room.
-        added: Vec<UserId>,
-    },
-    /// The end of a membership.
-    Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
-    /// An invitation.
-    Invite { origin: Origin, room: RoomIx, user: UserId, by: UserId },
-    /// The end of an invitation, by the user or another.
-    Uninvite { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId> },
-    /// The end of a ban.
-    Unban { origin: Origin, room: RoomIx, user: UserId },
-    /// A change of a room's properties.
-    Update { origin: Origin, user: UserId, by: Option<UserId> },
-    /// The end of a room.
-    End { origin: Origin, room: RoomIx, by: Option<UserId> },
-    /// Marks of delivery.
-    Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
-    /// The revocation of tokens.
-    Revoke { origin: Origin, revocation: Revocation },
+    /// The record of a request, and who waits for the answer.
+    Write(Requester, Write),
     /// An event of a durable stream.
     Publish { origin: Origin, publication: Publication },
     /// The removal of entries that are no longer kept.
     Trim { room: RoomIx },
-    /// A read mark.
-    Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for the asker.
     History { asker: Requester, room: RoomIx, part: Part, limit: usize },
     /// Places of rooms at a time.
@@ -57,38 +26,74 @@ pub(super) enum Pending {
     Nobody,
 }
 
-impl Pending {
-    /// A join, or an addition of one user.
-    pub(super) fn join(
-        origin: Origin,
+/// What a request has the store write.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// A message. If `is_first`, it also creates the direct room.
+    Send { is_first: bool },
+    /// A change of a message.
+    Change { room: RoomIx, is_admin: bool },
+    /// A creation or a join; `room` is the joined room if it already existed.
+    Join {
         user: UserId,
         room: Option<RoomIx>,
         by_themselves: bool,
-    ) -> Pending {
-        let (invited, added) = (Vec::new(), Vec::new());
-        Pending::Join { origin, user, room, by_themselves, invited, added }
-    }
+        /// Users invited to a created room.
+        invited: Vec<UserId>,
+        /// Users added to a created room.
+        added: Vec<UserId>,
+    },
+    /// The end of a membership.
+    Leave { room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
+    /// An invitation.
+    Invite { room: RoomIx, user: UserId },
+    /// The end of an invitation, by the user or another.
+    Uninvite { room: RoomIx, user: UserId, by: Option<UserId> },
+    /// The end of a ban.
+    Unban { room: RoomIx, user: UserId },
+    /// A change of a room's properties.
+    Update,
+    /// The end of a room.
+    End { room: RoomIx },
+    /// Marks of delivery.
+    Delivered { marks: Vec<(RoomId, u64)> },
+    /// The revocation of tokens.
+    Revoke { revocation: Revocation },
+    /// A read mark.
+    Read { room: RoomIx },
+}
 
+impl Pending {
     pub(super) fn room(&self) -> Option<RoomIx> {
         match self {
-            Pending::Change { room, .. }
-            | Pending::Leave { room, .. }
-            | Pending::Invite { room, .. }
-            | Pending::Uninvite { room, .. }
-            | Pending::Unban { room, .. }
-            | Pending::End { room, .. }
-            | Pending::Trim { room }
-            | Pending::Read { room, .. }
-            | Pending::History { room, .. }
-            | Pending::Feed { room, .. } => Some(*room),
-            Pending::Join { room, .. } => *room,
-            Pending::Send { .. }
-            | Pending::Update { .. }
-            | Pending::Delivered { .. }
-            | Pending::Revoke { .. }
-            | Pending::Publish { .. }
-            | Pending::Seek { .. }
-            | Pending::Nobody => None,
+            Pending::Write(_, write) => write.room(),
+            Pending::Trim { room } | Pending::History { room, .. } | Pending::Feed { room, .. } => {
+                Some(*room)
+            }
+            Pending::Publish { .. } | Pending::Seek { .. } | Pending::Nobody => None,
+        }
+    }
+}
+
+impl Write {
+    /// A join, or an addition of one user.
+    pub(super) fn join(user: UserId, room: Option<RoomIx>, by_themselves: bool) -> Write {
+        Write::Join { user, room, by_themselves, invited: Vec::new(), added: Vec::new() }
+    }
+
+    fn room(&self) -> Option<RoomIx> {
+        match self {
+            Write::Change { room, .. }
+            | Write::Leave { room, .. }
+            | Write::Invite { room, .. }
+            | Write::Uninvite { room, .. }
+            | Write::Unban { room, .. }
+            | Write::End { room }
+            | Write::Read { room } => Some(*room),
+            Write::Join { room, .. } => *room,
+            Write::Send { .. } | Write::Update | Write::Delivered { .. } | Write::Revoke { .. } => {
+                None
+            }
         }
     }
 }

@@ -9,8 +9,9 @@
 
 use super::cursor::{Cursor, Standing};
 use super::hub::Hub;
+use super::manage::Progress;
 use super::pending::Pending;
-use super::request::{Requester, answered};
+use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::answer::Resumed;
 use crate::base::limits::SEEK_ROOMS_MAX;
@@ -104,14 +105,12 @@ impl Hub {
         epoch: &str,
         since: Timestamp,
         effects: &mut Effects,
-    ) {
-        let Some(conn) = asker.conn else { return };
+    ) -> Progress {
+        let Some(conn) = asker.conn else { return Ok(None) };
         let connection = self.connection(conn).filter(|connection| connection.is_resuming);
         let (Some(connection), true) = (connection, self.positions.contains_key(&conn)) else {
             let message = "a position is gone on at once, when connecting";
-            let refusal = Refusal::new(RefusalCode::Conflict, message);
-            effects.push(answered(asker, Err(refusal)));
-            return;
+            return Err(Refusal::new(RefusalCode::Conflict, message));
         };
         let mut seeking = Seeking { since, ..Seeking::default() };
         let is_of_this_life = epoch == &*self.epoch && since <= self.newest;
@@ -132,6 +131,7 @@ impl Hub {
             position.seeking = Some(Box::new(seeking));
         }
         self.seek_on(asker, conn, epoch, effects);
+        Ok(None)
     }
 
     /// Looks up more rooms in the store; continues when all are found.
@@ -170,7 +170,7 @@ impl Hub {
             }
         }
         self.resume_the_rest(conn);
-        effects.push(answered(asker, Ok(Answer::Resumed(resumed))));
+        effects.answer(asker.origin.clone(), Ok(Answer::Resumed(resumed)));
         self.tell_missed_updates(conn, effects);
         self.feed(conn, effects);
     }
@@ -187,7 +187,9 @@ impl Hub {
 
     pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
         let Some(user) = self.user_of(conn).cloned() else { return };
-        let asker = self.asker(user, Origin::Conn(conn, None));
+        let origin = Origin::Conn(conn, None);
+        let asker =
+            Requester { user, conn: Some(conn), origin, is_admin: false, is_program: false };
         match outcome {
             Outcome::Positions(positions) => {
                 let position = self.positions.get_mut(&conn);
@@ -198,7 +200,7 @@ impl Hub {
                 self.seek_on(&asker, conn, &epoch, effects);
             }
             // The client must come again: it never gets part of a gap.
-            other => effects.push(answered(&asker, Err(Refusal::from(&other)))),
+            other => effects.answer(asker.origin.clone(), Err(Refusal::from(&other))),
         }
     }
 }

@@ -1,12 +1,11 @@
 //! Who is online, told as changes. However many changes there were in a window, there is at most
 //! one list of those who came and one of those who went, or only a count where they are many.
 
-use super::cursor::Cursor;
 use super::hub::Hub;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::PRESENCE_WINDOW_MS_MAX;
-use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, UserId};
+use crate::base::{ConnId, Effect, Effects, Moment, Notice, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is told who is online.
@@ -62,6 +61,13 @@ pub(super) struct Tally {
     is_counting: bool,
 }
 
+impl Presence {
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+}
+
 enum AnnouncementForm {
     Lists,
     /// Only the number.
@@ -104,7 +110,7 @@ impl PresenceChanges {
 
 impl Hub {
     /// A connection opened. The user's first one brings them online.
-    pub(super) fn connection_opened(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+    pub(super) fn connection_opened(&mut self, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
         if user.conns.as_slice().len() > 1 {
             return;
@@ -121,13 +127,13 @@ impl Hub {
         }
         // Back within the grace: nobody saw them go, unless someone listed meanwhile.
         if !user.is_announced || self.presence.lists > user.lists_before {
-            self.mark_changed(now, ix, effects);
+            self.mark_changed(ix, effects);
         }
     }
 
     /// A user's last connection closed. It is told after the grace.
-    pub(super) fn last_connection_closed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
-        let grace = now.moment.plus_millis(self.settings.grace_ms);
+    pub(super) fn last_connection_closed(&mut self, ix: UserIx, effects: &mut Effects) {
+        let grace = effects.now.moment.plus_millis(self.settings.grace_ms);
         let user = &mut self.users[ix];
         self.presence.online.remove(&user.id);
         for room in user.rooms.as_slice() {
@@ -153,16 +159,10 @@ impl Hub {
     }
 
     /// Tells a room's members that a new member is online.
-    pub(super) fn tell_of_newcomer(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        ix: UserIx,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn tell_of_newcomer(&mut self, room: RoomIx, ix: UserIx, effects: &mut Effects) {
         if self.settings.presence == Scope::Rooms && self.users[ix].is_announced {
             self.presence.joined.insert((room, ix));
-            self.open_window(now, effects);
+            self.open_window(effects);
         }
     }
 
@@ -176,18 +176,18 @@ impl Hub {
         self.presence.joined.remove(&(room, ix));
     }
 
-    fn mark_changed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+    fn mark_changed(&mut self, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
         if std::mem::replace(&mut user.is_changed, true) {
             return;
         }
         self.presence.changed.push(ix);
-        self.open_window(now, effects);
+        self.open_window(effects);
     }
 
-    fn open_window(&mut self, now: Now, effects: &mut Effects) {
+    fn open_window(&mut self, effects: &mut Effects) {
         if self.presence.window_end.is_none() {
-            let end = now.moment.plus_millis(self.window_ms());
+            let end = effects.now.moment.plus_millis(self.window_ms());
             self.presence.window_end = Some(end);
             effects.push(Effect::WakeAt(end));
         }
@@ -202,18 +202,18 @@ impl Hub {
     }
 
     /// Announces users whose grace is over, and changes whose window has closed.
-    pub(super) fn presence_due(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn presence_due(&mut self, effects: &mut Effects) {
         while let Some(&(grace, ix)) = self.presence.graced.first() {
-            if grace > now.moment {
+            if grace > effects.now.moment {
                 effects.push(Effect::WakeAt(grace));
                 break;
             }
             self.presence.graced.pop_first();
             self.users[ix].grace = Moment::NEVER;
-            self.mark_changed(now, ix, effects);
+            self.mark_changed(ix, effects);
         }
         match self.presence.window_end {
-            Some(end) if end <= now.moment => self.announce(effects),
+            Some(end) if end <= effects.now.moment => self.announce(effects),
             Some(end) => effects.push(Effect::WakeAt(end)),
             None => {}
         }
@@ -266,12 +266,7 @@ impl Hub {
         for (room, changes) in of_rooms {
             let of_room = &mut self.rooms[room];
             let (form, online) = (of_room.tally.form(people_max), of_room.tally.announced);
-            let audience: Vec<ConnId> = of_room
-                .followers
-                .iter()
-                .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
-                .map(|(conn, _)| *conn)
-                .collect();
+            let audience: Vec<ConnId> = of_room.told().collect();
             self.tell_changes(Some(room), changes, form, online, &audience, effects);
         }
     }
@@ -295,24 +290,20 @@ impl Hub {
                 changes.online.sort();
                 changes.offline.sort();
                 if !changes.offline.is_empty() {
-                    self.presence.version += 1;
-                    let (users, version) = (changes.offline, self.presence.version);
+                    let (users, version) = (changes.offline, self.presence.next_version());
                     tell(Notice::Offline { users, version, room: room.clone() });
                 }
                 if !changes.online.is_empty() {
-                    self.presence.version += 1;
-                    let (users, version) = (changes.online, self.presence.version);
+                    let (users, version) = (changes.online, self.presence.next_version());
                     tell(Notice::Online { users, version, reset: false, room });
                 }
             }
             AnnouncementForm::Count => {
-                self.presence.version += 1;
-                let version = self.presence.version;
+                let version = self.presence.next_version();
                 tell(Notice::Count { online, version, again: false, room });
             }
             AnnouncementForm::Reset => {
-                self.presence.version += 1;
-                let version = self.presence.version;
+                let version = self.presence.next_version();
                 tell(Notice::Online { users: Vec::new(), version, reset: true, room });
             }
         }

@@ -4,9 +4,9 @@ use super::hub::Hub;
 use super::presence::Scope;
 use super::request::Requester;
 use super::user::UserIx;
+use crate::base::table::following;
 use crate::base::{Answer, Refusal, RefusalCode, RoomId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 impl Hub {
     /// Lists who is online now. Users who change within the window or are in the grace are
@@ -19,29 +19,24 @@ impl Hub {
         limit: usize,
     ) -> Result<Answer, Refusal> {
         let limit = limit.min(self.settings.page);
-        let after = after.as_ref();
-        let mut found = match (room, self.settings.presence) {
-            (Some(room), scope) => {
-                let (_, room) = self.room_of_member(asker, &room)?;
-                if scope == Scope::Off {
-                    Vec::new()
-                } else {
-                    page(&room.online, after, limit + 1).map(|(_, ix)| *ix).collect()
-                }
+        let (after, most) = (after.as_ref(), limit + 1);
+        let of_room = match &room {
+            Some(room) => Some(self.room_of_member(asker, room)?.1),
+            None => None,
+        };
+        let mut found: Vec<UserIx> = match (of_room, self.settings.presence) {
+            (_, Scope::Off) => {
+                let message = "this server does not tell who is online";
+                return Err(Refusal::new(RefusalCode::Forbidden, message));
+            }
+            (Some(room), _) => {
+                following(&room.online, after).map(|(_, ix)| *ix).take(most).collect()
             }
             (None, Scope::Everyone) => {
-                let online = page(&self.presence.online, after, limit + 1);
-                online.map(|(_, ix)| *ix).collect()
+                following(&self.presence.online, after).map(|(_, ix)| *ix).take(most).collect()
             }
-            (None, Scope::Rooms) => self.known_people(&asker.user, after, limit + 1),
-            (None, Scope::Off) => Vec::new(),
+            (None, Scope::Rooms) => self.known_people(&asker.user, after, most),
         };
-        if self.settings.presence == Scope::Off {
-            return Err(Refusal::new(
-                RefusalCode::Forbidden,
-                "this server does not tell who is online",
-            ));
-        }
         self.presence.lists += 1;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -64,13 +59,13 @@ impl Hub {
                 let theirs = self.users[*ix].rooms.as_slice();
                 ix == own || theirs.iter().any(|room| rooms.contains(room))
             };
-            let online = page(&self.presence.online, after, usize::MAX).map(|(_, ix)| *ix);
+            let online = following(&self.presence.online, after).map(|(_, ix)| *ix);
             return online.filter(shares).take(most).collect();
         }
         let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
         for room in rooms {
             let online = &self.rooms[room].online;
-            all.extend(page(online, after, most).map(|(id, ix)| (id, *ix)));
+            all.extend(following(online, after).take(most).map(|(id, ix)| (id, *ix)));
         }
         // A user in no room is still online.
         if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {
@@ -78,13 +73,4 @@ impl Hub {
         }
         all.into_values().take(most).collect()
     }
-}
-
-pub(super) fn page<'a>(
-    online: &'a BTreeMap<UserId, UserIx>,
-    after: Option<&UserId>,
-    most: usize,
-) -> impl Iterator<Item = (&'a UserId, &'a UserIx)> {
-    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    online.range::<UserId, _>((start, Bound::Unbounded)).take(most)
 }

@@ -2,10 +2,11 @@
 
 use super::hub::Hub;
 use super::input::Rights;
-use super::pending::Pending;
+use super::manage::Progress;
+use super::pending::{Pending, Write};
 use crate::base::request::Target;
 use crate::base::{
-    Answer, Body, ConnId, Effect, Effects, Now, Origin, Record, Refusal, RefusalCode, Request,
+    Answer, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode, Request,
     RequestId, Revocation, RoomId, UserId,
 };
 use std::sync::Arc;
@@ -37,7 +38,6 @@ impl Requester {
 impl Hub {
     pub(super) fn handle_request(
         &mut self,
-        now: Now,
         conn: ConnId,
         is_admin: bool,
         id: RequestId,
@@ -47,14 +47,13 @@ impl Hub {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
         let asker = Requester { user, conn: Some(conn), origin, is_admin, is_program: false };
-        self.dispatch(now, &asker, request, effects);
+        self.dispatch(&asker, request, effects);
         // After a `resume` or a history, the connection may follow a room from here on.
         self.tell_missed_updates(conn, effects);
     }
 
     pub(super) fn called(
         &mut self,
-        now: Now,
         call: u64,
         user: UserId,
         rights: Rights,
@@ -68,18 +67,16 @@ impl Hub {
         };
         let asker =
             Requester { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
-        self.dispatch(now, &asker, request, effects);
+        self.dispatch(&asker, request, effects);
     }
 
-    fn dispatch(&mut self, now: Now, asker: &Requester, request: Request, effects: &mut Effects) {
+    fn dispatch(&mut self, asker: &Requester, request: Request, effects: &mut Effects) {
         let done = match request {
-            Request::Send { target, body, cid } => {
-                self.send(now, asker, target, body, cid, effects)
-            }
+            Request::Send { target, body, cid } => self.send(asker, target, body, cid, effects),
             Request::Create { room, title, open, members } => {
-                self.create(now, asker, room, title, open, members, effects)
+                self.create(asker, room, title, open, members, effects)
             }
-            Request::Join(room) => self.join(now, asker, &room, effects),
+            Request::Join(room) => self.join(asker, &room, effects),
             Request::Edit { room, seq, text } => self.edit(asker, &room, seq, text, effects),
             Request::Delete { room, seq } => self.delete(asker, &room, seq, effects),
             Request::React { room, seq, emoji, on } => {
@@ -106,9 +103,7 @@ impl Hub {
             Request::History { room, part, limit } => {
                 self.history(asker, &room, part, limit, effects)
             }
-            Request::Typing(room, typing) => {
-                self.typing(now, asker, &room, typing, effects).map(Some)
-            }
+            Request::Typing(room, typing) => self.typing(asker, &room, typing, effects).map(Some),
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
             Request::Info { after } => Ok(Some(Answer::Info {
                 rooms: self.rooms_of(&asker.user, after.as_ref()),
@@ -118,33 +113,25 @@ impl Hub {
             Request::ListPresence { room, after, limit } => {
                 self.list_presence(asker, room, after, limit).map(Some)
             }
-            Request::ResumeAt { epoch, since } => {
-                self.resume_at(asker, &epoch, since, effects);
-                return;
-            }
+            Request::ResumeAt { epoch, since } => self.resume_at(asker, &epoch, since, effects),
             Request::Resume { epoch, rooms, more } => {
-                self.resume(asker, &epoch, rooms, more, effects);
-                return;
+                self.resume(asker, &epoch, rooms, more, effects)
             }
         };
-        match done {
-            Ok(Some(answer)) => effects.push(answered(asker, Ok(answer))),
-            // The answer comes with the store's outcome.
-            Ok(None) => {}
-            Err(refusal) => effects.push(answered(asker, Err(refusal))),
+        // Otherwise it is answered already, or the store's outcome brings the answer.
+        if let Some(answer) = done.transpose() {
+            effects.answer(asker.origin.clone(), answer);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn send(
         &mut self,
-        now: Now,
         asker: &Requester,
         target: Target,
         body: Body,
         cid: Option<Arc<str>>,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         let (room, to) = match target {
             Target::Room(room) => (room, None),
             Target::User(user) if user == asker.user => {
@@ -163,22 +150,18 @@ impl Hub {
         };
         let head = known.map_or(0, |room| room.head);
         if body.reply_to.is_some_and(|seq| seq == 0 || seq > head) {
-            return Err(Refusal::new(
-                RefusalCode::NoSuchMessage,
-                "there is no such entry to reply to",
-            ));
+            let message = "there is no such entry to reply to";
+            return Err(Refusal::new(RefusalCode::NoSuchMessage, message));
         }
         // The first direct message creates its room and so widens rights: later requests must wait.
         let is_barrier = known.is_none();
         if is_barrier {
-            self.check_first_message(now, asker, to.as_ref())?;
+            self.check_first_message(effects.now, asker, to.as_ref())?;
             self.first_message_comes(&asker.user);
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
-        let (origin, author) = (asker.origin.clone(), asker.user.clone());
-        let pending = Pending::Send { origin, author, is_first: is_barrier };
-        self.persist(asker, record, pending, is_barrier, effects);
-        Ok(None)
+        let write = Write::Send { is_first: is_barrier };
+        self.persist(asker, record, write, is_barrier, effects)
     }
 
     fn revoke(
@@ -187,33 +170,29 @@ impl Hub {
         revocation: Revocation,
         once: bool,
         effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
+    ) -> Progress {
         if !asker.is_admin {
             return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
         }
         let record = Record::Revoke { revocation: revocation.clone(), once };
-        let pending = Pending::Revoke { origin: asker.origin.clone(), revocation };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Revoke { revocation }, false, effects)
     }
 
+    /// Hands a record to the store. The asker waits for its outcome.
     pub(super) fn persist(
         &mut self,
         asker: &Requester,
         record: Record,
-        pending: Pending,
+        write: Write,
         is_barrier: bool,
         effects: &mut Effects,
-    ) {
-        let ticket = self.ticket(pending);
+    ) -> Progress {
+        let ticket = self.ticket(Pending::Write(asker.clone(), write));
         if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
             connection.writes += 1;
             connection.has_barrier |= is_barrier;
         }
         effects.push(Effect::Persist { ticket, record });
+        Ok(None)
     }
-}
-
-pub(super) fn answered(asker: &Requester, answer: Result<Answer, Refusal>) -> Effect {
-    Effect::Answer { origin: asker.origin.clone(), answer }
 }

@@ -3,7 +3,8 @@
 
 use super::cursor::{Cursor, Standing};
 use super::hub::Hub;
-use super::request::{Requester, answered};
+use super::manage::Progress;
+use super::request::Requester;
 use crate::base::answer::{NotResumed, Resumed};
 use crate::base::{Answer, ConnId, Effects, Refusal, RefusalCode, RoomId};
 
@@ -15,15 +16,13 @@ impl Hub {
         rooms: Vec<(RoomId, u64)>,
         more: bool,
         effects: &mut Effects,
-    ) {
-        let Some(conn) = asker.conn else { return };
-        if !self.connection(conn).is_some_and(|connection| connection.is_resuming) {
-            let refusal = Refusal::new(
+    ) -> Progress {
+        let Some(conn) = asker.conn else { return Ok(None) };
+        if !self.is_resuming(conn) {
+            return Err(Refusal::new(
                 RefusalCode::Conflict,
                 "a resume must be announced when connecting (?resume=1), and has one last piece",
-            );
-            effects.push(answered(asker, Err(refusal)));
-            return;
+            ));
         }
         let is_same_life = epoch == &*self.epoch;
         let mut resumed = Resumed::default();
@@ -34,8 +33,9 @@ impl Hub {
             self.resume_the_rest(conn);
         }
         // The answer first, then the entries.
-        effects.push(answered(asker, Ok(Answer::Resumed(resumed))));
+        effects.answer(asker.origin.clone(), Ok(Answer::Resumed(resumed)));
         self.feed(conn, effects);
+        Ok(None)
     }
 
     pub(super) fn resume_room(

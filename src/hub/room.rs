@@ -5,32 +5,15 @@ use super::hub::Settings;
 use super::presence::Tally;
 use super::user::UserIx;
 use crate::base::answer::RoomSummary;
+use crate::base::table::index_in_slab;
 use crate::base::{
     ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
 };
-use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The index of a room in the hub's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct RoomIx(pub(super) u32);
-
-impl Index<RoomIx> for Slab<Room> {
-    type Output = Room;
-
-    fn index(&self, ix: RoomIx) -> &Room {
-        &self[ix.0 as usize]
-    }
-}
-
-impl IndexMut<RoomIx> for Slab<Room> {
-    fn index_mut(&mut self, ix: RoomIx) -> &mut Room {
-        &mut self[ix.0 as usize]
-    }
-}
+index_in_slab!(pub(super) RoomIx, Room);
 
 #[derive(Debug)]
 pub(super) struct Room {
@@ -156,6 +139,12 @@ impl Room {
         self.members.get(user).filter(|member| is_live && member.endings == 0)
     }
 
+    /// The connections that are told of the room.
+    pub(super) fn told(&self) -> impl Iterator<Item = ConnId> {
+        let told = self.followers.iter().filter(|(_, cursor)| cursor.is_told());
+        told.map(|(conn, _)| *conn)
+    }
+
     pub(super) fn is_owner(&self, user: &UserId) -> bool {
         self.owner.as_ref() == Some(user) && self.member(user).is_some()
     }
@@ -174,6 +163,10 @@ impl Room {
 
     pub(super) fn permits(&mut self) -> &mut Permits {
         self.permits.get_or_insert_default()
+    }
+
+    pub(super) fn drop_empty_permits(&mut self) {
+        self.permits.take_if(|permits| permits.invites.is_empty() && permits.bans.is_empty());
     }
 
     /// Replaces a changed message in memory. If it was deleted, its edits lose their text too.

@@ -1,17 +1,15 @@
 //! Who is typing: told to the others in the room, never stored, never guaranteed.
 
-use super::cursor::Cursor;
 use super::hub::Hub;
 use super::request::Requester;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::{TYPING_EVERY_MS, TYPING_LASTS_MS, TYPING_MEMBERS_MAX};
-use crate::base::{Answer, Effects, Notice, Now, Refusal, RoomId};
+use crate::base::{Answer, Effects, Notice, Refusal, RoomId};
 
 impl Hub {
     pub(super) fn typing(
         &mut self,
-        now: Now,
         asker: &Requester,
         name: &RoomId,
         typing: bool,
@@ -21,38 +19,32 @@ impl Hub {
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let user = member.user;
         if !typing {
-            self.stop_typing(now, room, user, effects);
+            self.stop_typing(room, user, effects);
         } else if of_room.members.len() <= TYPING_MEMBERS_MAX {
-            self.start_typing(now, room, user, effects);
+            self.start_typing(room, user, effects);
         }
         Ok(Answer::Noted)
     }
 
-    fn start_typing(&mut self, now: Now, room: RoomIx, user: UserIx, effects: &mut Effects) {
+    fn start_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
         let typing = &mut self.rooms[room].typing;
-        typing.retain(|(_, told)| now.moment.millis_since(*told) < TYPING_LASTS_MS);
+        typing.retain(|(_, told)| effects.now.moment.millis_since(*told) < TYPING_LASTS_MS);
         match typing.iter_mut().find(|(one, _)| *one == user) {
             // A repeat that comes too soon is answered but not told.
-            Some((_, told)) if now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
-            Some((_, told)) => *told = now.moment,
-            None => typing.push((user, now.moment)),
+            Some((_, told)) if effects.now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
+            Some((_, told)) => *told = effects.now.moment,
+            None => typing.push((user, effects.now.moment)),
         }
         self.tell_typing(room, user, true, effects);
     }
 
     /// Typing ends by request, by a message, with the last connection or with the membership.
-    pub(super) fn stop_typing(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        user: UserIx,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn stop_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
         let typing = &mut self.rooms[room].typing;
         let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
         let (_, told) = typing.swap_remove(place);
         // Clients have forgotten an older notice by themselves.
-        if now.moment.millis_since(told) < TYPING_LASTS_MS {
+        if effects.now.moment.millis_since(told) < TYPING_LASTS_MS {
             self.tell_typing(room, user, false, effects);
         }
     }
@@ -60,12 +52,7 @@ impl Hub {
     fn tell_typing(&self, room: RoomIx, user: UserIx, typing: bool, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         let user = &self.users[user];
-        let others = of_room
-            .followers
-            .iter()
-            .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
-            .map(|(conn, _)| *conn)
-            .filter(|conn| !user.conns.as_slice().contains(conn));
+        let others = of_room.told().filter(|conn| !user.conns.as_slice().contains(conn));
         let name = of_room.name.clone();
         let notice = Notice::Typing { room: name, user: user.id.clone(), typing, source: room.0 };
         effects.deliver(notice, others);

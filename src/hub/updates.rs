@@ -1,10 +1,9 @@
 //! A room's properties: its title, whether it is open, its owner. Every connection of every member
 //! receives each change, or the newest one as soon as it may be told and has room.
 
-use super::cursor::Cursor;
 use super::hub::Hub;
 use super::manage::Progress;
-use super::pending::Pending;
+use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::{
@@ -33,16 +32,13 @@ impl Hub {
             });
         }
         let record = Record::Update { room: name.clone(), title, open, owner };
-        let (origin, user, by) = (asker.origin.clone(), asker.user.clone(), asker.by());
-        self.persist(asker, record, Pending::Update { origin, user, by }, true, effects);
-        Ok(None)
+        self.persist(asker, record, Write::Update, true, effects)
     }
 
     /// A change of a room's properties is on disk.
     pub(super) fn updated(
         &mut self,
-        user: &UserId,
-        by: Option<UserId>,
+        asker: &Requester,
         state: RoomState,
         effects: &mut Effects,
     ) -> Answer {
@@ -59,22 +55,17 @@ impl Hub {
             self.open_rooms.remove(&state.room);
         }
         if is_other {
-            self.tell_update(ix, by, effects);
+            self.tell_update(ix, asker.by(), effects);
         }
-        Answer::Room(self.rooms[ix].summary(user))
+        Answer::Room(self.rooms[ix].summary(&asker.user))
     }
 
     /// Tells followers a room's properties, and remembers those who may not be told yet.
     fn tell_update(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
-        let followers = &self.rooms[room].followers;
-        let (told, others): (Vec<_>, Vec<_>) =
-            followers.iter().partition(|(_, cursor)| is_told(cursor));
-        let ids = |some: Vec<(&ConnId, &Cursor)>| -> Vec<ConnId> {
-            some.into_iter().map(|(conn, _)| *conn).collect()
-        };
-        let (told, others) = (ids(told), ids(others));
-        effects.deliver(self.update_notice(room, by), told);
-        for conn in others {
+        let of_room = &self.rooms[room];
+        effects.deliver(self.update_notice(room, by), of_room.told());
+        let others = of_room.followers.iter().filter(|(_, cursor)| !cursor.is_told());
+        for conn in others.map(|(conn, _)| *conn).collect::<Vec<ConnId>>() {
             self.update_missed(conn, room);
         }
     }
@@ -109,7 +100,7 @@ impl Hub {
         let untold = self.connection_mut(conn).and_then(|connection| connection.untold.take());
         let Some(mut untold) = untold else { return };
         untold.retain(|room| match self.cursor(conn, *room) {
-            Some(cursor) if is_told(cursor) => {
+            Some(cursor) if cursor.is_told() => {
                 effects.deliver(self.update_notice(*room, None), [conn]);
                 false
             }
@@ -129,13 +120,5 @@ impl Hub {
                 connection.untold = None;
             }
         }
-    }
-}
-
-/// Whether a connection is told of a room: not before its `resume`, and not if that was refused.
-const fn is_told(cursor: &Cursor) -> bool {
-    match cursor {
-        Cursor::Live | Cursor::Behind { .. } => true,
-        Cursor::Waiting { .. } | Cursor::Refused | Cursor::Leaving { .. } => false,
     }
 }

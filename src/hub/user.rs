@@ -1,27 +1,10 @@
 //! A user: their connections, their rooms, and what was announced of them.
 
+use crate::base::table::index_in_slab;
 use crate::base::{ConnId, Few, Moment, Timestamp, UserId};
-use slab::Slab;
-use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-/// The index of a user in the hub's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct UserIx(pub(super) u32);
-
-impl Index<UserIx> for Slab<User> {
-    type Output = User;
-
-    fn index(&self, ix: UserIx) -> &User {
-        &self[ix.0 as usize]
-    }
-}
-
-impl IndexMut<UserIx> for Slab<User> {
-    fn index_mut(&mut self, ix: UserIx) -> &mut User {
-        &mut self[ix.0 as usize]
-    }
-}
+index_in_slab!(pub(super) UserIx, User);
 
 /// A user who is online, or is a member of a room or invited to one.
 #[derive(Debug)]

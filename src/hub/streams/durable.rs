@@ -3,16 +3,13 @@
 //! The store numbers the events, as it does rooms' entries. A failed publication uses no number,
 //! and publications in flight together keep the order in which they were decided.
 
-use super::publish::{MISMATCH, NewEvent, Publication};
+use super::publish::{MISMATCH, NewEvent, Publication, PublishResult, read};
 use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
-use crate::base::{
-    Answer, Data, Effects, Now, Outcome, PublicationId, Record, Refusal, StreamState,
-};
-
+use crate::base::declaration::Declaration;
+use crate::base::{Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamEvent, StreamState};
 use std::rc::Rc;
-use std::sync::Arc;
 
 impl Streams {
     /// Takes over a stream from the store. If it is no longer declared, only its epoch and head are
@@ -25,9 +22,8 @@ impl Streams {
             self.dormant.insert(name, (epoch, head));
             return;
         };
-        // The stream may have had the other kind of data before.
-        let is_of_kind = |data: &Data| matches!(data, Data::Binary(_)) == declaration.binary;
-        let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
+        let is_fit = |event: &&StreamEvent| is_of_kind(&event.data, &declaration);
+        let fit = events.iter().rev().take_while(is_fit).count();
         let mut left = self.settings.all_streams_bytes.saturating_sub(self.holdings.all_bytes());
         let newest = events.iter().rev().take(fit).take_while(|event| {
             let fits = event.bytes() <= left;
@@ -53,26 +49,24 @@ impl Streams {
         &mut self,
         now: Now,
         ix: StreamIx,
-        data: Data,
-        id: Option<Arc<PublicationId>>,
-    ) -> Record {
+        publication: &Publication,
+    ) -> PublishResult {
         let stream = &self.streams[ix];
         *self.in_flight.entry(stream.name.clone()).or_insert(0) += 1;
         let record = Record::Event {
             stream: stream.name.clone(),
             epoch: (*stream.epoch).into(),
-            data,
+            data: publication.data.clone(),
             keep: stream.declaration.keep.events() as u64,
-            id,
+            id: publication.id.clone(),
         };
         self.touch(now.moment, ix);
-        record
+        PublishResult::ToStore(record)
     }
 
     /// Handles an event's outcome. Only now do subscribers receive it.
     pub(in crate::hub) fn stored(
         &mut self,
-        now: Now,
         Publication { stream: name, data, id }: Publication,
         outcome: &Outcome,
         effects: &mut Effects,
@@ -87,7 +81,7 @@ impl Streams {
         let ix = self.ix(name).filter(|ix| self.streams[*ix].declaration.durable);
         let Outcome::Event { epoch, seq, ts, is_duplicate } = outcome else {
             if let Some(ix) = ix {
-                self.touch(now.moment, ix);
+                self.touch(effects.now.moment, ix);
                 self.forget_if_empty(ix);
             }
             return Err(match outcome {
@@ -99,7 +93,7 @@ impl Streams {
         let answer = Answer::Published { stream: name.clone(), seq, ts: *ts, duplicate };
         if duplicate {
             if let Some(ix) = ix {
-                self.touch(now.moment, ix);
+                self.touch(effects.now.moment, ix);
             }
             return Ok(answer);
         }
@@ -107,20 +101,12 @@ impl Streams {
             Some(ix) => {
                 let stream = &mut self.streams[ix];
                 assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, seq), "of {name}");
-                match (&data, stream.declaration.binary) {
-                    (Data::Json(text), false) => {
-                        let tree = (self.settings.read_json)(text);
-                        self.append(now, ix, NewEvent { ts: *ts, data, id, tree }, effects);
-                    }
-                    (Data::Binary(_), true) => {
-                        let new = NewEvent { ts: *ts, data, id, tree: None };
-                        self.append(now, ix, new, effects);
-                    }
-                    // The kind of data was redeclared meanwhile.
-                    (Data::Json(_), true) | (Data::Binary(_), false) => {
-                        stream.pass_over(seq);
-                        self.touch(now.moment, ix);
-                    }
+                if is_of_kind(&data, &stream.declaration) {
+                    let tree = read(&data, self.settings.read_json);
+                    self.append(ix, NewEvent { ts: *ts, data, id, tree }, effects);
+                } else {
+                    stream.pass_over(seq);
+                    self.touch(effects.now.moment, ix);
                 }
             }
             // The declaration was removed meanwhile, so nobody watches.
@@ -130,4 +116,9 @@ impl Streams {
         }
         Ok(answer)
     }
+}
+
+/// Whether data are JSON or bytes, as declared. The kind may have been redeclared meanwhile.
+fn is_of_kind(data: &Data, declaration: &Declaration) -> bool {
+    matches!(data, Data::Binary(_)) == declaration.binary
 }

@@ -5,7 +5,7 @@ use super::subscribe::of_source;
 use super::table::Streams;
 use crate::base::declaration::Keep;
 use crate::base::limits::ANSWER_BYTES_PER_WORK;
-use crate::base::{ConnId, Effect, Effects, Now, Priority, StreamEvent, Tree};
+use crate::base::{ConnId, Effect, Effects, Priority, StreamEvent, Tree};
 use std::cmp::Reverse;
 use std::rc::Rc;
 
@@ -38,8 +38,8 @@ impl Streams {
         }
     }
 
-    pub(in crate::hub) fn drained(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
-        self.feed_behind(now, conn, false, effects);
+    pub(in crate::hub) fn drained(&mut self, conn: ConnId, effects: &mut Effects) {
+        self.feed_behind(conn, false, effects);
         let Some(watching) = self.watching.get(&conn) else { return };
         if watching.behind.iter().any(|ix| self.is_looked_into(conn, *ix)) {
             self.ask_to_look(conn, effects);
@@ -47,15 +47,15 @@ impl Streams {
     }
 
     /// Looks through a page of a connection's missed events.
-    pub(in crate::hub) fn look_behind(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    pub(in crate::hub) fn look_behind(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         watching.asks_to_look = false;
-        self.feed_behind(now, conn, true, effects);
+        self.feed_behind(conn, true, effects);
     }
 
     /// Feeds a connection a page of the streams in which it is behind: those whose events must be
     /// looked into if `looks`, else the others.
-    fn feed_behind(&mut self, now: Now, conn: ConnId, looks: bool, effects: &mut Effects) {
+    fn feed_behind(&mut self, conn: ConnId, looks: bool, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         if watching.behind.is_empty() {
             return;
@@ -74,7 +74,7 @@ impl Streams {
                 has_more |= is_meant || looks;
                 continue;
             }
-            match self.feed(now, conn, ix, &mut room, effects) {
+            match self.feed(conn, ix, &mut room, effects) {
                 Fed::Done => {}
                 Fed::More => {
                     left.push(ix);
@@ -120,7 +120,6 @@ impl Streams {
     /// Feeds a new subscription, or one whose time has come.
     pub(super) fn catch_up(
         &mut self,
-        now: Now,
         conn: ConnId,
         ix: StreamIx,
         room: &mut usize,
@@ -134,7 +133,7 @@ impl Streams {
                 return;
             }
         }
-        match self.feed(now, conn, ix, room, effects) {
+        match self.feed(conn, ix, room, effects) {
             Fed::Done => {}
             Fed::More => {
                 self.queue_behind(conn, ix);
@@ -145,15 +144,8 @@ impl Streams {
     }
 
     /// Sends kept events after a subscription's position: a page at most, at its rate.
-    fn feed(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        ix: StreamIx,
-        room: &mut usize,
-        effects: &mut Effects,
-    ) -> Fed {
-        self.tell_owed_age(now, conn, ix, effects);
+    fn feed(&mut self, conn: ConnId, ix: StreamIx, room: &mut usize, effects: &mut Effects) -> Fed {
+        self.tell_owed_age(conn, ix, effects);
         loop {
             let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return Fed::Done };
             let (first, head, keep) = (stream.first(), stream.head, stream.declaration.keep);
@@ -170,7 +162,7 @@ impl Streams {
                 subscription.position = first - 1;
             }
             let (position, filter) = (subscription.position, subscription.filter);
-            let is_due = subscription.is_due(now.moment);
+            let is_due = subscription.is_due(effects.now.moment);
             let next = stream.next_for(position, filter).cloned();
             let Some(event) = next else {
                 // A state has no newer event for this filter.
@@ -200,7 +192,8 @@ impl Streams {
             }
             *room = room.saturating_sub(weight);
             let Some(subscription) = self.subscription(conn, ix) else { return Fed::Done };
-            let (prev, form) = (subscription.send(event.seq, now.moment), subscription.form);
+            let (prev, form) =
+                (subscription.send(event.seq, effects.now.moment), subscription.form);
             let notice = self.notice(ix, &Rc::clone(&event), prev, form);
             effects.deliver(notice, [conn]);
         }
@@ -236,10 +229,10 @@ impl Streams {
         effects.push(Effect::WakeAt(at));
     }
 
-    pub(in crate::hub) fn wake(&mut self, now: Now, effects: &mut Effects) {
-        self.wake_stale(now, effects);
+    pub(in crate::hub) fn wake(&mut self, effects: &mut Effects) {
+        self.wake_stale(effects);
         while let Some(&(at, conn, ix)) = self.due.first() {
-            if at > now.moment {
+            if at > effects.now.moment {
                 effects.push(Effect::WakeAt(at));
                 return;
             }
@@ -252,7 +245,7 @@ impl Streams {
                 self.watching.get(&conn).is_some_and(|watching| watching.behind.contains(&ix));
             if !is_behind {
                 let mut room = self.settings.page_bytes;
-                self.catch_up(now, conn, ix, &mut room, effects);
+                self.catch_up(conn, ix, &mut room, effects);
             }
         }
     }

@@ -107,18 +107,14 @@ impl Holdings {
             return;
         }
         match (before, after) {
-            // Most events change only bytes and idle time.
-            (Some(before), Some(after)) if before.filled_by == after.filled_by => {
-                self.change_bytes(ix, &before, &after);
+            (Some(one), Some(other)) if one.filled_by != other.filled_by => {
+                self.change_bytes(ix, one.filled_by, before, None);
+                self.change_bytes(ix, other.filled_by, None, after);
             }
-            _ => {
-                if let Some(held) = before {
-                    self.remove_bytes(ix, &held);
-                }
-                if let Some(held) = after {
-                    self.add_bytes(ix, &held);
-                }
+            (Some(held), _) | (None, Some(held)) => {
+                self.change_bytes(ix, held.filled_by, before, after);
             }
+            (None, None) => {}
         }
         match (before.map(|held| held.place()), after.map(|held| held.place())) {
             (before, after) if before == after => {}
@@ -139,41 +135,31 @@ impl Holdings {
         }
     }
 
-    fn change_bytes(&mut self, ix: StreamIx, before: &StreamHolding, after: &StreamHolding) {
-        self.bytes.change(after.filled_by, before.kept(), after.kept());
-        if before.passed_bytes != after.passed_bytes {
-            self.passed_bytes = self.passed_bytes - before.passed_bytes + after.passed_bytes;
-            self.passed.remove(&(before.passed_bytes, ix));
-            if after.passed_bytes > 0 {
-                self.passed.insert((after.passed_bytes, ix));
+    fn change_bytes(
+        &mut self,
+        ix: StreamIx,
+        filled_by: Holder,
+        before: Option<StreamHolding>,
+        after: Option<StreamHolding>,
+    ) {
+        let kept = |held: Option<StreamHolding>| held.map(|held| held.kept()).unwrap_or_default();
+        self.bytes.change(filled_by, kept(before), kept(after));
+        let passed = |held: Option<StreamHolding>| held.map_or(0, |held| held.passed_bytes);
+        let (was, is) = (passed(before), passed(after));
+        if was != is {
+            self.passed_bytes = self.passed_bytes - was + is;
+            self.passed.remove(&(was, ix));
+            if is > 0 {
+                self.passed.insert((is, ix));
             }
         }
-        let by_size =
-            |held: &StreamHolding| (held.bytes > held.fixed).then(|| held.place_by_size(ix));
+        let by_size = |held: Option<StreamHolding>| {
+            held.filter(|held| held.bytes > held.fixed).map(|held| held.place_by_size(ix))
+        };
         let (before, after) = (by_size(before), by_size(after));
         if before != after {
             before.map(|before| self.by_size.remove(&before));
             after.map(|after| self.by_size.insert(after));
-        }
-    }
-
-    fn add_bytes(&mut self, ix: StreamIx, held: &StreamHolding) {
-        self.bytes.change(held.filled_by, KeptBytes::default(), held.kept());
-        self.passed_bytes += held.passed_bytes;
-        if held.passed_bytes > 0 {
-            self.passed.insert((held.passed_bytes, ix));
-        }
-        if held.bytes > held.fixed {
-            self.by_size.insert(held.place_by_size(ix));
-        }
-    }
-
-    fn remove_bytes(&mut self, ix: StreamIx, held: &StreamHolding) {
-        self.bytes.change(held.filled_by, held.kept(), KeptBytes::default());
-        self.passed_bytes -= held.passed_bytes;
-        self.passed.remove(&(held.passed_bytes, ix));
-        if held.bytes > held.fixed {
-            self.by_size.remove(&held.place_by_size(ix));
         }
     }
 

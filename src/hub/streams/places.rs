@@ -32,7 +32,6 @@ impl Streams {
     /// [released](Self::release), watched, or published to.
     pub(super) fn obtain(
         &mut self,
-        now: Now,
         holder: Holder,
         names: &[&StreamId],
         purpose: Purpose,
@@ -48,8 +47,7 @@ impl Streams {
         let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
         let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
         let new = each.len() - named.len();
-        let is_idle =
-            |ix: &&StreamIx| self.streams[**ix].held.is_some_and(|held| held.idle_since.is_some());
+        let is_idle = |ix: &&StreamIx| self.streams[**ix].is_idle();
         let staying = self.holdings.staying().0 + named.iter().filter(is_idle).count();
         let over = (staying + new).saturating_sub(all).min(new);
         let (count, wanted) = (beyond.max(over), wanted.max(1));
@@ -57,19 +55,19 @@ impl Streams {
             self.streams[ix].is_obtained = true;
             // None of them may be dropped for another of them.
             if count + new > 0 {
-                self.touch(now.moment, ix);
+                self.touch(effects.now.moment, ix);
             }
         }
         let holders = |ix: StreamIx| self.holders_of(ix);
         let Some(taken) = self.holdings.to_take((holder, wanted), count, holders, &named) else {
             for ix in named {
-                self.release(now, ix);
+                self.release(effects.now, ix);
             }
             let message = if beyond > 0 { OWN_STREAMS } else { ALL_STREAMS };
             return Err(Refusal::quota("streams", message, all as u64));
         };
         for ix in taken {
-            self.take(now, ix, effects);
+            self.take(ix, effects);
         }
         while new > 0 && self.streams.len() + new > all && self.drop_idle() {}
         let obtain = |name: &&StreamId| match self.ix(name) {
@@ -78,7 +76,7 @@ impl Streams {
                 let declaration = Rc::clone(self.declaration(name)?);
                 let ix = self.add((*name).clone(), declaration);
                 self.streams[ix].is_obtained = true;
-                self.touch(now.moment, ix);
+                self.touch(effects.now.moment, ix);
                 Some(ix)
             }
         };
@@ -136,12 +134,12 @@ impl Streams {
     }
 
     /// Ends all subscriptions to a stream.
-    fn take(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+    fn take(&mut self, ix: StreamIx, effects: &mut Effects) {
         let stream = &self.streams[ix];
         let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
         let streams = vec![stream.name.clone()];
         for &conn in &conns {
-            self.end(now, conn, ix, effects);
+            self.end(conn, ix, effects);
         }
         let message = "you watch the most streams, and another user needs one";
         effects.deliver(Notice::Unsubscribed { streams, message }, conns);

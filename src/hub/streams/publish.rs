@@ -70,7 +70,6 @@ impl Streams {
     /// receives the event.
     pub(in crate::hub) fn publish(
         &mut self,
-        now: Now,
         publisher: &Publisher,
         publication: &Publication,
         effects: &mut Effects,
@@ -87,14 +86,14 @@ impl Streams {
         };
         let tree = declaration.judge(data, self.settings.read_json)?;
         let is_for_good = declaration.is_for_good();
-        if let Some(answer) = self.repeated(now, publication)? {
+        if let Some(answer) = self.repeated(effects.now, publication)? {
             return Ok(PublishResult::Told(answer));
         }
         if matches!(publisher, Publisher::Again(_)) {
             // A repeat adds nothing, so nothing is dropped for it. Without the stream, the event
             // was never stored.
             let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
-            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(self.hand_over(effects.now, ix, publication));
         }
         let holder = publisher.holder();
         let bytes = StreamEvent::bytes_of(data, id.as_deref());
@@ -102,12 +101,12 @@ impl Streams {
         let ix = match self.there_already(name) {
             Some(ix) => ix,
             None => {
-                let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;
+                let found = self.obtain(holder, &[name], Purpose::Publish, effects)?;
                 *found.first().ok_or(super::table::NO_SUCH_STREAM)?
             }
         };
-        if let Err(refusal) = self.make_room(now, ix, (holder, more)) {
-            self.release(now, ix);
+        if let Err(refusal) = self.make_room(effects.now, ix, (holder, more)) {
+            self.release(effects.now, ix);
             return Err(refusal);
         }
         let stream = &mut self.streams[ix];
@@ -118,10 +117,10 @@ impl Streams {
             (stream.made_by, stream.is_begun) = (holder, true);
         }
         if stream.declaration.durable {
-            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(self.hand_over(effects.now, ix, publication));
         }
-        let new = NewEvent { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
-        let event = self.append(now, ix, new, effects);
+        let new = NewEvent { ts: effects.now.timestamp, data: data.clone(), id: id.clone(), tree };
+        let event = self.append(ix, new, effects);
         let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
         Ok(PublishResult::Told(Answer::Published { stream, seq, ts, duplicate: false }))
     }
@@ -155,38 +154,32 @@ impl Streams {
 
     pub(super) fn append(
         &mut self,
-        now: Now,
         ix: StreamIx,
         NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
     ) -> Rc<StreamEvent> {
-        self.hear(now, ix, effects);
+        self.hear(ix, effects);
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix];
         let before = stream.head;
         let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
         // Each filter is evaluated once, however many subscribers have it.
-        let passes: Vec<Option<bool>> = {
-            let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
-            let mut passes = vec![None; most];
-            if let Some(tree) = &tree {
-                for (ix, shared) in &stream.filters {
-                    passes[ix] = Some(shared.filter.passes(tree));
-                }
-            }
-            passes
-        };
+        let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
+        let mut passes = vec![false; most];
+        for (ix, shared) in &stream.filters {
+            passes[ix] = tree.as_ref().is_some_and(|tree| shared.filter.passes(tree));
+        }
         let is_state = stream.is_state();
         let mut held = Vec::new();
-        let mut groups: BTreeMap<(u64, bool), Vec<ConnId>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u64, Form), Vec<ConnId>> = BTreeMap::new();
         let Stream { subscribers, filters, .. } = stream;
         for (conn, subscription) in subscribers {
             // A subscriber behind is fed, by its rate or when its outbox has drained.
             if subscription.position != before {
                 let replaced = match subscription.filter {
                     None => before,
-                    Some(FilterIx(ix)) if passes[ix] == Some(true) => {
+                    Some(FilterIx(ix)) if passes[ix] => {
                         filters[ix].newest.as_ref().map_or(0, |newest| newest.seq)
                     }
                     Some(_) => 0,
@@ -197,19 +190,17 @@ impl Streams {
                 }
                 continue;
             }
-            if subscription.filter.is_some_and(|filter| passes[filter.0] != Some(true)) {
+            if subscription.filter.is_some_and(|filter| !passes[filter.0]) {
                 subscription.position = event.seq;
-            } else if subscription.is_due(now.moment) {
-                let prev = subscription.send(event.seq, now.moment);
-                let is_plain = subscription.form == Form::Plain;
-                groups.entry((prev, is_plain)).or_default().push(*conn);
+            } else if subscription.is_due(effects.now.moment) {
+                let prev = subscription.send(event.seq, effects.now.moment);
+                groups.entry((prev, subscription.form)).or_default().push(*conn);
             } else {
                 held.push(*conn);
             }
         }
         self.cut_events += stream.note_passed(&passes, bytes_max);
-        for ((prev, is_plain), conns) in groups {
-            let form = if is_plain { Form::Plain } else { Form::Envelope };
+        for ((prev, form), conns) in groups {
             let notice = self.notice(ix, &event, prev, form);
             effects.deliver(notice, conns);
         }
@@ -217,7 +208,7 @@ impl Streams {
             self.hold_back(conn, ix, effects);
         }
         let filled_by = self.streams[ix].filled_by;
-        self.touch(now.moment, ix);
+        self.touch(effects.now.moment, ix);
         // Those in flight together were each admitted alone.
         self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
         event
@@ -243,13 +234,13 @@ impl Streams {
 
     /// An event's JSON, parsed; `None` for bytes.
     pub(super) fn tree(&self, event: &StreamEvent) -> Option<Tree> {
-        read(event, self.settings.read_json)
+        read(&event.data, self.settings.read_json)
     }
 }
 
 /// As [`Streams::tree`].
-pub(super) fn read(event: &StreamEvent, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
-    match &event.data {
+pub(super) fn read(data: &Data, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
+    match data {
         Data::Json(text) => read_json(text),
         Data::Binary(_) => None,
     }

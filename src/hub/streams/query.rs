@@ -1,37 +1,30 @@
 //! Queries about streams without watching them: the list, the newest event of one, its subscribers.
 
 use super::stream::{Stream, Subscription};
-use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
+use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::subscription::{StreamInfo, StreamQuery, SubscriberInfo};
-use crate::base::{
-    Answer, ConnId, Effect, Effects, Origin, Refusal, RefusalCode, StreamId, StreamRights,
-};
-use std::ops::Bound;
+use crate::base::table::following;
+use crate::base::{Answer, ConnId, Refusal, RefusalCode, StreamId, StreamRights};
 use std::rc::Rc;
 
 impl Streams {
     pub(in crate::hub) fn look(
         &self,
-        origin: Origin,
         rights: &StreamRights,
         query: StreamQuery,
-        effects: &mut Effects,
-    ) {
-        let answer = match query {
+    ) -> Result<Answer, Refusal> {
+        match query {
             StreamQuery::List { after, limit } => Ok(self.list(rights, after.as_ref(), limit)),
             StreamQuery::Newest(name) => self.newest(rights, &name),
             StreamQuery::Subscribers { stream, after, limit } => {
                 self.subscribers(rights, &stream, after, limit)
             }
-        };
-        effects.push(Effect::Answer { origin, answer });
+        }
     }
 
     fn list(&self, rights: &StreamRights, after: Option<&StreamId>, limit: usize) -> Answer {
         let limit = limit.min(self.settings.page);
-        let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let named = self.by_name.range::<StreamId, _>(from);
-        let mut seen = named
+        let mut seen = following(&self.by_name, after)
             .map(|(_, ix)| &self.streams[*ix])
             .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()));
         let streams = seen.by_ref().take(limit).map(Stream::info).collect();
@@ -39,10 +32,7 @@ impl Streams {
     }
 
     fn newest(&self, rights: &StreamRights, name: &StreamId) -> Result<Answer, Refusal> {
-        let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
-        if !rights.may_watch(declaration, name.as_str()) {
-            return Err(FORBIDDEN);
-        }
+        let declaration = self.to_watch(name, rights)?;
         let info = match self.ix(name) {
             Some(ix) => self.streams[ix].info(),
             None => StreamInfo {
@@ -69,28 +59,24 @@ impl Streams {
         }
         self.declaration(name).ok_or(NO_SUCH_STREAM)?;
         let limit = limit.min(self.settings.page);
-        let mut subscribers = Vec::new();
-        let mut more = false;
-        let stream = self.ix(name).map(|ix| &self.streams[ix]);
-        for (conn, subscription) in stream.into_iter().flat_map(|stream| &stream.subscribers) {
-            if after.is_some_and(|after| *conn <= after) {
-                continue;
-            }
-            if subscribers.len() == limit {
-                more = true;
-                break;
-            }
-            let ack = stream.is_some_and(|stream| stream.declaration.ack);
-            let acked = ack.then_some(subscription.acked);
-            let lag = stream.map_or(0, |stream| stream.lag(subscription));
-            subscribers.push(SubscriberInfo { conn: *conn, sent: subscription.sent, acked, lag });
+        let (mut seq, mut subscribers, mut more) = (0, Vec::new(), false);
+        if let Some(stream) = self.ix(name).map(|ix| &self.streams[ix]) {
+            seq = stream.head;
+            let mut found = following(&stream.subscribers, after.as_ref());
+            let info = |(conn, one): (&ConnId, &Subscription)| stream.subscriber_info(*conn, one);
+            subscribers = found.by_ref().take(limit).map(info).collect();
+            more = found.next().is_some();
         }
-        let seq = stream.map_or(0, |stream| stream.head);
         Ok(Answer::Subscribers { stream: name.clone(), seq, subscribers, more })
     }
 }
 
 impl Stream {
+    fn subscriber_info(&self, conn: ConnId, subscription: &Subscription) -> SubscriberInfo {
+        let acked = self.declaration.ack.then_some(subscription.acked);
+        SubscriberInfo { conn, sent: subscription.sent, acked, lag: self.lag(subscription) }
+    }
+
     /// How many kept events a subscriber is behind.
     fn lag(&self, subscription: &Subscription) -> u64 {
         let owes = self.declaration.ack && subscription.acked < subscription.sent;

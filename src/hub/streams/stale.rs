@@ -39,44 +39,39 @@ impl Heard {
 
 impl Streams {
     /// Something was heard of a stream: it is not stale.
-    pub(super) fn hear(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+    pub(super) fn hear(&mut self, ix: StreamIx, effects: &mut Effects) {
         let stream = &mut self.streams[ix];
-        stream.heard = Some(Heard::now(now));
+        stream.heard = Some(Heard::now(effects.now));
         if std::mem::take(&mut stream.is_stale) {
-            self.tell_age(now, ix, None, effects);
+            self.tell_age(ix, None, effects);
             if !self.streams[ix].subscribers.is_empty() {
-                self.see_age(now, ix, effects);
+                self.see_age(ix, effects);
             }
         }
     }
 
-    pub(in crate::hub) fn note_news(&mut self, now: Now, name: &StreamId, effects: &mut Effects) {
+    pub(in crate::hub) fn note_news(&mut self, name: &StreamId, effects: &mut Effects) {
         if let Some(ix) = self.ix(name) {
-            self.hear(now, ix, effects);
+            self.hear(ix, effects);
         }
     }
 
     /// A stream's age, if it is stale. Tells subscribers when it has just become so; otherwise sets
     /// the timer.
-    pub(super) fn see_age(
-        &mut self,
-        now: Now,
-        ix: StreamIx,
-        effects: &mut Effects,
-    ) -> Option<Stale> {
+    pub(super) fn see_age(&mut self, ix: StreamIx, effects: &mut Effects) -> Option<Stale> {
         let stream = &mut self.streams[ix];
         let after_ms = stream.declaration.stale_after_ms()?;
-        let age = stream.heard.get_or_insert(Heard::now(now)).age(now);
+        let age = stream.heard.get_or_insert(Heard::now(effects.now)).age(effects.now);
         let is_stale = age.age_ms >= after_ms;
         let was_stale = std::mem::replace(&mut stream.is_stale, is_stale);
         if is_stale {
             if !was_stale {
-                self.tell_age(now, ix, Some(age), effects);
+                self.tell_age(ix, Some(age), effects);
             }
             return Some(age);
         }
         if stream.stale_due.is_none() {
-            let at = now.moment.plus_millis(after_ms - age.age_ms);
+            let at = effects.now.moment.plus_millis(after_ms - age.age_ms);
             stream.stale_due = Some(at);
             self.stale_due.insert((at, ix));
             effects.push(Effect::WakeAt(at));
@@ -84,21 +79,21 @@ impl Streams {
         None
     }
 
-    pub(super) fn wake_stale(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn wake_stale(&mut self, effects: &mut Effects) {
         while let Some(&(at, ix)) = self.stale_due.first() {
-            if at > now.moment {
+            if at > effects.now.moment {
                 effects.push(Effect::WakeAt(at));
                 return;
             }
             self.stale_due.pop_first();
             let stream = &mut self.streams[ix];
             stream.stale_due = None;
-            self.see_age(now, ix, effects);
+            self.see_age(ix, effects);
         }
     }
 
     /// Applies a changed declaration of a stream's age limit.
-    pub(super) fn age_anew(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+    pub(super) fn age_anew(&mut self, ix: StreamIx, effects: &mut Effects) {
         self.forget_age(ix);
         let stream = &mut self.streams[ix];
         let was_stale = stream.is_stale;
@@ -106,9 +101,9 @@ impl Streams {
             stream.is_stale = false;
             return;
         }
-        if self.see_age(now, ix, effects).is_none() && was_stale {
+        if self.see_age(ix, effects).is_none() && was_stale {
             self.streams[ix].is_stale = false;
-            self.tell_age(now, ix, None, effects);
+            self.tell_age(ix, None, effects);
         }
     }
 
@@ -118,7 +113,7 @@ impl Streams {
         }
     }
 
-    fn tell_age(&self, now: Now, ix: StreamIx, age: Option<Stale>, effects: &mut Effects) {
+    fn tell_age(&self, ix: StreamIx, age: Option<Stale>, effects: &mut Effects) {
         let stream = &self.streams[ix];
         for form in [Form::Envelope, Form::Plain] {
             let is_told = |(_, one): &(&ConnId, &Subscription)| one.form == form;
@@ -127,7 +122,7 @@ impl Streams {
             // A plain subscriber of a stream of bytes would take the notice for data.
             let is_for_them = form == Form::Envelope || !stream.declaration.binary;
             if is_for_them && !conns.is_empty() {
-                effects.deliver(self.age_notice(now, ix, age, form), conns);
+                effects.deliver(self.age_notice(effects.now, ix, age, form), conns);
             }
         }
     }
@@ -155,29 +150,23 @@ impl Streams {
     }
 
     /// A plain subscriber gets no answer with a stream's age: a notice follows the kept events.
-    pub(super) fn owe_age(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
+    pub(super) fn owe_age(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
         let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
         let (head, is_told) = (stream.head, stream.is_stale && !stream.declaration.binary);
         if let Some(subscription) = stream.subscribers.get_mut(&conn).filter(|_| is_told) {
             subscription.owes_age = true;
             if subscription.position >= head {
-                self.tell_owed_age(now, conn, ix, effects);
+                self.tell_owed_age(conn, ix, effects);
             }
         }
     }
 
-    pub(super) fn tell_owed_age(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        ix: StreamIx,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn tell_owed_age(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
         let Some(subscription) = self.subscription(conn, ix) else { return };
         if std::mem::take(&mut subscription.owes_age) {
             let form = subscription.form;
-            let age = self.see_age(now, ix, effects);
-            effects.deliver(self.age_notice(now, ix, age, form), [conn]);
+            let age = self.see_age(ix, effects);
+            effects.deliver(self.age_notice(effects.now, ix, age, form), [conn]);
         }
     }
 }

@@ -6,31 +6,16 @@ use super::stale::Heard;
 use crate::base::declaration::{Declaration, Keep};
 use crate::base::filter::Filter;
 use crate::base::subscription::Form;
+use crate::base::table::index_in_slab;
 use crate::base::{
     ConnId, Data, Effect, Effects, Moment, PublicationId, StreamEvent, StreamId, Timestamp, Tree,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct StreamIx(pub(super) u32);
-
-impl Index<StreamIx> for Slab<Stream> {
-    type Output = Stream;
-
-    fn index(&self, ix: StreamIx) -> &Stream {
-        &self[ix.0 as usize]
-    }
-}
-
-impl IndexMut<StreamIx> for Slab<Stream> {
-    fn index_mut(&mut self, ix: StreamIx) -> &mut Stream {
-        &mut self[ix.0 as usize]
-    }
-}
+index_in_slab!(pub(super) StreamIx, Stream);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FilterIx(pub(super) usize);
@@ -224,10 +209,10 @@ impl Stream {
 
     /// Records which filters a state's newest event passes. Returns how many events were dropped
     /// because those for filters no longer fit `bytes_max`.
-    pub(super) fn note_passed(&mut self, passes: &[Option<bool>], bytes_max: usize) -> u64 {
+    pub(super) fn note_passed(&mut self, passes: &[bool], bytes_max: usize) -> u64 {
         let Some(newest) = self.newest().filter(|_| self.is_state()).cloned() else { return 0 };
         for (ix, shared) in &mut self.filters {
-            if passes[ix] == Some(true) {
+            if passes[ix] {
                 shared.newest = Some(Rc::clone(&newest));
             }
         }

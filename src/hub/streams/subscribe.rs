@@ -4,11 +4,11 @@ use super::held::Holder;
 use super::places::Purpose;
 use super::rate::Pace;
 use super::stream::{FilterIx, Stream, StreamIx, Subscription};
-use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
+use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::filter::Filter;
 use crate::base::subscription::{Ask, Form, StreamSnapshot, Subscribed};
 use crate::base::{
-    Answer, ConnId, Data, Effect, Effects, Notice, Now, Origin, Refusal, RefusalCode, StreamEvent,
+    Answer, ConnId, Data, Effect, Effects, Notice, Origin, Refusal, RefusalCode, StreamEvent,
     StreamId, StreamRights,
 };
 use std::rc::Rc;
@@ -41,37 +41,30 @@ impl Streams {
     /// Subscribes a connection to all that it asks for, or to nothing; `most` streams in all.
     pub(in crate::hub) fn subscribe(
         &mut self,
-        now: Now,
         (conn, origin): (ConnId, Origin),
         (rights, holder, most): (&StreamRights, Holder, usize),
         form: Form,
         asks: Vec<Ask>,
         effects: &mut Effects,
     ) {
-        if let Err(refusal) = self.check(conn, (rights, holder, most), &asks) {
-            effects.push(Effect::Answer { origin, answer: Err(refusal) });
-            return;
-        }
         let names: Vec<&StreamId> = asks.iter().map(|ask| &ask.stream).collect();
-        let streams = match self.obtain(now, holder, &names, Purpose::Watch, effects) {
+        let checked = self.check(conn, (rights, holder, most), &asks);
+        let found = checked.and_then(|()| self.obtain(holder, &names, Purpose::Watch, effects));
+        let streams = match found {
             Ok(streams) => streams,
-            Err(refusal) => {
-                effects.push(Effect::Answer { origin, answer: Err(refusal) });
-                return;
-            }
+            Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         // Snapshots are in the reply while it stays small; otherwise they are the first events.
         let mut room = self.settings.page_bytes;
         let begin = |(ask, ix): (Ask, &StreamIx)| {
-            self.begin(now, (conn, holder), form, (ask, *ix), &mut room, effects)
+            self.begin((conn, holder), form, (ask, *ix), &mut room, effects)
         };
         let told = asks.into_iter().zip(&streams).map(begin).collect();
-        let answer = Ok(Answer::Subscribed(told));
-        effects.push(Effect::Answer { origin, answer });
+        effects.answer(origin, Ok(Answer::Subscribed(told)));
         for ix in streams {
-            self.catch_up(now, conn, ix, &mut room, effects);
+            self.catch_up(conn, ix, &mut room, effects);
             if form == Form::Plain {
-                self.owe_age(now, conn, ix, effects);
+                self.owe_age(conn, ix, effects);
             }
         }
         self.tell_looked_into(conn, effects);
@@ -87,11 +80,7 @@ impl Streams {
         let (mut subscriptions, mut filters) =
             watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
         for ask in asks {
-            let name = ask.stream.as_str();
-            let declaration = self.declaration(&ask.stream).ok_or(NO_SUCH_STREAM)?;
-            if !rights.may_watch(declaration, name) {
-                return Err(FORBIDDEN);
-            }
+            let declaration = self.to_watch(&ask.stream, rights)?;
             if ask.filter.is_some() && declaration.binary {
                 let message = "a stream of bytes has nothing to filter by";
                 return Err(Refusal::bad_request("filter", message));
@@ -110,12 +99,8 @@ impl Streams {
             }
         }
         if filters > self.settings.filters {
-            let limit = self.settings.filters as u64;
-            return Err(Refusal::quota(
-                "filters",
-                "this connection has as many filters as it may have",
-                limit,
-            ));
+            let message = "this connection has as many filters as it may have";
+            return Err(Refusal::quota("filters", message, self.settings.filters as u64));
         }
         if subscriptions > most {
             let message = "this connection watches as many streams as it may watch";
@@ -141,7 +126,6 @@ impl Streams {
 
     fn begin(
         &mut self,
-        now: Now,
         (conn, holder): (ConnId, Holder),
         form: Form,
         (ask, ix): (Ask, StreamIx),
@@ -149,7 +133,7 @@ impl Streams {
         effects: &mut Effects,
     ) -> Subscribed {
         // Queued events of an earlier subscription would follow this snapshot.
-        self.end_only(now, conn, ix, effects);
+        self.end_only(conn, ix, effects);
         let filter = ask.filter.map(|filter| self.use_filter(conn, holder, ix, filter));
         let stream = &self.streams[ix];
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
@@ -182,7 +166,7 @@ impl Streams {
                     subscription.position = stream.head;
                     subscription.sent = if whole.is_some() { stream.head } else { 0 };
                     if whole.is_some() {
-                        subscription.send(stream.head, now.moment);
+                        subscription.send(stream.head, effects.now.moment);
                     }
                     snapshot = whole;
                 } else {
@@ -192,7 +176,7 @@ impl Streams {
         }
         let position = subscription.position;
         // Existing subscribers are told if it has just become stale.
-        let stale = self.see_age(now, ix, effects);
+        let stale = self.see_age(ix, effects);
         let stream = &mut self.streams[ix];
         stream.is_obtained = false;
         stream.subscribers.insert(conn, subscription);
@@ -214,7 +198,7 @@ impl Streams {
         let watching = self.watching.entry(conn).or_default();
         self.subscriptions += usize::from(watching.streams.insert(ix));
         watching.filters += usize::from(filter.is_some());
-        self.touch(now.moment, ix);
+        self.touch(effects.now.moment, ix);
         subscribed
     }
 
@@ -263,7 +247,6 @@ impl Streams {
     /// Ends subscriptions. The answer leaves out streams that were not watched.
     pub(in crate::hub) fn unsubscribe(
         &mut self,
-        now: Now,
         (conn, origin): (ConnId, Origin),
         names: &[StreamId],
         effects: &mut Effects,
@@ -271,23 +254,17 @@ impl Streams {
         let mut ended = Vec::new();
         for name in names {
             if let Some(ix) = self.ix(name)
-                && self.end(now, conn, ix, effects)
+                && self.end(conn, ix, effects)
             {
                 ended.push(name.clone());
             }
         }
-        effects.push(Effect::Answer { origin, answer: Ok(Answer::Unsubscribed(ended)) });
+        effects.answer(origin, Ok(Answer::Unsubscribed(ended)));
     }
 
     /// Ends a subscription, and an empty stream. Returns whether there was a subscription.
-    pub(super) fn end(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        ix: StreamIx,
-        effects: &mut Effects,
-    ) -> bool {
-        let has_ended = self.end_only(now, conn, ix, effects);
+    pub(super) fn end(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
+        let has_ended = self.end_only(conn, ix, effects);
         if has_ended {
             self.streams[ix].settle_payer(effects);
             self.forget_if_empty(ix);
@@ -296,13 +273,7 @@ impl Streams {
     }
 
     /// Ends a subscription, without choosing a new payer.
-    pub(super) fn end_only(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        ix: StreamIx,
-        effects: &mut Effects,
-    ) -> bool {
+    pub(super) fn end_only(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
         let stream = &mut self.streams[ix];
         let Some(subscription) = stream.remove_subscriber(conn) else { return false };
         if stream.is_for_watchers() {
@@ -324,19 +295,14 @@ impl Streams {
         if self.streams[ix].subscribers.is_empty() {
             self.forget_age(ix);
         }
-        self.touch(now.moment, ix);
+        self.touch(effects.now.moment, ix);
         true
     }
 
-    pub(in crate::hub) fn connection_closed(
-        &mut self,
-        now: Now,
-        conn: ConnId,
-        effects: &mut Effects,
-    ) {
+    pub(in crate::hub) fn connection_closed(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(watching) = self.watching.get(&conn) else { return };
         for ix in watching.streams.clone() {
-            self.end(now, conn, ix, effects);
+            self.end(conn, ix, effects);
         }
     }
 
@@ -344,7 +310,6 @@ impl Streams {
     /// client.
     pub(in crate::hub) fn rights_changed(
         &mut self,
-        now: Now,
         conn: ConnId,
         rights: &StreamRights,
         holder: Holder,
@@ -372,7 +337,7 @@ impl Streams {
         let mut streams = Vec::with_capacity(lost.len());
         for ix in lost {
             streams.push(self.streams[ix].name.clone());
-            self.end(now, conn, ix, effects);
+            self.end(conn, ix, effects);
         }
         if !streams.is_empty() {
             let message = "you may no longer watch these streams";
@@ -382,16 +347,10 @@ impl Streams {
 
     pub(in crate::hub) fn ack(
         &mut self,
-        (conn, origin): (ConnId, Origin),
+        conn: ConnId,
         name: &StreamId,
         seq: u64,
-        effects: &mut Effects,
-    ) {
-        let answer = self.acked(conn, name, seq).map(|()| Answer::Noted);
-        effects.push(Effect::Answer { origin, answer });
-    }
-
-    fn acked(&mut self, conn: ConnId, name: &StreamId, seq: u64) -> Result<(), Refusal> {
+    ) -> Result<Answer, Refusal> {
         let ix = self.ix(name).ok_or(NO_SUCH_STREAM)?;
         let Stream { declaration, subscribers, .. } = &mut self.streams[ix];
         let not_watched = Refusal::new(RefusalCode::Conflict, "you do not watch this stream");
@@ -404,7 +363,7 @@ impl Streams {
             return Err(Refusal::bad_request("seq", "this was not sent yet"));
         }
         subscription.acked = subscription.acked.max(seq);
-        Ok(())
+        Ok(Answer::Noted)
     }
 }
 

@@ -135,7 +135,7 @@ impl Streams {
     /// Applies the current declarations. A stream ends, with all kept events, if it is no longer
     /// declared, or changed between JSON and bytes, or between memory and durable. Its subscribers
     /// are told.
-    pub(in crate::hub) fn redeclare(&mut self, now: Now, effects: &mut Effects) {
+    pub(in crate::hub) fn redeclare(&mut self, effects: &mut Effects) {
         let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
         for ix in all {
             let Some(stream) = self.streams.get_mut(ix.0 as usize) else { continue };
@@ -149,10 +149,11 @@ impl Streams {
                     stream.pace_anew();
                     self.cut_events += stream.trim(self.settings.stream_bytes);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
-                    let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
+                    let tree =
+                        newest.and_then(|newest| read(&newest.data, self.settings.read_json));
                     stream.pass_anew(tree.as_ref());
-                    self.touch(now.moment, ix);
-                    self.age_anew(now, ix, effects);
+                    self.touch(effects.now.moment, ix);
+                    self.age_anew(ix, effects);
                     // A new source does not know the payer yet.
                     let stream = &mut self.streams[ix];
                     stream.payer = stream.next_payer();
@@ -165,7 +166,7 @@ impl Streams {
                     let streams = vec![stream.name.clone()];
                     // No subscriber becomes the payer while the others are removed.
                     for &conn in &conns {
-                        self.end_only(now, conn, ix, effects);
+                        self.end_only(conn, ix, effects);
                     }
                     self.streams[ix].settle_payer(effects);
                     let message =
@@ -226,6 +227,19 @@ impl Streams {
             return Some(&self.streams[*ix].declaration);
         }
         declared(&self.settings.declarations, name.as_str())
+    }
+
+    /// The declaration for a stream of this name, for whoever wants to watch it.
+    pub(super) fn to_watch(
+        &self,
+        name: &StreamId,
+        rights: &StreamRights,
+    ) -> Result<&Rc<Declaration>, Refusal> {
+        let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
+        match rights.may_watch(declaration, name.as_str()) {
+            true => Ok(declaration),
+            false => Err(FORBIDDEN),
+        }
     }
 
     /// The declaration for a stream of this name, for a client that wants to publish to it.
@@ -368,5 +382,4 @@ impl Streams {
 
 pub(crate) const NO_SUCH_STREAM: Refusal =
     Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");
-pub(super) const FORBIDDEN: Refusal =
-    Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");
+const FORBIDDEN: Refusal = Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");
