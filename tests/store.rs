@@ -143,7 +143,7 @@ fn what_was_answered_is_there_after_opening_again() {
         is_own: true,
     };
     opened.write(1, create.clone());
-    assert_eq!(opened.write(2, create), Outcome::Conflict);
+    assert_eq!(opened.write(2, create), Outcome::RoomExists);
     opened.write(3, say("a", "ada", "hello", Some("c1")));
     opened.write(4, say("a", "bob", "hi", None));
     let read = |seq| Record::Read { room: room("a"), user: user("ada"), seq };
@@ -285,7 +285,7 @@ fn a_revocation_is_once_where_it_says_so_and_forgotten_when_its_token_is_long_ov
     };
     let mut opened = open(&place);
     assert_eq!(opened.write(1_000, token("code", Some(5_000), true)), Outcome::Done);
-    assert_eq!(opened.write(1_001, token("code", Some(5_000), true)), Outcome::Conflict);
+    assert_eq!(opened.write(1_001, token("code", Some(5_000), true)), Outcome::AlreadyRevoked);
     assert_eq!(opened.write(1_002, token("code", Some(4_000), false)), Outcome::Done);
     assert_eq!(opened.write(1_003, token("for-ever", None, false)), Outcome::Done);
     for number in 0..100 {
@@ -296,11 +296,14 @@ fn a_revocation_is_once_where_it_says_so_and_forgotten_when_its_token_is_long_ov
     }
     // Entries that are dated ahead make nothing older: what is forgotten goes by the time that comes with it.
     opened.write(9 * DAY, join("a", "ada"));
-    assert_eq!(opened.write(1_005, token("code", Some(5_000), true)), Outcome::Conflict);
+    assert_eq!(opened.write(1_005, token("code", Some(5_000), true)), Outcome::AlreadyRevoked);
     drop(opened);
     // What was used up stays so over a restart, until its time is over since a day.
     let mut opened = open(&place);
-    assert_eq!(opened.write(DAY + 5_000, token("code", Some(5_000), true)), Outcome::Conflict);
+    assert_eq!(
+        opened.write(DAY + 5_000, token("code", Some(5_000), true)),
+        Outcome::AlreadyRevoked
+    );
     assert_eq!(opened.write(DAY + 5_001, token("code", Some(5_000), true)), Outcome::Done);
     drop(opened);
     assert_eq!(

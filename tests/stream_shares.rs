@@ -182,7 +182,7 @@ impl World {
         let ts = Timestamp(self.now as i64);
         let outcome = match is_kept {
             true => Outcome::Event { epoch, seq, ts, is_duplicate: false },
-            false => Outcome::Full,
+            false => Outcome::Unavailable,
         };
         let answer = self.give(Input::Outcome { ticket: self.ticket, outcome }).unwrap();
         if is_kept {

@@ -172,7 +172,7 @@ pub enum Record {
     Revoke {
         /// The tokens.
         revocation: Revocation,
-        /// Whether to refuse ([`Outcome::Conflict`]) if it was revoked before, for tokens that are
+        /// Whether to refuse ([`Outcome::AlreadyRevoked`]) if it was revoked before, for tokens that are
         /// valid once.
         once: bool,
     },
@@ -298,9 +298,11 @@ pub enum Outcome {
     /// The room has no such message, or no longer.
     NoSuchMessage,
     /// The message is somebody else's.
-    Forbidden,
+    NotAuthor,
+    /// The user is banned from the room.
+    Banned,
     /// The message has the maximum of different reactions.
-    Full,
+    TooManyReactions,
     /// The room as it is now, and the entries of the change.
     Room {
         /// The room.
@@ -316,7 +318,9 @@ pub enum Outcome {
         retry_after_ms: u64,
     },
     /// A room of this name exists, or existed.
-    Conflict,
+    RoomExists,
+    /// The token or user was revoked before, and may be only once.
+    AlreadyRevoked,
     /// The room does not exist, or the user is not a member.
     NotMember,
     /// The read mark.

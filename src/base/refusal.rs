@@ -134,8 +134,11 @@ impl From<&Outcome> for Refusal {
     fn from(outcome: &Outcome) -> Refusal {
         match outcome {
             Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
-            Outcome::Forbidden => Refusal::BANNED,
-            Outcome::Full => Refusal::quota(
+            Outcome::NotAuthor => {
+                Refusal::new(RefusalCode::Forbidden, "the message is somebody else's")
+            }
+            Outcome::Banned => Refusal::BANNED,
+            Outcome::TooManyReactions => Refusal::quota(
                 "reactions",
                 "the message has as many different reactions as it may have, or leaves the rest to other users",
                 REACTIONS_PER_MESSAGE_MAX as u64,
@@ -152,7 +155,10 @@ impl From<&Outcome> for Refusal {
                 retry_after_ms: Some(*retry_after_ms),
                 ..Refusal::stored_too_much(*limit)
             },
-            Outcome::Conflict => Refusal::new(RefusalCode::Conflict, "a room of this name exists"),
+            Outcome::RoomExists => {
+                Refusal::new(RefusalCode::Conflict, "a room of this name exists")
+            }
+            Outcome::AlreadyRevoked => Refusal::new(RefusalCode::Conflict, "this was used before"),
             Outcome::NotMember => Refusal::NOT_MEMBER,
             Outcome::Overloaded => {
                 Refusal::new(RefusalCode::Overloaded, "the store is overloaded; nothing was stored")

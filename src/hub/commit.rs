@@ -6,7 +6,7 @@ use super::pending::{Pending, Write};
 use super::request::Requester;
 use super::room::{Life, RoomIx};
 use crate::base::request::Part;
-use crate::base::{Answer, Effect, Effects, Now, Outcome, Refusal, RefusalCode, UserId};
+use crate::base::{Answer, Effect, Effects, Now, Outcome, Refusal, UserId};
 use std::rc::Rc;
 
 impl Hub {
@@ -90,7 +90,7 @@ impl Hub {
                 self.delivered(&asker.user, marks, effects)
             }
             Write::Revoke { revocation } => {
-                revoked(&outcome)?;
+                done(&outcome)?;
                 // Whoever applies it answers.
                 effects.push(Effect::Revoked { origin: asker.origin.clone(), revocation });
                 return Ok(None);
@@ -270,18 +270,8 @@ impl Hub {
                 }
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
             }
-            Outcome::Forbidden => {
-                Err(Refusal::new(RefusalCode::Forbidden, "the message is somebody else's"))
-            }
             other => Err(Refusal::from(&other)),
         }
-    }
-}
-
-fn revoked(outcome: &Outcome) -> Result<(), Refusal> {
-    match outcome {
-        Outcome::Conflict => Err(Refusal::new(RefusalCode::Conflict, "this was used before")),
-        other => done(other),
     }
 }
 

@@ -95,7 +95,7 @@ impl RecordWriter<'_> {
             return Ok(Outcome::NoSuchMessage);
         };
         if from != by {
-            return Ok(Outcome::Forbidden);
+            return Ok(Outcome::NotAuthor);
         }
         if body.text == *text {
             return self.unchanged(&row, message.edited.unwrap_or(target));
@@ -131,7 +131,7 @@ impl RecordWriter<'_> {
             return Ok(Outcome::NoSuchMessage);
         };
         if from != by && !is_moderator {
-            return Ok(Outcome::Forbidden);
+            return Ok(Outcome::NotAuthor);
         }
         if let Some(deleted) = message.deleted {
             return self.unchanged(&row, deleted);
@@ -191,7 +191,7 @@ impl RecordWriter<'_> {
             return self.unchanged(&row, newest.map_or(target, |seq| seq.max(0) as u64));
         }
         if on && self.is_full(&row, target, emoji, by)? {
-            return Ok(Outcome::Full);
+            return Ok(Outcome::TooManyReactions);
         }
         let kind = EntryKind::Reacted { target, emoji: Arc::clone(emoji), on, by: by.clone() };
         let entry = self.append(&mut row, kind)?;

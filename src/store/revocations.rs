@@ -52,7 +52,7 @@ impl RecordWriter<'_> {
         );
         let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
         match known {
-            Some(_) if once => return Ok(Outcome::Conflict),
+            Some(_) if once => return Ok(Outcome::AlreadyRevoked),
             // A longer revocation stays. For a token, 0 is for ever.
             Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
             Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),

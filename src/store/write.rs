@@ -34,7 +34,7 @@ impl RecordWriter<'_> {
             }
             Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if find_room(self.db, room)?.is_some() {
-                    return Ok(Outcome::Conflict);
+                    return Ok(Outcome::RoomExists);
                 }
                 let title = title.clone().unwrap_or_default();
                 let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
@@ -219,7 +219,7 @@ impl RecordWriter<'_> {
             return Ok(Outcome::Room { room: row.state, entries: Vec::new() });
         }
         if permits::has(db, BANS, row.id, user)? {
-            return Ok(Outcome::Forbidden);
+            return Ok(Outcome::Banned);
         }
         // The room may have been created after this was decided.
         if is_own && !row.state.is_open && !permits::has(db, INVITES, row.id, user)? {

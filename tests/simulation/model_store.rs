@@ -187,7 +187,7 @@ impl ModelStore {
                     Revocation::User(user, _) => self.revoked_users.contains_key(user),
                 };
                 if is_known && *once {
-                    return Outcome::Conflict;
+                    return Outcome::AlreadyRevoked;
                 }
                 match revocation {
                     Revocation::Token(jti, until) => {
@@ -212,7 +212,7 @@ impl ModelStore {
             },
             Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if self.find(room).is_some() {
-                    return Outcome::Conflict;
+                    return Outcome::RoomExists;
                 }
                 let title = title.clone().unwrap_or_else(|| "".into());
                 let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
@@ -245,7 +245,7 @@ impl ModelStore {
                     return Outcome::Room { room: of_room.state.clone(), entries: Vec::new() };
                 }
                 if of_room.bans.contains(user) {
-                    return Outcome::Forbidden;
+                    return Outcome::Banned;
                 }
                 if *is_own && !of_room.state.is_open && !of_room.invites.contains_key(user) {
                     return Outcome::NotMember;
@@ -466,7 +466,7 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
                 return Outcome::NoSuchMessage;
             };
             if from != by {
-                return Outcome::Forbidden;
+                return Outcome::NotAuthor;
             }
             if body.text == *text {
                 return room.unchanged(stored.edited.unwrap_or(*target));
@@ -487,7 +487,7 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
                 return Outcome::NoSuchMessage;
             };
             if from != by && !is_moderator {
-                return Outcome::Forbidden;
+                return Outcome::NotAuthor;
             }
             if let Some(deleted) = stored.deleted {
                 return room.unchanged(deleted);
@@ -531,7 +531,7 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             let own = stored.reactions.iter().filter(|(_, who)| who == by).count();
             let is_full = own >= REACTIONS_PER_MESSAGE_MAX - emojis.len();
             if *on && is_full && !emojis.contains(emoji) {
-                return Outcome::Full;
+                return Outcome::TooManyReactions;
             }
             let target = *target;
             let (emoji, by) = (Arc::clone(emoji), by.clone());

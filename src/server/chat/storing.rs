@@ -94,16 +94,24 @@ fn adds_nothing(outcome: &Outcome) -> bool {
         Outcome::Unchanged { .. }
         | Outcome::Mismatch
         | Outcome::NoSuchMessage
-        | Outcome::Forbidden
-        | Outcome::Full
-        | Outcome::Conflict
+        | Outcome::NotAuthor
+        | Outcome::Banned
+        | Outcome::TooManyReactions
+        | Outcome::RoomExists
+        | Outcome::AlreadyRevoked
         | Outcome::OverQuota { .. }
         | Outcome::NotMember
         | Outcome::Damaged
         | Outcome::Unavailable
         | Outcome::Overloaded => true,
         // Changes of a room, and bans of strangers, are stored without an entry.
-        _ => false,
+        Outcome::Changed { .. }
+        | Outcome::Room { .. }
+        | Outcome::Read { .. }
+        | Outcome::Done
+        | Outcome::Trimmed { .. }
+        | Outcome::Positions(_)
+        | Outcome::Page(_) => false,
     }
 }
 
