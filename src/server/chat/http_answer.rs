@@ -111,7 +111,7 @@ impl<S: RecordStore> Chat<S> {
             })),
             None => SessionPhase::Anonymous { deadline, visitor },
         };
-        self.sessions.put(Session::new(conn, phase).announcing_resume(resumes));
+        self.sessions.put(conn, Session::new(phase).announcing_resume(resumes));
         answer
     }
 
