@@ -244,7 +244,7 @@ fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
 }
 
 /// Hands a push to connections, and returns how many took it. One that is full or closing does not.
-fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
+pub(super) fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
     let mut broadcast = Broadcast::new(Message::Text(text));
     let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
     conns.iter().filter(reach).count()

@@ -290,6 +290,7 @@ pub(crate) fn judge_watch(
     Err(HttpRefusal::new(Status::BadRequest, "bad_request", message))
 }
 
+/// The refusal of somebody who may not watch a stream.
 pub(super) fn may_not_watch(is_user: bool) -> HttpRefusal {
     if is_user {
         HttpRefusal::new(Status::Forbidden, "forbidden", "you may not watch this stream")
