@@ -5,6 +5,7 @@
 mod address;
 pub mod answer;
 mod buffer;
+pub(crate) mod by_connection;
 pub mod chance;
 mod class;
 pub mod conn_id;

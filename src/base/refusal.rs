@@ -53,6 +53,15 @@ impl Refusal {
     /// The room's owner has banned the user.
     pub const BANNED: Refusal = Refusal::new(RefusalCode::Forbidden, "banned from this room");
 
+    /// The sentence, after the member that is wrong if there is one.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.field {
+            Some(field) => format!("{field}: {}", self.message),
+            None => self.message.to_owned(),
+        }
+    }
+
     /// A member of the payload is wrong.
     #[must_use]
     pub fn bad_request(field: &'static str, message: &'static str) -> Refusal {

@@ -20,6 +20,14 @@ pub struct Ask {
     pub epoch: Option<Box<str>>,
 }
 
+impl Ask {
+    /// Every event of a stream, from now on.
+    #[must_use]
+    pub fn whole(stream: StreamId) -> Ask {
+        Ask { stream, filter: None, max_rate: None, since: None, epoch: None }
+    }
+}
+
 /// How events are sent to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {

@@ -76,7 +76,7 @@ impl Hub {
             pending: self.pending.len(),
             ..Census::default()
         };
-        for connection in self.connections.iter().flatten() {
+        for (_, connection) in self.connections.following(None) {
             census.connections += 1;
             census.behind += connection.behind.as_ref().map_or(0, |behind| behind.len());
         }

@@ -17,7 +17,6 @@ use std::sync::Arc;
 /// What the hub knows of a connection.
 #[derive(Debug)]
 pub(super) struct HubConnection {
-    pub(super) conn: ConnId,
     pub(super) user: UserIx,
     /// The client announced a `resume`; its last part has not arrived.
     pub(super) is_resuming: bool,
@@ -73,8 +72,7 @@ impl Hub {
             let ticket = self.ticket(Pending::Nobody);
             effects.push(Effect::Persist { ticket, record });
         }
-        self.put_connection(HubConnection {
-            conn,
+        let connection = HubConnection {
             user: ix,
             is_resuming: resumes,
             is_loading: false,
@@ -86,7 +84,9 @@ impl Hub {
             behind: None,
             untold: None,
             deferred: None,
-        });
+        };
+        self.connections.put(conn, connection);
+        self.connected += 1;
         // The greeting's list and the start of following must be in the same turn.
         let rooms = self.users[ix].rooms.as_slice().to_vec();
         for &room in &rooms {
@@ -230,27 +230,15 @@ impl Hub {
     }
 
     pub(super) fn connection(&self, conn: ConnId) -> Option<&HubConnection> {
-        let connection = self.connections.get(conn.index())?.as_ref();
-        connection.filter(|connection| connection.conn == conn)
+        self.connections.get(conn)
     }
 
     pub(super) fn connection_mut(&mut self, conn: ConnId) -> Option<&mut HubConnection> {
-        let connection = self.connections.get_mut(conn.index())?.as_mut();
-        connection.filter(|connection| connection.conn == conn)
-    }
-
-    fn put_connection(&mut self, connection: HubConnection) {
-        let index = connection.conn.index();
-        if self.connections.len() <= index {
-            self.connections.resize_with(index + 1, || None);
-        }
-        self.connections[index] = Some(connection);
-        self.connected += 1;
+        self.connections.get_mut(conn)
     }
 
     fn take_connection(&mut self, conn: ConnId) -> Option<HubConnection> {
-        let place = self.connections.get_mut(conn.index())?;
-        let connection = place.take_if(|connection| connection.conn == conn)?;
+        let connection = self.connections.take(conn)?;
         self.connected -= 1;
         self.behind -= connection.behind.as_ref().map_or(0, |behind| behind.len());
         Some(connection)

@@ -13,6 +13,7 @@ use super::request::Requester;
 use super::room::{Ban, Life, Room, RoomIx};
 use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
+use crate::base::by_connection::ByConnection;
 use crate::base::limits::{FIRST_MESSAGES_A_DAY, ROOMS_MADE_A_DAY};
 use crate::base::{
     Chance, ConnId, Effects, Limits, MemberState, Now, Origin, Refusal, RoomId, SeededHash,
@@ -117,7 +118,7 @@ pub struct Hub {
     /// Rooms that anybody may join, in the order of lists.
     pub(super) open_rooms: BTreeMap<RoomId, RoomIx>,
     /// By the index of a [`ConnId`].
-    pub(super) connections: Vec<Option<HubConnection>>,
+    pub(super) connections: ByConnection<HubConnection>,
     pub(super) connected: usize,
     pub(super) pending: HashMap<u64, Pending, SeededHash>,
     pub(super) presence: Presence,
@@ -165,7 +166,7 @@ impl Hub {
             rooms: Slab::new(),
             room_by_id: HashMap::with_hasher(hash),
             open_rooms: BTreeMap::new(),
-            connections: Vec::new(),
+            connections: ByConnection::default(),
             connected: 0,
             pending: HashMap::with_hasher(hash),
             presence: Presence::default(),

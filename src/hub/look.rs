@@ -21,7 +21,7 @@ impl Hub {
 
     /// All connections whose user is known.
     pub fn all_connections(&self) -> impl Iterator<Item = ConnId> {
-        self.connections.iter().flatten().map(|connection| connection.conn)
+        self.connections.following(None).map(|(conn, _)| conn)
     }
 
     /// The connections that follow a room; `None` if there is no such room.

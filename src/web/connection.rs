@@ -2,16 +2,16 @@
 
 use super::admission::Admission;
 use super::body_room::BodyRoom;
-use super::by_connection::ByConnection;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::proxies::Proxies;
 use super::{Application, SocketEnd, WebConfig};
+use crate::base::by_connection::ByConnection;
 use crate::base::limits::{
-    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, EVENTS_PER_READ,
-    MESSAGE_BYTES_PER_READ,
+    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED,
+    EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -79,7 +79,7 @@ impl<A: Application> Web<A> {
         let mut chance = Chance::new(seed);
         Web {
             application,
-            stages: ByConnection::new(),
+            stages: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             sockets,
             admission: Admission::new(&limits, chance.next_u64()),
             idle: Idle::default(),

@@ -6,7 +6,6 @@
 
 mod admission;
 mod body_room;
-mod by_connection;
 mod connection;
 mod counters;
 mod endless;

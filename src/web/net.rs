@@ -1,8 +1,8 @@
 //! The application's interface to its WebSockets.
 
-use super::by_connection::ByConnection;
 use super::health::Health;
 use super::{Exchange, HttpAnswer, Proxies, Quality, Traffic, WebConfig, WebCounters};
+use crate::base::by_connection::ByConnection;
 use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND, STOP_MS_MAX};
 use crate::base::{
     Address, Class, ConnId, Frame, Limits, LineRate, LoopCounters, Moment, OutboxFull, Timestamp,
@@ -72,7 +72,7 @@ pub(super) enum Half {
 impl Sockets {
     pub(super) fn new(config: &WebConfig) -> Sockets {
         Sockets {
-            sending: ByConnection::new(),
+            sending: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
@@ -506,7 +506,8 @@ impl Net<'_> {
     /// after `STOP_MS_MAX` in any case.
     pub fn stop(&mut self, code: CloseCode, reason: &str) {
         self.stop_accepting();
-        for conn in self.sockets.sending.all() {
+        let conns: Vec<_> = self.sockets.sending.following(None).map(|(conn, _)| conn).collect();
+        for conn in conns {
             self.close(conn, code, reason);
         }
         self.end_others();

@@ -83,8 +83,7 @@ impl<S: RecordStore> Chat<S> {
         let limit = limit.min(self.config.limits.page as usize);
         let mut here = self.sessions.signed_in(after);
         let listed: Vec<_> = here.by_ref().take(limit).collect();
-        let mut payload = Writer::new();
-        payload.object(|w| {
+        let payload = encode::payload(|w| {
             w.array("connections", listed, |w, (conn, known)| {
                 w.object(|w| {
                     w.text("connection", &conn.to_string());
@@ -94,9 +93,8 @@ impl<S: RecordStore> Chat<S> {
                     if let Some(Visitor::Watch(watch)) = known.visitor.as_deref() {
                         w.text("stream", watch.stream.as_str());
                     }
-                    if let Some(address) = net.address(conn) {
-                        w.text("address", &address.to_string());
-                    }
+                    let address = net.address(conn).map(|address| address.to_string());
+                    w.if_some("address", address.as_deref(), Writer::text);
                     w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
                     health(w, net, conn);
                 });
@@ -104,7 +102,7 @@ impl<S: RecordStore> Chat<S> {
             w.flag("more", here.next().is_some());
         });
         drop(here);
-        self.reply_raw(net, origin, payload.finish());
+        self.reply_raw(net, origin, payload);
     }
 
     /// Ends connections of any kind.
@@ -246,7 +244,7 @@ fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
 }
 
 /// Hands a push to connections, and returns how many took it. One that is full or closing does not.
-fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
+pub(super) fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
     let mut broadcast = Broadcast::new(Message::Text(text));
     let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
     conns.iter().filter(reach).count()

@@ -62,24 +62,19 @@ impl<S: RecordStore> Chat<S> {
             (_, Some(_)) => "application",
             (_, None) => "token",
         };
-        let mut writer = Writer::new();
         let caller = caller(head, rules)?;
-        match known(caller.as_ref()) {
-            None => writer.object(|w| w.raw("user", "null")),
+        let payload = encode::payload(|w| match known(caller.as_ref()) {
+            None => w.raw("user", "null"),
             Some(person) => {
                 let identity = by_cookie.as_ref().or(proven).filter(|_| by != "token");
                 let name = identity.and_then(|identity| identity.name.as_deref());
                 let expires = identity.and_then(|identity| identity.expires);
-                writer.object(|w| {
-                    user(w, person.user.as_str(), name, person.is_admin);
-                    w.text("by", by);
-                    if let Some(expires) = expires {
-                        w.number("expires", expires.0);
-                    }
-                });
+                user(w, person.user.as_str(), name, person.is_admin);
+                w.text("by", by);
+                w.if_some("expires", expires.map(|expires| expires.0), Writer::number);
             }
-        }
-        Ok(json(Status::Ok, writer.finish()))
+        });
+        Ok(json(Status::Ok, payload))
     }
 
     /// Uses up a code. The answer is sent when that is on disk.
@@ -107,13 +102,12 @@ impl<S: RecordStore> Chat<S> {
             let error = ErrorReply::new(RefusalCode::TooLarge, message);
             return Err(error.limited_to(SIGN_IN_COOKIE_BYTES_MAX as u64).into());
         }
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        let payload = encode::payload(|w| {
             user(w, who.as_str(), name.as_deref(), admin);
             w.text("by", "link");
             w.number("expires", expires.0);
         });
-        let answer = CookieAnswer { payload: writer.finish(), cookie };
+        let answer = CookieAnswer { payload, cookie };
         self.revoke_for(net, asked.exchange, who, (revocation, true), answer);
         Ok(())
     }

@@ -1,16 +1,13 @@
 //! What the embedding program asks of the reactor's thread.
 
-use super::admin::NO_SUCH_CONNECTION;
+use super::admin::{NO_SUCH_CONNECTION, push_to};
 use super::chat::Chat;
-use super::deliver::hand;
 use super::http_call::HttpCall;
 use crate::backend::JobId;
 use crate::base::limits::CALLS_PER_TURN;
-use crate::base::{Class, Origin, RefusalCode, StreamId};
+use crate::base::{Origin, RefusalCode, StreamId};
 use crate::hub::streams::Publisher;
 use crate::hub::{Input, Rights};
-use crate::protocol::Message;
-use crate::protocol::endpoint::Broadcast;
 use crate::server::embed::HandleError;
 use crate::server::embed::handler::HandlerWaiter;
 use crate::server::embed::shared::{Command, Shared, Whom};
@@ -98,14 +95,11 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
         match command {
             Command::Push { to, kind, payload } => {
-                let text = encode::push_raw(&kind, &payload);
-                let mut broadcast = Broadcast::new(Message::Text(&text));
                 // Only a room may be missing.
-                for conn in self.recipients(&to).unwrap_or_default() {
-                    // Connections that are full, or have closed since the call counted them, are
-                    // not reached.
-                    let _ = hand(net, conn, &mut broadcast, &text, Class::Durable);
-                }
+                let conns = self.recipients(&to).unwrap_or_default();
+                // Connections that are full, or have closed since the call counted them, are not
+                // reached.
+                push_to(net, &conns, &encode::push_raw(&kind, &payload));
             }
             Command::Ask { user, request, ticket } => {
                 let call = self.calls.begin(CallWaiter::Ticket(ticket));
@@ -113,14 +107,13 @@ impl<S: RecordStore> Chat<S> {
             }
             Command::PushOne { conn, kind, payload, ticket } => {
                 let text = encode::push_raw(&kind, &payload);
-                let mut broadcast = Broadcast::new(Message::Text(&text));
                 let told = match self.recipients(&Whom::Connection(conn)) {
                     Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION.into()),
-                    Ok(_) => hand(net, conn, &mut broadcast, &text, Class::Durable)
-                        .map_err(|_| OUTBOX_FULL),
+                    Ok(conns) if push_to(net, &conns, &text) == 0 => Err(OUTBOX_FULL),
+                    Ok(_) => Ok(Answered::Nothing),
                     Err(refusal) => Err(refusal.into()),
                 };
-                ticket.answer(told.map(|()| Answered::Nothing));
+                ticket.answer(told);
             }
             Command::Publish { stream, data, id } => {
                 let call = self.calls.begin(CallWaiter::Program(stream.clone()));
@@ -134,16 +127,14 @@ impl<S: RecordStore> Chat<S> {
             Command::RegisterSocket(path) => self.paths.add_socket(path),
             Command::Say { to, said } => self.say_own(net, &to, &said),
             Command::Close { conn, code, reason, ticket } => {
-                let is_known = self.signed_in(conn).is_some();
-                if is_known {
+                let closed = if self.signed_in(conn).is_some() {
                     net.close(conn, code, &reason);
-                }
+                    Ok(Answered::Nothing)
+                } else {
+                    Err(NO_SUCH_CONNECTION.into())
+                };
                 if let Some(ticket) = ticket {
-                    ticket.answer(if is_known {
-                        Ok(Answered::Nothing)
-                    } else {
-                        Err(NO_SUCH_CONNECTION.into())
-                    });
+                    ticket.answer(closed);
                 }
             }
             Command::Poll { pattern, function } => {

@@ -150,12 +150,8 @@ impl<S: RecordStore> Chat<S> {
         shared: Arc<Shared>,
         (rates_seed, outbound): (u64, Outbound<JobPurpose>),
     ) -> Chat<S> {
-        let sources = Sources::new(&config.limits);
-        let remotes = Remotes::new(&config.limits, &config.handlers);
-        let proofs = Proofs::new(&config.limits);
         Chat {
             verifier,
-            config,
             hub,
             at_store: AtStore::new(store),
             shared,
@@ -171,9 +167,10 @@ impl<S: RecordStore> Chat<S> {
             tickets: Tickets::default(),
             paths: Paths::default(),
             path_calls: PathCalls::default(),
-            sources,
-            proofs,
-            remotes,
+            sources: Sources::new(&config.limits),
+            proofs: Proofs::new(&config.limits),
+            remotes: Remotes::new(&config.limits, &config.handlers),
+            config,
             outbound,
             told_ready: None,
             counters: Counters::default(),

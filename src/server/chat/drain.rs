@@ -137,7 +137,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn conns(&self) -> Vec<ConnId> {
-        self.sessions.iter().map(|session| session.conn).collect()
+        self.sessions.iter().map(|(conn, _)| conn).collect()
     }
 }
 

@@ -99,7 +99,7 @@ impl<S: RecordStore> Chat<S> {
         let asks_for = Some(what);
         let response = if is_public { public(response) } else { response };
         let arriving = Arrival { identity, is_guest, visitor, asks_for };
-        self.sessions.put(Session::new(conn, SessionPhase::Arriving(Box::new(arriving))));
+        self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
     }
 

@@ -74,7 +74,7 @@ impl<S: RecordStore> Chat<S> {
         let address = asked.address();
         let rules =
             Rules { proven: proven.as_deref(), ..self.rules(net, address, asked.is_elsewhere) };
-        let (answer, opening) = match route(asked.head, rules) {
+        let (answer, identity, is_guest, resumes, visitor) = match route(asked.head, rules) {
             Routed::Respond(response) => {
                 let is_head = asked.head.method == "HEAD";
                 let paid = self.paid_by_address(net, address, (is_head, response));
@@ -97,10 +97,9 @@ impl<S: RecordStore> Chat<S> {
             Routed::Open { upgrade, protocol, identity, is_guest, resumes, visitor } => {
                 let identity = if is_guest { guest(conn) } else { identity };
                 let answer = net.accept(&upgrade, protocol.as_deref());
-                (answer, (identity, is_guest, resumes, visitor))
+                (answer, identity, is_guest, resumes, visitor)
             }
         };
-        let (identity, is_guest, resumes, visitor) = opening;
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
             Some(identity) => SessionPhase::Arriving(Box::new(Arrival {
@@ -111,7 +110,7 @@ impl<S: RecordStore> Chat<S> {
             })),
             None => SessionPhase::Anonymous { deadline, visitor },
         };
-        self.sessions.put(Session::new(conn, phase).announcing_resume(resumes));
+        self.sessions.put(conn, Session::new(phase).announcing_resume(resumes));
         answer
     }
 

@@ -173,7 +173,7 @@ impl<S: RecordStore> Chat<S> {
             Err(refusal) => {
                 if let Some(hook) = &waiting.hook {
                     let stream = hook.stream.clone();
-                    self.source_refused(&stream, &why(refusal));
+                    self.source_refused(&stream, &refusal.told());
                 }
                 self.counters.limited_by(refusal);
                 self.call_refused(net, call, &refusal.into());
@@ -199,7 +199,7 @@ impl<S: RecordStore> Chat<S> {
                 self.counters.limited_by(refusal);
                 let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
                 self.sources.refuse(&stream, id, later);
-                self.source_refused(&stream, &why(refusal));
+                self.source_refused(&stream, &refusal.told());
             }
             (_, Ok(_)) | (Some(CallWaiter::Http(_)) | None, Err(_)) => {}
         }
@@ -234,14 +234,6 @@ impl<S: RecordStore> Chat<S> {
             let response = if is_guest { public(response) } else { response };
             net.answer(call.exchange, sealed(response));
         }
-    }
-}
-
-/// Why a stream refused data of its source.
-fn why(refusal: &Refusal) -> String {
-    match &refusal.field {
-        Some(field) => format!("{field}: {}", refusal.message),
-        None => refusal.message.to_owned(),
     }
 }
 

@@ -199,7 +199,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn settle_all_limits(&mut self) {
         let here = self.sessions.iter();
         let here: Vec<_> =
-            here.map(|session| (session.conn, session.asked_limits().cloned())).collect();
+            here.map(|(conn, session)| (conn, session.asked_limits().cloned())).collect();
         for (conn, asked) in here {
             self.settle_limits(conn, asked);
         }

@@ -240,14 +240,8 @@ impl<S: RecordStore> Chat<S> {
         if let Some(Visitor::Own(_)) = visitor.as_deref() {
             self.own_opened(net, conn);
         } else if let Some(Visitor::Watch(watch)) = visitor.map(|visitor| *visitor) {
-            let ask = Ask {
-                stream: watch.stream,
-                filter: None,
-                max_rate: None,
-                since: None,
-                epoch: None,
-            };
-            self.subscribe(net, (conn, None), rights, Form::Plain, vec![ask]);
+            let asks = vec![Ask::whole(watch.stream)];
+            self.subscribe(net, (conn, None), rights, Form::Plain, asks);
         } else if is_guest {
             let origin = Origin::Conn(conn, None);
             self.greet(net, &origin, &RoomPage::default(), &[]);

@@ -65,9 +65,8 @@ impl<S: RecordStore> Chat<S> {
         if let Some(hook) = self.config.authenticate.clone() {
             match hook.ask(&Head::new(head, asked.peer)) {
                 Ok(Some(proof)) => {
-                    return self
-                        .vouched(net, proof)
-                        .map_or_else(SenderState::Refuse, SenderState::Is);
+                    let found = self.vouched(net, proof);
+                    return found.map_or_else(SenderState::Refuse, SenderState::Is);
                 }
                 Ok(None) => {}
                 Err(denied) => return SenderState::Refuse(refusal(denied).into()),

@@ -12,7 +12,7 @@ use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, Req
 use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
-use crate::wire::json::Writer;
+use crate::wire::json::{Writer, object};
 
 const OVERLOADED: &str = "too many requests wait for the backend";
 const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
@@ -112,12 +112,9 @@ impl<S: RecordStore> Chat<S> {
     /// What the backend is sent: the request as it came, and its sender.
     fn remote_body(&self, asked: Asked<'_>) -> String {
         let Asked { origin, person, envelope } = asked;
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        object(|w| {
             w.text("type", &envelope.kind);
-            if let Some(id) = &envelope.id {
-                w.raw("id", id);
-            }
+            w.if_some("id", envelope.id.as_deref(), Writer::raw);
             match person {
                 Some(person) => {
                     let id = person.user.as_str();
@@ -135,8 +132,7 @@ impl<S: RecordStore> Chat<S> {
                 w.text("connection", &conn.to_string());
             }
             w.raw("payload", envelope.raw_payload);
-        });
-        writer.finish()
+        })
     }
 
     /// A connection waits for one more answer of a handler, or for one fewer.

@@ -3,9 +3,7 @@
 
 use crate::auth::Identity;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
-use crate::base::{
-    ConnId, Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits,
-};
+use crate::base::{Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits};
 use crate::server::events::Places;
 use crate::server::http::{Visitor, What};
 use crate::wire::error::ErrorReply;
@@ -14,7 +12,6 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) conn: ConnId,
     pub(super) phase: SessionPhase,
     rate: Rate,
     /// The hub takes no more requests for now.
@@ -95,9 +92,8 @@ impl From<&Identity> for SignedIn {
 }
 
 impl Session {
-    pub(super) fn new(conn: ConnId, phase: SessionPhase) -> Session {
+    pub(super) fn new(phase: SessionPhase) -> Session {
         Session {
-            conn,
             phase,
             rate: Rate::default(),
             is_held: false,
@@ -295,7 +291,7 @@ mod tests {
 
     fn session() -> Session {
         let phase = SessionPhase::Anonymous { deadline: Moment::NEVER, visitor: None };
-        Session::new(ConnId::new(0, 0), phase)
+        Session::new(phase)
     }
 
     #[test]

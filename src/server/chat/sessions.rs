@@ -1,14 +1,14 @@
 //! The sessions of all open connections, found by a [`ConnId`], and what is counted of them.
 
 use super::session::{Session, SignedIn};
+use crate::base::by_connection::ByConnection;
 use crate::base::{ConnId, UserId};
 use std::collections::HashMap;
 
 /// All sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    /// By the index of a [`ConnId`].
-    table: Vec<Option<Session>>,
+    table: ByConnection<Session>,
     guests: usize,
     /// How many connections users have that only watch a stream, or speak a protocol of the embedding program. The hub
     /// does not know whose they are.
@@ -16,27 +16,21 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn put(&mut self, session: Session) {
-        let index = session.conn.index();
-        if self.table.len() <= index {
-            self.table.resize_with(index + 1, || None);
-        }
-        self.table[index] = Some(session);
+    pub(super) fn put(&mut self, conn: ConnId, session: Session) {
+        self.table.put(conn, session);
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {
-        let session = self.table.get(conn.index())?.as_ref();
-        session.filter(|session| session.conn == conn)
+        self.table.get(conn)
     }
 
     pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        let session = self.table.get_mut(conn.index())?.as_mut();
-        session.filter(|session| session.conn == conn)
+        self.table.get_mut(conn)
     }
 
     /// Removes the session of a closed connection. It no longer counts as a guest or a visitor.
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Session> {
-        let session = self.table.get_mut(conn.index())?.take_if(|one| one.conn == conn)?;
+        let session = self.table.take(conn)?;
         self.guests -= usize::from(session.is_guest());
         if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor)
             && let Some(count) = self.visitors.get_mut(&known.user)
@@ -49,8 +43,8 @@ impl Sessions {
         Some(session)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.table.iter().flatten()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Session)> {
+        self.table.following(None)
     }
 
     /// Those who have said who they are, behind `after`, in the order of their connections' indices.
@@ -58,9 +52,8 @@ impl Sessions {
         &self,
         after: Option<ConnId>,
     ) -> impl Iterator<Item = (ConnId, &SignedIn)> {
-        let start = after.map_or(0, |conn| conn.index() + 1);
-        let here = self.table.get(start..).into_iter().flatten().flatten();
-        here.filter_map(|session| Some((session.conn, session.signed_in()?)))
+        let here = self.table.following(after);
+        here.filter_map(|(conn, session)| Some((conn, session.signed_in()?)))
     }
 
     pub(super) fn guests(&self) -> usize {

@@ -11,6 +11,7 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
+use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
     /// Admits somebody whose identity is known.
@@ -98,9 +99,7 @@ impl<S: RecordStore> Chat<S> {
         let Some((user, expires)) = known else { return };
         self.reply(net, origin, |w| {
             w.text("user", user.as_str());
-            if let Some(expires) = expires {
-                w.number("expires", expires.0);
-            }
+            w.if_some("expires", expires.map(|expires| expires.0), Writer::number);
         });
     }
 

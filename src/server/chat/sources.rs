@@ -135,9 +135,8 @@ impl<S: RecordStore> Chat<S> {
     /// Writes what only admins are told of a stream: the age of its newest event, and the state of
     /// its source.
     pub(super) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
-        if let Some(newest) = &info.newest {
-            w.number("age_ms", now.0.saturating_sub(newest.ts.0).max(0));
-        }
+        let age = info.newest.as_ref().map(|newest| now.0.saturating_sub(newest.ts.0).max(0));
+        w.if_some("age_ms", age, Writer::number);
         self.sources.write(w, info);
     }
 

@@ -12,7 +12,7 @@ use crate::server::metrics::snapshot::MetricsSnapshot;
 use crate::server::sources::Overview;
 use crate::store::RecordStore;
 use crate::web::Net;
-use crate::wire::json::Writer;
+use crate::wire::json::{Writer, object};
 
 /// The last answer of `/readyz`, so that frequent requests do not look through all streams each
 /// time.
@@ -49,8 +49,7 @@ impl<S: RecordStore> Chat<S> {
 
     fn write_readiness(&self, net: &Net<'_>, readiness: Readiness) -> String {
         let timestamp = net.timestamp();
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        object(|w| {
             match readiness.refusal() {
                 None => w.text("status", "ready"),
                 Some(refusal) => w.object_in("error", |w| {
@@ -86,13 +85,11 @@ impl<S: RecordStore> Chat<S> {
                             w.number("late", late.streams);
                         }
                     }
-                    if let Some(newest) = newest.get(name) {
-                        w.number("age_ms", timestamp.0.saturating_sub(newest.0).max(0));
-                    }
+                    let age = |newest: &Timestamp| timestamp.0.saturating_sub(newest.0).max(0);
+                    w.if_some("age_ms", newest.get(name).map(age), Writer::number);
                 });
             });
-        });
-        writer.finish()
+        })
     }
 
     /// Whether the server can do its work.

@@ -314,10 +314,7 @@ impl Handle {
         self.shared.judge_event(&stream, &data).map_err(|refusal| HandleError::Event {
             stream: stream.clone(),
             code: refusal.code.as_str(),
-            message: match refusal.field {
-                Some(field) => format!("{field}: {}", refusal.message),
-                None => refusal.message.to_owned(),
-            },
+            message: refusal.told(),
         })?;
         let id = id.map(|id| Arc::new(PublicationId { by: None, id: id.into() }));
         self.shared.call(Command::Publish { stream, data, id })

@@ -104,15 +104,7 @@ impl Reply {
 
     fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {
         let to = self.to.take();
-        let mut queue = self.shared.queue();
-        if queue.is_stopped {
-            return Err(HandleError::Stopped);
-        }
-        // Not counted against the queue, because only a bounded number is in flight.
-        queue.answers.extend(to.map(|to| (to, result)));
-        drop(queue);
-        self.shared.wake.wake();
-        Ok(())
+        self.shared.answer(|queue| queue.answers.extend(to.map(|to| (to, result))))
     }
 }
 

@@ -160,17 +160,9 @@ impl PathReply {
     }
 
     fn answer(&mut self, answer: PathAnswer) -> Result<(), HandleError> {
-        let to = self.to.take();
-        let mut queue = self.shared.queue();
-        if queue.is_stopped {
-            return Err(HandleError::Stopped);
-        }
-        // Not counted against the queue, because only a bounded number is in flight.
         let response = readable_by(answer.into_response(), self.origin.as_deref());
-        queue.path_answers.extend(to.map(|to| (to, response, self.bytes)));
-        drop(queue);
-        self.shared.wake.wake();
-        Ok(())
+        let answered = self.to.take().map(|to| (to, response, self.bytes));
+        self.shared.answer(|queue| queue.path_answers.extend(answered))
     }
 }
 

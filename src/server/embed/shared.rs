@@ -266,6 +266,18 @@ impl Shared {
         self.call(Command::Stop(why))
     }
 
+    /// Puts an answer into the queue. It is not counted, because only a bounded number is in flight.
+    pub(crate) fn answer(&self, put: impl FnOnce(&mut CallQueue)) -> Result<(), HandleError> {
+        let mut queue = self.queue();
+        if queue.is_stopped {
+            return Err(HandleError::Stopped);
+        }
+        put(&mut queue);
+        drop(queue);
+        self.wake.wake();
+        Ok(())
+    }
+
     pub(crate) fn call(&self, command: Command) -> Result<(), HandleError> {
         let mut queue = self.queue();
         if queue.is_stopped {

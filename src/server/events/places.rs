@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn ask(name: &str) -> Ask {
-        Ask { stream: stream(name), filter: None, max_rate: None, since: None, epoch: None }
+        Ask::whole(stream(name))
     }
 
     fn gone_on(id: &str, names: &[&str]) -> Vec<(Option<u64>, Option<Box<str>>)> {

@@ -1,7 +1,7 @@
 //! A call of the API: turns an HTTP request into a request that a WebSocket could have sent.
 
 use super::identity::{caller_of, unauthorized};
-use super::origin::{PageOrigin, other_method, page_origin, shared_with};
+use super::origin::{other_method, shared_origin, shared_with};
 use super::route::{Rules, SAY_WHO};
 use crate::auth::Person;
 use crate::base::declaration::{DataMember, Kind};
@@ -11,7 +11,7 @@ use crate::http1::head::percent_decoded_path;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::hub::Hub;
 use crate::routes::table::{Choice, Route, find};
-use crate::wire::json::{Object, Writer, scan, string};
+use crate::wire::json::{Object, Writer, object, scan, string};
 use crate::wire::request::Fault;
 use serde::de::IgnoredAny;
 
@@ -33,8 +33,7 @@ pub(super) fn judge(
     path: &str,
     rules: Rules<'_>,
 ) -> Result<ApiCall, Response> {
-    let origin =
-        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin = shared_origin(head, &rules.config.allowed_origins);
     judge_head(head, path, rules)
         .map(|call| ApiCall { shared_with: origin.map(Box::from), ..call })
         .map_err(|response| shared_with(response, origin))
@@ -135,23 +134,19 @@ impl ApiCall {
         let plain = route.plain.iter().map(|name| query(head, name, true));
         let queried: Vec<_> = texts.chain(plain).collect::<Result<_, Fault>>()?;
         let key = if route.types == ["chat:send"] { cid_of_head(head, &members)? } else { None };
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        Ok(object(|w| {
             for (name, value) in &self.params {
                 w.text(name, value);
             }
             for (name, value, is_plain) in queried.iter().flatten() {
                 if *is_plain { w.raw(name, value) } else { w.text(name, value) }
             }
-            if let Some(key) = &key {
-                w.text("cid", key);
-            }
+            w.if_some("cid", key.as_deref(), Writer::text);
             let is_of_path = |name: &str| self.params.iter().any(|(one, _)| *one == name);
             for (name, value) in members.members().filter(|(name, _)| !is_of_path(name)) {
                 w.raw(name, value);
             }
-        });
-        Ok(writer.finish())
+        }))
     }
 }
 
@@ -174,15 +169,11 @@ impl ApiCall {
     }
 
     fn publication(&self, data: &str, id: Option<&str>) -> String {
-        let mut writer = Writer::new();
-        writer.object(|w| {
+        object(|w| {
             w.text("stream", self.param("stream"));
             w.raw("data", data);
-            if let Some(id) = id {
-                w.text("id", id);
-            }
-        });
-        writer.finish()
+            w.if_some("id", id, Writer::text);
+        })
     }
 }
 
@@ -230,13 +221,11 @@ fn queried_data(
         }
         named.push((name, value, is_text));
     }
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    Ok(Some(object(|w| {
         for (name, value, is_text) in named {
             if is_text { w.text(name, value) } else { w.raw(name, value) }
         }
-    });
-    Ok(Some(writer.finish()))
+    })))
 }
 
 /// A member of the query: its name, its value, and whether the value is JSON as it is.

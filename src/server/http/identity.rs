@@ -183,9 +183,8 @@ pub(super) fn proved(
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
         return Err(unauthorized("there are too many tokens"));
     }
-    for token in tokens {
-        let identity = rules.verify(&token)?;
-        first = first.or(Some(identity));
+    for token in &tokens {
+        first = first.or(Some(rules.verify(token)?));
     }
     Ok(first)
 }

@@ -1,9 +1,8 @@
 //! Who asks for events, and for which. The request's head alone decides.
 
-use super::origin::{PageOrigin, other_method};
+use super::origin::{other_method, shared_origin};
 use super::{
-    Rules, admin, bearer, check_origin, is_set, named_and_called, page_origin, shared_with, tokens,
-    unauthorized,
+    Rules, admin, bearer, check_origin, is_set, named_and_called, shared_with, tokens, unauthorized,
 };
 use crate::auth::Identity;
 use crate::base::declaration::declared;
@@ -93,8 +92,7 @@ pub(crate) fn listen(
             Wanted::Stream(name, form_of_stream(head)?)
         }
     };
-    let origin =
-        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin = shared_origin(head, &rules.config.allowed_origins);
     let (is_it, methods) = match wanted {
         Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
         Wanted::All | Wanted::Stream(..) => (is_get, "GET, HEAD, OPTIONS"),
@@ -227,9 +225,8 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         };
     }
     let mut first = None;
-    for token in tokens {
-        let identity = rules.verify(&token)?;
-        first = first.or(Some(identity));
+    for token in &tokens {
+        first = first.or(Some(rules.verify(token)?));
     }
     match first {
         Some(identity) => Ok(Who::User(identity)),
@@ -281,11 +278,7 @@ pub(crate) fn judge_watch(
         return Err(HttpRefusal::new(Status::NotFound, "no_such_stream", message));
     };
     if !rights.may_watch(declaration, name) {
-        return Err(if is_user {
-            HttpRefusal::new(Status::Forbidden, "forbidden", "you may not watch this stream")
-        } else {
-            unauthorized("this stream is not public: say who you are")
-        });
+        return Err(may_not_watch(is_user));
     }
     let message = match (form, declaration.binary) {
         (WatchForm::Parts, true) | (WatchForm::Plain | WatchForm::Events, false) => return Ok(()),
@@ -295,6 +288,15 @@ pub(crate) fn judge_watch(
         }
     };
     Err(HttpRefusal::new(Status::BadRequest, "bad_request", message))
+}
+
+/// The refusal of somebody who may not watch a stream.
+pub(super) fn may_not_watch(is_user: bool) -> HttpRefusal {
+    if is_user {
+        HttpRefusal::new(Status::Forbidden, "forbidden", "you may not watch this stream")
+    } else {
+        unauthorized("this stream is not public: say who you are")
+    }
 }
 
 /// The id that a client saw last: from its `EventSource`, or from its address if a page starts
@@ -332,7 +334,7 @@ fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault
     let stream = StreamId::parse(&name).map_err(|error| bad_name("stream", error))?;
     let filter = asked_filter(filter.as_deref().map(str::trim_ascii), limits)?;
     let rate = max_rate.map(|rate| whole_number("max_rate", &rate)).transpose()?;
-    Ok(Ask { stream, filter, max_rate: asked_rate(rate)?, since: None, epoch: None })
+    Ok(Ask { filter, max_rate: asked_rate(rate)?, ..Ask::whole(stream) })
 }
 
 /// In a request on a socket a filter is a member of the payload, and the payload one of the
@@ -345,6 +347,5 @@ fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
     if names.len() > LISTENED_STREAMS_MAX {
         return Err(Fault::too_large("streams", LISTENED_STREAMS_MAX as u64));
     }
-    let ask = |stream| Ask { stream, filter: None, max_rate: None, since: None, epoch: None };
-    Ok(named_streams(&names, limits)?.into_iter().map(ask).collect())
+    Ok(named_streams(&names, limits)?.into_iter().map(Ask::whole).collect())
 }

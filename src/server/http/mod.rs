@@ -19,7 +19,7 @@ pub(super) use identity::{
 };
 pub(super) use listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
 pub(super) use opening::{Visitor, is_set};
-pub(super) use origin::{check_origin, page_origin, public, sealed, shared_with};
+pub(super) use origin::{check_origin, public, sealed, shared_with};
 pub(super) use reading::Readiness;
 pub(super) use route::{ProgramCall, Routed, Rules, with_fallback};
 pub(super) use status::{json, refused};

@@ -2,13 +2,13 @@
 //! path.
 
 use super::identity::{check_access, named, named_and_called, proved, unauthorized};
-use super::listen::{Watch, WatchForm};
+use super::listen::{Watch, WatchForm, may_not_watch};
 use super::origin::check_origin;
 use super::route::{Routed, Rules};
 use crate::auth::Access;
 use crate::base::declaration::Declaration;
 use crate::base::{StreamId, StreamRights};
-use crate::http1::{HttpRefusal, RequestHead, Status};
+use crate::http1::{HttpRefusal, RequestHead};
 use crate::protocol::handshake::Upgrade;
 use crate::server::embed::{OwnPath, OwnSocket, Params};
 use std::borrow::Cow;
@@ -44,11 +44,7 @@ pub(super) fn open<'b>(
         // A client that can still say who it is, is judged when it does.
         let is_known = identity.is_some() || is_guest;
         if is_known && !rights.may_watch(declaration, stream.as_str()) {
-            let message = "you may not watch this stream";
-            return Err(match identity {
-                Some(_) => HttpRefusal::new(Status::Forbidden, "forbidden", message),
-                None => unauthorized("this stream is not public: say who you are"),
-            });
+            return Err(may_not_watch(identity.is_some()));
         }
     }
     let speaks_it = upgrade.protocols().contains(&SUBPROTOCOL);

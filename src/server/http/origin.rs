@@ -14,16 +14,6 @@ pub(crate) enum PageOrigin<'b> {
     Foreign,
 }
 
-impl<'b> PageOrigin<'b> {
-    /// The origin of a page elsewhere that may see the answer.
-    pub(crate) fn allowed(self) -> Option<&'b str> {
-        match self {
-            PageOrigin::Allowed(origin) => Some(origin),
-            PageOrigin::Own | PageOrigin::Foreign => None,
-        }
-    }
-}
-
 /// Where a request comes from; the origin `null` is foreign.
 pub(crate) fn page_origin<'b>(
     head: &RequestHead<'b>,
@@ -44,6 +34,14 @@ pub(crate) fn page_origin<'b>(
         (false, true) => PageOrigin::Allowed(origin),
         (false, false) => PageOrigin::Foreign,
     })
+}
+
+/// The origin of a page elsewhere that may see the answer.
+pub(super) fn shared_origin<'b>(head: &RequestHead<'b>, allowed: &[String]) -> Option<&'b str> {
+    match page_origin(head, allowed) {
+        Ok(PageOrigin::Allowed(origin)) => Some(origin),
+        Ok(PageOrigin::Own | PageOrigin::Foreign) | Err(_) => None,
+    }
 }
 
 /// A page may connect, and change something, if it is of this host or of an allowed origin.
@@ -103,7 +101,7 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
     };
     says("sec-fetch-site", &["cross-site", "same-site"])
         && (!says("sec-fetch-mode", &["navigate"]) || says("sec-fetch-dest", FRAMES))
-        && !matches!(page_origin(head, allowed), Ok(PageOrigin::Allowed(_)))
+        && shared_origin(head, allowed).is_none()
 }
 
 /// The answer to a method that a path does not have. `OPTIONS` is told the methods that it has.

@@ -7,7 +7,7 @@ use super::route::{Rules, SAY_WHO};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
-use crate::wire::json::Writer;
+use crate::wire::json::object;
 
 /// Whether the server can do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +100,9 @@ fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
 }
 
 fn healthz(is_open: bool) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
+    object(|w| {
         w.text("status", "ok");
         w.flag("open", is_open);
         w.text("version", env!("CARGO_PKG_VERSION"));
-    });
-    writer.finish()
+    })
 }

@@ -5,7 +5,7 @@ use super::api::{ApiCall, judge};
 use super::identity::{caller_of, check_access, denied, known};
 use super::listen::{Listening, listen};
 use super::opening::{Visitor, open, open_own};
-use super::origin::{PageOrigin, is_embedded_elsewhere, other_method, page_origin, public};
+use super::origin::{is_embedded_elsewhere, other_method, public, shared_origin};
 use super::reading::{Readiness, get, may_read_metrics};
 use crate::auth::failed_proofs::ProofPayer;
 use crate::auth::{Identity, Person, Verifier};
@@ -216,8 +216,7 @@ fn program(
     rules: Rules<'_>,
     found: Result<(&HttpPath, Params), String>,
 ) -> Result<ProgramCall, Response> {
-    let origin =
-        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin = shared_origin(head, &rules.config.allowed_origins);
     let judge = || {
         let (path, params) =
             found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;

@@ -148,11 +148,8 @@ impl Counters {
     }
 
     /// How often the wall clock jumped in each direction.
-    pub(crate) fn clock_jumps(
-        &self,
-    ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
-        let directions = ["forward", "backward"].map(|direction| [("direction", direction)]);
-        directions.into_iter().zip(self.clock_jumps)
+    pub(crate) fn clock_jumps(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ["forward", "backward"].into_iter().zip(self.clock_jumps)
     }
 
     /// A WebSocket is closed.

@@ -35,6 +35,14 @@ pub(super) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
+/// Numbers with one label each, which has this name.
+pub(super) fn by<V, N>(
+    label: &'static str,
+    numbers: impl IntoIterator<Item = (V, N)>,
+) -> impl Iterator<Item = ([(&'static str, V); 1], N)> {
+    numbers.into_iter().map(move |(value, number)| ([(label, value)], number))
+}
+
 /// Writes metrics one after another. Names are given without the prefix, those of counters without
 /// `_total`.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use crate::http1::Status;
 use crate::hub::HubCounts;
 use crate::server::metrics::Counters;
 use crate::server::metrics::counters::Closes;
-use crate::server::metrics::page::{PREFIX, Page, seconds};
+use crate::server::metrics::page::{PREFIX, Page, by, seconds};
 use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
@@ -50,27 +50,18 @@ impl MetricsSnapshot {
 
     fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
         let WebCounters { websockets, websockets_opened, endless, .. } = self.of_web;
-        page.gauges(
-            "connections",
-            [
-                ([("kind", "websocket")], websockets),
-                ([("kind", "events")], endless),
-                ([("kind", "http")], self.connections.saturating_sub(websockets + endless)),
-            ],
-        )?;
+        let others = self.connections.saturating_sub(websockets + endless);
+        let kinds = [("websocket", websockets), ("events", endless), ("http", others)];
+        page.gauges("connections", by("kind", kinds))?;
         page.counter("connections_accepted", self.of_loop.accepted)?;
-        page.counters(
-            "connections_refused",
-            [
-                ("limit", self.of_web.over_limit),
-                ("address_limit", self.of_web.over_address_limit),
-                ("address_minute_limit", self.of_web.over_address_minute_limit),
-                ("proxy", self.of_web.bad_proxy_headers),
-            ]
-            .into_iter()
-            .chain(self.upgrades_refused())
-            .map(|(reason, count)| ([("reason", reason)], count)),
-        )?;
+        let refused = [
+            ("limit", self.of_web.over_limit),
+            ("address_limit", self.of_web.over_address_limit),
+            ("address_minute_limit", self.of_web.over_address_minute_limit),
+            ("proxy", self.of_web.bad_proxy_headers),
+        ];
+        let refused = refused.into_iter().chain(self.upgrades_refused());
+        page.counters("connections_refused", by("reason", refused))?;
         page.counter("idle_connections_ended", self.of_web.idle_ended)?;
         page.counter("websockets_opened", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {
@@ -98,10 +89,7 @@ impl MetricsSnapshot {
         self.over(page)?;
         let known = Level::ALL.iter().map(|level| level.as_str()).zip(*levels);
         let unknown = websockets.saturating_sub(levels.iter().sum());
-        page.gauges(
-            "websockets_by_level",
-            known.chain([("unknown", unknown)]).map(|(level, count)| ([("level", level)], count)),
-        )
+        page.gauges("websockets_by_level", by("level", known.chain([("unknown", unknown)])))
     }
 
     fn over(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -143,33 +131,18 @@ impl MetricsSnapshot {
         page.counter("outbox_cut_connections", self.of_loop.cut_for_room)?;
         page.gauge("cursors_behind", self.counts.behind as u64)?;
         let of_chat = &self.of_chat;
-        page.counters(
-            "pushes_dropped",
-            [
-                ([("kind", "ephemeral")], of_chat.dropped_pushes),
-                ([("kind", "state")], of_chat.skipped_events),
-            ],
-        )?;
+        let dropped = [("ephemeral", of_chat.dropped_pushes), ("state", of_chat.skipped_events)];
+        page.counters("pushes_dropped", by("kind", dropped))?;
         let refused = of_chat.refusals().map(|(code, count)| (code.as_str(), count));
         let outcomes = [("ok", of_chat.requests_ok)]
             .into_iter()
             .chain(refused)
             .chain([("other", of_chat.refused_otherwise)]);
-        page.counters(
-            "requests",
-            outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
-        )?;
-        page.counters(
-            "limited",
-            of_chat.limits().map(|(limit, count)| ([("limit", limit)], count)),
-        )?;
-        page.counters(
-            "http_responses",
-            self.of_web
-                .responses
-                .iter()
-                .map(|(status, count)| ([("status", number(status))], count)),
-        )
+        page.counters("requests", by("outcome", outcomes))?;
+        page.counters("limited", by("limit", of_chat.limits()))?;
+        let responses = self.of_web.responses.iter();
+        let responses = responses.map(|(status, count)| (number(status), count));
+        page.counters("http_responses", by("status", responses))
     }
 
     fn state(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -189,21 +162,19 @@ impl MetricsSnapshot {
         page.counter("store_failures", *failures)?;
         page.counter("store_pages_read", *pages)?;
         let Counters { store_overloaded, store_unavailable, store_damaged, .. } = self.of_chat;
-        page.counters(
-            "store_refusals",
-            [
-                ([("reason", "overloaded")], store_overloaded),
-                ([("reason", "unavailable")], store_unavailable),
-                ([("reason", "damaged")], store_damaged),
-            ],
-        )
+        let refusals = [
+            ("overloaded", store_overloaded),
+            ("unavailable", store_unavailable),
+            ("damaged", store_damaged),
+        ];
+        page.counters("store_refusals", by("reason", refusals))
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
-        page.counters("clock_jumps", self.of_chat.clock_jumps())?;
+        page.counters("clock_jumps", by("direction", self.of_chat.clock_jumps()))?;
         page.durations("loop_turn_seconds", &self.of_loop.turns)?;
         page.gauge("uptime_seconds", seconds(self.uptime_ms))?;
-        page.gauges("build_info", [([("version", env!("CARGO_PKG_VERSION"))], 1)])
+        page.gauges("build_info", by("version", [(env!("CARGO_PKG_VERSION"), 1)]))
     }
 }
 
@@ -228,9 +199,8 @@ impl Collector for MetricsSnapshot {
 /// How full the pools are.
 pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> fmt::Result {
     let of_each = |value: fn(&Used) -> u64| {
-        let all = POOLS.iter().zip(used);
-        all.filter(|(_, used)| used.max > 0)
-            .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
+        let all = POOLS.iter().zip(used).filter(|(_, used)| used.max > 0);
+        by("pool", all.map(move |(pool, used)| (pool.name, value(used))))
     };
     page.gauges("pool_taken", of_each(|used| used.taken))?;
     page.gauges("pool_size", of_each(|used| used.max))
@@ -243,9 +213,8 @@ pub(super) fn sources(
     page: &mut Page<'_>,
 ) -> fmt::Result {
     if !ages_ms.is_empty() {
-        let ages = ages_ms.iter();
-        let ages = ages.map(|(stream, ms)| ([("stream", stream.clone())], seconds(*ms)));
-        page.gauges("stream_event_age_seconds", ages)?;
+        let ages = ages_ms.iter().map(|(stream, ms)| (stream.clone(), seconds(*ms)));
+        page.gauges("stream_event_age_seconds", by("stream", ages))?;
     }
     if sources.is_empty() {
         return Ok(());

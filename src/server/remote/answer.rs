@@ -8,6 +8,7 @@ use crate::wire::json::{self, Object};
 
 /// The `retry_after_ms` of `unavailable`.
 const RETRY_AFTER_MS: u64 = 1_000;
+const NO_OBJECT: &str = "the backend's answer is no object of JSON";
 
 /// The result of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,36 +23,30 @@ pub(crate) enum BackendReply {
 
 /// Judges the result of a call to the backend.
 pub(crate) fn judge(outcome: JobResult) -> BackendReply {
-    let (status, body) = match outcome {
-        Ok(Got::Answer { status, body, .. }) => (status, body),
-        Ok(Got::Data(_) | Got::Nothing) => return BackendReply::Fail(no_answer()),
-        Err(Failure::TooLarge) => {
-            let message = "the backend's answer is larger than it may be";
-            return BackendReply::Fail(ErrorReply::new(RefusalCode::Internal, message));
-        }
-        Err(Failure::Broken(_)) => {
-            let message = "the exchange with the backend broke";
-            return BackendReply::Fail(unavailable(message));
-        }
-        Err(Failure::Timeout) => {
-            return BackendReply::Fail(unavailable("the backend has not answered in time"));
-        }
-        Err(_) => return BackendReply::Fail(unavailable("the backend cannot be reached")),
-    };
-    let text = str::from_utf8(&body).ok();
+    BackendReply::Fail(match outcome {
+        Ok(Got::Answer { status, body, .. }) => return judge_answer(status, &body),
+        Ok(Got::Data(_) | Got::Nothing) => internal(NO_OBJECT),
+        Err(Failure::TooLarge) => internal("the backend's answer is larger than it may be"),
+        Err(Failure::Broken(_)) => unavailable("the exchange with the backend broke"),
+        Err(Failure::Timeout) => unavailable("the backend has not answered in time"),
+        Err(_) => unavailable("the backend cannot be reached"),
+    })
+}
+
+fn judge_answer(status: u16, body: &[u8]) -> BackendReply {
+    let text = str::from_utf8(body).ok();
     match status {
         200..=299 if body.trim_ascii().is_empty() => BackendReply::Reply("{}".to_owned()),
         200..=299 => match text.and_then(payload) {
             Some(payload) => BackendReply::Reply(payload.to_owned()),
-            None => BackendReply::Fail(no_answer()),
+            None => BackendReply::Fail(internal(NO_OBJECT)),
         },
         400..=499 => BackendReply::Refuse(text.and_then(worded).unwrap_or_else(|| {
             ErrorReply::new(RefusalCode::BadRequest, "the backend has refused it")
         })),
         _ => {
-            BackendReply::Fail(text.and_then(worded).unwrap_or_else(|| {
-                ErrorReply::new(RefusalCode::Internal, "the backend has failed")
-            }))
+            let own = text.and_then(worded);
+            BackendReply::Fail(own.unwrap_or_else(|| internal("the backend has failed")))
         }
     }
 }
@@ -73,8 +68,8 @@ fn worded(text: &str) -> Option<ErrorReply> {
     Some(refused)
 }
 
-fn no_answer() -> ErrorReply {
-    ErrorReply::new(RefusalCode::Internal, "the backend's answer is no object of JSON")
+fn internal(message: &'static str) -> ErrorReply {
+    ErrorReply::new(RefusalCode::Internal, message)
 }
 
 fn unavailable(message: &'static str) -> ErrorReply {

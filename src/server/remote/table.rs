@@ -7,6 +7,7 @@ use crate::base::limits::HANDLER_WAITING_BYTES_MAX;
 use crate::base::rates::Payer;
 use crate::base::{ConnId, Limits, Moment, Origin, Shares};
 use crate::config::BackendHandler;
+use std::array::from_fn;
 use std::sync::Arc;
 
 /// All handlers, in the order in which they are searched for a type.
@@ -276,17 +277,13 @@ impl Remotes {
 
     pub(crate) fn metrics(&self) -> Vec<RemoteMetrics> {
         let of_one = |remote: &Remote| {
-            let mut outcomes = OUTCOMES.map(|name| (name, 0));
-            for ((_, count), counted) in outcomes.iter_mut().zip(remote.counts) {
-                *count = counted;
-            }
-            let [full, late] = remote.turned_away;
+            let (counts, turned_away) = (remote.counts, remote.turned_away);
             RemoteMetrics {
                 waiting: remote.line.len() as u64,
                 waited: remote.waited,
-                turned_away: [(TURNED_AWAY[0], full), (TURNED_AWAY[1], late)],
+                turned_away: from_fn(|at| (TURNED_AWAY[at], turned_away[at])),
                 handler: remote.declared.types.first().map(ToString::to_string).unwrap_or_default(),
-                outcomes,
+                outcomes: from_fn(|at| (OUTCOMES[at], counts[at])),
                 under_way: remote.under_way.total(),
                 is_down: remote.circuit.state() != CircuitState::Closed,
             }

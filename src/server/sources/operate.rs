@@ -109,9 +109,7 @@ impl Sources {
             w.text("state", state(running, circuit));
             w.number("failures", running.failures);
             w.number("refused", running.refused);
-            if let Some(error) = &running.last_error {
-                w.text("error", error);
-            }
+            w.if_some("error", running.last_error.as_deref(), Writer::text);
         });
     }
 }
