@@ -5,7 +5,7 @@
 mod address;
 pub mod answer;
 mod buffer;
-pub(crate) mod by_connection;
+pub mod by_connection;
 pub mod chance;
 mod class;
 pub mod conn_id;
@@ -35,7 +35,7 @@ pub mod seeded_hash;
 pub mod shares;
 pub mod stream_rights;
 pub mod subscription;
-pub(crate) mod table;
+pub mod table;
 pub mod tree;
 pub mod user_limits;
 pub mod wall_clock;

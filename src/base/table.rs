@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// A type of its own for the index of a row in a slab of such rows.
+#[allow(unused_macros, reason = "the hub alone has such slabs, and some builds leave it out")]
 macro_rules! index_in_slab {
     ($visibility:vis $index:ident, $row:ty) => {
         /// The index of a row in its table.
@@ -25,10 +26,11 @@ macro_rules! index_in_slab {
         }
     };
 }
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use index_in_slab;
 
 /// The rows after a key, in the order of keys; all of them without one.
-pub(crate) fn following<'a, K: Ord, V>(
+pub fn following<'a, K: Ord, V>(
     table: &'a BTreeMap<K, V>,
     after: Option<&K>,
 ) -> impl Iterator<Item = (&'a K, &'a V)> {
