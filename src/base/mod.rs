@@ -10,6 +10,7 @@ pub mod chance;
 mod class;
 pub mod conn_id;
 pub mod counters;
+pub mod date;
 pub mod declaration;
 pub mod effect;
 pub mod entry;

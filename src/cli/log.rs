@@ -1,7 +1,9 @@
 //! The program's log, whose filter and format can change while it runs.
 
 use super::log_line;
+use crate::base::date::rfc3339;
 use crate::config::LogFormat;
+use crate::reactor::Clock;
 use env_logger::Logger;
 use log::{Log, Metadata, Record};
 use std::io::Write;
@@ -37,7 +39,7 @@ impl ProgramLog {
 fn logger(filter: &str, format: LogFormat) -> Logger {
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(filter).format(move |out, record| {
-        let ts = out.timestamp_millis().to_string();
+        let ts = rfc3339(Clock::timestamp());
         let line = match format {
             LogFormat::Json => log_line::json(&ts, record),
             LogFormat::Text => {

@@ -1,12 +1,10 @@
 //! HTTP/1.1 as bytes (RFC 9110, RFC 9112): heads, body framing, complete answers. No I/O, no clock,
 //! no WebSocket.
 
-pub mod date;
 pub mod framing;
 pub mod head;
 pub mod response;
 
-pub use date::http_date;
 pub use framing::{BodyError, BodyReader, Framing};
 pub use head::{HeadError, HeadReader, RequestHead};
 pub use response::{HttpRefusal, Manner, Response, Status};

@@ -7,9 +7,9 @@ use super::connection::{Stage, Web};
 use super::exchange::say;
 use super::net::Half;
 use super::{Application, Net};
+use crate::base::date::http_date;
 use crate::base::{ConnId, Moment};
 use crate::http1::Response;
-use crate::http1::date::http_date;
 use crate::reactor::Io;
 
 /// The state of a connection that is sent pieces.

@@ -7,11 +7,11 @@
 use super::body_room::KeptBody;
 use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
+use crate::base::date::http_date;
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
 use crate::http1::{
     BodyError, BodyReader, Framing, HeadReader, HttpRefusal, Manner, RequestHead, Response, Status,
-    http_date,
 };
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;

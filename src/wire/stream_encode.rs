@@ -2,6 +2,7 @@
 
 use super::encode::{Encoded, WireBody, push};
 use super::json::{Writer, object};
+use crate::base::date::rfc3339;
 use crate::base::declaration::{Declaration, Keep};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::subscription::{
@@ -83,13 +84,6 @@ fn plain(kind: &str, data: &str, ts: Timestamp) -> String {
         w.raw("data", data);
         w.text("timestamp", &rfc3339(ts));
     })
-}
-
-/// RFC 3339, in UTC, to the millisecond.
-fn rfc3339(ts: Timestamp) -> String {
-    // This server has seen no time beyond the year 9999.
-    let time = jiff::Timestamp::from_millisecond(ts.0).unwrap_or_default();
-    format!("{time:.3}")
 }
 
 /// The current state of a stream.
