@@ -518,8 +518,8 @@ impl World {
             Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
             Effect::Skipped { conn }
-            | Effect::AskToLook { conn }
-            | Effect::LookedInto { conn, .. } => {
+            | Effect::WaitToScan { conn }
+            | Effect::Scanned { conn, .. } => {
                 panic!("{conn}: there are no streams")
             }
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}

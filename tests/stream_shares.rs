@@ -219,7 +219,7 @@ impl World {
 
     fn check(&self) {
         let counts = self.hub.counts();
-        let (staying, bytes) = self.hub.streams().staying();
+        let (staying, bytes) = self.hub.streams().pinned();
         assert_eq!(staying, self.staying());
         assert!(
             counts.streams <= self.limits.streams as usize
@@ -449,7 +449,7 @@ fn the_newest_events_of_durable_logs_are_shared_out_and_older_ones_go() {
     for name in names("l", 0..8).iter().cycle().take(40) {
         publish(&mut world, 1, name).unwrap();
     }
-    assert!(world.hub.streams().staying().1 <= 1_500 * UNIT);
+    assert!(world.hub.streams().pinned().1 <= 1_500 * UNIT);
     for name in names("l", 100..102) {
         publish(&mut world, 2, &name).unwrap();
     }
@@ -484,7 +484,7 @@ fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
         let (seq, ts) = (at as u64 / 3 + 1, Timestamp(1));
         let outcome = Outcome::Event { epoch: (**epoch).into(), seq, ts, is_duplicate: false };
         world.give(Input::Outcome { ticket, outcome });
-        assert!(world.hub.streams().staying().1 <= 1_500 * UNIT);
+        assert!(world.hub.streams().pinned().1 <= 1_500 * UNIT);
     }
 }
 
@@ -501,8 +501,8 @@ fn nobody_loses_a_stream_where_that_helps_nobody() {
     for (at, name) in of_bob[10..].iter().enumerate() {
         world.watch(3 + at as Who, 0, std::slice::from_ref(name)).unwrap();
     }
-    while world.hub.streams().staying().0 < MOST as usize {
-        let at = world.hub.streams().staying().0 as u32;
+    while world.hub.streams().pinned().0 < MOST as usize {
+        let at = world.hub.streams().pinned().0 as u32;
         world.watch(0, 1, &names("f", 200 + at..201 + at)).unwrap();
     }
     assert!(world.watch(2, 0, &names("f", 100..101)).is_err());
@@ -546,7 +546,7 @@ fn who_publishes_takes_a_place_of_whoever_watches_most() {
 fn what_is_declared_by_its_name_from_now_on_stays_and_what_is_no_more_may_go() {
     let mut world = World::new(5, 1_500);
     world.publish(1, "f:n", 1, true).unwrap();
-    let staying = |world: &World| world.hub.streams().staying().0;
+    let staying = |world: &World| world.hub.streams().pinned().0;
     assert_eq!(staying(&world), NAMED);
     world.declare(&["named", "f:n", "f:{id}", "d:{id}"]);
     assert_eq!(staying(&world), NAMED + 1);
@@ -702,9 +702,9 @@ fn a_request_that_is_refused_takes_nothing() {
     for name in names("d", 0..4) {
         world.publish(2, &name, 1, true).unwrap();
     }
-    let taken = world.hub.streams().staying().1;
+    let taken = world.hub.streams().pinned().1;
     assert!(world.publish(3, "f:3", 8, true).is_err());
-    assert_eq!(world.hub.streams().staying().1, taken);
+    assert_eq!(world.hub.streams().pinned().1, taken);
 }
 
 #[test]
@@ -750,7 +750,7 @@ fn what_is_too_much_goes_of_all_who_have_most_until_they_have_as_much() {
     let had = (of(&world, 0..50), of(&world, 100..150));
     world.limits.all_streams_bytes /= 4;
     world.declare(&["named", "l:{id}", "m:{id}"]);
-    assert!(world.hub.streams().staying().1 <= world.limits.all_streams_bytes, "at once");
+    assert!(world.hub.streams().pinned().1 <= world.limits.all_streams_bytes, "at once");
     let has = (of(&world, 0..50), of(&world, 100..150));
     assert!(has.0.abs_diff(has.1) <= 3 && has.0 + has.1 >= 8, "{had:?}, {has:?}");
 }

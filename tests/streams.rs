@@ -185,10 +185,10 @@ impl World {
                         let watcher = self.watchers.get_mut(&(conn.index(), "state"));
                         watcher.expect("somebody who watches a state").skipped += 1;
                     }
-                    Effect::AskToLook { conn } => {
+                    Effect::WaitToScan { conn } => {
                         self.wants_look.insert(conn.index());
                     }
-                    Effect::TakeBack { .. } | Effect::LookedInto { .. } => {}
+                    Effect::TakeBack { .. } | Effect::Scanned { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -340,7 +340,7 @@ impl World {
 
     fn look(&mut self, of: usize) {
         if self.wants_look.remove(&of) {
-            self.give(Input::Look { conn: World::conn(of) });
+            self.give(Input::Scan { conn: World::conn(of) });
         }
     }
 

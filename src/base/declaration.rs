@@ -205,7 +205,7 @@ impl Declaration {
 
     /// Whether the newest event is never dropped for others: for durable streams and those declared
     /// by name.
-    pub fn is_for_good(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         self.durable || !self.pattern.is_open()
     }
 

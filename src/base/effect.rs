@@ -95,14 +95,14 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// A connection is behind in logs that it watches with a filter. Give `Input::Look` once,
-    /// however often this is asked, when a page of its missed events may be looked into.
-    AskToLook {
+    /// A connection is behind in logs that it watches with a filter. Give `Input::Scan` once,
+    /// however often this is asked, when a page of its missed events may be scanned.
+    WaitToScan {
         /// The connection.
         conn: ConnId,
     },
-    /// More bytes of events were looked into for the filters of a connection that is behind.
-    LookedInto {
+    /// More bytes of events were scanned for the filters of a connection that is behind.
+    Scanned {
         /// The connection.
         conn: ConnId,
         /// The number of bytes.

@@ -89,9 +89,9 @@ pub const FLUSHES_PER_TURN: usize = 1_024;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is
 /// queued before the last turn's frames are sent, so a busy large room does not delay others.
 pub const DELIVERIES_PER_TURN: usize = 16_384;
-/// Bytes of events looked into in one turn for subscribers behind in filtered logs: each missed
+/// Bytes of events scanned in one turn for subscribers behind in filtered logs: each missed
 /// event is read for one subscriber alone.
-pub const LOOKED_INTO_PER_TURN_BYTES: usize = 256 * 1024;
+pub const SCANNED_PER_TURN_BYTES: usize = 256 * 1024;
 /// Calls from other threads handled in one turn.
 pub const CALLS_PER_TURN: usize = 1_024;
 /// Calls from other threads that wait for the reactor. One more is refused.

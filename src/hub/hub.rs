@@ -271,7 +271,7 @@ impl Hub {
             Input::StreamAck { by: (conn, id), stream, seq } => {
                 effects.answer(Origin::Conn(conn, id), self.streams.ack(conn, &stream, seq));
             }
-            Input::LookAtStreams { origin, rights, query } => {
+            Input::QueryStreams { origin, rights, query } => {
                 effects.answer(origin, self.streams.look(&rights, query));
             }
             Input::Publish { origin, publisher, stream, data, id } => {
@@ -292,7 +292,7 @@ impl Hub {
                 self.presence_caught_up(conn, effects);
                 self.streams.drained(conn, effects);
             }
-            Input::Look { conn } => self.streams.look_behind(conn, effects),
+            Input::Scan { conn } => self.streams.scan_behind(conn, effects),
             Input::Woken => self.woken(effects),
         }
     }

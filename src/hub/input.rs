@@ -96,7 +96,7 @@ pub enum Input {
         seq: u64,
     },
     /// A query about streams.
-    LookAtStreams {
+    QueryStreams {
         /// Who waits for the answer.
         origin: Origin,
         /// What they may watch.
@@ -188,9 +188,9 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
-    /// A connection may have a page of its missed events looked through, as
-    /// [`Effect::AskToLook`](crate::base::Effect::AskToLook) asked.
-    Look {
+    /// A connection may have a page of its missed events scanned, as
+    /// [`Effect::WaitToScan`](crate::base::Effect::WaitToScan) asked.
+    Scan {
         /// The connection.
         conn: ConnId,
     },

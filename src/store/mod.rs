@@ -7,12 +7,12 @@
 pub mod data;
 mod disk;
 mod events;
-mod held;
 mod lock;
 mod lost;
 mod mark;
 mod marks;
 mod messages;
+mod open_files;
 mod opening;
 mod pages;
 mod permits;
@@ -30,8 +30,8 @@ mod worker;
 mod write;
 
 pub use events::EventsWanted;
-pub use held::Space;
 pub use lock::LockError;
+pub use open_files::Space;
 pub use record_store::RecordStore;
 pub use store::{NotTaken, OpenError, Place, Store};
 

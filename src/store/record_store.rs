@@ -1,6 +1,6 @@
 //! What a server needs of a store.
 
-use super::held::Space;
+use super::open_files::Space;
 use super::store::NotTaken;
 use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 

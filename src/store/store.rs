@@ -1,8 +1,8 @@
 //! The reactor's side of the store: commands in, outcomes out; neither blocks.
 
 use super::events::EventsWanted;
-use super::held::{FilesStatus, OpenFiles, Space};
 use super::lock::{DirectoryLock, LockError};
+use super::open_files::{FilesStatus, OpenFiles, Space};
 use super::opening::{begin, open_in};
 use super::record_store::RecordStore;
 use super::whole::Served;

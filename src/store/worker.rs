@@ -1,7 +1,7 @@
 //! The store's thread: takes the commands that wait, commits them together, and answers.
 
-use super::held::OpenFiles;
 use super::mark::{Mark, heads_of};
+use super::open_files::OpenFiles;
 use super::write::RecordWriter;
 use super::{lost, pages, rows, seek};
 use crate::base::limits::{

@@ -17,7 +17,7 @@ pub(crate) enum StreamRequest {
     Unsubscribe(Vec<StreamId>),
     Publish(StreamId, Data, Option<Arc<str>>),
     Ack(StreamId, u64),
-    Look(StreamQuery),
+    Query(StreamQuery),
 }
 
 /// Parses a request; `Ok(None)` if it is not about streams.
@@ -33,12 +33,12 @@ pub(crate) fn stream_request(
             let data = data.ok_or(Fault::bad_request("data", "this is needed"))?;
             StreamRequest::Publish(stream(fields)?, Data::Json(data.into()), fields.own_id("id")?)
         }
-        "stream:list" => StreamRequest::Look(StreamQuery::List {
+        "stream:list" => StreamRequest::Query(StreamQuery::List {
             after: fields.name("after", StreamId::parse)?,
             limit: fields.limit()?,
         }),
-        "stream:get" => StreamRequest::Look(StreamQuery::Newest(stream(fields)?)),
-        "stream:subscribers" => StreamRequest::Look(StreamQuery::Subscribers {
+        "stream:get" => StreamRequest::Query(StreamQuery::Newest(stream(fields)?)),
+        "stream:subscribers" => StreamRequest::Query(StreamQuery::Subscribers {
             stream: stream(fields)?,
             after: connection(fields, "after")?,
             limit: fields.limit()?,

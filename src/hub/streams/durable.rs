@@ -4,7 +4,7 @@
 //! and publications in flight together keep the order in which they were decided.
 
 use super::publish::{MISMATCH, NewEvent, Publication, PublishResult, read};
-use super::stale::Heard;
+use super::stale::LastHeard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
 use crate::base::declaration::Declaration;
@@ -32,9 +32,9 @@ impl Streams {
         });
         let gone = events.len() - newest.count();
         let mut stream = Stream::new(name.clone(), declaration, epoch);
-        stream.heard = (head > 0).then(|| Heard::before(ts));
+        stream.last_heard = (head > 0).then(|| LastHeard::before(ts));
         let events = events.into_iter().skip(gone).collect();
-        stream.go_on(head, events, self.settings.stream_bytes);
+        stream.restore_log(head, events, self.settings.stream_bytes);
         let ix = StreamIx(self.streams.insert(stream) as u32);
         self.by_name.insert(name, ix);
         self.count(ix, None);
@@ -105,7 +105,7 @@ impl Streams {
                     let tree = read(&data, self.settings.read_json);
                     self.append(ix, NewEvent { ts: *ts, data, id, tree }, effects);
                 } else {
-                    stream.pass_over(seq);
+                    stream.skip_number(seq);
                     self.touch(effects.now.moment, ix);
                 }
             }

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fed {
+enum FeedResult {
     /// It is at the head, or its rate holds it back.
     Done,
     /// There is more to send when the outbox has drained.
@@ -31,63 +31,63 @@ impl Streams {
     }
 
     pub(super) fn queue_behind(&mut self, conn: ConnId, ix: StreamIx) {
-        if let Some(watching) = self.watching.get_mut(&conn)
-            && !watching.behind.contains(&ix)
+        if let Some(watched) = self.watched.get_mut(&conn)
+            && !watched.behind.contains(&ix)
         {
-            watching.behind.push_back(ix);
+            watched.behind.push_back(ix);
         }
     }
 
     pub(in crate::hub) fn drained(&mut self, conn: ConnId, effects: &mut Effects) {
         self.feed_behind(conn, false, effects);
-        let Some(watching) = self.watching.get(&conn) else { return };
-        if watching.behind.iter().any(|ix| self.is_looked_into(conn, *ix)) {
-            self.ask_to_look(conn, effects);
+        let Some(watched) = self.watched.get(&conn) else { return };
+        if watched.behind.iter().any(|ix| self.needs_scan(conn, *ix)) {
+            self.wait_to_scan(conn, effects);
         }
     }
 
-    /// Looks through a page of a connection's missed events.
-    pub(in crate::hub) fn look_behind(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(watching) = self.watching.get_mut(&conn) else { return };
-        watching.asks_to_look = false;
+    /// Scans a page of a connection's missed events.
+    pub(in crate::hub) fn scan_behind(&mut self, conn: ConnId, effects: &mut Effects) {
+        let Some(watched) = self.watched.get_mut(&conn) else { return };
+        watched.waits_to_scan = false;
         self.feed_behind(conn, true, effects);
     }
 
     /// Feeds a connection a page of the streams in which it is behind: those whose events must be
-    /// looked into if `looks`, else the others.
-    fn feed_behind(&mut self, conn: ConnId, looks: bool, effects: &mut Effects) {
-        let Some(watching) = self.watching.get_mut(&conn) else { return };
-        if watching.behind.is_empty() {
+    /// scanned if `scans`, else the others.
+    fn feed_behind(&mut self, conn: ConnId, scans: bool, effects: &mut Effects) {
+        let Some(watched) = self.watched.get_mut(&conn) else { return };
+        if watched.behind.is_empty() {
             return;
         }
-        let mut behind: Vec<StreamIx> = std::mem::take(&mut watching.behind).into();
+        let mut behind: Vec<StreamIx> = std::mem::take(&mut watched.behind).into();
         // The sort is stable: streams of one priority keep their order, so that none starves
         // another.
         behind.sort_by_key(|ix| Reverse(self.priority(*ix)));
         let mut room = self.settings.page_bytes;
         let (mut left, mut has_more) = (Vec::new(), false);
         for ix in behind {
-            let is_meant = self.is_looked_into(conn, ix) == looks;
+            let is_meant = self.needs_scan(conn, ix) == scans;
             if room == 0 || !is_meant {
                 left.push(ix);
-                // A redeclaration may have changed which streams need looking into.
-                has_more |= is_meant || looks;
+                // A redeclaration may have changed which streams must be scanned.
+                has_more |= is_meant || scans;
                 continue;
             }
             match self.feed(conn, ix, &mut room, effects) {
-                Fed::Done => {}
-                Fed::More => {
+                FeedResult::Done => {}
+                FeedResult::More => {
                     left.push(ix);
                     has_more = true;
                 }
-                Fed::TooSlow => {
-                    self.tell_looked_into(conn, effects);
+                FeedResult::TooSlow => {
+                    self.report_scanned(conn, effects);
                     effects.push(Effect::TooSlow { conn });
                     return;
                 }
             }
         }
-        self.tell_looked_into(conn, effects);
+        self.report_scanned(conn, effects);
         for ix in left {
             self.queue_behind(conn, ix);
         }
@@ -98,18 +98,18 @@ impl Streams {
 
     /// Whether events must be read to know which of them a subscriber behind the head gets: so for
     /// a log with a filter. For a state it is known.
-    fn is_looked_into(&self, conn: ConnId, ix: StreamIx) -> bool {
+    fn needs_scan(&self, conn: ConnId, ix: StreamIx) -> bool {
         let Some(stream) = self.streams.get(ix.0 as usize).filter(|one| !one.is_state()) else {
             return false;
         };
         stream.subscribers.get(&conn).is_some_and(|one| one.filter.is_some())
     }
 
-    fn ask_to_look(&mut self, conn: ConnId, effects: &mut Effects) {
-        if let Some(watching) = self.watching.get_mut(&conn)
-            && !std::mem::replace(&mut watching.asks_to_look, true)
+    fn wait_to_scan(&mut self, conn: ConnId, effects: &mut Effects) {
+        if let Some(watched) = self.watched.get_mut(&conn)
+            && !std::mem::replace(&mut watched.waits_to_scan, true)
         {
-            effects.push(Effect::AskToLook { conn });
+            effects.push(Effect::WaitToScan { conn });
         }
     }
 
@@ -125,39 +125,47 @@ impl Streams {
         room: &mut usize,
         effects: &mut Effects,
     ) {
-        if self.is_looked_into(conn, ix) {
+        if self.needs_scan(conn, ix) {
             let stream = &self.streams[ix];
             if stream.subscribers.get(&conn).is_some_and(|one| one.position < stream.head) {
                 self.queue_behind(conn, ix);
-                self.ask_to_look(conn, effects);
+                self.wait_to_scan(conn, effects);
                 return;
             }
         }
         match self.feed(conn, ix, room, effects) {
-            Fed::Done => {}
-            Fed::More => {
+            FeedResult::Done => {}
+            FeedResult::More => {
                 self.queue_behind(conn, ix);
                 effects.push(Effect::TellDrained { conn });
             }
-            Fed::TooSlow => effects.push(Effect::TooSlow { conn }),
+            FeedResult::TooSlow => effects.push(Effect::TooSlow { conn }),
         }
     }
 
     /// Sends kept events after a subscription's position: a page at most, at its rate.
-    fn feed(&mut self, conn: ConnId, ix: StreamIx, room: &mut usize, effects: &mut Effects) -> Fed {
+    fn feed(
+        &mut self,
+        conn: ConnId,
+        ix: StreamIx,
+        room: &mut usize,
+        effects: &mut Effects,
+    ) -> FeedResult {
         self.tell_owed_age(conn, ix, effects);
         loop {
-            let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return Fed::Done };
+            let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return FeedResult::Done };
             let (first, head, keep) = (stream.first(), stream.head, stream.declaration.keep);
-            let Some(subscription) = stream.subscribers.get_mut(&conn) else { return Fed::Done };
+            let Some(subscription) = stream.subscribers.get_mut(&conn) else {
+                return FeedResult::Done;
+            };
             if subscription.position >= head {
-                return Fed::Done;
+                return FeedResult::Done;
             }
             let is_state = keep == Keep::Latest;
             if !is_state && subscription.position + 1 < first {
                 // Only a subscription with a rate may lose events silently.
-                if subscription.pace.is_none() {
-                    return Fed::TooSlow;
+                if subscription.rate.is_none() {
+                    return FeedResult::TooSlow;
                 }
                 subscription.position = first - 1;
             }
@@ -169,15 +177,15 @@ impl Streams {
                 if let Some(subscription) = self.subscription(conn, ix) {
                     subscription.position = head;
                 }
-                return Fed::Done;
+                return FeedResult::Done;
             };
             if *room == 0 {
-                return Fed::More;
+                return FeedResult::More;
             }
-            // Also what is only looked into has its price.
+            // Scanning has its price, too.
             let weight = self.streams[ix].weight(&event, filter);
             if filter.is_some() && !is_state {
-                let tree = self.look_into(conn, &event, weight);
+                let tree = self.scan(conn, &event, weight);
                 if !self.streams[ix].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
@@ -188,10 +196,10 @@ impl Streams {
             }
             if !is_due {
                 self.hold_back(conn, ix, effects);
-                return Fed::Done;
+                return FeedResult::Done;
             }
             *room = room.saturating_sub(weight);
-            let Some(subscription) = self.subscription(conn, ix) else { return Fed::Done };
+            let Some(subscription) = self.subscription(conn, ix) else { return FeedResult::Done };
             let (prev, form) =
                 (subscription.send(event.seq, effects.now.moment), subscription.form);
             let notice = self.notice(ix, &Rc::clone(&event), prev, form);
@@ -200,30 +208,30 @@ impl Streams {
     }
 
     /// Parses an event for the filter of a subscriber behind the head, and counts that work.
-    pub(super) fn look_into(
+    pub(super) fn scan(
         &mut self,
         conn: ConnId,
         event: &StreamEvent,
         weight: usize,
     ) -> Option<Tree> {
-        self.watching.entry(conn).or_default().looked_into += weight;
+        self.watched.entry(conn).or_default().scanned += weight;
         self.tree(event)
     }
 
-    /// Reports the bytes looked into, once they make a unit of work.
-    pub(super) fn tell_looked_into(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(watching) = self.watching.get_mut(&conn) else { return };
-        let rest = watching.looked_into % ANSWER_BYTES_PER_WORK;
-        let bytes = std::mem::replace(&mut watching.looked_into, rest) - rest;
+    /// Reports the scanned bytes, once they make a unit of work.
+    pub(super) fn report_scanned(&mut self, conn: ConnId, effects: &mut Effects) {
+        let Some(watched) = self.watched.get_mut(&conn) else { return };
+        let rest = watched.scanned % ANSWER_BYTES_PER_WORK;
+        let bytes = std::mem::replace(&mut watched.scanned, rest) - rest;
         if bytes > 0 {
-            effects.push(Effect::LookedInto { conn, bytes });
+            effects.push(Effect::Scanned { conn, bytes });
         }
     }
 
     pub(super) fn hold_back(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
         let Some(subscription) = self.subscription(conn, ix) else { return };
-        let Some(pace) = subscription.pace.filter(|_| subscription.due.is_none()) else { return };
-        let at = pace.next();
+        let Some(rate) = subscription.rate.filter(|_| subscription.due.is_none()) else { return };
+        let at = rate.next();
         subscription.due = Some(at);
         self.due.insert((at, conn, ix));
         effects.push(Effect::WakeAt(at));
@@ -242,7 +250,7 @@ impl Streams {
             }
             // A connection with a full outbox waits for room, not for time.
             let is_behind =
-                self.watching.get(&conn).is_some_and(|watching| watching.behind.contains(&ix));
+                self.watched.get(&conn).is_some_and(|watched| watched.behind.contains(&ix));
             if !is_behind {
                 let mut room = self.settings.page_bytes;
                 self.catch_up(conn, ix, &mut room, effects);

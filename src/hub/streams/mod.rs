@@ -11,8 +11,8 @@
 
 mod durable;
 mod feed;
-mod held;
-mod held_bytes;
+mod holder_bytes;
+mod holdings;
 mod places;
 mod publish;
 mod query;
@@ -22,7 +22,7 @@ mod stream;
 mod subscribe;
 mod table;
 
-pub use held::Holder;
+pub use holdings::Holder;
 pub use publish::Publisher;
 pub(super) use publish::{Publication, PublishResult};
 pub(crate) use table::NO_SUCH_STREAM;

@@ -1,6 +1,6 @@
 //! Makes room for one more stream or one more event: decides what is dropped, and whose.
 
-use super::held::{Holder, Takeable};
+use super::holdings::{Evictable, Holder};
 use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Effects, Notice, Now, Refusal, StreamId};
@@ -14,10 +14,10 @@ pub(super) enum Purpose {
     Publish,
 }
 
-/// A stream watched by more holders than this is never taken: all of them would lose it for one.
-const TAKEN_HOLDERS_MAX: usize = 8;
+/// A stream watched by more holders than this is never evicted: all of them would lose it for one.
+const EVICTED_HOLDERS_MAX: usize = 8;
 /// The same for connections: each that comes or goes makes the hub look at all.
-const TAKEN_WATCHERS_MAX: usize = 256;
+const EVICTED_WATCHERS_MAX: usize = 256;
 
 const ALL_STREAMS: &str = "the limit of streams is reached";
 const OWN_STREAMS: &str = "you have as many streams as you may have while few are left for others";
@@ -42,14 +42,14 @@ impl Streams {
         if each.iter().any(|name| self.declaration(name).is_none()) {
             return Err(NO_SUCH_STREAM);
         }
-        let to_stay = each.iter().filter(|name| self.begins_to_stay(name, purpose)).count();
-        let beyond = self.holdings.beyond_share(holder, to_stay, all);
+        let to_pin = each.iter().filter(|name| self.becomes_pinned(name, purpose)).count();
+        let beyond = self.holdings.beyond_share(holder, to_pin, all);
         let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
         let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
         let new = each.len() - named.len();
         let is_idle = |ix: &&StreamIx| self.streams[**ix].is_idle();
-        let staying = self.holdings.staying().0 + named.iter().filter(is_idle).count();
-        let over = (staying + new).saturating_sub(all).min(new);
+        let pinned = self.holdings.pinned().0 + named.iter().filter(is_idle).count();
+        let over = (pinned + new).saturating_sub(all).min(new);
         let (count, wanted) = (beyond.max(over), wanted.max(1));
         for &ix in &named {
             self.streams[ix].is_obtained = true;
@@ -59,7 +59,8 @@ impl Streams {
             }
         }
         let holders = |ix: StreamIx| self.holders_of(ix);
-        let Some(taken) = self.holdings.to_take((holder, wanted), count, holders, &named) else {
+        let Some(taken) = self.holdings.choose_evictions((holder, wanted), count, holders, &named)
+        else {
             for ix in named {
                 self.release(effects.now, ix);
             }
@@ -67,7 +68,7 @@ impl Streams {
             return Err(Refusal::quota("streams", message, all as u64));
         };
         for ix in taken {
-            self.take(ix, effects);
+            self.evict(ix, effects);
         }
         while new > 0 && self.streams.len() + new > all && self.drop_idle() {}
         let obtain = |name: &&StreamId| match self.ix(name) {
@@ -83,7 +84,7 @@ impl Streams {
         Ok(names.iter().filter_map(obtain).collect())
     }
 
-    fn begins_to_stay(&self, name: &StreamId, purpose: Purpose) -> bool {
+    fn becomes_pinned(&self, name: &StreamId, purpose: Purpose) -> bool {
         let Some(declaration) = self.declaration(name) else { return false };
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
         // Streams declared by name always exist.
@@ -99,22 +100,22 @@ impl Streams {
     fn will_hold(&self, holder: Holder, name: &StreamId, purpose: Purpose) -> bool {
         match self.ix(name) {
             Some(ix) if purpose == Purpose::Watch => {
-                self.streams[ix].is_for_watchers() && !self.holdings.watches_it(holder, ix)
+                self.streams[ix].is_for_watchers() && !self.holdings.is_watched_by(holder, ix)
             }
-            _ => self.begins_to_stay(name, purpose),
+            _ => self.becomes_pinned(name, purpose),
         }
     }
 
     fn holders_of(&self, ix: StreamIx) -> BTreeSet<NonZeroU32> {
-        let takeable = self.streams[ix].takeable.as_ref();
-        takeable.map(|takeable| takeable.holders.clone()).unwrap_or_default()
+        let evictable = self.streams[ix].evictable.as_ref();
+        evictable.map(|evictable| evictable.holders.clone()).unwrap_or_default()
     }
 
-    /// Updates whether a stream may be taken: only if its watchers are few and each has a share.
+    /// Updates whether a stream may be evicted: only if its watchers are few and each has a share.
     pub(super) fn count_watchers(&mut self, ix: StreamIx) {
         let stream = &mut self.streams[ix];
         let watchers = stream.subscribers.len();
-        let is_for_few = stream.is_for_watchers() && (1..=TAKEN_WATCHERS_MAX).contains(&watchers);
+        let is_for_few = stream.is_for_watchers() && (1..=EVICTED_WATCHERS_MAX).contains(&watchers);
         let mut holders = is_for_few.then(BTreeSet::new);
         for subscription in stream.subscribers.values() {
             let Some(some) = &mut holders else { break };
@@ -124,17 +125,17 @@ impl Streams {
                 break;
             };
             some.insert(holder);
-            if some.len() > TAKEN_HOLDERS_MAX {
+            if some.len() > EVICTED_HOLDERS_MAX {
                 holders = None;
             }
         }
-        let takeable = holders.map(|holders| Takeable { watchers, holders });
-        let before = std::mem::replace(&mut stream.takeable, takeable);
-        self.holdings.settle_takeable(ix, before.as_ref(), stream.takeable.as_ref());
+        let evictable = holders.map(|holders| Evictable { watchers, holders });
+        let before = std::mem::replace(&mut stream.evictable, evictable);
+        self.holdings.settle_evictable(ix, before.as_ref(), stream.evictable.as_ref());
     }
 
-    /// Ends all subscriptions to a stream.
-    fn take(&mut self, ix: StreamIx, effects: &mut Effects) {
+    /// Ends all subscriptions to a stream, for another user who needs its place.
+    fn evict(&mut self, ix: StreamIx, effects: &mut Effects) {
         let stream = &self.streams[ix];
         let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
         let streams = vec![stream.name.clone()];
@@ -147,7 +148,7 @@ impl Streams {
 
     /// Forgets an idle stream. If it comes again, it has another epoch.
     fn drop_idle(&mut self) -> bool {
-        let Some(ix) = self.holdings.first_to_go() else { return false };
+        let Some(ix) = self.holdings.next_to_drop() else { return false };
         self.forget(ix);
         true
     }
@@ -159,7 +160,7 @@ impl Streams {
     pub(super) fn check_room(
         &self,
         name: &StreamId,
-        is_for_good: bool,
+        is_permanent: bool,
         (holder, bytes): (Holder, usize),
     ) -> Result<usize, Refusal> {
         let max = self.settings.all_streams_bytes;
@@ -172,11 +173,11 @@ impl Streams {
         // The newest event is fixed: it is not dropped for others.
         let own = stream.filter(|stream| stream.filled_by == holder).map_or(0, Stream::fixed_bytes);
         let fixes = bytes.saturating_sub(own);
-        if is_for_good && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
+        if is_permanent && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
             return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
         }
         let beyond = self.holdings.all_bytes().saturating_add(more).saturating_sub(max);
-        let is_enough = beyond == 0 || self.holdings.could_go(holder, more, beyond);
+        let is_enough = beyond == 0 || self.holdings.could_free(holder, more, beyond);
         if more > max || !is_enough {
             return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }
@@ -219,7 +220,7 @@ impl Streams {
                 },
             };
             let stream = &mut self.streams[ix];
-            let least = usize::from(stream.is_for_good());
+            let least = usize::from(stream.is_permanent());
             self.cut_events += stream.shrink(bytes, least);
             let idle_since = stream.held.and_then(|held| held.idle_since);
             if idle_since.is_some() && stream.bytes() == 0 {

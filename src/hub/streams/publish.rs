@@ -1,6 +1,6 @@
 //! Publishing: keeps the event and delivers it to subscribers at the head.
 
-use super::held::Holder;
+use super::holdings::Holder;
 use super::places::Purpose;
 use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::source;
@@ -85,7 +85,7 @@ impl Streams {
             }
         };
         let tree = declaration.judge(data, self.settings.read_json)?;
-        let is_for_good = declaration.is_for_good();
+        let is_permanent = declaration.is_permanent();
         if let Some(answer) = self.repeated(effects.now, publication)? {
             return Ok(PublishResult::Told(answer));
         }
@@ -97,8 +97,8 @@ impl Streams {
         }
         let holder = publisher.holder();
         let bytes = StreamEvent::bytes_of(data, id.as_deref());
-        let more = self.check_room(name, is_for_good, (holder, bytes))?;
-        let ix = match self.there_already(name) {
+        let more = self.check_room(name, is_permanent, (holder, bytes))?;
+        let ix = match self.find_existing(name) {
             Some(ix) => ix,
             None => {
                 let found = self.obtain(holder, &[name], Purpose::Publish, effects)?;
@@ -126,13 +126,13 @@ impl Streams {
     }
 
     /// The stream, if it exists and needs no new place.
-    fn there_already(&mut self, name: &StreamId) -> Option<StreamIx> {
+    fn find_existing(&mut self, name: &StreamId) -> Option<StreamIx> {
         let ix = self.ix(name)?;
         let stream = &self.streams[ix];
-        let begins_to_stay = stream.declaration.durable
+        let becomes_pinned = stream.declaration.durable
             && stream.declaration.pattern.is_open()
             && !self.is_stored(stream);
-        if begins_to_stay {
+        if becomes_pinned {
             return None;
         }
         self.streams[ix].is_obtained = true;
@@ -158,7 +158,7 @@ impl Streams {
         NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
     ) -> Rc<StreamEvent> {
-        self.hear(ix, effects);
+        self.note_heard(ix, effects);
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix];
         let before = stream.head;
@@ -185,7 +185,7 @@ impl Streams {
                     Some(_) => 0,
                 };
                 // A rate's skips were asked for; a slow reader's were not.
-                if is_state && subscription.pace.is_none() && replaced > subscription.position {
+                if is_state && subscription.rate.is_none() && replaced > subscription.position {
                     effects.push(Effect::Skipped { conn: *conn });
                 }
                 continue;

@@ -8,18 +8,18 @@ const LATE_US: u64 = 32_000;
 /// At most this many events a second, evenly spaced. The next tick makes up for a late one, but not
 /// for a pause.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct EventRate {
     interval_us: u64,
     next_us: u64,
 }
 
-impl Pace {
+impl EventRate {
     /// `per_second` is at least 1.
-    pub(super) fn new(per_second: u32) -> Pace {
-        Pace { interval_us: (1_000_000 / u64::from(per_second.max(1))).max(1), next_us: 0 }
+    pub(super) fn new(per_second: u32) -> EventRate {
+        EventRate { interval_us: (1_000_000 / u64::from(per_second.max(1))).max(1), next_us: 0 }
     }
 
-    pub(super) fn is_as_fast_as(&self, other: &Pace) -> bool {
+    pub(super) fn is_as_fast_as(&self, other: &EventRate) -> bool {
         self.interval_us == other.interval_us
     }
 
@@ -46,12 +46,12 @@ mod tests {
 
     #[test]
     fn thirty_a_second_are_thirty_although_ticks_come_late() {
-        let mut pace = Pace::new(30);
+        let mut rate = EventRate::new(30);
         let mut gone = 0;
         // Ticks of 32 ms, as in the reactor's wheel.
         for now in (0..10_000).step_by(32).map(Moment::from_millis) {
-            if pace.is_due(now) {
-                pace.take(now);
+            if rate.is_due(now) {
+                rate.take(now);
                 gone += 1;
             }
         }
@@ -61,11 +61,11 @@ mod tests {
     #[test]
     fn a_pause_is_not_saved_up() {
         for (per_second, within_ms) in [(1, 960), (2, 460), (10, 60)] {
-            let mut pace = Pace::new(per_second);
+            let mut rate = EventRate::new(per_second);
             let mut times = Vec::new();
             for now in (60_000..62_000).map(Moment::from_millis) {
-                if pace.is_due(now) {
-                    pace.take(now);
+                if rate.is_due(now) {
+                    rate.take(now);
                     times.push(now);
                 }
             }

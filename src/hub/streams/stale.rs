@@ -13,21 +13,21 @@ use std::rc::Rc;
 
 /// When a stream was last heard of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
+pub(super) struct LastHeard {
     ts: Timestamp,
     /// Its age in ms at a moment; `None` if nobody has asked since the start. From then on the wall
     /// clock may jump.
     age: Option<(Moment, u64)>,
 }
 
-impl Heard {
-    pub(super) fn now(now: Now) -> Heard {
-        Heard { ts: now.timestamp, age: Some((now.moment, 0)) }
+impl LastHeard {
+    pub(super) fn now(now: Now) -> LastHeard {
+        LastHeard { ts: now.timestamp, age: Some((now.moment, 0)) }
     }
 
     /// A time from before the server's start.
-    pub(super) fn before(ts: Timestamp) -> Heard {
-        Heard { ts, age: None }
+    pub(super) fn before(ts: Timestamp) -> LastHeard {
+        LastHeard { ts, age: None }
     }
 
     fn age(&mut self, now: Now) -> Stale {
@@ -39,29 +39,29 @@ impl Heard {
 
 impl Streams {
     /// Something was heard of a stream: it is not stale.
-    pub(super) fn hear(&mut self, ix: StreamIx, effects: &mut Effects) {
+    pub(super) fn note_heard(&mut self, ix: StreamIx, effects: &mut Effects) {
         let stream = &mut self.streams[ix];
-        stream.heard = Some(Heard::now(effects.now));
+        stream.last_heard = Some(LastHeard::now(effects.now));
         if std::mem::take(&mut stream.is_stale) {
             self.tell_age(ix, None, effects);
             if !self.streams[ix].subscribers.is_empty() {
-                self.see_age(ix, effects);
+                self.check_age(ix, effects);
             }
         }
     }
 
     pub(in crate::hub) fn note_news(&mut self, name: &StreamId, effects: &mut Effects) {
         if let Some(ix) = self.ix(name) {
-            self.hear(ix, effects);
+            self.note_heard(ix, effects);
         }
     }
 
     /// A stream's age, if it is stale. Tells subscribers when it has just become so; otherwise sets
     /// the timer.
-    pub(super) fn see_age(&mut self, ix: StreamIx, effects: &mut Effects) -> Option<Stale> {
+    pub(super) fn check_age(&mut self, ix: StreamIx, effects: &mut Effects) -> Option<Stale> {
         let stream = &mut self.streams[ix];
         let after_ms = stream.declaration.stale_after_ms()?;
-        let age = stream.heard.get_or_insert(Heard::now(effects.now)).age(effects.now);
+        let age = stream.last_heard.get_or_insert(LastHeard::now(effects.now)).age(effects.now);
         let is_stale = age.age_ms >= after_ms;
         let was_stale = std::mem::replace(&mut stream.is_stale, is_stale);
         if is_stale {
@@ -88,12 +88,12 @@ impl Streams {
             self.stale_due.pop_first();
             let stream = &mut self.streams[ix];
             stream.stale_due = None;
-            self.see_age(ix, effects);
+            self.check_age(ix, effects);
         }
     }
 
     /// Applies a changed declaration of a stream's age limit.
-    pub(super) fn age_anew(&mut self, ix: StreamIx, effects: &mut Effects) {
+    pub(super) fn apply_age_limit(&mut self, ix: StreamIx, effects: &mut Effects) {
         self.forget_age(ix);
         let stream = &mut self.streams[ix];
         let was_stale = stream.is_stale;
@@ -101,7 +101,7 @@ impl Streams {
             stream.is_stale = false;
             return;
         }
-        if self.see_age(ix, effects).is_none() && was_stale {
+        if self.check_age(ix, effects).is_none() && was_stale {
             self.streams[ix].is_stale = false;
             self.tell_age(ix, None, effects);
         }
@@ -165,7 +165,7 @@ impl Streams {
         let Some(subscription) = self.subscription(conn, ix) else { return };
         if std::mem::take(&mut subscription.owes_age) {
             let form = subscription.form;
-            let age = self.see_age(ix, effects);
+            let age = self.check_age(ix, effects);
             effects.deliver(self.age_notice(effects.now, ix, age, form), [conn]);
         }
     }

@@ -1,8 +1,8 @@
 //! One stream: its kept events and its subscribers.
 
-use super::held::{Holder, StreamHolding, Takeable};
-use super::rate::Pace;
-use super::stale::Heard;
+use super::holdings::{Evictable, Holder, StreamHolding};
+use super::rate::EventRate;
+use super::stale::LastHeard;
 use crate::base::declaration::{Declaration, Keep};
 use crate::base::filter::Filter;
 use crate::base::subscription::Form;
@@ -53,8 +53,8 @@ pub(super) struct Stream {
     /// How it is counted.
     pub(super) held: Option<StreamHolding>,
     /// How it is counted as one that may be taken.
-    pub(super) takeable: Option<Takeable>,
-    pub(super) heard: Option<Heard>,
+    pub(super) evictable: Option<Evictable>,
+    pub(super) last_heard: Option<LastHeard>,
     /// Nothing was heard of it for longer than it declares.
     pub(super) is_stale: bool,
     /// When to check whether it is stale; also in the table's `stale_due`.
@@ -79,7 +79,7 @@ pub(super) struct Subscription {
     pub(super) filter: Option<FilterIx>,
     /// The rate that the client asked for; the declaration bounds it.
     pub(super) asked_rate: Option<u32>,
-    pub(super) pace: Option<Pace>,
+    pub(super) rate: Option<EventRate>,
     /// Up to where it was searched; live at the head.
     pub(super) position: u64,
     pub(super) sent: u64,
@@ -110,30 +110,30 @@ impl Stream {
             filled_by: None,
             is_obtained: false,
             held: None,
-            takeable: None,
-            heard: None,
+            evictable: None,
+            last_heard: None,
             is_stale: false,
             stale_due: None,
         }
     }
 
-    /// Applies the rates declared now. A subscriber whose rate is unchanged keeps its pace.
-    pub(super) fn pace_anew(&mut self) {
+    /// Applies the rates declared now. A subscriber whose rate is unchanged keeps its place in time.
+    pub(super) fn apply_rates(&mut self) {
         for subscription in self.subscribers.values_mut() {
-            let pace = self.declaration.rate(subscription.asked_rate).map(Pace::new);
-            let is_same = match (&pace, &subscription.pace) {
+            let rate = self.declaration.rate(subscription.asked_rate).map(EventRate::new);
+            let is_same = match (&rate, &subscription.rate) {
                 (Some(new), Some(old)) => new.is_as_fast_as(old),
                 (None, None) => true,
                 _ => false,
             };
             if !is_same {
-                subscription.pace = pace;
+                subscription.rate = rate;
             }
         }
     }
 
     /// Continues from the head of the store's log, with the events read from it.
-    pub(super) fn go_on(&mut self, head: u64, events: Vec<StreamEvent>, bytes_max: usize) {
+    pub(super) fn restore_log(&mut self, head: u64, events: Vec<StreamEvent>, bytes_max: usize) {
         self.head = head;
         self.newest_ts = events.last().map_or(self.newest_ts, |newest| newest.ts);
         let ids = events.iter().filter_map(|event| Some((event.id.clone()?, event.seq)));
@@ -144,7 +144,7 @@ impl Stream {
     }
 
     /// Skips a number whose event nobody receives.
-    pub(super) fn pass_over(&mut self, seq: u64) {
+    pub(super) fn skip_number(&mut self, seq: u64) {
         let before = std::mem::replace(&mut self.head, seq);
         self.events.clear();
         self.published.clear();
@@ -171,13 +171,13 @@ impl Stream {
     }
 
     /// Whether it outlives its watchers: it is stored, or declared by name.
-    pub(super) fn is_for_good(&self) -> bool {
-        self.declaration.is_for_good()
+    pub(super) fn is_permanent(&self) -> bool {
+        self.declaration.is_permanent()
     }
 
     /// Bytes never dropped for others: its newest event's, if it is for good.
     pub(super) fn fixed_bytes(&self) -> usize {
-        let newest = self.newest().filter(|_| self.is_for_good());
+        let newest = self.newest().filter(|_| self.is_permanent());
         newest.map_or(0, |newest| newest.bytes())
     }
 
@@ -375,7 +375,7 @@ impl Stream {
     }
 
     /// Recomputes what is kept for filters from the newest event alone, as after a redeclaration.
-    pub(super) fn pass_anew(&mut self, tree: Option<&Tree>) {
+    pub(super) fn recompute_passed(&mut self, tree: Option<&Tree>) {
         let newest = self.newest().filter(|_| self.is_state()).cloned();
         for (_, SharedFilter { filter, newest: of_filter, .. }) in &mut self.filters {
             let passes = tree.is_some_and(|tree| filter.passes(tree));
@@ -443,14 +443,14 @@ impl Stream {
 
 impl Subscription {
     pub(super) fn is_due(&self, now: Moment) -> bool {
-        self.pace.is_none_or(|pace| pace.is_due(now))
+        self.rate.is_none_or(|rate| rate.is_due(now))
     }
 
     /// An event goes to it. Returns the `seq` of the event before.
     pub(super) fn send(&mut self, seq: u64, now: Moment) -> u64 {
         self.position = seq;
-        if let Some(pace) = &mut self.pace {
-            pace.take(now);
+        if let Some(rate) = &mut self.rate {
+            rate.take(now);
         }
         std::mem::replace(&mut self.sent, seq)
     }

@@ -1,8 +1,8 @@
 //! Subscribing and unsubscribing.
 
-use super::held::Holder;
+use super::holdings::Holder;
 use super::places::Purpose;
-use super::rate::Pace;
+use super::rate::EventRate;
 use super::stream::{FilterIx, Stream, StreamIx, Subscription};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::filter::Filter;
@@ -67,7 +67,7 @@ impl Streams {
                 self.owe_age(conn, ix, effects);
             }
         }
-        self.tell_looked_into(conn, effects);
+        self.report_scanned(conn, effects);
     }
 
     fn check(
@@ -76,9 +76,9 @@ impl Streams {
         (rights, holder, most): (&StreamRights, Holder, usize),
         asks: &[Ask],
     ) -> Result<(), Refusal> {
-        let watching = self.watching.get(&conn);
+        let watched = self.watched.get(&conn);
         let (mut subscriptions, mut filters) =
-            watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
+            watched.map_or((0, 0), |watched| (watched.streams.len(), watched.filters));
         for ask in asks {
             let declaration = self.to_watch(&ask.stream, rights)?;
             if ask.filter.is_some() && declaration.binary {
@@ -120,7 +120,7 @@ impl Streams {
         let stream = &self.streams[ix];
         let is_asked = stream.is_state() && !stream.has_filter(&filter);
         let newest = stream.newest().filter(|_| is_asked).cloned();
-        let tree = newest.and_then(|newest| self.look_into(conn, &newest, weight(&newest)));
+        let tree = newest.and_then(|newest| self.scan(conn, &newest, weight(&newest)));
         self.streams[ix].use_filter(filter, holder, tree.as_ref())
     }
 
@@ -145,7 +145,7 @@ impl Streams {
             form,
             filter,
             asked_rate: ask.max_rate,
-            pace: stream.declaration.rate(ask.max_rate).map(Pace::new),
+            rate: stream.declaration.rate(ask.max_rate).map(EventRate::new),
             position: 0,
             sent: 0,
             acked: 0,
@@ -176,7 +176,7 @@ impl Streams {
         }
         let position = subscription.position;
         // Existing subscribers are told if it has just become stale.
-        let stale = self.see_age(ix, effects);
+        let stale = self.check_age(ix, effects);
         let stream = &mut self.streams[ix];
         stream.is_obtained = false;
         stream.subscribers.insert(conn, subscription);
@@ -195,15 +195,15 @@ impl Streams {
             replayed,
             stale,
         };
-        let watching = self.watching.entry(conn).or_default();
-        self.subscriptions += usize::from(watching.streams.insert(ix));
-        watching.filters += usize::from(filter.is_some());
+        let watched = self.watched.entry(conn).or_default();
+        self.subscriptions += usize::from(watched.streams.insert(ix));
+        watched.filters += usize::from(filter.is_some());
         self.touch(effects.now.moment, ix);
         subscribed
     }
 
     /// The kept events that pass the filter; of a log, among the newest that fit a page. They use
-    /// up `room`; `None` if it is too small. So no more than a page is looked into at once.
+    /// up `room`; `None` if it is too small. So no more than a page is scanned at once.
     fn snapshot(
         &mut self,
         conn: ConnId,
@@ -236,7 +236,7 @@ impl Streams {
         if filter.is_some() {
             events.retain(|event| {
                 let weight = self.streams[ix].weight(event, filter);
-                let tree = self.look_into(conn, event, weight);
+                let tree = self.scan(conn, event, weight);
                 self.streams[ix].passes(filter, tree.as_ref())
             });
         }
@@ -283,12 +283,12 @@ impl Streams {
         if let Some(due) = subscription.due {
             self.due.remove(&(due, conn, ix));
         }
-        if let Some(watching) = self.watching.get_mut(&conn) {
-            self.subscriptions -= usize::from(watching.streams.remove(&ix));
-            watching.behind.retain(|one| *one != ix);
-            watching.filters -= usize::from(subscription.filter.is_some());
-            if watching.streams.is_empty() {
-                self.watching.remove(&conn);
+        if let Some(watched) = self.watched.get_mut(&conn) {
+            self.subscriptions -= usize::from(watched.streams.remove(&ix));
+            watched.behind.retain(|one| *one != ix);
+            watched.filters -= usize::from(subscription.filter.is_some());
+            if watched.streams.is_empty() {
+                self.watched.remove(&conn);
             }
         }
         effects.push(Effect::TakeBack { conn, source: source(ix) });
@@ -300,8 +300,8 @@ impl Streams {
     }
 
     pub(in crate::hub) fn connection_closed(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(watching) = self.watching.get(&conn) else { return };
-        for ix in watching.streams.clone() {
+        let Some(watched) = self.watched.get(&conn) else { return };
+        for ix in watched.streams.clone() {
             self.end(conn, ix, effects);
         }
     }
@@ -315,8 +315,8 @@ impl Streams {
         holder: Holder,
         effects: &mut Effects,
     ) {
-        let Some(watching) = self.watching.get(&conn) else { return };
-        let watched = watching.streams.clone();
+        let Some(watched) = self.watched.get(&conn) else { return };
+        let watched = watched.streams.clone();
         for &ix in &watched {
             let stream = &mut self.streams[ix];
             let is_for_watchers = stream.is_for_watchers();

@@ -1,6 +1,6 @@
 //! The table of streams and of each connection's subscriptions.
 
-use super::held::{Holdings, StreamHolding};
+use super::holdings::{Holdings, StreamHolding};
 use super::publish::read;
 use super::stream::{Stream, StreamIx, Subscription};
 use crate::base::declaration::{Declaration, declared};
@@ -51,17 +51,17 @@ impl StreamSettings {
     }
 }
 
-/// The subscriptions of a connection.
+/// The streams that a connection watches.
 #[derive(Debug, Default)]
-pub(super) struct Watching {
+pub(super) struct WatchedStreams {
     pub(super) streams: BTreeSet<StreamIx>,
     /// Streams whose events did not fit its outbox, to be fed when it has drained.
     pub(super) behind: VecDeque<StreamIx>,
     pub(super) filters: usize,
-    /// It waits for its turn to look into missed events.
-    pub(super) asks_to_look: bool,
-    /// Bytes of events looked into for its filters and not yet reported.
-    pub(super) looked_into: usize,
+    /// It waits for its turn to scan missed events.
+    pub(super) waits_to_scan: bool,
+    /// Bytes of events scanned for its filters and not yet reported.
+    pub(super) scanned: usize,
 }
 
 /// All streams and their subscriptions.
@@ -78,7 +78,7 @@ pub struct Streams {
     pub(super) in_flight: BTreeMap<StreamId, usize>,
     /// In the order of lists.
     pub(super) by_name: BTreeMap<StreamId, StreamIx>,
-    pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
+    pub(super) watched: HashMap<ConnId, WatchedStreams, SeededHash>,
     /// Subscriptions of all connections together.
     pub(super) subscriptions: usize,
     /// Subscriptions held back by their rate, and until when.
@@ -107,7 +107,7 @@ impl Streams {
             dormant: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             by_name: BTreeMap::new(),
-            watching: HashMap::with_hasher(hash),
+            watched: HashMap::with_hasher(hash),
             subscriptions: 0,
             due: BTreeSet::new(),
             stale_due: BTreeSet::new(),
@@ -146,14 +146,14 @@ impl Streams {
                         && found.durable == stream.declaration.durable =>
                 {
                     stream.declaration = Rc::clone(found);
-                    stream.pace_anew();
+                    stream.apply_rates();
                     self.cut_events += stream.trim(self.settings.stream_bytes);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
                     let tree =
                         newest.and_then(|newest| read(&newest.data, self.settings.read_json));
-                    stream.pass_anew(tree.as_ref());
+                    stream.recompute_passed(tree.as_ref());
                     self.touch(effects.now.moment, ix);
-                    self.age_anew(ix, effects);
+                    self.apply_age_limit(ix, effects);
                     // A new source does not know the payer yet.
                     let stream = &mut self.streams[ix];
                     stream.payer = stream.next_payer();
@@ -207,8 +207,8 @@ impl Streams {
 
     /// How many streams stay and cannot be displaced, and the bytes of all kept events.
     #[must_use]
-    pub fn staying(&self) -> (usize, usize) {
-        self.holdings.staying()
+    pub fn pinned(&self) -> (usize, usize) {
+        self.holdings.pinned()
     }
 
     /// The epoch of a stream that exists, or will continue on demand.
@@ -312,7 +312,7 @@ impl Streams {
         ix
     }
 
-    /// A stream was used. If it is not to stay, it is idle from now on.
+    /// A stream was used. If it is not pinned, it is idle from now on.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
         let stream = &self.streams[ix];
         let stays = !stream.declaration.pattern.is_open()
@@ -376,7 +376,7 @@ impl Streams {
         let subscriptions = self.streams.iter().map(|(_, stream)| stream.subscribers.len()).sum();
         let filters: usize = self.streams.iter().map(|(_, stream)| stream.filters.len()).sum();
         let due = self.due.len() + self.stale_due.len();
-        (subscriptions, filters + self.watching.len() + self.holdings.watches() + due)
+        (subscriptions, filters + self.watched.len() + self.holdings.watches() + due)
     }
 }
 

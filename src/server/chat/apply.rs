@@ -63,7 +63,7 @@ impl<S: RecordStore> Chat<S> {
     /// Hands an input to the hub, and carries out its effects and what follows from them.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.decisions.inputs.push_back(input);
-        while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_look(net)) {
+        while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_scan(net)) {
             let now = self.look_at_clocks(net);
             // A panic in here leaves the hub in doubt, so the process ends. What was acknowledged
             // is on disk.
@@ -105,9 +105,9 @@ impl<S: RecordStore> Chat<S> {
                     net.count_drop(*conn);
                     self.counters.skipped_events += 1;
                 }
-                Effect::AskToLook { conn } => self.wait_to_look(net, *conn),
-                Effect::LookedInto { conn, bytes } => {
-                    self.looking.count(net.now(), *bytes);
+                Effect::WaitToScan { conn } => self.queue_scan(net, *conn),
+                Effect::Scanned { conn, bytes } => {
+                    self.scan_queue.count(net.now(), *bytes);
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),

@@ -6,9 +6,9 @@ use super::calls::Calls;
 use super::drain::Stopping;
 use super::errands::JobPurpose;
 use super::journal::Journal;
-use super::looking::Looking;
 use super::pace::Budgets;
 use super::paths::PathCalls;
+use super::scan_queue::ScanQueue;
 use super::session::{Session, SessionPhase, SignedIn};
 use super::sessions::Sessions;
 use super::state::ToldReady;
@@ -61,7 +61,7 @@ pub struct Chat<S = Store> {
     /// Proofs that failed, by address.
     pub(super) failed_proofs: FailedProofs,
     /// Who waits to have events compared with filters.
-    pub(super) looking: Looking,
+    pub(super) scan_queue: ScanQueue,
     /// What users store.
     pub(super) stored: Stored,
     /// The pools, and whether they fill up.
@@ -161,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
             calls: Calls::default(),
             budgets: Budgets::new(rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
-            looking: Looking::default(),
+            scan_queue: ScanQueue::default(),
             stored: Stored::new(rates_seed),
             pools: Pools::default(),
             tickets: Tickets::default(),
@@ -295,7 +295,7 @@ impl<S: RecordStore> Application for Chat<S> {
             self.index_departure(&known.user);
         }
         self.remotes.forget(conn);
-        self.looking.forget(conn);
+        self.scan_queue.forget(conn);
         self.decide(net, Input::Disconnected { conn });
     }
 

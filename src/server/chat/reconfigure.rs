@@ -23,7 +23,7 @@ impl<S: RecordStore> Chat<S> {
         self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.settle_all_limits();
-        self.looking.look_anew();
+        self.scan_queue.retry_now();
         self.declare_sources(net);
         self.decide(net, Input::Redeclared);
         self.judge_rights(net);

@@ -123,7 +123,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn pools_used(&self, net: &Net<'_>) -> [Used; POOLS.len()] {
         let limits = &self.config.limits;
         let counts = self.hub.counts();
-        let (streams, stream_bytes) = self.hub.streams().staying();
+        let (streams, stream_bytes) = self.hub.streams().pinned();
         let disk = self.at_store.store().space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),

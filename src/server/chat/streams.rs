@@ -71,8 +71,8 @@ impl<S: RecordStore> Chat<S> {
                 let id = id.map(|id| person.publication(id));
                 return self.publish(net, origin.clone(), rights, stream, data, id);
             }
-            (StreamRequest::Look(query), _) => {
-                Input::LookAtStreams { origin: origin.clone(), rights, query }
+            (StreamRequest::Query(query), _) => {
+                Input::QueryStreams { origin: origin.clone(), rights, query }
             }
             (StreamRequest::Subscribe(asks), Origin::Conn(conn, id)) => {
                 let by = (*conn, id.clone());

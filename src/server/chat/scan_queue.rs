@@ -1,9 +1,9 @@
 //! The order in which connections that are behind in logs have events compared with their filters:
 //! a page after another, in turns by payer. A payer that owes work waits until it is paid off.
-//! Together they have [`LOOKED_INTO_PER_TURN_BYTES`] of a turn, and at most one page more.
+//! Together they have [`SCANNED_PER_TURN_BYTES`] of a turn, and at most one page more.
 
 use super::chat::Chat;
-use crate::base::limits::LOOKED_INTO_PER_TURN_BYTES;
+use crate::base::limits::SCANNED_PER_TURN_BYTES;
 use crate::base::{ConnId, Moment};
 use crate::hub::Input;
 use crate::store::RecordStore;
@@ -22,7 +22,7 @@ enum WaitingPlace {
 
 /// The connections that wait, each once.
 #[derive(Debug, Default)]
-pub(super) struct Looking {
+pub(super) struct ScanQueue {
     places: BTreeMap<ConnId, WaitingPlace>,
     later: BTreeMap<(Moment, u64), (ConnId, NonZeroU32)>,
     /// In each round every payer has one turn, however many connections it has.
@@ -36,7 +36,7 @@ pub(super) struct Looking {
     bytes: usize,
 }
 
-impl Looking {
+impl ScanQueue {
     /// Queues a connection, unless it waits already.
     fn put(&mut self, conn: ConnId, payer: NonZeroU32) {
         if self.places.contains_key(&conn) {
@@ -82,7 +82,7 @@ impl Looking {
     }
 
     /// Nobody waits for a moment any more, only for a turn: what they owe may have changed.
-    pub(super) fn look_anew(&mut self) {
+    pub(super) fn retry_now(&mut self) {
         self.let_in(Moment::NEVER);
     }
 
@@ -102,7 +102,7 @@ impl Looking {
         if self.ready.is_empty() {
             return self.later.first_key_value().map(|((from, _), _)| *from);
         }
-        let is_turn_over = self.turn == now && self.bytes >= LOOKED_INTO_PER_TURN_BYTES;
+        let is_turn_over = self.turn == now && self.bytes >= SCANNED_PER_TURN_BYTES;
         Some(if is_turn_over { now.plus_millis(1) } else { now })
     }
 
@@ -123,26 +123,26 @@ impl Looking {
 
 impl<S: RecordStore> Chat<S> {
     /// A connection waits to have events that it missed compared with its filters.
-    pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
+    pub(super) fn queue_scan(&mut self, net: &Net<'_>, conn: ConnId) {
         let payer = self.budgets.number_of(&self.payer_on(net, conn));
-        self.looking.put(conn, payer);
+        self.scan_queue.put(conn, payer);
     }
 
     /// The next connection whose turn it is.
-    pub(super) fn next_look(&mut self, net: &mut Net<'_>) -> Option<Input> {
+    pub(super) fn next_scan(&mut self, net: &mut Net<'_>) -> Option<Input> {
         let now = net.now();
         loop {
-            let due = self.looking.due(now)?;
+            let due = self.scan_queue.due(now)?;
             if due > now {
                 net.wake_at(due);
                 return None;
             }
-            let (conn, payer) = self.looking.take()?;
+            let (conn, payer) = self.scan_queue.take()?;
             match self.owed_on(net, conn) {
                 Some((wait_ms, _)) => {
-                    self.looking.put_later(conn, payer, now.plus_millis(wait_ms.max(1)));
+                    self.scan_queue.put_later(conn, payer, now.plus_millis(wait_ms.max(1)));
                 }
-                None => return Some(Input::Look { conn }),
+                None => return Some(Input::Scan { conn }),
             }
         }
     }
@@ -162,43 +162,43 @@ mod tests {
 
     #[test]
     fn those_who_pay_take_turns_however_many_connections_they_have() {
-        let mut looking = Looking::default();
+        let mut scan_queue = ScanQueue::default();
         for number in 0..100 {
-            looking.put(ConnId::new(number, 1), of(1));
+            scan_queue.put(ConnId::new(number, 1), of(1));
         }
-        let took = |looking: &mut Looking| looking.take().map(|(conn, _)| conn.index());
-        assert_eq!([took(&mut looking), took(&mut looking)], [Some(0), Some(1)]);
-        looking.put(ConnId::new(200, 1), of(2));
-        looking.put(ConnId::new(201, 1), of(3));
-        looking.put(ConnId::new(0, 1), of(1));
-        let order = [(); 4].map(|()| took(&mut looking));
+        let took = |scan_queue: &mut ScanQueue| scan_queue.take().map(|(conn, _)| conn.index());
+        assert_eq!([took(&mut scan_queue), took(&mut scan_queue)], [Some(0), Some(1)]);
+        scan_queue.put(ConnId::new(200, 1), of(2));
+        scan_queue.put(ConnId::new(201, 1), of(3));
+        scan_queue.put(ConnId::new(0, 1), of(1));
+        let order = [(); 4].map(|()| took(&mut scan_queue));
         assert_eq!(order, [Some(2), Some(200), Some(201), Some(3)]);
-        looking.forget(ConnId::new(0, 1));
-        while took(&mut looking).is_some_and(|conn| conn != 0) {}
-        let left = (looking.places.len(), looking.ready.len(), looking.rounds.len());
+        scan_queue.forget(ConnId::new(0, 1));
+        while took(&mut scan_queue).is_some_and(|conn| conn != 0) {}
+        let left = (scan_queue.places.len(), scan_queue.ready.len(), scan_queue.rounds.len());
         assert_eq!(left, (0, 0, 0));
     }
 
     #[test]
     fn a_turn_has_its_bytes_and_who_owes_waits() {
-        let mut looking = Looking::default();
+        let mut scan_queue = ScanQueue::default();
         let [a, b, c] = [1, 2, 3].map(|of| ConnId::new(of, 1));
-        assert_eq!(looking.due(at(5)), None);
-        looking.put(a, of(1));
-        looking.put(a, of(1));
-        looking.put_later(b, of(2), at(7));
-        looking.put_later(c, of(3), at(9));
-        assert_eq!(looking.due(at(5)), Some(at(5)));
-        looking.count(at(5), LOOKED_INTO_PER_TURN_BYTES - 1);
-        assert_eq!(looking.due(at(5)), Some(at(5)), "there is a byte left");
-        looking.count(at(5), 1);
-        assert_eq!(looking.due(at(5)), Some(at(6)), "the turn has had its bytes");
-        assert_eq!(looking.due(at(6)), Some(at(6)), "the next one has its own");
-        assert_eq!((looking.take(), looking.due(at(6))), (Some((a, of(1))), Some(at(7))));
-        assert_eq!((looking.due(at(7)), looking.take()), (Some(at(7)), Some((b, of(2)))));
-        looking.look_anew();
-        assert_eq!(looking.due(at(7)), Some(at(7)));
-        looking.forget(c);
-        assert_eq!((looking.due(at(9)), looking.places.len()), (None, 0));
+        assert_eq!(scan_queue.due(at(5)), None);
+        scan_queue.put(a, of(1));
+        scan_queue.put(a, of(1));
+        scan_queue.put_later(b, of(2), at(7));
+        scan_queue.put_later(c, of(3), at(9));
+        assert_eq!(scan_queue.due(at(5)), Some(at(5)));
+        scan_queue.count(at(5), SCANNED_PER_TURN_BYTES - 1);
+        assert_eq!(scan_queue.due(at(5)), Some(at(5)), "there is a byte left");
+        scan_queue.count(at(5), 1);
+        assert_eq!(scan_queue.due(at(5)), Some(at(6)), "the turn has had its bytes");
+        assert_eq!(scan_queue.due(at(6)), Some(at(6)), "the next one has its own");
+        assert_eq!((scan_queue.take(), scan_queue.due(at(6))), (Some((a, of(1))), Some(at(7))));
+        assert_eq!((scan_queue.due(at(7)), scan_queue.take()), (Some(at(7)), Some((b, of(2)))));
+        scan_queue.retry_now();
+        assert_eq!(scan_queue.due(at(7)), Some(at(7)));
+        scan_queue.forget(c);
+        assert_eq!((scan_queue.due(at(9)), scan_queue.places.len()), (None, 0));
     }
 }

@@ -1,6 +1,6 @@
 //! Counts kept bytes by holder, and whose may be dropped.
 
-use super::held::Holder;
+use super::holdings::Holder;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of kept events, and how many of them stay.
@@ -11,7 +11,7 @@ pub(super) struct KeptBytes {
 }
 
 impl KeptBytes {
-    pub(super) fn loose(self) -> usize {
+    pub(super) fn droppable(self) -> usize {
         self.all - self.fixed
     }
 
@@ -24,14 +24,14 @@ impl KeptBytes {
 /// The bytes of all holders. A change takes time in proportion to the logarithm of the number of
 /// holders.
 #[derive(Debug, Default)]
-pub(super) struct HeldBytes {
+pub(super) struct HolderBytes {
     held: BTreeMap<Holder, KeptBytes>,
     total: KeptBytes,
     /// Holders with droppable bytes, by all that they have.
-    loose: BTreeSet<(usize, Holder)>,
+    droppable: BTreeSet<(usize, Holder)>,
 }
 
-impl HeldBytes {
+impl HolderBytes {
     /// Replaces `before` by `after` in a holder's bytes.
     pub(super) fn change(&mut self, holder: Holder, before: KeptBytes, after: KeptBytes) {
         if before == after {
@@ -45,11 +45,11 @@ impl HeldBytes {
         if is == KeptBytes::default() {
             self.held.remove(&holder);
         }
-        if was.loose() > 0 {
-            self.loose.remove(&(was.all, holder));
+        if was.droppable() > 0 {
+            self.droppable.remove(&(was.all, holder));
         }
-        if is.loose() > 0 {
-            self.loose.insert((is.all, holder));
+        if is.droppable() > 0 {
+            self.droppable.insert((is.all, holder));
         }
     }
 
@@ -63,6 +63,6 @@ impl HeldBytes {
 
     /// The holders with droppable bytes and what they have, largest first.
     pub(super) fn largest_first(&self) -> impl Iterator<Item = (Holder, usize)> {
-        self.loose.iter().rev().map(|(all, holder)| (*holder, *all))
+        self.droppable.iter().rev().map(|(all, holder)| (*holder, *all))
     }
 }

@@ -1,9 +1,9 @@
 //! The shares of holders: their part of the places for streams, and of the bytes of kept events.
 //!
-//! Streams that are watched, stored or declared by name stay. Streams of a family that nobody
+//! Streams that are watched, stored or declared by name are pinned. Streams of a family that nobody
 //! watches are idle: they are dropped when room is needed, first those of the holder with most.
 
-use super::held_bytes::{HeldBytes, KeptBytes};
+use super::holder_bytes::{HolderBytes, KeptBytes};
 use super::stream::StreamIx;
 use crate::base::{Moment, Shares};
 use std::cmp::Reverse;
@@ -56,24 +56,24 @@ impl StreamHolding {
     }
 }
 
-/// A stream that may be taken from its watchers.
+/// A stream that may be evicted: taken from its watchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Takeable {
+pub(super) struct Evictable {
     pub(super) watchers: usize,
     pub(super) holders: BTreeSet<NonZeroU32>,
 }
 
-/// Of this many largest holders at most, something to take is sought.
-const HOLDERS_LOOKED_AT_MAX: usize = 1_024;
+/// At most this many of the largest holders are searched for a stream to evict.
+const HOLDERS_TRIED_MAX: usize = 1_024;
 /// Per holder, this many streams at most are skipped because holders with less watch them too.
-const TAKEN_LOOKED_AT_MAX: usize = 256;
+const EVICTIONS_SKIPPED_MAX: usize = 256;
 /// Each step drops at least this share of the excess, so that steps stay few.
 const SHRINK_STEPS: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    staying: usize,
-    bytes: HeldBytes,
+    pinned: usize,
+    bytes: HolderBytes,
     /// They count for nobody.
     passed_bytes: usize,
     /// The streams with such bytes, and how many.
@@ -87,8 +87,8 @@ pub(super) struct Holdings {
     watches: BTreeMap<(NonZeroU32, StreamIx), u32>,
     /// How many such streams each holder watches.
     watched: Shares<NonZeroU32>,
-    /// Those of them that may be taken, the least watched first.
-    takeable: BTreeSet<(NonZeroU32, usize, StreamIx)>,
+    /// Those of them that may be evicted, the least watched first.
+    evictable: BTreeSet<(NonZeroU32, usize, StreamIx)>,
     /// Idle streams, by whose events are kept.
     idle: Shares<Holder>,
     /// The idle streams, the longest idle first.
@@ -169,7 +169,7 @@ impl Holdings {
             self.idle.add(&holder, 1);
             self.idle_streams.entry(holder).or_default().insert((since, ix));
         } else {
-            self.staying += 1;
+            self.pinned += 1;
             self.stored.add(&holder, u64::from(is_stored));
         }
     }
@@ -177,7 +177,7 @@ impl Holdings {
     fn remove_place(&mut self, ix: StreamIx, held: &StreamHolding) {
         let (holder, is_stored, idle_since) = held.place();
         let Some(since) = idle_since else {
-            self.staying -= 1;
+            self.pinned -= 1;
             return self.stored.remove(&holder, u64::from(is_stored));
         };
         self.idle.remove(&holder, 1);
@@ -217,7 +217,7 @@ impl Holdings {
     /// How many of `wanted` more streams a holder may not keep, with `max` for all: nobody has more
     /// than are free, as with [`Shares::may_add`].
     pub(super) fn beyond_share(&self, holder: Holder, wanted: usize, max: usize) -> usize {
-        let free = max.saturating_sub(self.staying);
+        let free = max.saturating_sub(self.pinned);
         let held = holder.map_or(0, |holder| self.held_by(holder) as usize);
         // Each stream that they get leaves one fewer free.
         let within = if holder.is_some() { (free.saturating_sub(held)).div_ceil(2) } else { free };
@@ -225,30 +225,30 @@ impl Holdings {
     }
 
     /// Whether a connection of `holder` watches the stream.
-    pub(super) fn watches_it(&self, holder: Holder, ix: StreamIx) -> bool {
+    pub(super) fn is_watched_by(&self, holder: Holder, ix: StreamIx) -> bool {
         holder.is_some_and(|holder| self.watches.contains_key(&(holder, ix)))
     }
 
-    pub(super) fn settle_takeable(
+    pub(super) fn settle_evictable(
         &mut self,
         ix: StreamIx,
-        before: Option<&Takeable>,
-        after: Option<&Takeable>,
+        before: Option<&Evictable>,
+        after: Option<&Evictable>,
     ) {
-        if let Some(Takeable { watchers, holders }) = before {
+        if let Some(Evictable { watchers, holders }) = before {
             for &holder in holders {
-                self.takeable.remove(&(holder, *watchers, ix));
+                self.evictable.remove(&(holder, *watchers, ix));
             }
         }
-        if let Some(Takeable { watchers, holders }) = after {
-            self.takeable.extend(holders.iter().map(|&holder| (holder, *watchers, ix)));
+        if let Some(Evictable { watchers, holders }) = after {
+            self.evictable.extend(holders.iter().map(|&holder| (holder, *watchers, ix)));
         }
     }
 
-    /// Chooses `count` streams to take for a holder who wants `wanted` more, each from whoever
+    /// Chooses `count` streams to evict for a holder who wants `wanted` more, each from whoever
     /// watches most at that point. Each watcher must still have no fewer than the holder will have.
     /// `None` if there are not so many.
-    pub(super) fn to_take(
+    pub(super) fn choose_evictions(
         &self,
         (holder, wanted): (Holder, usize),
         count: usize,
@@ -285,10 +285,10 @@ impl Holdings {
                 (watchers, StreamIx(ix.saturating_add(1)))
             });
             let range = (one, begin.0, begin.1)..=(one, usize::MAX, StreamIx(u32::MAX));
-            let next = self.takeable.range(range).next();
-            let Some(&(_, watchers, ix)) = next.filter(|_| *seen <= TAKEN_LOOKED_AT_MAX) else {
+            let next = self.evictable.range(range).next();
+            let Some(&(_, watchers, ix)) = next.filter(|_| *seen <= EVICTIONS_SKIPPED_MAX) else {
                 nothing_of += 1;
-                if nothing_of > HOLDERS_LOOKED_AT_MAX {
+                if nothing_of > HOLDERS_TRIED_MAX {
                     return None;
                 }
                 continue;
@@ -319,7 +319,7 @@ impl Holdings {
     }
 
     /// The idle stream to drop first: the longest idle one of the holder with most.
-    pub(super) fn first_to_go(&self) -> Option<StreamIx> {
+    pub(super) fn next_to_drop(&self) -> Option<StreamIx> {
         let (holder, _) = self.idle.largest()?;
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
@@ -338,13 +338,13 @@ impl Holdings {
 
     /// Whether `bytes` could be dropped so that a holder gets `more`: what larger holders have
     /// beyond that, and the holder's own; fixed bytes stay.
-    pub(super) fn could_go(&self, holder: Holder, more: usize, bytes: usize) -> bool {
+    pub(super) fn could_free(&self, holder: Holder, more: usize, bytes: usize) -> bool {
         let own = self.with_wanted(Some((holder, more)));
-        let mut enough = self.passed_bytes.saturating_add(self.bytes.of(holder).loose());
-        let mut larger = self.larger_than(Some((holder, more))).take(HOLDERS_LOOKED_AT_MAX);
+        let mut enough = self.passed_bytes.saturating_add(self.bytes.of(holder).droppable());
+        let mut larger = self.larger_than(Some((holder, more))).take(HOLDERS_TRIED_MAX);
         while enough < bytes {
             let Some((one, size)) = larger.next() else { return false };
-            enough = enough.saturating_add((size - own).min(self.bytes.of(one).loose()));
+            enough = enough.saturating_add((size - own).min(self.bytes.of(one).droppable()));
         }
         true
     }
@@ -379,8 +379,8 @@ impl Holdings {
     }
 
     /// The number of streams that stay, and the bytes of all kept events.
-    pub(super) fn staying(&self) -> (usize, usize) {
-        (self.staying, self.all_bytes())
+    pub(super) fn pinned(&self) -> (usize, usize) {
+        (self.pinned, self.all_bytes())
     }
 
     pub(super) fn all_bytes(&self) -> usize {
@@ -389,6 +389,6 @@ impl Holdings {
 
     /// For a census: the state kept for watchers.
     pub(super) fn watches(&self) -> usize {
-        self.watches.len() + self.watched.holders() + self.takeable.len()
+        self.watches.len() + self.watched.holders() + self.evictable.len()
     }
 }
