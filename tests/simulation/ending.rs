@@ -245,8 +245,9 @@ impl World {
                 if let Some(link) = client.link {
                     world.hangs_up(link, false);
                     world.loses(client, true);
-                    client.forgets();
                 }
+                // Also one that is not connected, for example because its token expired.
+                client.forgets();
             });
         }
         self.catches_up();
