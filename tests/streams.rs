@@ -89,7 +89,7 @@ struct World {
     room: BTreeMap<usize, usize>,
     wants_room: BTreeSet<usize>,
     /// Whose events may be looked into later, some time.
-    wants_look: BTreeSet<usize>,
+    wants_scan: BTreeSet<usize>,
     too_slow: BTreeSet<usize>,
 }
 
@@ -110,7 +110,7 @@ impl World {
             watchers: BTreeMap::new(),
             room: BTreeMap::new(),
             wants_room: BTreeSet::new(),
-            wants_look: BTreeSet::new(),
+            wants_scan: BTreeSet::new(),
             too_slow: BTreeSet::new(),
         }
     }
@@ -186,7 +186,7 @@ impl World {
                         watcher.expect("somebody who watches a state").skipped += 1;
                     }
                     Effect::WaitToScan { conn } => {
-                        self.wants_look.insert(conn.index());
+                        self.wants_scan.insert(conn.index());
                     }
                     Effect::TakeBack { .. } | Effect::Scanned { .. } => {}
                     other => panic!("{other:?}"),
@@ -326,7 +326,7 @@ impl World {
     fn disconnect(&mut self, of: usize) {
         self.watchers.retain(|(one, _), _| *one != of);
         self.wants_room.remove(&of);
-        self.wants_look.remove(&of);
+        self.wants_scan.remove(&of);
         self.room.remove(&of);
         self.give(Input::Disconnected { conn: World::conn(of) });
     }
@@ -338,8 +338,8 @@ impl World {
         }
     }
 
-    fn look(&mut self, of: usize) {
-        if self.wants_look.remove(&of) {
+    fn scan(&mut self, of: usize) {
+        if self.wants_scan.remove(&of) {
             self.give(Input::Scan { conn: World::conn(of) });
         }
     }
@@ -359,7 +359,7 @@ impl World {
         for _ in 0..200 {
             for of in 0..3 {
                 self.drain(of, 50);
-                self.look(of);
+                self.scan(of);
             }
             self.wait(100);
         }
@@ -421,7 +421,7 @@ proptest! {
                 6 => world.unsubscribe(of, name),
                 7 if chance.below(4) == 0 => world.disconnect(of),
                 7..9 => world.drain(of, chance.below(4) as usize),
-                9 => world.look(of),
+                9 => world.scan(of),
                 _ => world.wait(chance.below(150)),
             }
             let (counts, census) = (world.hub.counts(), world.hub.census());
@@ -484,7 +484,7 @@ fn who_waits_for_what_is_looked_into_has_it_also_where_that_is_a_state_from_now_
             world.publish("log", data);
         }
         world.subscribe(0, "log", Some(2), Some(0));
-        assert_eq!(world.wants_look.len(), 1, "it is not looked into unasked");
+        assert_eq!(world.wants_scan.len(), 1, "it is not looked into unasked");
         assert!(world.watchers[&(0, "log")].seen.is_empty());
         if declares {
             let mut declared = declarations();
@@ -496,7 +496,7 @@ fn who_waits_for_what_is_looked_into_has_it_also_where_that_is_a_state_from_now_
             world.hub.reconfigure(Settings::from(&limits).streams(settings));
             world.give(Input::Redeclared);
         }
-        world.look(0);
+        world.scan(0);
         world.drain(0, 10);
         let seen: Vec<u64> = world.watchers[&(0, "log")].seen.iter().copied().collect();
         assert_eq!(seen, if declares { vec![3] } else { vec![2, 3] });

@@ -272,7 +272,7 @@ impl Hub {
                 effects.answer(Origin::Conn(conn, id), self.streams.ack(conn, &stream, seq));
             }
             Input::QueryStreams { origin, rights, query } => {
-                effects.answer(origin, self.streams.look(&rights, query));
+                effects.answer(origin, self.streams.query(&rights, query));
             }
             Input::Publish { origin, publisher, stream, data, id } => {
                 self.publish(origin, &publisher, Publication { stream, data, id }, effects);

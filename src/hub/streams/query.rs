@@ -8,7 +8,7 @@ use crate::base::{Answer, ConnId, Refusal, RefusalCode, StreamId, StreamRights};
 use std::rc::Rc;
 
 impl Streams {
-    pub(in crate::hub) fn look(
+    pub(in crate::hub) fn query(
         &self,
         rights: &StreamRights,
         query: StreamQuery,

@@ -21,7 +21,7 @@ index_in_slab!(pub(super) StreamIx, Stream);
 pub(super) struct FilterIx(pub(super) usize);
 
 /// At most this many subscribers are searched for another connection of the payer.
-const PAYERS_LOOKED_AT_MAX: usize = 256;
+const PAYERS_SEARCHED_MAX: usize = 256;
 
 /// A stream.
 ///
@@ -427,8 +427,8 @@ impl Stream {
         if here == self.payer {
             return here;
         }
-        let mut looked_at = self.subscribers.iter().rev().take(PAYERS_LOOKED_AT_MAX);
-        let theirs = looked_at.find(|(_, subscription)| subscription.holder == holder);
+        let mut searched = self.subscribers.iter().rev().take(PAYERS_SEARCHED_MAX);
+        let theirs = searched.find(|(_, subscription)| subscription.holder == holder);
         theirs.map(|(conn, _)| (*conn, holder)).or(here).or(last)
     }
 
