@@ -3,7 +3,7 @@
 
 use super::claims::millis;
 use super::failed_proofs::ProofPayer;
-use super::verifier::Book;
+use super::verifier::KeysWithCache;
 use super::{Claims, Identity, Keys, Secret, TokenError, Verifier};
 use crate::base::Timestamp;
 use crate::base::limits::{JTI_BYTES_MAX, SIGN_IN_MS_MAX};
@@ -17,7 +17,7 @@ const COOKIE_ID_PREFIX: &str = "sign-in:";
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
     secret: Secret,
-    book: Book,
+    book: KeysWithCache,
 }
 
 /// A valid code that was not used, as far as is known.
@@ -35,7 +35,7 @@ pub(crate) struct Code {
 impl Verifier {
     /// Signs browsers in with cookies that this secret signs.
     pub(crate) fn set_cookie_secret(&mut self, secret: Secret) {
-        let book = Book::from(Keys::from_secret(&secret));
+        let book = KeysWithCache::from(Keys::from_secret(&secret));
         self.cookies = Some(Cookies { secret, book });
     }
 

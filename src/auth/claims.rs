@@ -63,9 +63,9 @@ pub(super) struct ClaimsSet(pub(super) Claims);
 
 impl<'de> Deserialize<'de> for ClaimsSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClaimsSet, D::Error> {
-        struct OfObject;
+        struct ClaimsVisitor;
 
-        impl<'de> Visitor<'de> for OfObject {
+        impl<'de> Visitor<'de> for ClaimsVisitor {
             type Value = ClaimsSet;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for ClaimsSet {
             }
         }
 
-        deserializer.deserialize_map(OfObject)
+        deserializer.deserialize_map(ClaimsVisitor)
     }
 }
 

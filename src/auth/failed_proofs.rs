@@ -61,36 +61,36 @@ pub(crate) struct TooManyFailed(pub(crate) u64);
 /// The price of a proof. It is lost unless the proof was valid.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Paid {
+pub(crate) struct ProofPrice {
     weight: u32,
 }
 
 impl ProofPayer<'_> {
     /// Pays for a proof that signs this many bytes, before it is checked.
-    pub(crate) fn pay(self, signed_bytes: usize) -> Result<Paid, TooManyFailed> {
-        let paid = self.take(weight(signed_bytes))?;
+    pub(crate) fn pay(self, signed_bytes: usize) -> Result<ProofPrice, TooManyFailed> {
+        let price = self.take(weight(signed_bytes))?;
         self.proofs.looked_at.set(self.proofs.looked_at.get().saturating_add(1));
-        Ok(paid)
+        Ok(price)
     }
 
     /// Whether the address could pay for a proof now.
     pub(crate) fn can_pay(self) -> Result<(), TooManyFailed> {
-        self.take(weight(0)).map(|paid| self.give_back(paid))
+        self.take(weight(0)).map(|price| self.give_back(price))
     }
 
-    fn take(self, weight: u32) -> Result<Paid, TooManyFailed> {
+    fn take(self, weight: u32) -> Result<ProofPrice, TooManyFailed> {
         let asker = Asker::Address(self.address);
         let taken = self.proofs.rates.borrow_mut().take(asker, self.now, weight, self.allowance);
-        taken.map(|()| Paid { weight }).map_err(|held| {
+        taken.map(|()| ProofPrice { weight }).map_err(|held| {
             self.proofs.is_over.set(true);
             TooManyFailed(held.wait_ms())
         })
     }
 
     /// Returns the price of a valid proof.
-    pub(crate) fn give_back(self, paid: Paid) {
+    pub(crate) fn give_back(self, price: ProofPrice) {
         let asker = Asker::Address(self.address);
-        self.proofs.rates.borrow_mut().give_back(&asker, paid.weight, self.allowance);
+        self.proofs.rates.borrow_mut().give_back(&asker, price.weight, self.allowance);
     }
 }
 
@@ -117,8 +117,8 @@ mod tests {
         let at = Moment::from_millis;
         let payer = |millis| proofs.payer(address("10.0.0.1"), at(millis), &limits);
         for _ in 0..100 {
-            let paid = payer(1_000).pay(0).unwrap();
-            payer(1_000).give_back(paid);
+            let price = payer(1_000).pay(0).unwrap();
+            payer(1_000).give_back(price);
         }
         assert_eq!(proofs.take_notes(), (100, false));
         for _ in 0..3 {

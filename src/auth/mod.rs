@@ -14,7 +14,6 @@ mod claims;
 mod cookie_secret;
 pub(crate) mod failed_proofs;
 mod hook_secret;
-mod judged;
 mod jwks;
 mod key;
 mod key_error;
@@ -26,6 +25,7 @@ mod revocations;
 mod secret;
 mod signing_key;
 pub(crate) mod small_file;
+mod token_cache;
 mod token_error;
 mod verifier;
 

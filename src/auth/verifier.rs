@@ -5,8 +5,8 @@ use super::authenticate::Proof;
 use super::browser::Cookies;
 use super::claims::millis;
 use super::failed_proofs::{ProofPayer, TooManyFailed};
-use super::judged::{JudgedTokens, hash};
 use super::key::{Algorithm, Key};
+use super::token_cache::{TokenCache, hash};
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::pattern::Pattern;
@@ -32,7 +32,7 @@ pub struct Expected {
 /// Verifies tokens.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    book: Book,
+    book: KeysWithCache,
     pub(super) expected: Expected,
     leeway_ms: i64,
     revocations: Revocations,
@@ -50,7 +50,7 @@ impl Verifier {
         let leeway_ms = leeway_ms(&expected);
         let revocations = Revocations::default();
         let cookies = None;
-        let book = Book::from(keys);
+        let book = KeysWithCache::from(keys);
         Verifier { book, expected, leeway_ms, revocations, cookies, has_others: false }
     }
 
@@ -73,7 +73,7 @@ impl Verifier {
     /// Verifies with other keys from now on. Clients let in by the old ones stay, and revoked
     /// tokens stay revoked.
     pub fn replace_keys(&mut self, keys: Keys) {
-        self.book = Book::from(keys);
+        self.book = KeysWithCache::from(keys);
     }
 
     /// Changes what is expected of tokens from now on. Clients that were let in stay.
@@ -226,18 +226,18 @@ impl Verifier {
 
 /// Keys, and the cache of tokens verified with them.
 #[derive(Clone, Debug)]
-pub(super) struct Book {
+pub(super) struct KeysWithCache {
     keys: Keys,
-    judged: RefCell<JudgedTokens>,
+    cache: RefCell<TokenCache>,
 }
 
-impl From<Keys> for Book {
-    fn from(keys: Keys) -> Book {
-        Book { keys, judged: RefCell::default() }
+impl From<Keys> for KeysWithCache {
+    fn from(keys: Keys) -> KeysWithCache {
+        KeysWithCache { keys, cache: RefCell::default() }
     }
 }
 
-impl Book {
+impl KeysWithCache {
     /// The claims of a token with a valid signature by one of the keys. The sender pays before the
     /// check, and is paid back if it is valid.
     pub(super) fn open(
@@ -250,19 +250,19 @@ impl Book {
             return Err(TokenError::Invalid);
         }
         let hash = hash(token).ok_or(TokenError::Invalid)?;
-        if let Some(judged) = self.judged.borrow().find(&hash, now) {
-            return judged;
+        if let Some(result) = self.cache.borrow().find(&hash, now) {
+            return result;
         }
         let key = selected(&self.keys, token)?;
         let too_many = |TooManyFailed(wait_ms)| TokenError::TooManyFailed(wait_ms);
-        let paid = payer.map(|payer| payer.pay(0).map(|paid| (payer, paid)));
-        let paid = paid.transpose().map_err(too_many)?;
-        let judged = key.open(token);
-        if let (Ok(_), Some((payer, paid))) = (&judged, paid) {
-            payer.give_back(paid);
+        let price = payer.map(|payer| payer.pay(0).map(|price| (payer, price)));
+        let price = price.transpose().map_err(too_many)?;
+        let result = key.open(token);
+        if let (Ok(_), Some((payer, price))) = (&result, price) {
+            payer.give_back(price);
         }
-        self.judged.borrow_mut().put(hash, token.len(), &judged, now);
-        judged
+        self.cache.borrow_mut().put(hash, token.len(), &result, now);
+        result
     }
 }
 

@@ -226,7 +226,7 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Failure, Got};
+    use crate::backend::{Failure, JobOutput};
     use proptest::prelude::*;
 
     const SETTINGS: CircuitSettings = CircuitSettings { failures: 10, open_ms: 30_000 };
@@ -326,7 +326,7 @@ mod tests {
         let unreached: JobResult = Err(Failure::Unreached("refused".into()));
         assert_eq!(Cause::of(&unreached, &"ada"), Cause::Backend);
         assert_eq!(Cause::of(&Err(Failure::Timeout), &"ada"), Cause::Backend);
-        let answer = Ok(Got::Answer { status: 500, fields: Vec::new(), body: Vec::new() });
+        let answer = Ok(JobOutput::Answer { status: 500, fields: Vec::new(), body: Vec::new() });
         assert_ne!(Cause::of(&answer, &"ada"), Cause::of(&answer, &"bob"));
         assert_eq!(Cause::of(&Err(Failure::TooLarge), &1), Cause::of(&answer, &1));
     }

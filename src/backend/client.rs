@@ -4,7 +4,7 @@
 //! job ends at its timeout, whatever the other end does.
 
 use super::child::{self, ProgramError};
-use super::job::{Failure, Got, HttpRequest, JobResult, Method, Pick, PollFrom, Task};
+use super::job::{Failure, HttpRequest, JobOutput, JobResult, Method, Pick, PollFrom, Task};
 use crate::base::Data;
 use crate::base::limits::{
     BACKEND_HEAD_BYTES_MAX, BACKEND_IDLE_CONNECTION_MS, BACKEND_REASON_BYTES_MAX, JSON_DEPTH_MAX,
@@ -46,13 +46,14 @@ impl Client {
         match task {
             Task::Call(request) => self.call(request, bounds),
             Task::Poll { from: PollFrom::Function(run, stream), .. } => {
-                let got = run(stream).map_err(|error| Failure::Function(cut(error.to_string())))?;
-                Ok(Got::Data(got))
+                let output =
+                    run(stream).map_err(|error| Failure::Function(cut(error.to_string())))?;
+                Ok(JobOutput::Data(output))
             }
             Task::Poll { from: PollFrom::Command(command, env), pick } => {
                 let Bounds { timeout, bytes_max } = bounds;
                 let output = child::output((command, env), timeout, bytes_max, is_stopping)?;
-                picked(output, pick).map(Got::Data)
+                picked(output, pick).map(JobOutput::Data)
             }
             Task::Poll { from: PollFrom::Url(url), pick } => {
                 let request = HttpRequest {
@@ -61,12 +62,12 @@ impl Client {
                     fields: Vec::new(),
                     body: Vec::new(),
                 };
-                let Got::Answer { status, body, .. } = self.call(&request, bounds)? else {
-                    return Ok(Got::Nothing);
+                let JobOutput::Answer { status, body, .. } = self.call(&request, bounds)? else {
+                    return Ok(JobOutput::Nothing);
                 };
                 match status {
-                    204 => Ok(Got::Nothing),
-                    200..=299 => picked(body, pick).map(Got::Data),
+                    204 => Ok(JobOutput::Nothing),
+                    200..=299 => picked(body, pick).map(JobOutput::Data),
                     _ => Err(Failure::Status(status)),
                 }
             }
@@ -143,7 +144,7 @@ fn answer(mut response: Response<Body>, bytes_max: usize) -> JobResult {
     let fields = fields.collect();
     // `ureq` treats a limit that is exactly reached as exceeded.
     let body = response.body_mut().with_config().limit(bytes_max as u64 + 1).read_to_vec();
-    Ok(Got::Answer { status, fields, body: body.map_err(failure)? })
+    Ok(JobOutput::Answer { status, fields, body: body.map_err(failure)? })
 }
 
 fn failure(error: ureq::Error) -> Failure {

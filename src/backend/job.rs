@@ -69,7 +69,7 @@ pub(crate) enum Method {
 
 /// The result of a job.
 #[derive(Clone, Debug)]
-pub(crate) enum Got {
+pub(crate) enum JobOutput {
     /// Data of a stream.
     Data(Data),
     /// No data now (204).
@@ -79,7 +79,7 @@ pub(crate) enum Got {
 }
 
 /// The outcome of a job.
-pub(crate) type JobResult = Result<Got, Failure>;
+pub(crate) type JobResult = Result<JobOutput, Failure>;
 
 /// Why a job failed. The texts contain nothing of a URL or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

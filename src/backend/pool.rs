@@ -205,7 +205,7 @@ impl fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Got, Pick, PollFrom};
+    use crate::backend::{JobOutput, Pick, PollFrom};
     use crate::base::{Data, StreamId};
     use std::sync::mpsc::{Receiver, channel};
 
@@ -275,7 +275,7 @@ mod tests {
         let run = |id, parts: &[&str], bounds| pool.submit(JobId(id), command(parts), bounds);
         run(1, &["printf", "%s", "a b"], (60_000, 3)).unwrap();
         let (_, outcome) = came.recv_timeout(PATIENCE).unwrap();
-        assert!(matches!(outcome, Ok(Got::Data(Data::Binary(bytes))) if *bytes == *b"a b"));
+        assert!(matches!(outcome, Ok(JobOutput::Data(Data::Binary(bytes))) if *bytes == *b"a b"));
         run(2, &["printf", "%s", "a b"], (60_000, 2)).unwrap();
         assert_eq!(came.recv_timeout(PATIENCE).unwrap().1.unwrap_err(), Failure::TooLarge);
         run(3, &["sleep", "600"], (50, 10)).unwrap();

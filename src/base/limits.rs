@@ -201,7 +201,7 @@ pub const POOL_HAS_ROOM_PERCENT: u64 = 70;
 /// As [`POOL_FILLS_PERCENT`], for the disk. It has room again at ten less.
 pub const DISK_FILLS_PERCENT: u64 = 90;
 /// How often the pools are checked at most, in ms.
-pub const POOLS_LOOKED_AT_MS: u64 = 1_000;
+pub const POOLS_CHECKED_MS: u64 = 1_000;
 /// How often a pool is reported as filling at most, in ms: some fill with every burst.
 pub const POOL_TOLD_EVERY_MS: u64 = 60_000;
 /// Users who created rooms within the last day, and those who wrote to users who were never here.
@@ -278,12 +278,12 @@ pub const SIGNED_BYTES_PER_PROOF: usize = 16 * 1024;
 pub const REQUESTS_PER_PROOF: usize = REQUESTS_PER_READ;
 /// How long the content of a token is remembered after its signature was checked, in ms: at most
 /// three times this.
-pub const JUDGED_MS: u64 = 60_000;
+pub const TOKEN_CACHE_MS: u64 = 60_000;
 /// How many tokens are remembered this way, valid ones and bad ones; twice as many within twice
 /// that time.
-pub const JUDGED_MAX: usize = 4_096;
+pub const TOKEN_CACHE_MAX: usize = 4_096;
 /// Bytes of these tokens.
-pub const JUDGED_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const TOKEN_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Users with limits of their own in a configuration.
 pub const USER_EXCEPTIONS_MAX: usize = 10_000;
 /// How long a store that refused to write counts as unable to, if it is not asked again.
@@ -370,7 +370,7 @@ pub const HANDLER_WAITING_MS_MAX: u32 = 60_000;
 /// A stream is late when it was not polled for this many intervals, plus `timeout_ms`.
 pub const LATE_POLLS: u64 = 3;
 /// How often the server checks for late polls, in ms.
-pub const LATE_POLLS_LOOKED_AT_MS: u64 = 1_000;
+pub const LATE_POLLS_CHECKED_MS: u64 = 1_000;
 /// Requests that wait for `auth.url` to be asked; one more gets 503. Their connections bound their
 /// bodies.
 pub const PROOFS_WAITING_MAX: usize = 1_024;

@@ -639,8 +639,8 @@ mod tests {
 
     #[test]
     fn what_a_writer_does_not_take_waits() {
-        struct Some3(Vec<u8>);
-        impl Write for Some3 {
+        struct ShortWriter(Vec<u8>);
+        impl Write for ShortWriter {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 if self.0.len() >= 7 {
                     return Err(ErrorKind::WouldBlock.into());
@@ -658,7 +658,7 @@ mod tests {
         for frame in ["abcd", "efgh", "ij"] {
             outbox.push(own(frame), Class::Reply, NO_SOURCE).unwrap();
         }
-        let mut to = Some3(Vec::new());
+        let mut to = ShortWriter(Vec::new());
         assert_eq!(outbox.write_to(&mut to).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!((&to.0[..], text(&outbox).as_str()), (&b"abcdefg"[..], "hij"));
         outbox.write_to(&mut to.0).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{CommandFailure, default_data};
 use crate::base::Chance;
-use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError, Restored};
+use crate::store::data::{self, AtomicFile, BrokenRule, Checked, Counts, DataError, Restored};
 use crate::wire::json::{Writer, object};
 use clap::{Args, Subcommand};
 use std::fs::File;
@@ -135,7 +135,7 @@ fn export(path: &Path, file: Option<&Path>) -> Result<(), CommandFailure> {
         return Ok(());
     };
     let failed = |error: io::Error| CommandFailure::new(format!("{}: {error}", file.display()));
-    let made = Aside::begin(file)?;
+    let made = AtomicFile::begin(file)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, made.file());
     let counts = data::export(path, &mut out)?;
     out.flush().map_err(failed)?;

@@ -34,7 +34,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     }
     let (is_open, data) = (config.is_open(), config.data.clone());
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
-    let ways = WaysIn { is_open, has_backend, has_keys };
+    let methods = SignInMethods { is_open, has_backend, has_keys };
     // A write beyond the file size limit then fails, instead of killing the process.
     on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
     let server = Server::bind(config).map_err(|error| match error {
@@ -54,7 +54,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
         _ => drop(stopper.stop()),
     })
     .map_err(CommandFailure::new)?;
-    greet(ways, &data, server.local_addr());
+    greet(methods, &data, server.local_addr());
     server.run().map_err(CommandFailure::new)
 }
 
@@ -97,22 +97,22 @@ fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
 
 /// How users can sign in.
 #[derive(Clone, Copy)]
-struct WaysIn {
+struct SignInMethods {
     is_open: bool,
     has_backend: bool,
     has_keys: bool,
 }
 
 /// Prints what a user needs to know first.
-fn greet(ways: WaysIn, data: &Place, address: SocketAddr) {
+fn greet(methods: SignInMethods, data: &Place, address: SocketAddr) {
     let mut lines = String::new();
-    if ways.is_open {
+    if methods.is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
     }
-    if ways.has_backend {
+    if methods.has_backend {
         lines += "The application's backend says who somebody is (auth.url).\n";
     }
-    if ways.has_keys {
+    if methods.has_keys {
         lines += &format!(
             "Tokens are needed to sign in. A link: `parlor token --user NAME --url http://{}/`, \
              with the same secret, or with --key and a private key.\n",

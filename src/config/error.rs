@@ -2,7 +2,7 @@
 
 use super::keys::find;
 use super::origin::ValueOrigin;
-use super::told::masked;
+use super::redaction::masked;
 use crate::auth::KeyError;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
 use crate::base::pattern::Pattern;

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::file::Document;
 use super::inline::inline;
-use super::told::masked;
+use super::redaction::masked;
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};

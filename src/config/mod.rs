@@ -18,6 +18,7 @@ mod key;
 mod keys;
 mod origin;
 mod overlaps;
+mod redaction;
 mod retention;
 mod secret_members;
 mod sources;
@@ -26,7 +27,6 @@ mod streams;
 mod suggest;
 #[cfg(test)]
 mod tests;
-mod told;
 mod user_limits;
 mod values;
 mod webhook;

@@ -7,7 +7,7 @@ use super::file::read_file;
 use super::key::{ConfigKey, RawValue};
 use super::keys::{find, keys, nearest};
 use super::origin::{Origins, ValueOrigin};
-use super::told::{flag, without_secrets};
+use super::redaction::{flag, without_secrets};
 use super::{environment, streams};
 use crate::auth::Keys;
 use crate::store::Place;

@@ -7,4 +7,4 @@ pub mod response;
 
 pub use framing::{BodyError, BodyReader, Framing};
 pub use head::{HeadError, HeadReader, RequestHead};
-pub use response::{HttpRefusal, Manner, Response, Status};
+pub use response::{HttpRefusal, Response, ResponseOptions, Status};

@@ -96,7 +96,11 @@ impl HttpRefusal {
     /// it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        Response::from(self.clone()).to_bytes(Manner { is_head: false, ends: true, date: None })
+        Response::from(self.clone()).to_bytes(ResponseOptions {
+            is_head: false,
+            ends: true,
+            date: None,
+        })
     }
 }
 
@@ -123,7 +127,7 @@ pub struct Response {
 
 /// How to send an answer, which depends on the request and the connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner<'d> {
+pub struct ResponseOptions<'d> {
     /// RFC 9110 §9.3.2: the request's method was HEAD, so the content is omitted.
     pub is_head: bool,
     /// The TCP connection ends after it.
@@ -163,12 +167,12 @@ impl Response {
 
     /// The bytes of the head, the empty line included, and those of the content that follows it.
     #[must_use]
-    pub fn pieces(&self, manner: Manner<'_>) -> (Vec<u8>, &[u8]) {
+    pub fn pieces(&self, options: ResponseOptions<'_>) -> (Vec<u8>, &[u8]) {
         let has_content = !self.status.has_no_content();
         // RFC 9110 §9.3.2: an answer to HEAD has the length that GET would return.
         let len = has_content.then_some(self.body.len());
-        let content = if has_content && !manner.is_head { &*self.body } else { &[] };
-        (self.head(len, manner.ends, manner.date), content)
+        let content = if has_content && !options.is_head { &*self.body } else { &[] };
+        (self.head(len, options.ends, options.date), content)
     }
 
     /// The head of an answer without announced length, which lasts until the TCP connection ends
@@ -203,8 +207,8 @@ impl Response {
 
     /// Head and content in one piece.
     #[must_use]
-    pub fn to_bytes(&self, manner: Manner<'_>) -> Vec<u8> {
-        let (head, content) = self.pieces(manner);
+    pub fn to_bytes(&self, options: ResponseOptions<'_>) -> Vec<u8> {
+        let (head, content) = self.pieces(options);
         [&head, content].concat()
     }
 }
@@ -264,16 +268,16 @@ mod tests {
 
     #[test]
     fn an_answer_to_head_and_one_without_content_are_heads_alone() {
-        let manner = Manner { is_head: false, ends: false, date: Some("now") };
+        let options = ResponseOptions { is_head: false, ends: false, date: Some("now") };
         let answer = Response::new(Status::Ok, "text/plain", b"hello".as_slice()).with("A", "b");
-        let get = String::from_utf8(answer.to_bytes(manner)).unwrap();
+        let get = String::from_utf8(answer.to_bytes(options)).unwrap();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
                     Date: now\r\nA: b\r\n\r\n";
         assert_eq!(get, format!("{head}hello"));
-        let of_head = answer.to_bytes(Manner { is_head: true, ..manner });
+        let of_head = answer.to_bytes(ResponseOptions { is_head: true, ..options });
         assert_eq!(String::from_utf8(of_head).unwrap(), head);
         for status in [Status::NoContent, Status::NotModified] {
-            let bytes = Response { status, ..answer.clone() }.to_bytes(manner);
+            let bytes = Response { status, ..answer.clone() }.to_bytes(options);
             let text = String::from_utf8(bytes).unwrap();
             assert!(text.ends_with("\r\nDate: now\r\nA: b\r\n\r\n") && !text.contains("Content-"));
         }

@@ -36,7 +36,7 @@ pub(super) struct HubConnection {
     pub(super) behind: Option<Box<VecDeque<RoomIx>>>,
     /// Rooms whose latest update did not reach it.
     #[allow(clippy::box_collection)]
-    pub(super) untold: Option<Box<Vec<RoomIx>>>,
+    pub(super) unsent_updates: Option<Box<Vec<RoomIx>>>,
     /// A request that must wait for those before it.
     deferred: Option<Box<(bool, RequestId, Request)>>,
 }
@@ -82,7 +82,7 @@ impl Hub {
             writes: 0,
             pages: 0,
             behind: None,
-            untold: None,
+            unsent_updates: None,
             deferred: None,
         };
         self.connections.put(conn, connection);

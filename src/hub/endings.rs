@@ -137,13 +137,13 @@ impl Hub {
             self.take_from(&user, |user| user.invites.retain(|one| *one != room));
         }
         self.trim_later(room);
-        self.bury(room, effects);
+        self.forget_ended_room(room, effects);
         Ok(Answer::Done { room: name, user: None })
     }
 
     /// Takes a room from a connection, for good.
     fn cut_off(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
-        self.drop_untold(conn, room);
+        self.drop_unsent_update(conn, room);
         self.rooms[room].followers.remove(&conn);
         self.drop_behind(conn, room);
         // What is queued is theirs no more, either.

@@ -315,7 +315,7 @@ impl Hub {
         }
         self.presence_due(effects);
         self.trim_due(effects);
-        self.bury_those(effects);
+        self.forget_ended_rooms(effects);
         self.streams.wake(effects);
     }
 

@@ -49,7 +49,7 @@ pub(super) struct Keeping {
     due: VecDeque<RoomIx>,
     in_flight: usize,
     /// Ended rooms with only their name left on disk, which a record in flight still names.
-    buried_later: Vec<RoomIx>,
+    ended_rooms: Vec<RoomIx>,
     /// When each room's oldest entry becomes too old.
     aging: BTreeSet<(Timestamp, RoomIx)>,
 }
@@ -129,24 +129,24 @@ impl Hub {
 
     /// Forgets an ended room once its log is gone from disk. The store keeps its name, so that
     /// nobody takes it.
-    pub(super) fn bury(&mut self, room: RoomIx, effects: &mut Effects) {
-        self.keeping.buried_later.push(room);
-        self.bury_those(effects);
+    pub(super) fn forget_ended_room(&mut self, room: RoomIx, effects: &mut Effects) {
+        self.keeping.ended_rooms.push(room);
+        self.forget_ended_rooms(effects);
     }
 
     /// Forgets the ended rooms that could not be forgotten before.
-    pub(super) fn bury_those(&mut self, effects: &mut Effects) {
-        if self.keeping.buried_later.is_empty() {
+    pub(super) fn forget_ended_rooms(&mut self, effects: &mut Effects) {
+        if self.keeping.ended_rooms.is_empty() {
             return;
         }
         let waiting: BTreeSet<RoomIx> = self.pending.values().filter_map(Pending::room).collect();
-        for room in std::mem::take(&mut self.keeping.buried_later) {
+        for room in std::mem::take(&mut self.keeping.ended_rooms) {
             let Some(of_room) = self.rooms.get(room.0 as usize) else { continue };
             if of_room.life != Life::Ended || of_room.stored_first <= of_room.head {
                 continue;
             }
             if of_room.is_trimming || waiting.contains(&room) {
-                self.keeping.buried_later.push(room);
+                self.keeping.ended_rooms.push(room);
                 effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
                 continue;
             }
@@ -185,7 +185,7 @@ impl Hub {
             }
         }
         if self.rooms[room].life == Life::Ended {
-            self.bury(room, effects);
+            self.forget_ended_room(room, effects);
         }
         self.trim_due(effects);
     }

@@ -58,7 +58,7 @@ impl Hub {
                 *was = Standing::Refused;
                 if is_same_life {
                     self.rooms[ix].followers.remove(&conn);
-                    self.drop_untold(conn, ix);
+                    self.drop_unsent_update(conn, ix);
                 }
             }
             resumed.refused.push(NotResumed { room: name, code, kept: None });

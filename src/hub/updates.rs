@@ -88,18 +88,19 @@ impl Hub {
             return;
         }
         if let Some(connection) = self.connection_mut(conn) {
-            let untold = connection.untold.get_or_insert_default();
-            if !untold.contains(&room) {
-                untold.push(room);
+            let rooms = connection.unsent_updates.get_or_insert_default();
+            if !rooms.contains(&room) {
+                rooms.push(room);
             }
         }
     }
 
     /// Sends a connection the updates that it missed, for rooms of which it may be told now.
     pub(super) fn tell_missed_updates(&mut self, conn: ConnId, effects: &mut Effects) {
-        let untold = self.connection_mut(conn).and_then(|connection| connection.untold.take());
-        let Some(mut untold) = untold else { return };
-        untold.retain(|room| match self.cursor(conn, *room) {
+        let rooms =
+            self.connection_mut(conn).and_then(|connection| connection.unsent_updates.take());
+        let Some(mut rooms) = rooms else { return };
+        rooms.retain(|room| match self.cursor(conn, *room) {
             Some(cursor) if cursor.is_told() => {
                 effects.deliver(self.update_notice(*room, None), [conn]);
                 false
@@ -107,17 +108,17 @@ impl Hub {
             cursor => cursor.is_some(),
         });
         if let Some(connection) = self.connection_mut(conn) {
-            connection.untold = (!untold.is_empty()).then_some(untold);
+            connection.unsent_updates = (!rooms.is_empty()).then_some(rooms);
         }
     }
 
-    pub(super) fn drop_untold(&mut self, conn: ConnId, room: RoomIx) {
+    pub(super) fn drop_unsent_update(&mut self, conn: ConnId, room: RoomIx) {
         if let Some(connection) = self.connection_mut(conn)
-            && let Some(untold) = &mut connection.untold
+            && let Some(rooms) = &mut connection.unsent_updates
         {
-            untold.retain(|one| *one != room);
-            if untold.is_empty() {
-                connection.untold = None;
+            rooms.retain(|one| *one != room);
+            if rooms.is_empty() {
+                connection.unsent_updates = None;
             }
         }
     }

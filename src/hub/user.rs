@@ -1,7 +1,7 @@
 //! A user: their connections, their rooms, and what was announced of them.
 
 use crate::base::table::index_in_slab;
-use crate::base::{ConnId, Few, Moment, Timestamp, UserId};
+use crate::base::{ConnId, Moment, SmallList, Timestamp, UserId};
 use std::sync::Arc;
 
 index_in_slab!(pub(super) UserIx, User);
@@ -12,8 +12,8 @@ pub(super) struct User {
     pub(super) id: UserId,
     /// Their display name, if it differs from their id.
     pub(super) name: Option<Arc<str>>,
-    pub(super) conns: Few<ConnId>,
-    pub(super) rooms: Few<super::room::RoomIx>,
+    pub(super) conns: SmallList<ConnId>,
+    pub(super) rooms: SmallList<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
     /// Rooms that they are creating or joining, in flight.
@@ -26,7 +26,7 @@ pub(super) struct User {
     pub(super) added_rooms: u32,
     /// Such rooms in flight.
     pub(super) pending_added_rooms: u32,
-    pub(super) invites: Few<super::room::RoomIx>,
+    pub(super) invites: SmallList<super::room::RoomIx>,
     /// When they came online.
     pub(super) since: Timestamp,
     /// What others were told last.
@@ -45,15 +45,15 @@ impl User {
         User {
             id,
             name: None,
-            conns: Few::new(),
-            rooms: Few::new(),
+            conns: SmallList::new(),
+            rooms: SmallList::new(),
             own_rooms: 0,
             pending_rooms: 0,
             direct_rooms: 0,
             pending_direct_rooms: 0,
             added_rooms: 0,
             pending_added_rooms: 0,
-            invites: Few::new(),
+            invites: SmallList::new(),
             since: Timestamp(0),
             is_announced: false,
             is_changed: false,

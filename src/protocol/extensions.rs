@@ -48,7 +48,7 @@ impl std::error::Error for MalformedExtensions {}
 /// [`MalformedExtensions`] for anything else, including an empty list. Empty elements between
 /// commas are skipped (RFC 9110 §5.6.1.2).
 pub fn parse(line: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
-    let mut rest = Rest(line);
+    let mut rest = HeaderScanner(line);
     let mut list = Vec::new();
     loop {
         rest.skip_space();
@@ -68,9 +68,9 @@ pub fn parse(line: &str) -> Result<Vec<Extension<'_>>, MalformedExtensions> {
 }
 
 /// The unread rest of a line.
-struct Rest<'b>(&'b str);
+struct HeaderScanner<'b>(&'b str);
 
-impl<'b> Rest<'b> {
+impl<'b> HeaderScanner<'b> {
     fn extension(&mut self) -> Result<Extension<'b>, MalformedExtensions> {
         let name = self.token()?;
         let mut params = Vec::new();

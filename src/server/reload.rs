@@ -67,7 +67,7 @@ impl Reloader {
     pub fn reload(&self, config: &Config) -> Result<Reloaded, ReloadError> {
         config.check().map_err(ReloadError::Config)?;
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let Merged { mut config, taken, waiting } = merge(&running, config);
+        let MergedConfig { mut config, taken, waiting } = merge(&running, config);
         self.shared.check_paths(&config).map_err(ReloadError::Config)?;
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
@@ -84,15 +84,16 @@ fn shown(keys: &Keys) -> String {
     if keys.is_empty() { String::new() } else { keys.to_string() }
 }
 
-struct Merged {
+struct MergedConfig {
     config: Config,
     taken: Vec<Change>,
     waiting: Vec<Change>,
 }
 
 /// The configuration of a server that runs with `running` and is given `new`.
-fn merge(running: &Config, new: &Config) -> Merged {
-    let mut merged = Merged { config: running.clone(), taken: Vec::new(), waiting: Vec::new() };
+fn merge(running: &Config, new: &Config) -> MergedConfig {
+    let mut merged =
+        MergedConfig { config: running.clone(), taken: Vec::new(), waiting: Vec::new() };
     // A reload neither begins nor ends open mode, because connected users were admitted by its
     // rules.
     let is_same_mode = running.is_open() == new.is_open();

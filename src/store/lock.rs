@@ -1,7 +1,7 @@
 //! Only one process holds a data directory: a second one refuses to start and names the first.
 
 use super::disk::if_there;
-use super::whole::FILE_NAME;
+use super::integrity::FILE_NAME;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};

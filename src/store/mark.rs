@@ -19,7 +19,7 @@
 //! there were when the file was begun.
 
 use super::disk::{self, if_there};
-use super::{lost, rows};
+use super::{loss, rows};
 use crate::base::limits::{BATCH_RECORDS_MAX, MARK_BYTES, MARK_LINE_BYTES_MAX};
 use crate::base::{Outcome, Record};
 use rusqlite::Connection;
@@ -193,8 +193,8 @@ impl Mark {
 
     /// Counts the commit that a transaction is about to be, within it.
     pub(super) fn count(&self, transaction: &Connection) -> rusqlite::Result<()> {
-        lost::set_commits(transaction, self.said.commits + 1)?;
-        if self.is_log_called_for { Ok(()) } else { lost::call_for_log(transaction, true) }
+        loss::set_commits(transaction, self.said.commits + 1)?;
+        if self.is_log_called_for { Ok(()) } else { loss::call_for_log(transaction, true) }
     }
 
     /// Records that the transaction was committed, and the heads that it moved.

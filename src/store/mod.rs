@@ -7,8 +7,9 @@
 pub mod data;
 mod disk;
 mod events;
+mod integrity;
 mod lock;
-mod lost;
+mod loss;
 mod mark;
 mod marks;
 mod messages;
@@ -25,7 +26,6 @@ mod seek;
 #[allow(clippy::module_inception)]
 mod store;
 mod wal;
-mod whole;
 mod worker;
 mod write;
 

@@ -6,8 +6,8 @@
 //! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
 
 use super::disk::{identity, real};
+use super::integrity::{WAL, with};
 use super::schema::LOG_KEPT_BYTES;
-use super::whole::{WAL, with};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! Opens a database: looks at its files and its mark first, and logs what is lost.
 
 use super::events::EventsWanted;
-use super::lost::{self, StoreTraces};
+use super::integrity::{self, FILE_NAME, Served};
+use super::loss::{self, StoreTraces};
 use super::mark::{Heads, Mark, Marked};
 use super::store::OpenError;
-use super::whole::{self, FILE_NAME, Served};
 use super::{pages, rows, schema};
 use crate::base::Snapshot;
 use crate::base::limits::LOST_TOLD_MAX;
@@ -51,8 +51,8 @@ impl Files {
             log::warn!("the mark of the data is of another store, or damaged: a new one is begun");
         }
         let failed = |error| OpenError::Directory(self.file.clone(), error);
-        lost::sync_log(&self.file).map_err(failed)?;
-        let count = lost::count(db)?;
+        loss::sync_log(&self.file).map_err(failed)?;
+        let count = loss::count(db)?;
         let in_file = self.seen.in_file.unwrap_or_default();
         let said = Marked {
             epoch: epoch.to_owned(),
@@ -103,13 +103,13 @@ pub(super) fn begin(
     match found {
         Some(mut snapshot) => {
             schema::add_indexes(db)?;
-            lost::add_count(db)?;
+            loss::add_count(db)?;
             if let Some(files) = files
                 && files.has_lost(db)?
             {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 schema::set_epoch(&transaction, epoch)?;
-                lost::call_for_log(&transaction, false)?;
+                loss::call_for_log(&transaction, false)?;
                 transaction.commit()?;
                 // So that what is behind the damage is not taken for lost again, and the new epoch
                 // is not only in the log.
@@ -135,12 +135,12 @@ pub(super) fn begin(
 pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), OpenError> {
     let file = directory.join(FILE_NAME);
     let failed = |error| OpenError::Directory(file.clone(), error);
-    whole::settle(&file).map_err(failed)?;
-    if let Some(fault) = whole::fault(&file).map_err(failed)? {
+    integrity::settle(&file).map_err(failed)?;
+    if let Some(fault) = integrity::fault(&file).map_err(failed)? {
         return Err(OpenError::Damaged(file.clone(), fault.to_string()));
     }
-    let has_log = whole::log_beside(&file).is_some();
-    let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
+    let has_log = integrity::log_beside(&file).is_some();
+    let log_damaged_at = integrity::log_damaged_at(&file).map_err(failed)?;
     let seen = StoreTraces::look(&file).map_err(failed)?;
     // SQLite would let everybody read a file that it creates. Its other files get this one's mode.
     File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;

@@ -1,6 +1,6 @@
 //! The tables, and the settings of the database.
 
-use super::lost;
+use super::loss;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
 
@@ -178,7 +178,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
                     row,
                 )?;
             }
-            lost::add_count(&transaction)?;
+            loss::add_count(&transaction)?;
         }
         other => return Ok(Err(other)),
     }

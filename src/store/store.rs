@@ -1,11 +1,11 @@
 //! The reactor's side of the store: commands in, outcomes out; neither blocks.
 
 use super::events::EventsWanted;
+use super::integrity::Served;
 use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
 use super::opening::{begin, open_in};
 use super::record_store::RecordStore;
-use super::whole::Served;
 use super::worker::{
     ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
 };

@@ -3,7 +3,7 @@
 use super::mark::{Mark, heads_of};
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
-use super::{lost, pages, rows, seek};
+use super::{loss, pages, rows, seek};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
     READS_PER_BATCH, SEEK_WEIGHT,
@@ -141,7 +141,7 @@ impl Worker {
             self.answer(pages);
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
-        if let Err(error) = lost::call_for_log(&self.db, false) {
+        if let Err(error) = loss::call_for_log(&self.db, false) {
             log::warn!("that the data need no log could not be said: {error}");
         }
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {

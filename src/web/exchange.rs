@@ -11,7 +11,7 @@ use crate::base::date::http_date;
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
 use crate::http1::{
-    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, Manner, RequestHead, Response, Status,
+    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response, ResponseOptions, Status,
 };
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;
@@ -70,12 +70,12 @@ pub(super) enum Step {
     /// The body that belongs to this head.
     Body(Vec<u8>, BodyReader, KeptBody),
     /// The answer, which the application owes.
-    Answer(Owed),
+    Answer(AwaitedAnswer),
 }
 
 /// How to send the answer that the application owes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Owed {
+pub(super) struct AwaitedAnswer {
     is_head: bool,
     ends: bool,
 }
@@ -267,7 +267,7 @@ impl<A: Application> Web<A> {
     /// Passes a complete request to the application, which answers it at once or later.
     fn ask(&mut self, io: &mut Io, conn: ConnId, raw: &[u8], head: &RequestHead<'_>, body: &[u8]) {
         let Some(http) = self.http(conn) else { return };
-        http.step = Step::Answer(Owed {
+        http.step = Step::Answer(AwaitedAnswer {
             is_head: head.method == "HEAD",
             // A refused upgrade ends the connection: a proxy may have begun to tunnel.
             ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
@@ -388,12 +388,14 @@ impl<A: Application> Web<A> {
         let Some(http) = self.http(conn) else { return };
         let owed = match http.step {
             Step::Answer(owed) => owed,
-            Step::Proxy(_) | Step::Head(..) | Step::Body(..) => Owed { is_head: false, ends: true },
+            Step::Proxy(_) | Step::Head(..) | Step::Body(..) => {
+                AwaitedAnswer { is_head: false, ends: true }
+            }
         };
         let ends = owed.ends || response.ends;
         let date = http_date(io.timestamp());
-        let manner = Manner { is_head: owed.is_head, ends, date: Some(&date) };
-        let (head, content) = response.pieces(manner);
+        let options = ResponseOptions { is_head: owed.is_head, ends, date: Some(&date) };
+        let (head, content) = response.pieces(options);
         say(io, conn, &head, content);
         if ends {
             self.end_http(io, conn);

@@ -6,6 +6,7 @@
 
 mod admission;
 mod body_room;
+mod client_address;
 mod connection;
 mod counters;
 mod endless;
@@ -14,7 +15,6 @@ mod health;
 mod heartbeat;
 mod idle;
 mod net;
-mod proxied;
 mod proxies;
 
 pub use connection::Web;

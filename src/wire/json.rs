@@ -123,54 +123,54 @@ fn plain_value(tree: Tree) -> Value {
 /// Not serde_json's own `Value`: its reader takes an object with a private member name of the
 /// library as embedded JSON text, which would let a client bypass every rule of this file.
 pub(crate) fn tree(raw: &str) -> Option<Tree> {
-    serde_json::from_str(raw).ok().map(|AsItStands(tree)| tree)
+    serde_json::from_str(raw).ok().map(|AnyTree(tree)| tree)
 }
 
-struct AsItStands(Tree);
+struct AnyTree(Tree);
 
-impl<'de> Deserialize<'de> for AsItStands {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AsItStands, D::Error> {
-        struct AnyJson;
-        impl<'de> Visitor<'de> for AnyJson {
-            type Value = AsItStands;
+impl<'de> Deserialize<'de> for AnyTree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AnyTree, D::Error> {
+        struct TreeVisitor;
+        impl<'de> Visitor<'de> for TreeVisitor {
+            type Value = AnyTree;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("JSON")
             }
-            fn visit_unit<E>(self) -> Result<AsItStands, E> {
-                Ok(AsItStands(Tree::Null))
+            fn visit_unit<E>(self) -> Result<AnyTree, E> {
+                Ok(AnyTree(Tree::Null))
             }
-            fn visit_bool<E>(self, flag: bool) -> Result<AsItStands, E> {
-                Ok(AsItStands(Tree::Bool(flag)))
+            fn visit_bool<E>(self, flag: bool) -> Result<AnyTree, E> {
+                Ok(AnyTree(Tree::Bool(flag)))
             }
-            fn visit_i64<E>(self, number: i64) -> Result<AsItStands, E> {
-                Ok(AsItStands(Tree::Integer(number)))
+            fn visit_i64<E>(self, number: i64) -> Result<AnyTree, E> {
+                Ok(AnyTree(Tree::Integer(number)))
             }
-            fn visit_u64<E>(self, number: u64) -> Result<AsItStands, E> {
+            fn visit_u64<E>(self, number: u64) -> Result<AnyTree, E> {
                 let small = i64::try_from(number).map(Tree::Integer);
-                Ok(AsItStands(small.unwrap_or(Tree::Natural(number))))
+                Ok(AnyTree(small.unwrap_or(Tree::Natural(number))))
             }
-            fn visit_f64<E>(self, number: f64) -> Result<AsItStands, E> {
-                Ok(AsItStands(Tree::Double(number)))
+            fn visit_f64<E>(self, number: f64) -> Result<AnyTree, E> {
+                Ok(AnyTree(Tree::Double(number)))
             }
-            fn visit_str<E>(self, text: &str) -> Result<AsItStands, E> {
-                Ok(AsItStands(Tree::Text(text.into())))
+            fn visit_str<E>(self, text: &str) -> Result<AnyTree, E> {
+                Ok(AnyTree(Tree::Text(text.into())))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<AsItStands, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<AnyTree, A::Error> {
                 let mut items = Vec::new();
-                while let Some(AsItStands(item)) = seq.next_element()? {
+                while let Some(AnyTree(item)) = seq.next_element()? {
                     items.push(item);
                 }
-                Ok(AsItStands(Tree::Array(items)))
+                Ok(AnyTree(Tree::Array(items)))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AsItStands, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyTree, A::Error> {
                 let mut members = Vec::new();
-                while let Some((name, AsItStands(value))) = map.next_entry::<String, _>()? {
+                while let Some((name, AnyTree(value))) = map.next_entry::<String, _>()? {
                     members.push((name.into(), value));
                 }
-                Ok(AsItStands(Tree::object(members)))
+                Ok(AnyTree(Tree::object(members)))
             }
         }
-        deserializer.deserialize_any(AnyJson)
+        deserializer.deserialize_any(TreeVisitor)
     }
 }
 

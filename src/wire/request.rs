@@ -57,7 +57,7 @@ pub struct Envelope<'a> {
 }
 
 /// A fault, and the `id` of the faulty request, if it has one.
-pub type Faulty = (RequestId, Fault);
+pub type EnvelopeFault = (RequestId, Fault);
 
 impl<'a> Envelope<'a> {
     /// Whether the payload has this member.
@@ -71,7 +71,7 @@ impl<'a> Envelope<'a> {
     /// A [`Fault`]: `bad_json` if the text is not JSON, is nested deeper than [`JSON_DEPTH_MAX`],
     /// repeats a member name or contains an unpaired surrogate; `bad_request` if it is not a
     /// request.
-    pub fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
+    pub fn parse(text: &'a str) -> Result<Envelope<'a>, EnvelopeFault> {
         let bad_json = |not_json| (None, Fault::bad_json(not_json));
         scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
         let envelope = Object::parse(text).map_err(bad_json)?;

@@ -83,14 +83,14 @@ enum ReceiveStage {
 struct Pieces {
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
-    frame: Option<BegunFrame>,
+    frame: Option<PartialFrame>,
     control: Vec<u8>,
     message: Assembler,
 }
 
 /// A frame of which `done` bytes of payload have arrived.
 #[derive(Clone, Copy, Debug)]
-struct BegunFrame {
+struct PartialFrame {
     header: FrameHeader,
     header_len: u8,
     done: u64,
@@ -243,7 +243,7 @@ impl Receive {
                             pieces.message.mark_compressed();
                         }
                     }
-                    pieces.frame = Some(BegunFrame { header, header_len, done: 0 });
+                    pieces.frame = Some(PartialFrame { header, header_len, done: 0 });
                     self.stage = ReceiveStage::Payload;
                 }
                 ReceiveStage::Payload => {
@@ -252,7 +252,7 @@ impl Receive {
                         self.stage = ReceiveStage::Header;
                         continue;
                     };
-                    let BegunFrame { header, header_len, done } = *frame;
+                    let PartialFrame { header, header_len, done } = *frame;
                     let range = input.take(header.payload_len - done);
                     let piece = &mut input.bytes[range];
                     unmask(piece, &header, done);

@@ -179,10 +179,10 @@ impl Send {
         if let Some(Extra { keys, compressor: Some(compressor) }) = self.extra.as_deref_mut() {
             let key = keys.as_mut().map(|keys| keys.next_key());
             let pushed = compressor.compress(payload, |body| {
-                Own::new(opcode, RSV1, key, body).push(Class::Reply, out);
+                OwnFrame::new(opcode, RSV1, key, body).push(Class::Reply, out);
             });
             if pushed.is_none() {
-                Own::new(opcode, 0, key, payload).push(Class::Reply, out);
+                OwnFrame::new(opcode, 0, key, payload).push(Class::Reply, out);
             }
             return;
         }
@@ -191,7 +191,7 @@ impl Send {
 
     #[inline]
     fn push(&mut self, opcode: Opcode, payload: &[u8], class: Class, out: &mut Outbox) {
-        Own::new(opcode, 0, self.next_key(), payload).push(class, out);
+        OwnFrame::new(opcode, 0, self.next_key(), payload).push(class, out);
     }
 
     /// RFC 6455 §5.1, §5.3: a client masks each frame with a fresh key.
@@ -203,16 +203,16 @@ impl Send {
 }
 
 /// A frame for a single connection, not yet encoded.
-struct Own<'p> {
+struct OwnFrame<'p> {
     header: FrameHeader,
     payload: &'p [u8],
 }
 
-impl<'p> Own<'p> {
+impl<'p> OwnFrame<'p> {
     #[inline]
-    fn new(opcode: Opcode, rsv: u8, mask: Option<MaskKey>, payload: &'p [u8]) -> Own<'p> {
+    fn new(opcode: Opcode, rsv: u8, mask: Option<MaskKey>, payload: &'p [u8]) -> OwnFrame<'p> {
         let payload_len = payload.len() as u64;
-        Own { header: FrameHeader { fin: true, rsv, opcode, mask, payload_len }, payload }
+        OwnFrame { header: FrameHeader { fin: true, rsv, opcode, mask, payload_len }, payload }
     }
 
     #[inline]
@@ -273,12 +273,13 @@ impl<'m> Broadcast<'m> {
 
     /// The frames of all messages, uncompressed.
     fn bytes(&self, mut next_key: impl FnMut() -> Option<MaskKey>) -> Vec<u8> {
-        let frames = self.messages().map(|(opcode, payload)| Own::new(opcode, 0, None, payload));
+        let frames =
+            self.messages().map(|(opcode, payload)| OwnFrame::new(opcode, 0, None, payload));
         // With room for masking keys, if there are any.
         let len = frames.map(|own| own.len() + size_of::<MaskKey>()).sum();
         let mut bytes = Vec::with_capacity(len);
         for (opcode, payload) in self.messages() {
-            Own::new(opcode, 0, next_key(), payload).write(&mut bytes);
+            OwnFrame::new(opcode, 0, next_key(), payload).write(&mut bytes);
         }
         bytes
     }
@@ -308,7 +309,8 @@ impl<'m> Broadcast<'m> {
     fn compress(&self, compressor: &Compressor, form: usize) -> Option<Frame> {
         let (mut bytes, mut is_worth_it) = (Vec::new(), false);
         for (opcode, payload) in self.messages() {
-            let mut write = |rsv, body: &[u8]| Own::new(opcode, rsv, None, body).write(&mut bytes);
+            let mut write =
+                |rsv, body: &[u8]| OwnFrame::new(opcode, rsv, None, body).write(&mut bytes);
             let codecs = compressor.codecs();
             let done = match opcode.is_control() {
                 true => None,

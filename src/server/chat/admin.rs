@@ -9,7 +9,7 @@ use crate::base::{Class, ConnId, Origin, Refusal, RefusalCode, RoomId, UserId};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::server::embed::handle::check_push;
-use crate::server::embed::shared::Whom;
+use crate::server::embed::shared::ConnectionSelector;
 use crate::server::http::opening::Visitor;
 use crate::store::RecordStore;
 use crate::web::{Net, Traffic};
@@ -37,15 +37,15 @@ impl<S: RecordStore> Chat<S> {
                 self.list_connections(net, origin, after, limit);
             }
             "admin:disconnect" => {
-                let whom = match (connection(fields, "connection")?, user(fields)?) {
-                    (Some(conn), None) => Whom::Connection(conn),
-                    (None, Some(user)) => Whom::Users(vec![user]),
+                let selector = match (connection(fields, "connection")?, user(fields)?) {
+                    (Some(conn), None) => ConnectionSelector::Connection(conn),
+                    (None, Some(user)) => ConnectionSelector::Users(vec![user]),
                     _ => {
                         let message = "either this or connection is needed";
                         return Err(Fault::bad_request("user", message));
                     }
                 };
-                self.disconnect(net, origin, &whom);
+                self.disconnect(net, origin, &selector);
             }
             kind @ ("admin:pause" | "admin:resume") => {
                 let stream = fields.text("stream")?;
@@ -106,8 +106,8 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Ends connections of any kind.
-    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, whom: &Whom) {
-        match self.connections_of(whom) {
+    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, selector: &ConnectionSelector) {
+        match self.connections_of(selector) {
             Ok(conns) => {
                 // Before the asker's own connection ends.
                 self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
@@ -170,32 +170,32 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// The connections of users, or the one that is named, whatever they are for.
-    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
-        match whom {
-            Whom::Users(users) => {
+    fn connections_of(&self, selector: &ConnectionSelector) -> Result<Vec<ConnId>, Refusal> {
+        match selector {
+            ConnectionSelector::Users(users) => {
                 let own =
                     self.sessions.signed_in(None).filter(|(_, known)| users.contains(&known.user));
                 Ok(own.map(|(conn, _)| conn).collect())
             }
-            Whom::Connection(conn) => match self.signed_in(*conn) {
+            ConnectionSelector::Connection(conn) => match self.signed_in(*conn) {
                 Some(_) => Ok(vec![*conn]),
                 None => Err(NO_SUCH_CONNECTION),
             },
-            Whom::All | Whom::Room(_) => self.recipients(whom),
+            ConnectionSelector::All | ConnectionSelector::Room(_) => self.recipients(selector),
         }
     }
 
     /// The connections that are told everything for somebody. Those for one stream alone and those
     /// with the embedding program's protocol are left out, because they do not understand the
     /// wire's messages.
-    pub(super) fn recipients(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
+    pub(super) fn recipients(&self, selector: &ConnectionSelector) -> Result<Vec<ConnId>, Refusal> {
         let is_told = |known: &SignedIn| known.visitor.is_none();
-        match whom {
-            Whom::All => {
+        match selector {
+            ConnectionSelector::All => {
                 let told = self.sessions.signed_in(None).filter(|(_, known)| is_told(known));
                 Ok(told.map(|(conn, _)| conn).collect())
             }
-            Whom::Users(users) => {
+            ConnectionSelector::Users(users) => {
                 let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
                 let guest = |user: &UserId| {
                     let conn = user.connection_of_guest()?;
@@ -205,12 +205,12 @@ impl<S: RecordStore> Chat<S> {
                 let guests = users.iter().filter_map(guest);
                 Ok(of_users.copied().chain(guests).collect())
             }
-            Whom::Connection(conn) => {
-                let conns = self.connections_of(&Whom::Connection(*conn))?;
+            ConnectionSelector::Connection(conn) => {
+                let conns = self.connections_of(&ConnectionSelector::Connection(*conn))?;
                 let told = |conn: &ConnId| self.signed_in(*conn).is_some_and(is_told);
                 Ok(conns.into_iter().filter(told).collect())
             }
-            Whom::Room(room) => {
+            ConnectionSelector::Room(room) => {
                 let followers = self.hub.followers_of(room).map(Iterator::collect);
                 followers.ok_or(Refusal::NO_SUCH_ROOM)
             }
@@ -251,18 +251,18 @@ pub(super) fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize 
 }
 
 /// Whom a push is for: the request says it in one of five ways.
-fn pushed_to(fields: &Fields<'_, '_>) -> Result<Whom, Fault> {
-    let mut whom = Vec::new();
-    whom.extend(connection(fields, "connection")?.map(Whom::Connection));
-    whom.extend(user(fields)?.map(|user| Whom::Users(vec![user])));
-    whom.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse_any)?.map(|mut users| {
+fn pushed_to(fields: &Fields<'_, '_>) -> Result<ConnectionSelector, Fault> {
+    let mut selector = Vec::new();
+    selector.extend(connection(fields, "connection")?.map(ConnectionSelector::Connection));
+    selector.extend(user(fields)?.map(|user| ConnectionSelector::Users(vec![user])));
+    selector.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse_any)?.map(|mut users| {
         users.sort();
         users.dedup();
-        Whom::Users(users)
+        ConnectionSelector::Users(users)
     }));
-    whom.extend(fields.name("room", RoomId::parse)?.map(Whom::Room));
-    whom.extend(fields.flag("all")?.filter(|all| *all).map(|_| Whom::All));
-    match (whom.pop(), whom.is_empty()) {
+    selector.extend(fields.name("room", RoomId::parse)?.map(ConnectionSelector::Room));
+    selector.extend(fields.flag("all")?.filter(|all| *all).map(|_| ConnectionSelector::All));
+    match (selector.pop(), selector.is_empty()) {
         (Some(to), true) => Ok(to),
         _ => {
             let message = "one of connection, user, users, room and all is needed";

@@ -194,7 +194,7 @@ impl<S: RecordStore> Chat<S> {
         ticket: u64,
         ask: impl FnOnce(&mut S) -> Result<(), NotTaken>,
     ) {
-        let Err(reason) = self.at_store.ask(ask) else { return };
+        let Err(reason) = self.store_client.ask(ask) else { return };
         self.counters.count_not_taken(reason);
         let outcome = reason.into();
         self.settle_count(net.now(), ticket, &outcome);
@@ -259,10 +259,10 @@ impl<S: RecordStore> Chat<S> {
 
     /// Takes the store's answers.
     pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
-        self.at_store.fetch();
+        self.store_client.fetch();
         self.decisions.deliveries = 0;
         while self.decisions.deliveries < DELIVERIES_PER_TURN {
-            let Some((ticket, outcome)) = self.at_store.next(net.now()) else { return };
+            let Some((ticket, outcome)) = self.store_client.next(net.now()) else { return };
             self.counters.count_outcome(&outcome);
             self.settle_count(net.now(), ticket, &outcome);
             self.decide(net, Input::Outcome { ticket, outcome });

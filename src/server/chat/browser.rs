@@ -8,7 +8,7 @@ use crate::http1::{Response, Status};
 use crate::hub::{Input, Rights};
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
-use crate::server::chat::http_answer::Incoming;
+use crate::server::chat::http_answer::IncomingRequest;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, set_cookie, user};
 use crate::server::http::{
@@ -31,14 +31,14 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn browser_call(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         proven: Option<Box<Identity>>,
     ) -> HttpAnswer {
-        let (head, proven) = (asked.head, proven.as_deref());
+        let (head, proven) = (incoming.head, proven.as_deref());
         let answered = match head.method {
-            "GET" | "HEAD" => self.who_is_signed_in(net, asked, proven).map(Some),
-            "POST" => self.exchange_code(net, asked).map(|()| None),
-            "DELETE" => self.sign_out(net, asked),
+            "GET" | "HEAD" => self.who_is_signed_in(net, incoming, proven).map(Some),
+            "POST" => self.exchange_code(net, incoming).map(|()| None),
+            "DELETE" => self.sign_out(net, incoming),
             _ => Err(other_methods(METHODS)),
         };
         match answered {
@@ -50,10 +50,10 @@ impl<S: RecordStore> Chat<S> {
     fn who_is_signed_in(
         &self,
         net: &Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         proven: Option<&Identity>,
     ) -> Result<Response, Response> {
-        let (head, address) = (asked.head, asked.address());
+        let (head, address) = (incoming.head, incoming.address());
         let rules = Rules { proven, ..self.rules(net, address, false) };
         let by_cookie = signed_in(head, rules)?;
         let has_token = bearer(head).ok().flatten().is_some();
@@ -78,13 +78,17 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Uses up a code. The answer is sent when that is on disk.
-    fn exchange_code(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> Result<(), Response> {
-        let head = asked.head;
+    fn exchange_code(
+        &mut self,
+        net: &mut Net<'_>,
+        incoming: IncomingRequest<'_>,
+    ) -> Result<(), Response> {
+        let head = incoming.head;
         check_origin(head, &[])?;
-        self.count_for_program(net, asked, None)?;
-        let text = code_of(asked.body)?;
+        self.count_for_program(net, incoming, None)?;
+        let text = code_of(incoming.body)?;
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
+        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
         let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
@@ -108,16 +112,16 @@ impl<S: RecordStore> Chat<S> {
             w.number("expires", expires.0);
         });
         let answer = CookieAnswer { payload, cookie };
-        self.revoke_for(net, asked.exchange, who, (revocation, true), answer);
+        self.revoke_for(net, incoming.exchange, who, (revocation, true), answer);
         Ok(())
     }
 
     fn sign_out(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
     ) -> Result<Option<Response>, Response> {
-        let head = asked.head;
+        let head = incoming.head;
         check_origin(head, &[])?;
         // Success would be untrue: the sign-in stays.
         let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
@@ -131,12 +135,12 @@ impl<S: RecordStore> Chat<S> {
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
-        let rules = self.rules(net, asked.address(), false);
+        let rules = self.rules(net, incoming.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
             // The cookie, if there is one, is not valid.
             return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
         };
-        self.count_for_program(net, asked, None)?;
+        self.count_for_program(net, incoming, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
             value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
         });
@@ -150,7 +154,7 @@ impl<S: RecordStore> Chat<S> {
             return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let answer = CookieAnswer { payload, cookie };
-        self.revoke_for(net, asked.exchange, identity.user, (revocation, false), answer);
+        self.revoke_for(net, incoming.exchange, identity.user, (revocation, false), answer);
         Ok(None)
     }
 

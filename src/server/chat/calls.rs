@@ -10,7 +10,7 @@ use crate::hub::streams::Publisher;
 use crate::hub::{Input, Rights};
 use crate::server::embed::HandleError;
 use crate::server::embed::handler::HandlerWaiter;
-use crate::server::embed::shared::{Command, Shared, Whom};
+use crate::server::embed::shared::{Command, ConnectionSelector, Shared};
 use crate::server::embed::ticket::{Answered, TicketState};
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -107,7 +107,7 @@ impl<S: RecordStore> Chat<S> {
             }
             Command::PushOne { conn, kind, payload, ticket } => {
                 let text = encode::push_raw(&kind, &payload);
-                let told = match self.recipients(&Whom::Connection(conn)) {
+                let told = match self.recipients(&ConnectionSelector::Connection(conn)) {
                     Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION.into()),
                     Ok(conns) if push_to(net, &conns, &text) == 0 => Err(OUTBOX_FULL),
                     Ok(_) => Ok(Answered::Nothing),
@@ -189,7 +189,7 @@ impl<S: RecordStore> Chat<S> {
     /// fails.
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
-        self.at_store.store_mut().close();
+        self.store_client.store_mut().close();
         self.shared.fail_calls();
         for (_, waiting) in self.calls.waiting.drain() {
             match waiting {

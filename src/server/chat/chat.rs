@@ -1,7 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
 use super::apply::Decisions;
-use super::at_store::AtStore;
 use super::calls::Calls;
 use super::drain::Stopping;
 use super::errands::JobPurpose;
@@ -11,7 +10,8 @@ use super::paths::PathCalls;
 use super::scan_queue::ScanQueue;
 use super::session::{Session, SessionPhase, SignedIn};
 use super::sessions::Sessions;
-use super::state::ToldReady;
+use super::state::CachedReadiness;
+use super::store_client::StoreClient;
 use super::storing::Stored;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
@@ -51,7 +51,7 @@ pub struct Chat<S = Store> {
     pub(super) config: Config,
     pub(super) verifier: Verifier,
     pub(super) hub: Hub,
-    pub(super) at_store: AtStore<S>,
+    pub(super) store_client: StoreClient<S>,
     pub(super) shared: Arc<Shared>,
     pub(super) handlers: HashMap<String, Registered>,
     pub(super) sessions: Sessions,
@@ -79,7 +79,7 @@ pub struct Chat<S = Store> {
     /// The jobs for the application's backend.
     pub(super) outbound: Outbound<JobPurpose>,
     /// The last answer of `/readyz`.
-    pub(super) told_ready: Option<ToldReady>,
+    pub(super) cached_readiness: Option<CachedReadiness>,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
     /// The hub has looked for what became due before the start.
@@ -134,7 +134,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Its store.
     pub fn store(&mut self) -> &mut S {
-        self.at_store.store_mut()
+        self.store_client.store_mut()
     }
 
     /// The state of rooms and users.
@@ -153,7 +153,7 @@ impl<S: RecordStore> Chat<S> {
         Chat {
             verifier,
             hub,
-            at_store: AtStore::new(store),
+            store_client: StoreClient::new(store),
             shared,
             handlers: HashMap::new(),
             sessions: Sessions::default(),
@@ -172,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
             remotes: Remotes::new(&config.limits, &config.handlers),
             config,
             outbound,
-            told_ready: None,
+            cached_readiness: None,
             counters: Counters::default(),
             journal: Journal::default(),
             has_begun: false,
@@ -260,11 +260,11 @@ impl<S: RecordStore> Application for Chat<S> {
         };
         let identity = arriving.identity.clone();
         let (is_guest, visitor) = (arriving.is_guest, arriving.visitor.take());
-        let asks_for = arriving.asks_for.take();
+        let listen_target = arriving.listen_target.take();
         let known = SignedIn { is_guest, visitor, ..SignedIn::from(&identity) };
         session.phase = SessionPhase::Known(known);
         self.arrived(net, conn, identity.limits.clone());
-        match asks_for {
+        match listen_target {
             None => self.let_in(net, conn, identity, resumes),
             Some(what) => self.begin_events(net, conn, identity, what),
         }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 /// A client's request: where it came from, who sends it, and what it is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'r> {
+pub(super) struct ChatRequest<'r> {
     pub(super) origin: &'r Origin,
     /// `None` if they have not said who they are, and are no guest.
     pub(super) person: Option<&'r Person>,
@@ -107,20 +107,20 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
         let person = self.person(origin);
         let person = person.as_ref();
-        let asked = Asked { origin, person, envelope };
+        let chat_request = ChatRequest { origin, person, envelope };
         let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             match refused(handler.access, is_known, is_admin) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
-                None => self.call_handler(net, asked, &*handler.run),
+                None => self.call_handler(net, chat_request, &*handler.run),
             }
             return;
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
             match refused(handler.access, is_known, is_admin) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
-                None => self.call_remote(net, asked, &handler),
+                None => self.call_remote(net, chat_request, &handler),
             }
             return;
         }
@@ -134,16 +134,16 @@ impl<S: RecordStore> Chat<S> {
                 Err(fault) => self.fault(net, origin, fault),
             },
             _ => match person {
-                Some(_) if self.is_beyond_budget(net, asked) => {}
-                Some(person) if person.is_guest => self.guest_request(net, asked, person),
-                Some(person) => self.request(net, asked, person),
+                Some(_) if self.is_beyond_budget(net, chat_request) => {}
+                Some(person) if person.is_guest => self.guest_request(net, chat_request, person),
+                Some(person) => self.request(net, chat_request, person),
                 None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
             },
         }
     }
 
-    fn request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
-        let Asked { origin, envelope, .. } = asked;
+    fn request(&mut self, net: &mut Net<'_>, chat_request: ChatRequest<'_>, person: &Person) {
+        let ChatRequest { origin, envelope, .. } = chat_request;
         let (kind, is_admin) = (&*envelope.kind, person.is_admin);
         match kind {
             "ping" => {
@@ -164,7 +164,7 @@ impl<S: RecordStore> Chat<S> {
                     self.refuse(net, origin, error.limited_to(REVOCATIONS_MAX as u64));
                 }
                 Ok(Some(request)) => self.ask_hub(net, origin, person, request),
-                Ok(None) => self.stream_request(net, asked, person),
+                Ok(None) => self.stream_request(net, chat_request, person),
                 Err(fault) => self.fault(net, origin, fault),
             },
         }
@@ -238,7 +238,7 @@ impl<S: RecordStore> Chat<S> {
             }
             w.number("rooms", counts.rooms as u64);
             if is_admin {
-                w.number("waiting_at_store", self.at_store.waiting() as u64);
+                w.number("waiting_at_store", self.store_client.waiting() as u64);
                 w.number("waiting_bytes", net.all_waiting_bytes() as u64);
             }
         });
@@ -266,8 +266,8 @@ impl<S: RecordStore> Chat<S> {
         types
     }
 
-    fn call_handler(&mut self, net: &mut Net<'_>, asked: Asked<'_>, run: &HandlerFn) {
-        let Asked { origin, person, envelope } = asked;
+    fn call_handler(&mut self, net: &mut Net<'_>, chat_request: ChatRequest<'_>, run: &HandlerFn) {
+        let ChatRequest { origin, person, envelope } = chat_request;
         let Some(payload) = envelope.payload() else {
             let error = ErrorReply::new(RefusalCode::BadJson, "the payload cannot be read");
             return self.refuse(net, origin, error);

@@ -112,7 +112,7 @@ impl<S: RecordStore> Chat<S> {
             }
             Some(Stopping::Announced { until, .. }) => net.wake_at(until),
             Some(Stopping::Committing { until, end, why })
-                if self.at_store.waiting() == 0 || until <= net.now() =>
+                if self.store_client.waiting() == 0 || until <= net.now() =>
             {
                 self.stopping = Some(Stopping::Closing);
                 self.refuse_http_calls(net);

@@ -2,7 +2,7 @@
 
 use super::chat::Chat;
 use super::drain::restarting;
-use super::http_answer::Incoming;
+use super::http_answer::IncomingRequest;
 use super::paths::{guest, too_many_guests};
 use super::session::{Arrival, Session, SessionPhase};
 use crate::auth::Identity;
@@ -16,7 +16,8 @@ use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
 use crate::server::events::places::LastSeen;
 use crate::server::http::{
-    Listening, Visitor, Watch, WatchForm, What, Who, judge_watch, public, shared_with, unauthorized,
+    ListenRequest, ListenSender, ListenTarget, Visitor, Watch, WatchForm, judge_watch, public,
+    shared_with, unauthorized,
 };
 use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
@@ -32,11 +33,11 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn listen(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
-        listening: Listening,
+        incoming: IncomingRequest<'_>,
+        listen_request: ListenRequest,
     ) -> HttpAnswer {
-        let origin = listening.origin.clone();
-        self.begin_listening(net, asked, listening).unwrap_or_else(|refusal| {
+        let origin = listen_request.origin.clone();
+        self.begin_listening(net, incoming, listen_request).unwrap_or_else(|refusal| {
             self.counters.refused(refusal.code);
             HttpAnswer::Respond(shared_with(refusal.into(), origin.as_deref()))
         })
@@ -45,47 +46,49 @@ impl<S: RecordStore> Chat<S> {
     fn begin_listening(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
-        listening: Listening,
+        incoming: IncomingRequest<'_>,
+        listen_request: ListenRequest,
     ) -> Result<HttpAnswer, HttpRefusal> {
-        let (conn, address) = (asked.exchange.conn(), asked.address());
-        let Listening { who, what, response, is_head, .. } = listening;
+        let (conn, address) = (incoming.exchange.conn(), incoming.address());
+        let ListenRequest { sender, target, response, is_head, .. } = listen_request;
         if self.is_draining() {
             return Err(restarting());
         }
         if is_head {
             // RFC 9110 §9.2.1: HEAD is safe, so it does not use up a ticket.
-            if let Who::Ticket(ticket) = &who {
+            if let ListenSender::Ticket(ticket) = &sender {
                 let now = (net.now(), net.timestamp());
                 let owner = self.tickets.owner(ticket, now, &self.verifier);
                 let rights = owner.map(|identity| identity.rights.clone());
-                self.judge_streams(net, &rights.ok_or_else(bad_ticket)?, &what)?;
+                self.judge_streams(net, &rights.ok_or_else(bad_ticket)?, &target)?;
             }
             return Ok(HttpAnswer::Respond(response));
         }
-        let has_rate = !matches!(who, Who::Token(_));
+        let has_rate = !matches!(sender, ListenSender::Token(_));
         // A page elsewhere may have the ticket, and embed what it is for.
-        let is_by_ticket = matches!(who, Who::Ticket(_));
-        let identity = match who {
-            Who::User(identity) | Who::Token(identity) => Some(identity),
-            Who::Guest => None,
-            Who::Ticket(ticket) => {
+        let is_by_ticket = matches!(sender, ListenSender::Ticket(_));
+        let identity = match sender {
+            ListenSender::User(identity) | ListenSender::Token(identity) => Some(identity),
+            ListenSender::Guest => None,
+            ListenSender::Ticket(ticket) => {
                 let now = (net.now(), net.timestamp());
                 let identity = self.tickets.redeem(&ticket, now, &self.verifier);
                 let identity = identity.ok_or_else(bad_ticket)?;
-                self.judge_streams(net, &identity.rights, &what)?;
+                self.judge_streams(net, &identity.rights, &target)?;
                 Some(identity)
             }
         };
         let is_guest = identity.is_none();
         let is_public = is_guest || is_by_ticket;
-        let (visitor, what) = match what {
-            What::Ticket => return self.give_ticket(net, identity, address, has_rate, response),
-            What::Stream { ask, form } => {
-                let watch = Watch { stream: ask.stream.clone(), form };
-                (Some(Box::new(Visitor::Watch(watch))), What::Stream { ask, form })
+        let (visitor, target) = match target {
+            ListenTarget::Ticket => {
+                return self.give_ticket(net, identity, address, has_rate, response);
             }
-            all @ What::All { .. } => (None, all),
+            ListenTarget::Stream { ask, form } => {
+                let watch = Watch { stream: ask.stream.clone(), form };
+                (Some(Box::new(Visitor::Watch(watch))), ListenTarget::Stream { ask, form })
+            }
+            all @ ListenTarget::All { .. } => (None, all),
         };
         if let (Some(identity), None) = (&identity, &visitor) {
             self.owed_by(net, identity)?;
@@ -96,9 +99,9 @@ impl<S: RecordStore> Chat<S> {
         }
         // A guest's name is made from the connection's, and is valid.
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
-        let asks_for = Some(what);
+        let listen_target = Some(target);
         let response = if is_public { public(response) } else { response };
-        let arriving = Arrival { identity, is_guest, visitor, asks_for };
+        let arriving = Arrival { identity, is_guest, visitor, listen_target };
         self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
     }
@@ -108,16 +111,16 @@ impl<S: RecordStore> Chat<S> {
         &self,
         net: &Net<'_>,
         rights: &StreamRights,
-        what: &What,
+        target: &ListenTarget,
     ) -> Result<(), HttpRefusal> {
         let rules = self.rules(net, Address::UNKNOWN, false);
         let judge = |ask: &Ask, form| judge_watch(rules, rights, true, &ask.stream, form);
-        match what {
-            What::All { streams, .. } => {
+        match target {
+            ListenTarget::All { streams, .. } => {
                 streams.iter().try_for_each(|ask| judge(ask, WatchForm::Events))
             }
-            What::Stream { ask, form } => judge(ask, *form),
-            What::Ticket => Ok(()),
+            ListenTarget::Stream { ask, form } => judge(ask, *form),
+            ListenTarget::Ticket => Ok(()),
         }
     }
 
@@ -172,16 +175,16 @@ impl<S: RecordStore> Chat<S> {
         net: &mut Net<'_>,
         conn: ConnId,
         identity: Identity,
-        what: What,
+        target: ListenTarget,
     ) {
         self.arm(net, conn);
         let is_guest = self.signed_in(conn).is_some_and(|known| known.is_guest);
         let Identity { user, name, admin, rights, .. } = identity;
         let origin = Origin::Conn(conn, None);
         let by = (conn, None);
-        match what {
-            What::Ticket => {}
-            What::Stream { ask, form } => {
+        match target {
+            ListenTarget::Ticket => {}
+            ListenTarget::Stream { ask, form } => {
                 if !self.admit(net, conn) {
                     return;
                 }
@@ -195,7 +198,7 @@ impl<S: RecordStore> Chat<S> {
                 };
                 self.subscribe(net, by, rights, form, vec![*ask]);
             }
-            What::All { mut streams, last } => {
+            ListenTarget::All { mut streams, last } => {
                 if !streams.is_empty()
                     && let Some(session) = self.session_mut(conn)
                 {

@@ -11,14 +11,14 @@ use crate::base::Address;
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
 use crate::server::http::route::route;
-use crate::server::http::{Routed, Rules, needs_proof, sealed, shared_with, with_fallback};
+use crate::server::http::{Destination, Rules, needs_proof, sealed, shared_with, with_fallback};
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
 
 /// An HTTP request that is being handled.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Incoming<'r> {
+pub(super) struct IncomingRequest<'r> {
     pub(super) exchange: Exchange,
     pub(super) head: &'r RequestHead<'r>,
     pub(super) body: &'r [u8],
@@ -27,7 +27,7 @@ pub(super) struct Incoming<'r> {
     is_elsewhere: bool,
 }
 
-impl Incoming<'_> {
+impl IncomingRequest<'_> {
     /// Where it comes from.
     pub(super) fn address(self) -> Address {
         Address::of(self.peer)
@@ -44,9 +44,9 @@ impl<S: RecordStore> Chat<S> {
     ) -> HttpAnswer {
         let WebRequest { peer, is_by_proxy, head, body } = *request;
         let is_elsewhere = is_by_proxy && !peer.is_loopback();
-        let asked = Incoming { exchange, head, body, peer, is_elsewhere };
-        let answer = self.answer_to(net, asked);
-        let is_over = self.note_proofs(net, Limited::at(asked.address()));
+        let incoming = IncomingRequest { exchange, head, body, peer, is_elsewhere };
+        let answer = self.answer_to(net, incoming);
+        let is_over = self.note_proofs(net, Limited::at(incoming.address()));
         match answer {
             // A client whose proofs keep failing has to reconnect for each try.
             HttpAnswer::Respond(response) => {
@@ -58,12 +58,12 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    fn answer_to(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> HttpAnswer {
-        let conn = asked.exchange.conn();
-        let proven = match self.prove(net, asked) {
+    fn answer_to(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> HttpAnswer {
+        let conn = incoming.exchange.conn();
+        let proven = match self.prove(net, incoming) {
             SenderState::NotNeeded => None,
             SenderState::Is(identity) => Some(identity),
-            SenderState::Refuse(response) if Upgrade::is_asked_for(asked.head) => {
+            SenderState::Refuse(response) if Upgrade::is_asked_for(incoming.head) => {
                 return with_fallback(response).into();
             }
             SenderState::Refuse(response) => {
@@ -71,30 +71,30 @@ impl<S: RecordStore> Chat<S> {
             }
             SenderState::Waits => return HttpAnswer::Again,
         };
-        let address = asked.address();
+        let address = incoming.address();
         let rules =
-            Rules { proven: proven.as_deref(), ..self.rules(net, address, asked.is_elsewhere) };
-        let (answer, identity, is_guest, resumes, visitor) = match route(asked.head, rules) {
-            Routed::Respond(response) => {
-                let is_head = asked.head.method == "HEAD";
+            Rules { proven: proven.as_deref(), ..self.rules(net, address, incoming.is_elsewhere) };
+        let (answer, identity, is_guest, resumes, visitor) = match route(incoming.head, rules) {
+            Destination::Respond(response) => {
+                let is_head = incoming.head.method == "HEAD";
                 let paid = self.paid_by_address(net, address, (is_head, response));
                 return HttpAnswer::Respond(paid);
             }
-            Routed::Metrics => return HttpAnswer::Respond(self.paid_metrics(net, address)),
-            Routed::Ready => return HttpAnswer::Respond(self.readyz(net)),
-            Routed::Call(call) => return self.call(net, asked, &call),
-            Routed::SignIn => return self.browser_call(net, asked, proven),
-            Routed::Listen(listening) => return self.listen(net, asked, *listening),
-            Routed::Program(call) => return self.call_program(net, asked, *call),
-            Routed::Hook(hook) => return self.hook(net, asked, *hook),
-            Routed::Open { .. } if self.is_draining() => {
+            Destination::Metrics => return HttpAnswer::Respond(self.paid_metrics(net, address)),
+            Destination::Ready => return HttpAnswer::Respond(self.readyz(net)),
+            Destination::Call(call) => return self.call(net, incoming, &call),
+            Destination::SignIn => return self.browser_call(net, incoming, proven),
+            Destination::Listen(listening) => return self.listen(net, incoming, *listening),
+            Destination::Program(call) => return self.call_program(net, incoming, *call),
+            Destination::Hook(hook) => return self.hook(net, incoming, *hook),
+            Destination::Open { .. } if self.is_draining() => {
                 return with_fallback(restarting().into()).into();
             }
-            Routed::Open { is_guest: true, .. } if !self.take_guest() => {
+            Destination::Open { is_guest: true, .. } if !self.take_guest() => {
                 self.counters.limited("guests");
                 return with_fallback(too_many_guests().into()).into();
             }
-            Routed::Open { upgrade, protocol, identity, is_guest, resumes, visitor } => {
+            Destination::Open { upgrade, protocol, identity, is_guest, resumes, visitor } => {
                 let identity = if is_guest { guest(conn) } else { identity };
                 let answer = net.accept(&upgrade, protocol.as_deref());
                 (answer, identity, is_guest, resumes, visitor)
@@ -106,7 +106,7 @@ impl<S: RecordStore> Chat<S> {
                 identity,
                 is_guest,
                 visitor,
-                asks_for: None,
+                listen_target: None,
             })),
             None => SessionPhase::Anonymous { deadline, visitor },
         };
@@ -129,16 +129,16 @@ impl<S: RecordStore> Chat<S> {
             return None;
         }
         let refused = match route(head, rules) {
-            Routed::Respond(response) => Some(response),
-            Routed::Call(call) => self.judge_publish(&call),
+            Destination::Respond(response) => Some(response),
+            Destination::Call(call) => self.judge_publish(&call),
             // Content that would not be checked is not awaited either.
-            Routed::Hook(_) => self.cannot_pay(net, address),
-            Routed::Listen(_)
-            | Routed::Open { .. }
-            | Routed::Program(_)
-            | Routed::SignIn
-            | Routed::Metrics
-            | Routed::Ready => None,
+            Destination::Hook(_) => self.cannot_pay(net, address),
+            Destination::Listen(_)
+            | Destination::Open { .. }
+            | Destination::Program(_)
+            | Destination::SignIn
+            | Destination::Metrics
+            | Destination::Ready => None,
         };
         self.note_proofs(net, Limited::at(address));
         refused

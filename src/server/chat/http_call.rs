@@ -2,7 +2,7 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
-use super::http_answer::Incoming;
+use super::http_answer::IncomingRequest;
 use super::journal::Limited;
 use super::streams::bytes_of;
 use crate::auth::Person;
@@ -44,12 +44,12 @@ impl HttpCall {
     }
 
     /// A call of the API.
-    pub(super) fn of_api(asked: Incoming<'_>, call: &ApiCall) -> HttpCall {
+    pub(super) fn of_api(incoming: IncomingRequest<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
             caller: call.caller.clone(),
-            payer: asker(call.caller.as_ref(), asked),
+            payer: asker(call.caller.as_ref(), incoming),
             shared_with: call.shared_with.clone(),
-            ..HttpCall::new(asked.exchange)
+            ..HttpCall::new(incoming.exchange)
         }
     }
 }
@@ -59,10 +59,10 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn call(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         call: &ApiCall,
     ) -> HttpAnswer {
-        match self.begin_call(net, asked, call) {
+        match self.begin_call(net, incoming, call) {
             Ok(()) => HttpAnswer::Later,
             Err(error) => {
                 self.counters.refused(&error.code);
@@ -75,24 +75,24 @@ impl<S: RecordStore> Chat<S> {
     fn begin_call(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         call: &ApiCall,
     ) -> Result<(), Box<ErrorReply>> {
-        self.count_call(net, asked, call.caller.as_ref())?;
+        self.count_call(net, incoming, call.caller.as_ref())?;
         let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
-        if !takes_key && asked.head.all("idempotency-key").next().is_some() {
+        if !takes_key && incoming.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat is carried out again";
             return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
-        if self.begin_publish(net, asked, call)? {
+        if self.begin_publish(net, incoming, call)? {
             return Ok(());
         }
-        let body = str::from_utf8(asked.body).map_err(|_| {
+        let body = str::from_utf8(incoming.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
             ErrorReply::new(RefusalCode::BadJson, message)
         })?;
         let kind = call.kind(&self.hub).to_owned();
-        let payload = call.payload(asked.head, body, &self.hub)?;
+        let payload = call.payload(incoming.head, body, &self.hub)?;
         let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
@@ -100,7 +100,7 @@ impl<S: RecordStore> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let http_call = HttpCall { success, ..HttpCall::of_api(asked, call) };
+        let http_call = HttpCall { success, ..HttpCall::of_api(incoming, call) };
         let number = self.calls.begin(CallWaiter::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
@@ -110,17 +110,17 @@ impl<S: RecordStore> Chat<S> {
     fn count_call(
         &mut self,
         net: &Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Box<ErrorReply>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
             return Err(too_many_wait().into());
         }
         let limits = caller.and_then(|person| person.limits.as_deref());
-        let Some(asker) = asker(caller, asked) else { return Ok(()) };
+        let Some(asker) = asker(caller, incoming) else { return Ok(()) };
         self.take_call(net.now(), asker, limits).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
-            let (user, address) = (caller.map(|one| &one.user), asked.address());
+            let (user, address) = (caller.map(|one| &one.user), incoming.address());
             let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
             Box::new(too_soon.into())
@@ -131,10 +131,10 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn count_for_program(
         &mut self,
         net: &Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Response> {
-        self.count_call(net, asked, caller).map_err(|error| {
+        self.count_call(net, incoming, caller).map_err(|error| {
             self.counters.refused(&error.code);
             refused(&error)
         })
@@ -238,11 +238,11 @@ impl<S: RecordStore> Chat<S> {
 }
 
 /// As whom a call is counted; `None` for the admin token, which has no rate.
-fn asker(caller: Option<&Person>, asked: Incoming<'_>) -> Option<Asker> {
+fn asker(caller: Option<&Person>, incoming: IncomingRequest<'_>) -> Option<Asker> {
     match known(caller) {
         Some(person) if person.has_no_rate => None,
         Some(person) => Some(Asker::User(person.user.clone())),
-        None => Some(Asker::Address(asked.address())),
+        None => Some(Asker::Address(incoming.address())),
     }
 }
 

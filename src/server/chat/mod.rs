@@ -3,7 +3,6 @@
 
 mod admin;
 mod apply;
-mod at_store;
 mod browser;
 mod calls;
 #[allow(clippy::module_inception)]
@@ -27,6 +26,7 @@ mod sessions;
 mod sign_in;
 mod sources;
 mod state;
+mod store_client;
 mod storing;
 mod streams;
 

@@ -12,7 +12,7 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
-use super::dispatch::Asked;
+use super::dispatch::ChatRequest;
 use super::journal::Limited;
 use super::session::Session;
 use crate::auth::{Identity, Person};
@@ -332,8 +332,8 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Charges for a request ahead, if it weighs more than others.
-    fn pay_ahead(&mut self, net: &Net<'_>, asked: Asked<'_>) -> Result<(), TooSoon> {
-        let Asked { origin, person, envelope } = asked;
+    fn pay_ahead(&mut self, net: &Net<'_>, chat_request: ChatRequest<'_>) -> Result<(), TooSoon> {
+        let ChatRequest { origin, person, envelope } = chat_request;
         let weight = ahead(&envelope.kind, envelope.raw_payload.len());
         if weight == 0 {
             return Ok(());
@@ -346,9 +346,13 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Charges for a request that weighs more than others. Returns whether it was refused.
-    pub(super) fn is_beyond_budget(&mut self, net: &mut Net<'_>, asked: Asked<'_>) -> bool {
-        let Err(too_soon) = self.pay_ahead(net, asked) else { return false };
-        self.over_rate(net, asked.origin, too_soon);
+    pub(super) fn is_beyond_budget(
+        &mut self,
+        net: &mut Net<'_>,
+        chat_request: ChatRequest<'_>,
+    ) -> bool {
+        let Err(too_soon) = self.pay_ahead(net, chat_request) else { return false };
+        self.over_rate(net, chat_request.origin, too_soon);
         true
     }
 

@@ -2,8 +2,8 @@
 //! guests, and those of the embedding program's paths.
 
 use super::chat::Chat;
-use super::dispatch::Asked;
-use super::http_answer::Incoming;
+use super::dispatch::ChatRequest;
+use super::http_answer::IncomingRequest;
 use super::http_call::too_many_wait;
 use super::session::SignedIn;
 use crate::auth::{Identity, Person};
@@ -84,27 +84,27 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn call_program(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         call: ProgramCall,
     ) -> HttpAnswer {
         let ProgramCall { path, params, caller, origin } = call;
-        if let Err(response) = self.may_call(net, asked, caller.as_ref()) {
+        if let Err(response) = self.may_call(net, incoming, caller.as_ref()) {
             return HttpAnswer::Respond(shared_with(response, origin.as_deref()));
         }
-        let head = asked.head;
+        let head = incoming.head;
         let of_program = PathRequest {
             method: head.method.to_owned(),
             path: head.path.to_owned(),
             params,
             query: head.query.to_owned(),
             fields: fields(head),
-            body: asked.body.to_vec(),
+            body: incoming.body.to_vec(),
             caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
-            address: asked.peer,
+            address: incoming.peer,
         };
-        let bytes = asked.body.len();
+        let bytes = incoming.body.len();
         self.path_calls.begin(bytes);
-        let reply = PathReply::new(Arc::clone(&self.shared), asked.exchange, origin, bytes);
+        let reply = PathReply::new(Arc::clone(&self.shared), incoming.exchange, origin, bytes);
         // A panic drops the reply, which then answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
@@ -116,13 +116,13 @@ impl<S: RecordStore> Chat<S> {
     fn may_call(
         &mut self,
         net: &Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Response> {
-        if !self.path_calls.has_room(asked.body.len()) {
+        if !self.path_calls.has_room(incoming.body.len()) {
             return Err(too_many_wait().into());
         }
-        self.count_for_program(net, asked, caller)
+        self.count_for_program(net, incoming, caller)
     }
 
     /// Sends the program's answers.
@@ -294,8 +294,13 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// A request of a guest, who may use what is public.
-    pub(super) fn guest_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
-        let Asked { origin, envelope, .. } = asked;
+    pub(super) fn guest_request(
+        &mut self,
+        net: &mut Net<'_>,
+        chat_request: ChatRequest<'_>,
+        person: &Person,
+    ) {
+        let ChatRequest { origin, envelope, .. } = chat_request;
         match envelope.kind.as_ref() {
             "ping" => {
                 let ts = net.timestamp().0;
@@ -312,7 +317,7 @@ impl<S: RecordStore> Chat<S> {
             kind if ["subscribe", "unsubscribe", "publish"].contains(&kind)
                 || kind.starts_with("stream:") =>
             {
-                self.stream_request(net, asked, person);
+                self.stream_request(net, chat_request, person);
             }
             _ => {
                 let message = "guests may only watch public streams";

@@ -2,9 +2,9 @@
 
 use super::chat::Chat;
 use super::errands::JobPurpose;
-use super::http_answer::Incoming;
+use super::http_answer::IncomingRequest;
 use super::journal::Limited;
-use crate::auth::failed_proofs::{Paid, TooManyFailed};
+use crate::auth::failed_proofs::{ProofPrice, TooManyFailed};
 use crate::auth::{Denied, Head, Identity, Proof, TokenError};
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
@@ -13,7 +13,7 @@ use crate::server::http::{
 };
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
-use crate::server::proof::{Found, ProofPlace};
+use crate::server::proof::{ProofPlace, SenderResult};
 use crate::store::RecordStore;
 use crate::web::{Exchange, Net};
 
@@ -29,7 +29,7 @@ pub(super) struct ProofJob {
     exchange: Exchange,
     place: ProofPlace,
     /// What its address has paid for it.
-    paid: Paid,
+    price: ProofPrice,
 }
 
 /// What is known of a request's sender.
@@ -47,12 +47,16 @@ pub(super) enum SenderState {
 
 impl<S: RecordStore> Chat<S> {
     /// Finds out who sends a request if tokens do not say it.
-    pub(super) fn prove(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
-        if let Some(found) = self.proofs.take_found(asked.exchange) {
-            return found.map_or_else(SenderState::Refuse, SenderState::Is);
+    pub(super) fn prove(
+        &mut self,
+        net: &mut Net<'_>,
+        incoming: IncomingRequest<'_>,
+    ) -> SenderState {
+        if let Some(sender) = self.proofs.take_sender(incoming.exchange) {
+            return sender.map_or_else(SenderState::Refuse, SenderState::Is);
         }
-        let head = asked.head;
-        let address = asked.address();
+        let head = incoming.head;
+        let address = incoming.address();
         let rules = self.rules(net, address, false);
         if !needs_proof(head, rules) {
             return SenderState::NotNeeded;
@@ -63,16 +67,16 @@ impl<S: RecordStore> Chat<S> {
             Err(refusal) => return SenderState::Refuse(refusal.into()),
         }
         if let Some(hook) = self.config.authenticate.clone() {
-            match hook.ask(&Head::new(head, asked.peer)) {
+            match hook.ask(&Head::new(head, incoming.peer)) {
                 Ok(Some(proof)) => {
-                    let found = self.vouched(net, proof);
-                    return found.map_or_else(SenderState::Refuse, SenderState::Is);
+                    let sender = self.vouch(net, proof);
+                    return sender.map_or_else(SenderState::Refuse, SenderState::Is);
                 }
                 Ok(None) => {}
                 Err(denied) => return SenderState::Refuse(refusal(denied).into()),
             }
         }
-        self.ask_backend(net, asked)
+        self.ask_backend(net, incoming)
     }
 
     /// Whether a head has anything that could say who sends it.
@@ -83,8 +87,8 @@ impl<S: RecordStore> Chat<S> {
         is_for_backend || self.config.authenticate.is_some()
     }
 
-    fn ask_backend(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
-        let (head, now, address) = (asked.head, net.now(), asked.address());
+    fn ask_backend(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> SenderState {
+        let (head, now, address) = (incoming.head, net.now(), incoming.address());
         let Some(url) = self.config.auth_url.as_deref() else { return SenderState::NotNeeded };
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
@@ -110,23 +114,23 @@ impl<S: RecordStore> Chat<S> {
         }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
         fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
-        fields.push(("X-Forwarded-For".to_owned(), asked.peer.to_canonical().to_string()));
+        fields.push(("X-Forwarded-For".to_owned(), incoming.peer.to_canonical().to_string()));
         fields.push(("Accept".to_owned(), "application/json".to_owned()));
         let (method, url) = (Method::Get, url.into());
         let request = HttpRequest { method, url, fields, body: Vec::new() };
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
-        let asking = ProofRequest { exchange: asked.exchange, request, until };
+        let asking = ProofRequest { exchange: incoming.exchange, request, until };
         self.proofs.make_room(|conn| !net.is_there(conn));
         for asking in self.proofs.wait(address, asking) {
-            if asking.exchange == asked.exchange {
+            if asking.exchange == incoming.exchange {
                 return SenderState::Refuse(unavailable(TOO_MANY));
             }
-            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+            self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
         self.ask_who(net);
         // It may be known already that the backend is not asked.
-        match self.proofs.take_found(asked.exchange) {
-            Some(found) => found.map_or_else(SenderState::Refuse, SenderState::Is),
+        match self.proofs.take_sender(incoming.exchange) {
+            Some(sender) => sender.map_or_else(SenderState::Refuse, SenderState::Is),
             None => SenderState::Waits,
         }
     }
@@ -135,12 +139,12 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn ask_who(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for asking in self.proofs.late(now) {
-            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+            self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
         while let Some(next) = self.proofs.next(now) {
             match next {
                 NextProof::LeftAlone(asking) => {
-                    self.found(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
+                    self.settle_sender(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
                 }
                 NextProof::Ask(place, asking) => self.ask_for(net, place, asking),
             }
@@ -158,20 +162,20 @@ impl<S: RecordStore> Chat<S> {
             return self.proofs.not_asked(&place);
         }
         let address = place.address;
-        let paid = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
+        let price = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
         self.note_proofs(net, Limited::at(address));
-        let paid = match paid {
-            Ok(paid) => paid,
+        let price = match price {
+            Ok(price) => price,
             Err(TooManyFailed(wait_ms)) => {
                 self.proofs.not_asked(&place);
                 let refusal: Response = denied(TokenError::TooManyFailed(wait_ms)).into();
-                return self.found(net, exchange, Err(Response { ends: true, ..refusal }));
+                return self.settle_sender(net, exchange, Err(Response { ends: true, ..refusal }));
             }
         };
         // The whole timeout, however long the request has waited: with less time a failure would
         // say nothing of the backend.
         let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
-        let purpose = JobPurpose::Proof(ProofJob { exchange, place, paid });
+        let purpose = JobPurpose::Proof(ProofJob { exchange, place, price });
         let begun = self.outbound.call(Lane::Proofs, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Proof(job), failure)) = begun {
             self.proof_over(net, job, Err(failure));
@@ -180,12 +184,12 @@ impl<S: RecordStore> Chat<S> {
 
     /// The backend has answered, or failed.
     pub(super) fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
-        let ProofJob { exchange, place, paid } = job;
+        let ProofJob { exchange, place, price } = job;
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
             self.proofs.not_asked(&place);
-            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
-            return self.found(net, exchange, Err(unavailable(TOO_MANY)));
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
+            return self.settle_sender(net, exchange, Err(unavailable(TOO_MANY)));
         }
         let cause = Cause::of(&outcome, &place.address);
         let verdict = judge(outcome);
@@ -194,22 +198,22 @@ impl<S: RecordStore> Chat<S> {
         let is_nobody = matches!(verdict, ProofVerdict::Refuse(_))
             || failed.is_some_and(|cause| cause != Cause::Backend);
         if !is_nobody {
-            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
-        let found = match verdict {
-            ProofVerdict::Is(proof) => self.vouched(net, proof),
+        let sender = match verdict {
+            ProofVerdict::Is(proof) => self.vouch(net, proof),
             ProofVerdict::Refuse(response) | ProofVerdict::Fail(response) => Err(response),
         };
-        self.found(net, exchange, found);
+        self.settle_sender(net, exchange, sender);
     }
 
     /// Hands a request over again, with what was found out about it.
-    fn found(&mut self, net: &mut Net<'_>, exchange: Exchange, found: Found) {
-        self.proofs.keep_found(exchange, found);
+    fn settle_sender(&mut self, net: &mut Net<'_>, exchange: Exchange, sender: SenderResult) {
+        self.proofs.keep_sender(exchange, sender);
         net.ask_again(exchange);
     }
 
-    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Found {
+    fn vouch(&self, net: &Net<'_>, proof: Proof) -> SenderResult {
         self.verifier.vouch(proof, net.timestamp()).map(Box::new).map_err(|error| {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")

@@ -1,7 +1,7 @@
 //! Requests of clients to the application's backend, and its answers.
 
 use super::chat::Chat;
-use super::dispatch::Asked;
+use super::dispatch::ChatRequest;
 use super::errands::JobPurpose;
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
@@ -32,11 +32,11 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn call_remote(
         &mut self,
         net: &mut Net<'_>,
-        asked: Asked<'_>,
+        chat_request: ChatRequest<'_>,
         handler: &BackendHandler,
     ) {
-        let body = self.remote_body(asked);
-        let origin = asked.origin;
+        let body = self.remote_body(chat_request);
+        let origin = chat_request.origin;
         let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let secret = handler.secret.as_ref();
         let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
@@ -47,7 +47,7 @@ impl<S: RecordStore> Chat<S> {
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
         self.owe_to(net, origin, true);
-        for asking in self.remotes.wait(&asked.envelope.kind, payer, asking) {
+        for asking in self.remotes.wait(&chat_request.envelope.kind, payer, asking) {
             self.turn_away(net, &asking, OVERLOADED);
         }
         self.ask_remotes(net);
@@ -110,8 +110,8 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// What the backend is sent: the request as it came, and its sender.
-    fn remote_body(&self, asked: Asked<'_>) -> String {
-        let Asked { origin, person, envelope } = asked;
+    fn remote_body(&self, chat_request: ChatRequest<'_>) -> String {
+        let ChatRequest { origin, person, envelope } = chat_request;
         object(|w| {
             w.text("type", &envelope.kind);
             w.if_some("id", envelope.id.as_deref(), Writer::raw);

@@ -5,7 +5,7 @@ use crate::auth::Identity;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
 use crate::base::{Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits};
 use crate::server::events::Places;
-use crate::server::http::{Visitor, What};
+use crate::server::http::{ListenTarget, Visitor};
 use crate::wire::error::ErrorReply;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(super) struct Arrival {
     /// What it is for, if not for the chat.
     pub(super) visitor: Option<Box<Visitor>>,
     /// What it asked for, if that is events.
-    pub(super) asks_for: Option<What>,
+    pub(super) listen_target: Option<ListenTarget>,
 }
 
 /// A user, or a guest. Their display name is the hub's.

@@ -4,7 +4,7 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::errands::JobPurpose;
-use super::http_answer::Incoming;
+use super::http_answer::IncomingRequest;
 use super::http_call::HttpCall;
 use crate::backend::{JobId, JobResult, picked};
 use crate::base::rates::Asker;
@@ -47,7 +47,7 @@ impl<S: RecordStore> Chat<S> {
                 Err((_, failure)) => self.sources.not_begun(now, &stream, &pass, &failure),
             }
         }
-        let look = self.sources.look_for_late(now);
+        let look = self.sources.check_late_polls(now);
         for at in self.sources.next_due().into_iter().chain(look) {
             net.wake_at(at);
         }
@@ -181,32 +181,32 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn hook(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         hook: Hook,
     ) -> HttpAnswer {
         let Hook { stream, feed, signature } = hook;
         let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
         let Some(webhook) = &feed.webhook else { return unsigned().into() };
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
-        let paid = match payer.pay(asked.body.len()) {
-            Ok(paid) => paid,
+        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
+        let price = match payer.pay(incoming.body.len()) {
+            Ok(price) => price,
             Err(too_many) => return HttpAnswer::Respond(too_many_failed(too_many)),
         };
-        if !webhook.secret.has_signed(asked.body, &signature) {
+        if !webhook.secret.has_signed(incoming.body, &signature) {
             return unsigned().into();
         }
-        payer.give_back(paid);
+        payer.give_back(price);
         if self.sources.is_paused(feed.pattern.as_str()) {
             return later("this webhook is paused").with(&[("Retry-After", "60")]).into();
         }
         let declaration = self.hub.streams().declaration(&stream);
         let is_binary = declaration.is_some_and(|declaration| declaration.binary);
-        let form = if is_binary { None } else { of_form(asked.head, asked.body) };
-        let content = form.unwrap_or_else(|| asked.body.to_vec());
+        let form = if is_binary { None } else { of_form(incoming.head, incoming.body) };
+        let content = form.unwrap_or_else(|| incoming.body.to_vec());
         let data = picked(content, &picks(is_binary, webhook.pointer.as_deref()));
         let data = data.map_err(|failure| failure.to_string());
-        let named = delivery(asked.head, &webhook.delivery);
+        let named = delivery(incoming.head, &webhook.delivery);
         let (data, delivery) = match data.and_then(|data| Ok((data, named?))) {
             Ok(read) => read,
             Err(why) => {
@@ -229,7 +229,7 @@ impl<S: RecordStore> Chat<S> {
             }
             None => {
                 let stream = call.stream.clone();
-                let call = HttpCall { hook: Some(call), ..HttpCall::new(asked.exchange) };
+                let call = HttpCall { hook: Some(call), ..HttpCall::new(incoming.exchange) };
                 let origin = Origin::Call(self.calls.begin(CallWaiter::Http(Box::new(call))));
                 let publisher = Publisher::Source;
                 self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });

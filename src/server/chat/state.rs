@@ -17,7 +17,7 @@ use crate::wire::json::{Writer, object};
 /// The last answer of `/readyz`, so that frequent requests do not look through all streams each
 /// time.
 #[derive(Debug)]
-pub(super) struct ToldReady {
+pub(super) struct CachedReadiness {
     at: Moment,
     readiness: Readiness,
     body: Vec<u8>,
@@ -28,15 +28,15 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn readyz(&mut self, net: &Net<'_>) -> Response {
         let now = net.now();
         let readiness = self.readiness(net);
-        let is_told = |told: &&ToldReady| {
-            told.readiness == readiness && now.millis_since(told.at) < READINESS_STREAMS_MS
+        let is_current = |cached: &&CachedReadiness| {
+            cached.readiness == readiness && now.millis_since(cached.at) < READINESS_STREAMS_MS
         };
-        let body = match self.told_ready.as_ref().filter(is_told) {
-            Some(told) => told.body.clone(),
+        let body = match self.cached_readiness.as_ref().filter(is_current) {
+            Some(cached) => cached.body.clone(),
             None => {
                 let body = self.write_readiness(net, readiness).into_bytes();
-                let told = ToldReady { at: now, readiness, body: body.clone() };
-                self.told_ready = Some(told);
+                let cached = CachedReadiness { at: now, readiness, body: body.clone() };
+                self.cached_readiness = Some(cached);
                 body
             }
         };
@@ -96,9 +96,9 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
         match self.stopping {
             Some(_) => Readiness::Stopping,
-            None if self.at_store.store().has_lost_files() => Readiness::StoreRefuses,
+            None if self.store_client.store().has_lost_files() => Readiness::StoreRefuses,
             None if self.disk_is_reserved() => Readiness::DiskIsFull,
-            None if self.at_store.has_refused_lately(net.now()) => Readiness::StoreRefuses,
+            None if self.store_client.has_refused_lately(net.now()) => Readiness::StoreRefuses,
             None if self.sources.lacks_required() => Readiness::SourceDown,
             None => Readiness::Ready,
         }
@@ -124,7 +124,7 @@ impl<S: RecordStore> Chat<S> {
         let limits = &self.config.limits;
         let counts = self.hub.counts();
         let (streams, stream_bytes) = self.hub.streams().pinned();
-        let disk = self.at_store.store().space().map_or(Used::default(), |space| Used {
+        let disk = self.store_client.store().space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
             is_enough: false,
@@ -150,7 +150,7 @@ impl<S: RecordStore> Chat<S> {
             Used::new(self.tickets.len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
             Used::new(self.calls.len(), HTTP_CALLS_MAX),
-            self.at_store.used(),
+            self.store_client.used(),
             Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),
             disk,
         ]
@@ -161,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
         match self.pools.is_due(net.now()) {
             Ok(()) => {
                 let used = self.pools_used(net);
-                self.pools.look(net.now(), &used);
+                self.pools.log_changes(net.now(), &used);
             }
             Err(next) => net.wake_at(next),
         }
@@ -173,12 +173,12 @@ impl<S: RecordStore> Chat<S> {
             of_loop: net.loop_counters().clone(),
             of_web: net.counters().clone(),
             of_chat: self.counters.clone(),
-            of_store: self.at_store.store().counters(),
+            of_store: self.store_client.store().counters(),
             counts: self.hub.counts(),
             pools: self.pools_used(net).to_vec(),
             connections: net.connections() as u64,
             waiting_bytes: net.all_waiting_bytes() as u64,
-            waiting_at_store: self.at_store.waiting() as u64,
+            waiting_at_store: self.store_client.waiting() as u64,
             uptime_ms: net.now().millis_since(self.started),
             sources: self.sources.metrics(),
             remotes: self.remotes.metrics(),

@@ -75,13 +75,13 @@ pub(super) struct Stored {
     /// For the current request.
     counted: Option<StorageCharge>,
     /// For records on their way to the store, by ticket: at most `STORE_QUEUE_MAX`.
-    at_store: HashMap<u64, StorageCharge>,
+    in_flight: HashMap<u64, StorageCharge>,
 }
 
 impl Stored {
     pub(super) fn new(seed: u64) -> Stored {
         let rates = Rates::new(STORERS_MAX, seed);
-        Stored { rates, counted: None, at_store: HashMap::new() }
+        Stored { rates, counted: None, in_flight: HashMap::new() }
     }
 }
 
@@ -126,7 +126,7 @@ impl<S: RecordStore> Chat<S> {
                 Record::Repeat { of: Box::new(record), limit, retry_after_ms }
             }
         };
-        self.stored.at_store.insert(ticket, counted);
+        self.stored.in_flight.insert(ticket, counted);
         record
     }
 
@@ -140,7 +140,7 @@ impl<S: RecordStore> Chat<S> {
     /// Gives back what was counted for a record that added nothing, or logs that the quota is used
     /// up.
     pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
-        match self.stored.at_store.remove(&ticket) {
+        match self.stored.in_flight.remove(&ticket) {
             Some(StorageCharge::Parts { payer, weight }) if adds_nothing(outcome) => {
                 self.stored.rates.give_back(&payer, weight, ALLOWANCE);
             }
@@ -164,7 +164,7 @@ impl<S: RecordStore> Chat<S> {
     /// Whether the disk has too little space left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
-        self.at_store.store().space().is_some_and(|space| space.free < reserve)
+        self.store_client.store().space().is_some_and(|space| space.free < reserve)
     }
 
     /// Publishes an event with these rights. If a durable stream would grow beyond what the user

@@ -2,8 +2,8 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
-use super::dispatch::{ACTS_ON_A_CONNECTION, Asked};
-use super::http_answer::Incoming;
+use super::dispatch::{ACTS_ON_A_CONNECTION, ChatRequest};
+use super::http_answer::IncomingRequest;
 use super::http_call::HttpCall;
 use super::session::SessionPhase;
 use crate::auth::Person;
@@ -52,8 +52,13 @@ pub(super) fn bytes_of(info: &StreamInfo) -> Response {
 
 impl<S: RecordStore> Chat<S> {
     /// A request about streams, or one for admins.
-    pub(super) fn stream_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
-        let Asked { origin, envelope, .. } = asked;
+    pub(super) fn stream_request(
+        &mut self,
+        net: &mut Net<'_>,
+        chat_request: ChatRequest<'_>,
+        person: &Person,
+    ) {
+        let ChatRequest { origin, envelope, .. } = chat_request;
         let fields = envelope.fields(self.limits_for(person), net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,
@@ -178,7 +183,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn begin_publish(
         &mut self,
         net: &mut Net<'_>,
-        asked: Incoming<'_>,
+        incoming: IncomingRequest<'_>,
         call: &ApiCall,
     ) -> Result<bool, Fault> {
         let stream = call.stream().and_then(|name| StreamId::parse(name).ok());
@@ -187,12 +192,12 @@ impl<S: RecordStore> Chat<S> {
         };
         let Some(stream) = stream.filter(is_binary) else { return Ok(false) };
         let person = call.caller.as_ref();
-        let id = idempotency_key(asked.head, "id")?;
+        let id = idempotency_key(incoming.head, "id")?;
         let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
         let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
-        let number = self.calls.begin(CallWaiter::Http(Box::new(HttpCall::of_api(asked, call))));
-        let data = Data::Binary(asked.body.into());
+        let number = self.calls.begin(CallWaiter::Http(Box::new(HttpCall::of_api(incoming, call))));
+        let data = Data::Binary(incoming.body.into());
         self.publish(net, Origin::Call(number), rights, stream, data, id);
         Ok(true)
     }

@@ -4,7 +4,7 @@
 
 use super::handle_error::HandleError;
 use super::handler::{Call, Registered, Reply};
-use super::shared::{Command, Shared, Whom};
+use super::shared::{Command, ConnectionSelector, Shared};
 use super::ticket::{Ticket, TicketState};
 use super::{
     HttpPath, OutgoingMessage, OwnPath, PathReply, PathRequest, Socket, SocketHandler, SocketPath,
@@ -169,7 +169,7 @@ impl Handle {
             ids.iter().filter_map(|id| online.get(id)).sum()
         };
         let (kind, payload) = (kind.to_owned(), payload.to_string());
-        self.shared.call(Command::Push { to: Whom::Users(ids), kind, payload })?;
+        self.shared.call(Command::Push { to: ConnectionSelector::Users(ids), kind, payload })?;
         Ok(reached)
     }
 
@@ -182,7 +182,7 @@ impl Handle {
         self.check_push(kind)?;
         let reached = self.shared.online().values().sum();
         let (kind, payload) = (kind.to_owned(), payload.to_string());
-        self.shared.call(Command::Push { to: Whom::All, kind, payload })?;
+        self.shared.call(Command::Push { to: ConnectionSelector::All, kind, payload })?;
         Ok(reached)
     }
 

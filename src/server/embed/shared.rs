@@ -29,7 +29,7 @@ use std::thread::ThreadId;
 /// What other threads ask of the reactor's thread.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Push { to: Whom, kind: String, payload: String },
+    Push { to: ConnectionSelector, kind: String, payload: String },
     PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Publish { stream: StreamId, data: Data, id: Option<Arc<PublicationId>> },
@@ -52,7 +52,7 @@ struct OwnTemplate {
 
 /// Which connections are meant.
 #[derive(Debug)]
-pub(crate) enum Whom {
+pub(crate) enum ConnectionSelector {
     All,
     Connection(ConnId),
     Users(Vec<UserId>),
@@ -86,7 +86,7 @@ impl CallQueue {
 
 fn weight(command: &Command) -> usize {
     match command {
-        Command::Push { to: Whom::Users(users), kind, payload } => {
+        Command::Push { to: ConnectionSelector::Users(users), kind, payload } => {
             users.len() * 16 + kind.len() + payload.len()
         }
         Command::Push { kind, payload, .. } | Command::PushOne { kind, payload, .. } => {

@@ -22,9 +22,9 @@ use std::borrow::Cow;
 
 /// A request for events, or for a ticket.
 #[derive(Debug)]
-pub(crate) struct Listening {
-    pub(crate) who: Who,
-    pub(crate) what: What,
+pub(crate) struct ListenRequest {
+    pub(crate) sender: ListenSender,
+    pub(crate) target: ListenTarget,
     /// The origin of a page elsewhere that may see the answer.
     pub(crate) origin: Option<Box<str>>,
     /// The head of a successful answer.
@@ -34,7 +34,7 @@ pub(crate) struct Listening {
 
 /// Who asks.
 #[derive(Debug)]
-pub(crate) enum Who {
+pub(crate) enum ListenSender {
     User(Identity),
     /// The admin token, in a user's name.
     Token(Identity),
@@ -45,7 +45,7 @@ pub(crate) enum Who {
 
 /// What is asked for.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum ListenTarget {
     /// Everything that the user's WebSocket would be pushed, and these streams.
     All { streams: Vec<Ask>, last: Option<LastSeen> },
     /// One stream alone.
@@ -82,38 +82,38 @@ pub(crate) fn is_for_events(head: &RequestHead<'_>) -> bool {
 pub(crate) fn listen(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-) -> Option<Result<Box<Listening>, Response>> {
+) -> Option<Result<Box<ListenRequest>, Response>> {
     let is_get = ["GET", "HEAD"].contains(&head.method);
-    let wanted = match head.path {
-        EVENTS_PATH => Wanted::All,
-        TICKET_PATH => Wanted::Ticket,
+    let path = match head.path {
+        EVENTS_PATH => ListenPath::All,
+        TICKET_PATH => ListenPath::Ticket,
         path => {
             let name = path.strip_prefix(STREAMS_PATH).filter(|_| is_get)?;
-            Wanted::Stream(name, form_of_stream(head)?)
+            ListenPath::Stream(name, form_of_stream(head)?)
         }
     };
     let origin = shared_origin(head, &rules.config.allowed_origins);
-    let (is_it, methods) = match wanted {
-        Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
-        Wanted::All | Wanted::Stream(..) => (is_get, "GET, HEAD, OPTIONS"),
+    let (is_it, methods) = match path {
+        ListenPath::Ticket => (head.method == "POST", "POST, OPTIONS"),
+        ListenPath::All | ListenPath::Stream(..) => (is_get, "GET, HEAD, OPTIONS"),
     };
     if !is_it {
         let response = other_method(head, &rules.config.allowed_origins, methods);
         return Some(Err(shared_with(response, origin)));
     }
-    let judged = judge(head, rules, &wanted).map(|(who, what)| {
-        let kind = if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
+    let request = judge(head, rules, &path).map(|(sender, target)| {
+        let kind = if let ListenPath::Stream(_, WatchForm::Parts) = path { PARTS } else { EVENTS };
         let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
             // Proxies must not hold events back.
             .with("X-Accel-Buffering", "no")
             .with("X-Content-Type-Options", "nosniff");
         let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
-        Box::new(Listening { who, what, origin, response, is_head })
+        Box::new(ListenRequest { sender, target, origin, response, is_head })
     });
-    Some(judged.map_err(|refusal| shared_with(refusal.into(), origin)))
+    Some(request.map_err(|refusal| shared_with(refusal.into(), origin)))
 }
 
-enum Wanted<'p> {
+enum ListenPath<'p> {
     All,
     Ticket,
     Stream(&'p str, WatchForm),
@@ -150,17 +150,17 @@ fn is_weight_of_nothing(parameter: &str) -> bool {
 fn judge(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-    wanted: &Wanted<'_>,
-) -> Result<(Who, What), HttpRefusal> {
+    path: &ListenPath<'_>,
+) -> Result<(ListenSender, ListenTarget), HttpRefusal> {
     if let Some(refusal) = rules.readiness.stopping() {
         return Err(refusal);
     }
     // As for a WebSocket: listening shows the user as online, whichever page caused it.
     check_origin(head, &rules.config.allowed_origins)?;
-    let who = who(head, rules, matches!(wanted, Wanted::Ticket))?;
-    let what = match wanted {
-        Wanted::Ticket => What::Ticket,
-        Wanted::All => {
+    let sender = sender(head, rules, matches!(path, ListenPath::Ticket))?;
+    let target = match path {
+        ListenPath::Ticket => ListenTarget::Ticket,
+        ListenPath::All => {
             let last = last_event_id(head)?.map(|id| LastSeen::of(&id));
             let names = of_query(head, "streams")?;
             let streams = names
@@ -168,23 +168,27 @@ fn judge(
                 .transpose()?
                 .unwrap_or_default();
             for ask in &streams {
-                may_watch(rules, &who, &ask.stream, WatchForm::Events)?;
+                may_watch(rules, &sender, &ask.stream, WatchForm::Events)?;
             }
-            What::All { streams, last }
+            ListenTarget::All { streams, last }
         }
-        Wanted::Stream(name, form) => {
+        ListenPath::Stream(name, form) => {
             let ask = ask(head, &rules.config.limits, name)?;
             let last = last_event_id(head)?;
             let (epoch, since) = last.as_deref().map(of_one).unzip();
-            may_watch(rules, &who, &ask.stream, *form)?;
-            What::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
+            may_watch(rules, &sender, &ask.stream, *form)?;
+            ListenTarget::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
         }
     };
-    Ok((who, what))
+    Ok((sender, target))
 }
 
 /// Who asks: by `Authorization`, or by `?token=`, which may be a ticket; in open mode by `?user=`.
-fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<Who, HttpRefusal> {
+fn sender(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    is_for_ticket: bool,
+) -> Result<ListenSender, HttpRefusal> {
     let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
     let mut tokens = tokens(head, &[])?;
     if is_for_ticket {
@@ -198,11 +202,11 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         && Tickets::is_one(ticket)
         && !is_for_ticket
     {
-        return Ok(Who::Ticket(ticket.clone()));
+        return Ok(ListenSender::Ticket(ticket.clone()));
     }
     if let Some(identity) = rules.proven {
         is_asked_from_here(head)?;
-        return Ok(Who::User(identity.clone()));
+        return Ok(ListenSender::User(identity.clone()));
     }
     // A page elsewhere must not spend a token or its address's budget either; it has tickets.
     if !tokens.is_empty() {
@@ -211,17 +215,17 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     if let Some(identity) = admin(head, rules)? {
         // A correct token does not make up for a bad one.
         return match tokens.len() {
-            1 => Ok(Who::Token(identity)),
+            1 => Ok(ListenSender::Token(identity)),
             _ => Err(unauthorized("there are too many tokens")),
         };
     }
     if rules.verifier.is_open() {
         let is_nameless = head.query_value("user").is_none() && tokens.is_empty();
         return if may_be_guest && is_nameless {
-            Ok(Who::Guest)
+            Ok(ListenSender::Guest)
         } else {
             is_asked_from_here(head)?;
-            named_and_called(head, rules).map(Who::User)
+            named_and_called(head, rules).map(ListenSender::User)
         };
     }
     let mut first = None;
@@ -229,8 +233,8 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         first = first.or(Some(rules.verify(token)?));
     }
     match first {
-        Some(identity) => Ok(Who::User(identity)),
-        None if may_be_guest => Ok(Who::Guest),
+        Some(identity) => Ok(ListenSender::User(identity)),
+        None if may_be_guest => Ok(ListenSender::Guest),
         None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN, or ?token=")),
     }
 }
@@ -252,17 +256,17 @@ fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), HttpRefusal> {
 /// known.
 fn may_watch(
     rules: Rules<'_>,
-    who: &Who,
+    sender: &ListenSender,
     stream: &StreamId,
     form: WatchForm,
 ) -> Result<(), HttpRefusal> {
     let nobody = StreamRights::default();
-    let rights = match who {
-        Who::User(identity) | Who::Token(identity) => &identity.rights,
-        Who::Guest => &nobody,
-        Who::Ticket(_) => return Ok(()),
+    let rights = match sender {
+        ListenSender::User(identity) | ListenSender::Token(identity) => &identity.rights,
+        ListenSender::Guest => &nobody,
+        ListenSender::Ticket(_) => return Ok(()),
     };
-    judge_watch(rules, rights, !matches!(who, Who::Guest), stream, form)
+    judge_watch(rules, rights, !matches!(sender, ListenSender::Guest), stream, form)
 }
 
 pub(crate) fn judge_watch(

@@ -17,9 +17,9 @@ pub(super) use browser::{CookieAnswer, signed_in, without_sign_ins};
 pub(super) use identity::{
     admin, bearer, caller, denied, known, named_and_called, needs_proof, tokens, unauthorized,
 };
-pub(super) use listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
+pub(super) use listen::{ListenRequest, ListenSender, ListenTarget, Watch, WatchForm, judge_watch};
 pub(super) use opening::{Visitor, is_set};
 pub(super) use origin::{check_origin, public, sealed, shared_with};
 pub(super) use reading::Readiness;
-pub(super) use route::{ProgramCall, Routed, Rules, with_fallback};
+pub(super) use route::{Destination, ProgramCall, Rules, with_fallback};
 pub(super) use status::{json, refused};

@@ -4,7 +4,7 @@
 use super::identity::{check_access, named, named_and_called, proved, unauthorized};
 use super::listen::{Watch, WatchForm, may_not_watch};
 use super::origin::check_origin;
-use super::route::{Routed, Rules};
+use super::route::{Destination, Rules};
 use crate::auth::Access;
 use crate::base::declaration::Declaration;
 use crate::base::{StreamId, StreamRights};
@@ -21,7 +21,7 @@ pub(super) fn open<'b>(
     head: &RequestHead<'b>,
     rules: Rules<'_>,
     watched: Option<(StreamId, &Declaration)>,
-) -> Result<Routed<'b>, HttpRefusal> {
+) -> Result<Destination<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, &rules.config.allowed_origins)?;
     let may_be_guest =
@@ -52,7 +52,7 @@ pub(super) fn open<'b>(
     let resumes = is_set(head, "resume");
     let watch = |(stream, _)| Box::new(Visitor::Watch(Watch { stream, form: WatchForm::Plain }));
     let visitor = watched.map(watch);
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, visitor })
+    Ok(Destination::Open { upgrade, protocol, identity, is_guest, resumes, visitor })
 }
 
 /// Whether the query says `name=1`.
@@ -66,7 +66,7 @@ pub(super) fn open_own<'b>(
     rules: Rules<'_>,
     path: &OwnPath,
     params: Params,
-) -> Result<Routed<'b>, HttpRefusal> {
+) -> Result<Destination<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, &rules.config.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
@@ -82,7 +82,7 @@ pub(super) fn open_own<'b>(
     let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
     let is_guest = identity.is_none();
     let visitor = Some(Box::new(Visitor::Own(OwnSocket::new(path, params, head.query))));
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, visitor })
+    Ok(Destination::Open { upgrade, protocol, identity, is_guest, resumes: false, visitor })
 }
 
 /// What a WebSocket that the hub does not know is for.

@@ -3,7 +3,7 @@
 
 use super::api::{ApiCall, judge};
 use super::identity::{caller_of, check_access, denied, known};
-use super::listen::{Listening, listen};
+use super::listen::{ListenRequest, listen};
 use super::opening::{Visitor, open, open_own};
 use super::origin::{is_embedded_elsewhere, other_method, public, shared_origin};
 use super::reading::{Readiness, get, may_read_metrics};
@@ -63,7 +63,7 @@ impl Rules<'_> {
 
 /// Where a request goes.
 #[derive(Debug)]
-pub(crate) enum Routed<'b> {
+pub(crate) enum Destination<'b> {
     /// A whole answer.
     Respond(Response),
     /// The metrics, for somebody who may read them.
@@ -77,7 +77,7 @@ pub(crate) enum Routed<'b> {
     /// A request on a path of the embedding program's.
     Program(Box<ProgramCall>),
     /// Server-Sent Events, parts, or a ticket for them.
-    Listen(Box<Listening>),
+    Listen(Box<ListenRequest>),
     /// A message to a webhook.
     Hook(Box<Hook>),
     /// A WebSocket: the request for it, the subprotocol to answer, its identity if known (or a
@@ -93,14 +93,14 @@ pub(crate) enum Routed<'b> {
 }
 
 /// Judges a request.
-pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
-    match judged(head, rules) {
-        Routed::Respond(response)
+pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination<'b> {
+    match find_destination(head, rules) {
+        Destination::Respond(response)
             if Upgrade::is_asked_for(head)
                 || head.path == SOCKET_PATH
                 || response.status == Status::UpgradeRequired =>
         {
-            Routed::Respond(with_fallback(response))
+            Destination::Respond(with_fallback(response))
         }
         other => other,
     }
@@ -120,20 +120,13 @@ pub(crate) fn with_fallback(response: Response) -> Response {
     response
 }
 
-fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
-    // A proxy on a loopback address may get requests from anywhere, so its requests are not local.
-    if rules.verifier.is_open() && (rules.is_elsewhere || !is_open_host(head.host)) {
-        let message = if rules.is_elsewhere {
-            "in open mode this server answers to its own machine alone"
-        } else {
-            "in open mode this server answers to localhost alone"
-        };
-        let refusal = HttpRefusal::new(Status::Forbidden, "forbidden", message);
-        // The client may have come by a name that is not this server's, so its connection ends.
-        return Routed::Respond(Response { ends: true, ..refusal.into() });
+fn find_destination<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination<'b> {
+    if let Some(refusal) = refuse_in_open_mode(head, rules) {
+        return Destination::Respond(refusal);
     }
     // Whatever the client wanted, it was not HTTP.
-    let ended = |refusal: HttpRefusal| Routed::Respond(Response { ends: true, ..refusal.into() });
+    let ended =
+        |refusal: HttpRefusal| Destination::Respond(Response { ends: true, ..refusal.into() });
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
     // A webhook or the embedding program may use a stream's path for other methods.
@@ -151,8 +144,8 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if asks {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
-    if let Some(judged) = listen(head, rules) {
-        return judged.map_or_else(Routed::Respond, Routed::Listen);
+    if let Some(result) = listen(head, rules) {
+        return result.map_or_else(Destination::Respond, Destination::Listen);
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     // What guests may see is public.
@@ -168,27 +161,31 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         return refuse(Status::Forbidden, "forbidden", message);
     }
     if head.path == SIGN_IN_PATH {
-        return Routed::SignIn;
+        return Destination::SignIn;
     }
     match hook_at(head, &rules.config.feeds, &rules.config.streams) {
-        Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
-        Some(Err(response)) => return Routed::Respond(response),
+        Some(Ok(hook)) => return Destination::Hook(Box::new(hook)),
+        Some(Err(response)) => return Destination::Respond(response),
         None => {}
     }
     if head.path == READY_PATH {
-        return if is_read { Routed::Ready } else { Routed::Respond(other_methods("GET, HEAD")) };
+        return if is_read {
+            Destination::Ready
+        } else {
+            Destination::Respond(other_methods("GET, HEAD"))
+        };
     }
     if head.path == METRICS_PATH {
         return match may_read_metrics(head, rules) {
-            _ if !is_read => Routed::Respond(other_methods("GET, HEAD")),
-            Ok(()) => Routed::Metrics,
-            Err(refusal) => Routed::Respond(refusal.into()),
+            _ if !is_read => Destination::Respond(other_methods("GET, HEAD")),
+            Ok(()) => Destination::Metrics,
+            Err(refusal) => Destination::Respond(refusal.into()),
         };
     }
     if let Some(found) = rules.paths.find_http(head.method, head.path) {
         return match program(head, rules, found) {
-            Ok(call) => Routed::Program(Box::new(call)),
-            Err(response) => Routed::Respond(response),
+            Ok(call) => Destination::Program(Box::new(call)),
+            Err(response) => Destination::Respond(response),
         };
     }
     // The API answers everything else below its prefix, also that there is nothing.
@@ -196,18 +193,35 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         && head.path != OPENAPI_PATH
     {
         return match judge(head, path, rules) {
-            Ok(call) => Routed::Call(Box::new(call)),
-            Err(response) => Routed::Respond(response),
+            Ok(call) => Destination::Call(Box::new(call)),
+            Err(response) => Destination::Respond(response),
         };
     }
     let Some(response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
-    Routed::Respond(if is_read { response } else { other_methods("GET, HEAD") })
+    Destination::Respond(if is_read { response } else { other_methods("GET, HEAD") })
 }
 
-fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
-    Routed::Respond(HttpRefusal::new(status, code, message).into())
+/// In open mode, requests from elsewhere are refused.
+fn refuse_in_open_mode(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
+    // A proxy on a loopback address may get requests from anywhere, so its requests are not local.
+    let message = if !rules.verifier.is_open() {
+        return None;
+    } else if rules.is_elsewhere {
+        "in open mode this server answers to its own machine alone"
+    } else if !is_open_host(head.host) {
+        "in open mode this server answers to localhost alone"
+    } else {
+        return None;
+    };
+    let refusal = HttpRefusal::new(Status::Forbidden, "forbidden", message);
+    // The client may have come by a name that is not this server's, so its connection ends.
+    Some(Response { ends: true, ..refusal.into() })
+}
+
+fn refuse(status: Status, code: &'static str, message: &str) -> Destination<'static> {
+    Destination::Respond(HttpRefusal::new(status, code, message).into())
 }
 
 /// A request on a path of the embedding program.
@@ -320,12 +334,17 @@ mod tests {
         config.allowed_origins = vec!["https://app.example".to_owned()];
         let rules = rules(&verifier, &proofs, &config);
         match route(&head, rules) {
-            Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
-            Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) | Routed::SignIn => {
+            Destination::Respond(response) => (response.status.line()[..3].to_owned(), None),
+            Destination::Call(_)
+            | Destination::Hook(_)
+            | Destination::Program(_)
+            | Destination::SignIn => {
                 panic!("a call")
             }
-            Routed::Metrics | Routed::Ready | Routed::Listen(_) => ("200".to_owned(), None),
-            Routed::Open { upgrade, protocol, identity, .. } => {
+            Destination::Metrics | Destination::Ready | Destination::Listen(_) => {
+                ("200".to_owned(), None)
+            }
+            Destination::Open { upgrade, protocol, identity, .. } => {
                 let head =
                     String::from_utf8(upgrade.accept(protocol.as_deref(), None).answer).unwrap();
                 assert!(!head.contains("bearer"));
@@ -494,7 +513,7 @@ mod tests {
         let get = |method: &str, fields: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
-            let Routed::Respond(response) = route(&head, rules) else { panic!("no answer") };
+            let Destination::Respond(response) = route(&head, rules) else { panic!("no answer") };
             response
         };
         let page = get("GET", "");

@@ -3,7 +3,7 @@
 use crate::base::Moment;
 use crate::base::limits::{
     DISK_FILLS_PERCENT, POOL_FILLS_PERCENT, POOL_HAS_ROOM_PERCENT, POOL_TOLD_EVERY_MS,
-    POOLS_LOOKED_AT_MS,
+    POOLS_CHECKED_MS,
 };
 
 /// A pool, with its names in the log, the metrics and the table of `docs/operations.md`. That table
@@ -70,13 +70,13 @@ impl Used {
 /// What the log has said about the pools.
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
-    looked_at: Option<Moment>,
+    checked: Option<Moment>,
     /// For each pool, whether it is filling, and when the log last said so.
-    told: [Announced; POOLS.len()],
+    warnings: [PoolWarning; POOLS.len()],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Announced {
+struct PoolWarning {
     fills: bool,
     at: Option<Moment>,
 }
@@ -84,26 +84,26 @@ struct Announced {
 impl Pools {
     /// Whether it is time to look again. An error is the time when it will be.
     pub(crate) fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
-        let next = self.looked_at.map(|at| at.plus_millis(POOLS_LOOKED_AT_MS));
+        let next = self.checked.map(|at| at.plus_millis(POOLS_CHECKED_MS));
         if let Some(next) = next.filter(|next| now < *next) {
             return Err(next);
         }
-        self.looked_at = Some(now);
+        self.checked = Some(now);
         Ok(())
     }
 
     /// Logs which pools fill up, and which have room again.
-    pub(crate) fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
-        for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
+    pub(crate) fn log_changes(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
+        for ((pool, used), warning) in POOLS.iter().zip(used).zip(&mut self.warnings) {
             let NamedPool { name, bound, fills_percent, .. } = pool;
             let (percent, Used { taken, max, is_enough }) = (used.percent(), *used);
             let has_room = percent <= POOL_HAS_ROOM_PERCENT.max(fills_percent - 10);
-            let was_told = told.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
-            if !told.fills && percent >= *fills_percent && !is_enough && !was_told {
-                *told = Announced { fills: true, at: Some(now) };
+            let was_logged = warning.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
+            if !warning.fills && percent >= *fills_percent && !is_enough && !was_logged {
+                *warning = PoolWarning { fills: true, at: Some(now) };
                 log::warn!("{name}: {percent} % are taken, {taken} of {max} ({bound})");
-            } else if told.fills && has_room {
-                told.fills = false;
+            } else if warning.fills && has_room {
+                warning.fills = false;
                 log::info!("{name}: there is room again, {taken} of {max} are taken");
             }
         }
@@ -135,9 +135,9 @@ mod tests {
             let mut used = [Used::default(); POOLS.len()];
             used[2] = Used::new(taken, 10);
             used[5] = Used::of_places(8, 8, 0);
-            pools.look(at(now), &used);
-            assert!(!pools.told[5].fills, "nobody waits");
-            (pools.told[2].fills, pools.told[2].at)
+            pools.log_changes(at(now), &used);
+            assert!(!pools.warnings[5].fills, "nobody waits");
+            (pools.warnings[2].fills, pools.warnings[2].at)
         };
         assert_eq!(look(0, 7), (false, None));
         assert_eq!(look(1, 8), (true, Some(at(1))));

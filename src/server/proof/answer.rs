@@ -1,7 +1,7 @@
 //! Turns the backend's answer into who sends a request, or a refusal.
 
 use crate::auth::Proof;
-use crate::backend::{Failure, Got, JobResult};
+use crate::backend::{Failure, JobOutput, JobResult};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::server::http::unauthorized;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`
 #[derive(Deserialize)]
 struct ProofJson {
-    user: SaidUser,
+    user: UserJson,
     #[serde(default)]
     publish: Option<Vec<String>>,
     #[serde(default)]
@@ -21,7 +21,7 @@ struct ProofJson {
 }
 
 #[derive(Deserialize)]
-struct SaidUser {
+struct UserJson {
     id: Id,
     #[serde(default)]
     name: Option<String>,
@@ -49,19 +49,19 @@ pub(crate) enum ProofVerdict {
 /// Judges the backend's answer.
 pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
-        Ok(Got::Answer { status: 200..=299, body, .. }) => match proof(&body) {
+        Ok(JobOutput::Answer { status: 200..=299, body, .. }) => match proof(&body) {
             Some(proof) => ProofVerdict::Is(proof),
             None => ProofVerdict::Fail(unavailable("the backend does not say who you are")),
         },
-        Ok(Got::Answer { status: status @ (401 | 403), fields, body }) => {
+        Ok(JobOutput::Answer { status: status @ (401 | 403), fields, body }) => {
             ProofVerdict::Refuse(handed_on(status, fields, body))
         }
         // The backend does not accept what the client has shown: it redirects to a login, cannot
         // read a field, or has had too many tries. That is the client's failure, not the backend's.
-        Ok(Got::Answer { status: 429, .. }) => {
+        Ok(JobOutput::Answer { status: 429, .. }) => {
             ProofVerdict::Refuse(unavailable("the backend wants to be asked later"))
         }
-        Ok(Got::Answer { status: 300..=499, .. }) => {
+        Ok(JobOutput::Answer { status: 300..=499, .. }) => {
             ProofVerdict::Refuse(unauthorized("the backend does not say who you are").into())
         }
         Err(Failure::Full) => ProofVerdict::Fail(unavailable(
@@ -124,7 +124,7 @@ mod tests {
             ("content-type".to_owned(), "application/json".to_owned()),
             ("www-authenticate".to_owned(), "Basic realm=\"x\"".to_owned()),
         ];
-        judge(Ok(Got::Answer { status, fields, body: body.as_bytes().to_vec() }))
+        judge(Ok(JobOutput::Answer { status, fields, body: body.as_bytes().to_vec() }))
     }
 
     #[test]

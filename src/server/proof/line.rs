@@ -10,13 +10,13 @@ use crate::web::Exchange;
 use std::collections::BTreeMap;
 
 /// What was found out about a request: who sends it, or its answer.
-pub(crate) type Found = Result<Box<Identity>, Response>;
+pub(crate) type SenderResult = Result<Box<Identity>, Response>;
 
 /// What was found out for waiting requests, and for which of them the backend is asked.
 #[derive(Debug)]
 pub(crate) struct Proofs {
     /// For requests that are handed over again in this turn.
-    found: BTreeMap<Exchange, Found>,
+    senders: BTreeMap<Exchange, SenderResult>,
     circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
@@ -51,7 +51,7 @@ pub(crate) enum NextProof {
 impl Proofs {
     pub(crate) fn new(limits: &Limits) -> Proofs {
         Proofs {
-            found: BTreeMap::new(),
+            senders: BTreeMap::new(),
             circuit: Circuit::default(),
             line: FairQueue::default(),
             under_way: Shares::default(),
@@ -59,17 +59,17 @@ impl Proofs {
         }
     }
 
-    pub(crate) fn keep_found(&mut self, exchange: Exchange, found: Found) {
-        self.found.insert(exchange, found);
+    pub(crate) fn keep_sender(&mut self, exchange: Exchange, sender: SenderResult) {
+        self.senders.insert(exchange, sender);
     }
 
-    pub(crate) fn take_found(&mut self, exchange: Exchange) -> Option<Found> {
-        self.found.remove(&exchange)
+    pub(crate) fn take_sender(&mut self, exchange: Exchange) -> Option<SenderResult> {
+        self.senders.remove(&exchange)
     }
 
     /// Forgets what was found out for connections that have closed meanwhile.
-    pub(crate) fn forget_found(&mut self) {
-        self.found.clear();
+    pub(crate) fn forget_senders(&mut self) {
+        self.senders.clear();
     }
 
     /// How many requests have a place or wait, and how many may.

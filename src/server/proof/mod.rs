@@ -9,4 +9,4 @@
 pub(super) mod answer;
 pub(super) mod line;
 
-pub(super) use line::{Found, ProofPlace, Proofs};
+pub(super) use line::{ProofPlace, Proofs, SenderResult};

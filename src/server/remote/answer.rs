@@ -1,6 +1,6 @@
 //! Turns a backend's answer into a reply or a refusal.
 
-use crate::backend::{Failure, Got, JobResult};
+use crate::backend::{Failure, JobOutput, JobResult};
 use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::wire::error::ErrorReply;
@@ -24,8 +24,8 @@ pub(crate) enum BackendReply {
 /// Judges the result of a call to the backend.
 pub(crate) fn judge(outcome: JobResult) -> BackendReply {
     BackendReply::Fail(match outcome {
-        Ok(Got::Answer { status, body, .. }) => return judge_answer(status, &body),
-        Ok(Got::Data(_) | Got::Nothing) => internal(NO_OBJECT),
+        Ok(JobOutput::Answer { status, body, .. }) => return judge_answer(status, &body),
+        Ok(JobOutput::Data(_) | JobOutput::Nothing) => internal(NO_OBJECT),
         Err(Failure::TooLarge) => internal("the backend's answer is larger than it may be"),
         Err(Failure::Broken(_)) => unavailable("the exchange with the backend broke"),
         Err(Failure::Timeout) => unavailable("the backend has not answered in time"),
@@ -83,7 +83,7 @@ mod tests {
     use crate::wire::error::ErrorDetail;
 
     fn answered(status: u16, body: &str) -> BackendReply {
-        judge(Ok(Got::Answer { status, fields: Vec::new(), body: body.as_bytes().to_vec() }))
+        judge(Ok(JobOutput::Answer { status, fields: Vec::new(), body: body.as_bytes().to_vec() }))
     }
 
     fn code(verdict: &BackendReply) -> (&'static str, &str) {
@@ -102,7 +102,7 @@ mod tests {
         for wrong in ["[]", "7", "{", "\"\\ud800\"", r#"{"a":1,"a":2}"#] {
             assert_eq!(code(&answered(200, wrong)), ("fail", "internal"), "{wrong}");
         }
-        let bytes = Ok(Got::Answer { status: 200, fields: Vec::new(), body: vec![0xff] });
+        let bytes = Ok(JobOutput::Answer { status: 200, fields: Vec::new(), body: vec![0xff] });
         assert_eq!(code(&judge(bytes)), ("fail", "internal"));
     }
 

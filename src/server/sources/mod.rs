@@ -5,8 +5,8 @@
 //! results (`server/chat/sources.rs`).
 
 pub(super) mod deliveries;
-pub(super) mod fill;
 pub(super) mod operate;
+pub(super) mod placeholders;
 pub(super) mod polled;
 pub(super) mod running;
 pub(super) mod table;

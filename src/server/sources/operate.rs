@@ -5,7 +5,7 @@ use super::polled::Polled;
 use super::running::RunningFeed;
 use super::table::Sources;
 use crate::backend::CircuitState;
-use crate::base::limits::LATE_POLLS_LOOKED_AT_MS;
+use crate::base::limits::LATE_POLLS_CHECKED_MS;
 use crate::base::subscription::StreamInfo;
 use crate::base::{Moment, StreamId};
 use crate::wire::json::Writer;
@@ -27,7 +27,7 @@ pub(crate) struct SourceMetrics {
     pub(crate) states: [(&'static str, u64); 4],
     /// How often each stream is polled, in ms, if it is.
     pub(crate) every_ms: Option<u64>,
-    pub(crate) late: Late,
+    pub(crate) late: LatePolls,
     pub(crate) failures: u64,
     pub(crate) refused: u64,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Overview {
     pub(crate) down: usize,
     /// How often each is polled, in ms, if it is.
     pub(crate) every_ms: Option<u64>,
-    pub(crate) late: Late,
+    pub(crate) late: LatePolls,
 }
 
 impl Sources {
@@ -125,7 +125,7 @@ fn state(running: &RunningFeed, circuit: CircuitState) -> &'static str {
 
 /// How late the streams of a declaration are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Late {
+pub(crate) struct LatePolls {
     /// How many were not polled for too long.
     pub(crate) streams: u64,
     /// The longest time without a poll, in ms.
@@ -135,16 +135,16 @@ pub(crate) struct Late {
 impl Sources {
     /// Looks for late streams, unless that was done a moment ago, and logs changes. Returns when to
     /// look again, if there is anything to look at.
-    pub(crate) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
+    pub(crate) fn check_late_polls(&mut self, now: Moment) -> Option<Moment> {
         if self.polled.is_empty() && self.feeds.values().all(|running| running.late.streams == 0) {
             return None;
         }
-        let next = self.late_looked_at.plus_millis(LATE_POLLS_LOOKED_AT_MS);
+        let next = self.late_checked.plus_millis(LATE_POLLS_CHECKED_MS);
         if now < next {
             return Some(next);
         }
-        self.late_looked_at = now;
-        let mut late: BTreeMap<Arc<str>, Late> = BTreeMap::new();
+        self.late_checked = now;
+        let mut late: BTreeMap<Arc<str>, LatePolls> = BTreeMap::new();
         for polled in self.polled.values() {
             let Some(running) = self.feeds.get(&polled.feed) else { continue };
             if polled.is_watched && !running.is_paused {
@@ -162,7 +162,7 @@ impl Sources {
             let late = late.remove(name).unwrap_or_default();
             let before = std::mem::replace(&mut running.late, late);
             let every_ms = running.every_ms().unwrap_or_default();
-            let Late { streams, longest_ms } = late;
+            let LatePolls { streams, longest_ms } = late;
             if before.streams == 0 && streams > 0 {
                 log::warn!(
                     "{streams} of {name} are polled too late: every {every_ms} ms is asked for, {longest_ms} ms is \
@@ -172,7 +172,7 @@ impl Sources {
                 log::info!("{name} is polled in time again");
             }
         }
-        Some(now.plus_millis(LATE_POLLS_LOOKED_AT_MS))
+        Some(now.plus_millis(LATE_POLLS_CHECKED_MS))
     }
 
     /// How many streams wait to be polled.

@@ -2,8 +2,8 @@
 //! part of the answer is the data.
 
 use super::deliveries::Deliveries;
-use super::fill::filled;
-use super::operate::Late;
+use super::operate::LatePolls;
+use super::placeholders::fill_placeholders;
 use crate::backend::{Pick, PollFn, PollFrom, Task};
 use crate::base::StreamId;
 use crate::base::declaration::Declaration;
@@ -29,7 +29,7 @@ pub(crate) struct RunningFeed {
     pub(super) max_bytes: usize,
     pub(crate) is_paused: bool,
     /// Its late streams, as of the last look.
-    pub(super) late: Late,
+    pub(super) late: LatePolls,
     /// Polls that failed, after all their retries.
     pub(super) failures: u64,
     /// How often the stream refused its data.
@@ -72,7 +72,7 @@ impl RunningFeed {
             kind: FeedKind::default(),
             max_bytes: 0,
             is_paused: false,
-            late: Late::default(),
+            late: LatePolls::default(),
             failures: 0,
             refused: 0,
             last_error: None,
@@ -104,7 +104,7 @@ impl RunningFeed {
             return Some((Task::Poll { from, pick: Pick::Bytes }, FUNCTION_TIMEOUT_MS));
         }
         let poll = self.declared.as_ref()?.poll.as_ref()?;
-        let from = filled(&poll.target, &self.pattern, stream.as_str())?;
+        let from = fill_placeholders(&poll.target, &self.pattern, stream.as_str())?;
         let pick = picks(self.kind.is_binary, poll.pointer.as_deref());
         Some((Task::Poll { from, pick }, poll.timeout_ms))
     }

@@ -4,7 +4,9 @@
 use super::polled::Polled;
 use super::running::{FeedKind, FunctionPoll, RunningFeed};
 use super::turns::Turns;
-use crate::backend::{CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task};
+use crate::backend::{
+    CircuitSettings, CircuitState, Failure, JobId, JobOutput, JobResult, Pass, Task,
+};
 use crate::base::declaration::Declaration;
 use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
 use crate::base::pattern::Pattern;
@@ -29,7 +31,7 @@ pub(crate) struct Sources {
     /// For each feed with streams that are down, how many.
     pub(super) down: BTreeMap<Arc<str>, usize>,
     /// When late streams were looked for last.
-    pub(super) late_looked_at: Moment,
+    pub(super) late_checked: Moment,
 }
 
 /// A poll that is due.
@@ -61,7 +63,7 @@ impl Sources {
             payers: Shares::default(),
             settings: CircuitSettings::from(limits),
             down: BTreeMap::new(),
-            late_looked_at: Moment::ZERO,
+            late_checked: Moment::ZERO,
         }
     }
 
@@ -331,8 +333,8 @@ impl Sources {
         polled.polled_at = now;
         let running = self.feeds.get(&polled.feed)?;
         let (every_ms, is_programs) = (running.every_ms()?, running.function.is_some());
-        let got = match outcome {
-            Ok(got) => got,
+        let output = match outcome {
+            Ok(output) => output,
             Err(failure) => {
                 self.failed(now, begun, stream, &pass, &failure);
                 return None;
@@ -349,11 +351,11 @@ impl Sources {
         if !polled.is_watched || self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
             return None;
         }
-        match got {
-            Got::Data(data) if polled.has_changed(&data, id) => {
+        match output {
+            JobOutput::Data(data) if polled.has_changed(&data, id) => {
                 Some(PollResult::Fresh { data, is_programs, id })
             }
-            Got::Data(_) | Got::Nothing | Got::Answer { .. } => {
+            JobOutput::Data(_) | JobOutput::Nothing | JobOutput::Answer { .. } => {
                 polled.is_taken().then_some(PollResult::Same)
             }
         }

@@ -7,14 +7,14 @@
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
-use super::tolerant::Sql;
+use super::readable_rows::Sql;
 use super::{DataError, Result, database_of, failed, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId};
-use crate::store::lost::{BrokenRule, Loss, StoreTraces};
+use crate::store::loss::{BrokenRule, Loss, StoreTraces};
 use crate::store::revocations::{REVOCATIONS, revocation};
 use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
-use crate::store::{schema, whole};
+use crate::store::{integrity, schema};
 use rusqlite::{Connection, Row};
 use std::path::Path;
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
 fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const LOOKS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
-    let look = || whole::log_damaged_at(file).map_err(failed(file));
+    let look = || integrity::log_damaged_at(file).map_err(failed(file));
     for _ in 1..LOOKS {
         if look()?.is_none() {
             return Ok(None);

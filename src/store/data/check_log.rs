@@ -4,9 +4,9 @@ use super::ENTRIES;
 use super::check::{Checker, shown};
 use super::check_values::{is_emoji, is_short};
 use super::lines::is_data;
-use super::tolerant::tolerated;
+use super::readable_rows::if_readable;
 use crate::base::{Entry, EntryKind, Timestamp, UserId};
-use crate::store::lost::are;
+use crate::store::loss::are;
 use crate::store::rows::{EntryRow, RoomRow, each, entry, find_entry, unsigned};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Result, Row, params};
@@ -305,7 +305,7 @@ impl LogChecker<'_, '_> {
     /// Another entry of this log, if it is kept. If it is damaged or missing, its own place reports
     /// that.
     fn other(&self, seq: u64) -> Result<Option<EntryRow>> {
-        tolerated(find_entry(self.checker.db, self.row, seq)).map(Option::flatten)
+        if_readable(find_entry(self.checker.db, self.row, seq)).map(Option::flatten)
     }
 
     fn end(&mut self) {

@@ -46,7 +46,7 @@ struct LineWriter<'a> {
 }
 
 /// Makes the line of a row. A room is given by its name.
-type LineOf = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>>;
+type LineFromRow = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>>;
 
 impl LineWriter<'_> {
     fn put(&mut self, line: &Line<'_>) -> Result<()> {
@@ -56,7 +56,13 @@ impl LineWriter<'_> {
     }
 
     /// Writes a line for each row of a query.
-    fn lines(&mut self, sql: &str, params: impl Params, room: &str, line: LineOf) -> Result<()> {
+    fn lines(
+        &mut self,
+        sql: &str,
+        params: impl Params,
+        room: &str,
+        line: LineFromRow,
+    ) -> Result<()> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
         while let Some(row) = rows.next()? {

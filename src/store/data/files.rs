@@ -1,13 +1,13 @@
 //! Files that replace a store, and copies of stores.
 
-use super::aside::Aside;
+use super::atomic_file::AtomicFile;
 use super::check::{Checked, check, what_is_lost};
 use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
+use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
 use crate::store::lock::DirectoryLock;
-use crate::store::lost::BrokenRule;
+use crate::store::loss::BrokenRule;
 use crate::store::store::OpenError;
-use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
-use crate::store::{disk, lost, mark, rows, schema};
+use crate::store::{disk, loss, mark, rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -40,7 +40,7 @@ impl NewStore {
 
     /// Begins in a directory with or without a store.
     pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
-        NewStore::begin(directory, |place| whole::settle(place).map_err(failed(place)))
+        NewStore::begin(directory, |place| integrity::settle(place).map_err(failed(place)))
     }
 
     /// Calls `look` with its place before anything is written.
@@ -83,7 +83,7 @@ impl NewStore {
         vacuum(from, self.file())?;
         write_alone(self.file(), |db| {
             schema::set_epoch(db, epoch)?;
-            Ok(lost::call_for_log(db, false)?)
+            Ok(loss::call_for_log(db, false)?)
         })
     }
 
@@ -113,13 +113,13 @@ impl NewStore {
     ///
     /// A kill leaves the old store with its log, or the new one: the old files get their other
     /// names in addition, the new file replaces the old one in one step, and only then the old
-    /// log's first name goes. After a kill in between, [`whole::settle`] removes it.
+    /// log's first name goes. After a kill in between, [`integrity::settle`] removes it.
     fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
         disk::sync(&new).map_err(failed(&new))?;
         let place = self.directory.join(FILE_NAME);
         // Then it is one file. A damaged one stays as it is.
-        if place.exists() && matches!(whole::fault(&place), Ok(None)) {
+        if place.exists() && matches!(integrity::fault(&place), Ok(None)) {
             fold_log(&place);
         }
         if !place.exists() {
@@ -215,10 +215,10 @@ fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>)
 pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let from = database_of(from)?;
     refuse_what_is_there(to)?;
-    let copy = Aside::begin(to)?;
+    let copy = AtomicFile::begin(to)?;
     vacuum(&from, copy.part())?;
     // It is whole without a log.
-    write_alone(copy.part(), |db| Ok(lost::call_for_log(db, false)?))?;
+    write_alone(copy.part(), |db| Ok(loss::call_for_log(db, false)?))?;
     copy.finish()?;
     // What is missing cannot be seen in the copy.
     let lost = what_is_lost(&from)?;
@@ -278,7 +278,7 @@ fn refuse_what_is_there(file: &Path) -> Result<()> {
     if file.symlink_metadata().is_ok() {
         return Err(DataError::Exists(file.to_owned()));
     }
-    whole::log_beside(file).map_or(Ok(()), |log| Err(DataError::LeftOver(log)))
+    integrity::log_beside(file).map_or(Ok(()), |log| Err(DataError::LeftOver(log)))
 }
 
 fn remove(file: &Path) -> Result<()> {

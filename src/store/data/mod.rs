@@ -4,7 +4,7 @@
 //! An existing store is never written to: a new file is made beside it, and takes its place when it
 //! is whole and checked.
 
-mod aside;
+mod atomic_file;
 mod check;
 mod check_log;
 mod check_people;
@@ -14,15 +14,15 @@ mod export;
 mod files;
 mod import;
 mod lines;
+mod readable_rows;
 mod repair;
 mod salvage;
 mod salvage_people;
 mod salvage_rest;
 mod streams;
-mod tolerant;
 
-pub use super::lost::BrokenRule;
-pub use aside::Aside;
+pub use super::loss::BrokenRule;
+pub use atomic_file::AtomicFile;
 pub use check::{Checked, check};
 pub use export::export;
 pub use files::{Restored, backup, restore};
@@ -30,9 +30,9 @@ pub use import::import;
 pub use lines::Counts;
 pub use repair::repair;
 
-use super::lost::StoreTraces;
+use super::integrity::{self, FILE_NAME, NotWhole};
+use super::loss::StoreTraces;
 use super::store::OpenError;
-use super::whole::{self, FILE_NAME, NotWhole};
 use super::{rows, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::io;
@@ -116,13 +116,13 @@ fn exists_or_failed(file: &Path) -> impl FnOnce(io::Error) -> DataError {
 /// The database's file: the one in a directory, otherwise the path itself.
 fn database_of(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
-    let is_there = file.is_file() || whole::log_beside(&file).is_some();
+    let is_there = file.is_file() || integrity::log_beside(&file).is_some();
     if is_there { Ok(file) } else { Err(DataError::NoStore(path.to_owned())) }
 }
 
 /// What is wrong with the files of a database, before SQLite sees them.
 fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
-    whole::fault(file).map_err(failed(file))
+    integrity::fault(file).map_err(failed(file))
 }
 
 /// Opens a database to read it only, also while a server uses it.

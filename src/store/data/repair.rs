@@ -8,9 +8,9 @@ use super::derived::derive;
 use super::files::{NewStore, Restored};
 use super::salvage::{Salvage, salvage_file};
 use super::{DataError, NotWhole, Result, database_of, failed, fault_of_files, refuse_mixture};
-use crate::store::lost::{BrokenRule, StoreTraces};
+use crate::store::integrity::FILE_NAME;
+use crate::store::loss::{BrokenRule, StoreTraces};
 use crate::store::rows;
-use crate::store::whole::FILE_NAME;
 use std::path::Path;
 
 /// Makes a sound store, with a new epoch, of what is sound in the one in `directory`. Hands to

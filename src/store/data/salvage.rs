@@ -1,10 +1,10 @@
 //! Keeps what is sound of one room of a damaged store.
 
 use super::check_log::LogSummary;
-use super::tolerant::{Sql, each_readable, tolerated};
+use super::readable_rows::{Sql, each_readable, if_readable};
 use super::{DataError, of_this_version, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
-use crate::store::lost::{BrokenRule, are};
+use crate::store::loss::{BrokenRule, are};
 use crate::store::marks::deleted_after;
 use crate::store::rows::{
     EntryRow, INSERT_ENTRY, RoomRow, damaged, entry, entry_at, entry_columns, insert_room, meta,
@@ -84,7 +84,7 @@ impl Salvage<'_> {
     fn row_of(&mut self, id: i64) -> Sql<Option<(RoomRow, bool)>> {
         let sql = concat!("SELECT ", room_columns!(), " FROM rooms WHERE id = ?1");
         let read = self.old.prepare_cached(sql)?.query_row([id], room_row);
-        if let Some(row) = tolerated(read)? {
+        if let Some(row) = if_readable(read)? {
             return Ok(Some((row, true)));
         }
         let sql = "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
@@ -92,7 +92,7 @@ impl Salvage<'_> {
              WHERE i.name = t.name AND i.id = ?1)";
         let name: Sql<Option<String>> =
             self.old.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional();
-        let name = tolerated(name)?.flatten();
+        let name = if_readable(name)?.flatten();
         let Some(room) = name.and_then(|name| RoomId::parse(&name).ok()) else {
             self.lost(None, format!("the room with the number {id} is lost, as its name is"));
             return Ok(None);
@@ -160,7 +160,7 @@ impl Salvage<'_> {
         let (mut best, mut piece): (Option<RoomState>, Option<RoomState>) = (None, None);
         each_readable(self.old, SQL, &[old.id], |row| {
             let found = match row {
-                Some(row) => tolerated(entry(&old.state.room, row))?,
+                Some(row) => if_readable(entry(&old.state.room, row))?,
                 None => None,
             };
             let Some(EntryRow { entry, messages, .. }) = found else {
@@ -209,9 +209,9 @@ impl Salvage<'_> {
         let mut rows = statement.query([room.old_id, first as i64, last as i64])?;
         let mut expected = first;
         // What is behind the last one may not be readable.
-        while let Some(Some(found)) = tolerated(rows.next())? {
+        while let Some(Some(found)) = if_readable(rows.next())? {
             // If a damaged row is in the way of the search, it may come with the others.
-            let read = tolerated(entry(&room.row.state.room, found))?;
+            let read = if_readable(entry(&room.row.state.room, found))?;
             let Some(read) = read.filter(|read| read.entry.seq == expected) else { continue };
             let seq = read.entry.seq;
             expected += 1;

@@ -1,8 +1,8 @@
 //! Keeps what is sound of the people of a room of a damaged store.
 
 use super::check::shown;
+use super::readable_rows::{Sql, if_readable};
 use super::salvage::{Salvage, SalvagedRoom};
-use super::tolerant::{Sql, tolerated};
 use crate::base::{EntryKind, MemberState, UserId};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::rows::{MEMBERS_OF_ROOM, check, each, member, save_member, user_of};
@@ -16,13 +16,13 @@ impl Salvage<'_> {
         let (mut members, mut damaged) = (BTreeMap::new(), Vec::new());
         let read = each(self.old, MEMBERS_OF_ROOM, [room.old_id], |row| {
             let read = member(row).and_then(|state| Ok((user_of(row, 1)?, state)));
-            match tolerated(read)? {
+            match if_readable(read)? {
                 Some((user, state)) => drop(members.insert(user, state)),
                 None => damaged.push(shown(row, 1)),
             }
             Ok(())
         });
-        if tolerated(read)?.is_none() {
+        if if_readable(read)?.is_none() {
             self.lost(Some(&name), "some of its members cannot be read".into());
         }
         if name.is_direct() {
@@ -90,7 +90,7 @@ impl Salvage<'_> {
             let read = each(self.old, &permits::select(table), [room.old_id], |row| {
                 let read =
                     check(row, 2, "").and_then(|()| Ok((user_of(row, 0)?, user_of(row, 1)?)));
-                match tolerated(read)? {
+                match if_readable(read)? {
                     Some((user, _)) if members.contains_key(&user) => Ok(()),
                     Some((user, by)) => {
                         permits::write(self.new, table, room.row.id, user.as_str(), by.as_str())
@@ -101,7 +101,7 @@ impl Salvage<'_> {
                     }
                 }
             });
-            if tolerated(read)?.is_none() {
+            if if_readable(read)?.is_none() {
                 lost.push(format!("some {what}s cannot be read"));
             }
         }

@@ -1,8 +1,8 @@
 //! Keeps what is sound of a damaged store beside its rooms: names, revocations, durable streams.
 
 use super::check::shown;
+use super::readable_rows::{Sql, if_readable};
 use super::salvage::Salvage;
-use super::tolerant::{Sql, tolerated};
 use crate::base::StreamEvent;
 use crate::store::events::{
     EVENTS_BACKWARD, StreamRow, event, insert_event, insert_stream, save_stream, stream_columns,
@@ -18,7 +18,7 @@ impl Salvage<'_> {
         let mut bad = Vec::new();
         let read = each(self.old, USERS, (), |row| {
             let user = check(row, 2, "").and_then(|()| Ok((row.get(0)?, row.get(1)?)));
-            match tolerated::<(String, String)>(user)? {
+            match if_readable::<(String, String)>(user)? {
                 Some(user) => self.new.prepare_cached(INSERT_USER)?.execute(user).map(drop),
                 None => {
                     bad.push(shown(row, 0));
@@ -26,7 +26,7 @@ impl Salvage<'_> {
                 }
             }
         });
-        if tolerated(read)?.is_none() {
+        if if_readable(read)?.is_none() {
             self.lost(None, "some users' names cannot be read".into());
         }
         for user in bad {
@@ -46,14 +46,14 @@ impl Salvage<'_> {
             " FROM revocations ORDER BY kind DESC, key DESC"
         );
         for sql in [REVOCATIONS, backward] {
-            let read = each(self.old, sql, (), |row| match tolerated(revocation(row))? {
+            let read = each(self.old, sql, (), |row| match if_readable(revocation(row))? {
                 Some(revocation) => put(new, &revocation),
                 None => {
                     lost.insert(format!("the revocation of {} {}", shown(row, 0), shown(row, 1)));
                     Ok(())
                 }
             });
-            is_whole = tolerated(read)?.is_some();
+            is_whole = if_readable(read)?.is_some();
             if is_whole {
                 break;
             }
@@ -73,13 +73,13 @@ impl Salvage<'_> {
         let (mut sound, mut lost) = (Vec::new(), Vec::new());
         let sql = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY id");
         let read = each(self.old, sql, (), |row| {
-            match tolerated(stream_row(row))? {
+            match if_readable(stream_row(row))? {
                 Some(stream) => sound.push(stream),
                 None => lost.push(format!("stream {} is lost", shown(row, 1))),
             }
             Ok(())
         });
-        let is_whole = tolerated(read)?.is_some();
+        let is_whole = if_readable(read)?.is_some();
         let found = (sound.len() + lost.len()) as u64;
         for what in lost {
             self.lost(None, what);
@@ -99,7 +99,7 @@ impl Salvage<'_> {
         let mut next: Option<u64> = None;
         let mut is_over = false;
         let read = each(self.old, EVENTS_BACKWARD, [old.id], |found| {
-            let Some(event) = tolerated(event(found))? else {
+            let Some(event) = if_readable(event(found))? else {
                 is_over = next.is_some();
                 return Ok(());
             };
@@ -115,7 +115,7 @@ impl Salvage<'_> {
             next = Some(seq - 1);
             insert_event(new, id, &event)
         });
-        let is_whole = tolerated(read)?.is_some();
+        let is_whole = if_readable(read)?.is_some();
         row.first = next.map_or(row.head + 1, |before| before + 1);
         save_stream(new, &row)?;
         let name = old.name;

@@ -59,7 +59,7 @@ impl Rig {
     }
 
     fn came(&mut self, now: Moment, name: &str, id: JobId, data: &str) -> Option<String> {
-        let got = Ok(Got::Data(Data::Json(data.into())));
+        let got = Ok(JobOutput::Data(Data::Json(data.into())));
         match self.sources.take_result(now, &stream(name), id, got)? {
             PollResult::Fresh { data: Data::Json(text), .. } => Some(text.to_string()),
             PollResult::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
@@ -95,7 +95,7 @@ fn a_stream_is_polled_at_once_and_then_every_so_often_and_told_what_has_changed(
 /// The result of a poll that is due now: its data, or that there is nothing new.
 fn heard(rig: &mut Rig, now: u64, data: Option<&str>) -> Option<String> {
     let (name, id) = rig.begin(at(now)).remove(0);
-    let got = data.map_or(Got::Nothing, |data| Got::Data(Data::Json(data.into())));
+    let got = data.map_or(JobOutput::Nothing, |data| JobOutput::Data(Data::Json(data.into())));
     rig.sources.take_result(at(now), &name, id, Ok(got)).map(|came| match came {
         PollResult::Fresh { data: Data::Json(text), .. } => text.to_string(),
         PollResult::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
@@ -289,7 +289,7 @@ fn polled_until(rig: &mut Rig, takes_ms: u64, end: u64) -> BTreeMap<String, u32>
         under_way.retain(|(until, stream, id)| {
             let is_over = *until <= now;
             if is_over {
-                let got = Ok(Got::Data(Data::Json(now.to_string().into())));
+                let got = Ok(JobOutput::Data(Data::Json(now.to_string().into())));
                 rig.sources.take_result(at(now), stream, *id, got);
                 *counts.entry(stream.as_str().to_owned()).or_insert(0) += 1;
             }
@@ -298,7 +298,7 @@ fn polled_until(rig: &mut Rig, takes_ms: u64, end: u64) -> BTreeMap<String, u32>
         let begun = rig.begin(at(now));
         under_way.extend(begun.into_iter().map(|(stream, id)| (now + takes_ms, stream, id)));
         assert!(under_way.len() <= Limits::default().backend_poll_threads as usize);
-        rig.sources.look_for_late(at(now));
+        rig.sources.check_late_polls(at(now));
     }
     counts
 }
@@ -393,7 +393,7 @@ fn what_is_polled_too_late_is_told_until_it_is_not() {
     let mut rig = Rig::new(&[needed]);
     let (_, id) = rig.begin(at(0)).remove(0);
     let late = |rig: &mut Rig, now| {
-        rig.sources.look_for_late(at(now));
+        rig.sources.check_late_polls(at(now));
         let late = rig.sources.feeds["s"].late;
         (late.streams, late.longest_ms, rig.sources.lacks_required())
     };

@@ -8,7 +8,7 @@ use super::exchange::{Step, say};
 use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
 use crate::base::{Address, ConnId};
 use crate::http1::response::bad;
-use crate::http1::{HttpRefusal, Manner, RequestHead, Response, Status};
+use crate::http1::{HttpRefusal, RequestHead, Response, ResponseOptions, Status};
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;
 use crate::reactor::Io;
@@ -40,8 +40,8 @@ impl<A: Application> Web<A> {
         let response = self.application.unheard(response);
         let response = self.application.sealed(response);
         self.sockets.counters.responses.count(response.status);
-        let manner = Manner { is_head: false, ends: true, date: None };
-        say(io, conn, &response.to_bytes(manner), b"");
+        let options = ResponseOptions { is_head: false, ends: true, date: None };
+        say(io, conn, &response.to_bytes(options), b"");
         // A short deadline: otherwise connections beyond one address's limit would fill the table.
         io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }

@@ -3,7 +3,7 @@
 
 /// A list optimized for at most one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Few<T>(Inner<T>);
+pub struct SmallList<T>(Inner<T>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Inner<T> {
@@ -15,17 +15,17 @@ enum Inner<T> {
 }
 
 // Not derived, because that would require `T: Default`.
-impl<T> Default for Few<T> {
-    fn default() -> Few<T> {
-        Few::new()
+impl<T> Default for SmallList<T> {
+    fn default() -> SmallList<T> {
+        SmallList::new()
     }
 }
 
-impl<T> Few<T> {
+impl<T> SmallList<T> {
     /// An empty list.
     #[must_use]
-    pub const fn new() -> Few<T> {
-        Few(Inner::None)
+    pub const fn new() -> SmallList<T> {
+        SmallList(Inner::None)
     }
 
     /// The items, in the order in which they were added.
@@ -75,22 +75,24 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_list(steps in proptest::collection::vec((any::<bool>(), 0u8..4), 0..20)) {
-            let (mut few, mut list) = (Few::new(), Vec::new());
+            let (mut small, mut list) = (SmallList::new(), Vec::new());
             for (adds, item) in steps {
                 if adds {
-                    few.push(item);
+                    small.push(item);
                     list.push(item);
                 } else {
-                    few.retain(|one| *one != item);
+                    small.retain(|one| *one != item);
                     list.retain(|one| *one != item);
                 }
-                prop_assert_eq!(few.as_slice(), &list);
+                prop_assert_eq!(small.as_slice(), &list);
             }
         }
     }
 
     #[test]
     fn one_item_is_held_without_memory_of_its_own() {
-        assert!(size_of::<Few<u32>>() <= 16 && size_of::<Few<crate::base::ConnId>>() <= 16);
+        assert!(
+            size_of::<SmallList<u32>>() <= 16 && size_of::<SmallList<crate::base::ConnId>>() <= 16
+        );
     }
 }

@@ -7,7 +7,11 @@ use std::fmt::Write;
 
 /// What is asked for the stream of a family with this name. `None` if the name does not fit, or if
 /// a value would not mean a name there: `.` and `..` in a path, or an option of a program.
-pub(super) fn filled(target: &FeedTarget, pattern: &Pattern, stream: &str) -> Option<PollFrom> {
+pub(super) fn fill_placeholders(
+    target: &FeedTarget,
+    pattern: &Pattern,
+    stream: &str,
+) -> Option<PollFrom> {
     let values = pattern.bind(stream)?;
     let is_dots = |value: &str| value.bytes().all(|byte| byte == b'.');
     match target {
@@ -15,11 +19,11 @@ pub(super) fn filled(target: &FeedTarget, pattern: &Pattern, stream: &str) -> Op
         FeedTarget::Url(url) => {
             let values: Vec<(&str, String)> =
                 values.into_iter().map(|(name, value)| (name, percent_encoded(value))).collect();
-            Some(PollFrom::Url(replaced(url, |name| value_of(&values, name))?))
+            Some(PollFrom::Url(replace_placeholders(url, |name| value_of(&values, name))?))
         }
         FeedTarget::Command(Program { parts, env }) => {
             let part = |part: &std::sync::Arc<str>| {
-                let filled = replaced(part, |name| value_of(&values, name))?;
+                let filled = replace_placeholders(part, |name| value_of(&values, name))?;
                 let becomes_option = filled.starts_with('-') && !part.starts_with('-');
                 (!becomes_option).then_some(filled)
             };
@@ -33,7 +37,7 @@ fn value_of<'v>(values: &'v [(&str, impl AsRef<str>)], name: &str) -> Option<&'v
     values.iter().find(|(one, _)| *one == name).map(|(_, value)| value.as_ref())
 }
 
-fn replaced<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> Option<String> {
+fn replace_placeholders<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> Option<String> {
     let mut filled = String::with_capacity(text.len());
     let mut pieces = text.split('{');
     filled.push_str(pieces.next()?);
@@ -64,7 +68,11 @@ mod tests {
     use super::*;
 
     fn url(pattern: &str, url: &str, stream: &str) -> Option<String> {
-        match filled(&FeedTarget::Url(url.into()), &Pattern::parse(pattern).unwrap(), stream)? {
+        match fill_placeholders(
+            &FeedTarget::Url(url.into()),
+            &Pattern::parse(pattern).unwrap(),
+            stream,
+        )? {
             PollFrom::Url(url) => Some(url),
             other => panic!("{other:?}"),
         }
@@ -83,7 +91,7 @@ mod tests {
             let parts = ["show", "-n{id}", "{id}"].map(Into::into).to_vec();
             let pattern = Pattern::parse("s:{id}").unwrap();
             let program = Program { parts, env: Vec::new() };
-            match filled(&FeedTarget::Command(program), &pattern, stream)? {
+            match fill_placeholders(&FeedTarget::Command(program), &pattern, stream)? {
                 PollFrom::Command(parts, _) => Some(parts),
                 other => panic!("{other:?}"),
             }

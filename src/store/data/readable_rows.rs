@@ -24,7 +24,7 @@ pub(super) fn each_readable(
             }
             found(Some(row))
         });
-        if tolerated(read)?.is_some() {
+        if if_readable(read)?.is_some() {
             return Ok(());
         }
         found(None)?;
@@ -37,7 +37,7 @@ pub(super) fn each_readable(
 }
 
 /// What was read; `None` if it is damaged.
-pub(super) fn tolerated<T>(read: Sql<T>) -> Sql<Option<T>> {
+pub(super) fn if_readable<T>(read: Sql<T>) -> Sql<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(error) if is_damage(&error) => Ok(None),

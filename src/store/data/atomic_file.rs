@@ -3,7 +3,7 @@
 
 use super::{DataError, Result, exists_or_failed, failed};
 use crate::store::disk::{self, folder_of};
-use crate::store::whole::{JOURNAL, with};
+use crate::store::integrity::{JOURNAL, with};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,23 +13,23 @@ use std::process;
 /// The end of the name of an incomplete file.
 const PART: &str = ".part";
 
-/// A file that is being written. If it is dropped before it is [finished](Aside::finish), it leaves
-/// nothing behind. What a kill leaves behind, the next one removes.
+/// A file that is being written. If it is dropped before it is [finished](AtomicFile::finish), it
+/// leaves nothing behind. What a kill leaves behind, the next one removes.
 #[derive(Debug)]
-pub struct Aside {
+pub struct AtomicFile {
     place: PathBuf,
     part: PathBuf,
     file: File,
     is_finished: bool,
 }
 
-impl Aside {
+impl AtomicFile {
     /// Creates an empty file that is to become `place`, for its owner alone. It is always a new
     /// file: nothing is written through a link, or into what somebody else can read.
     ///
     /// # Errors
     /// [`DataError::Exists`] if `place` exists.
-    pub fn begin(place: &Path) -> Result<Aside> {
+    pub fn begin(place: &Path) -> Result<AtomicFile> {
         if place.symlink_metadata().is_ok() {
             return Err(DataError::Exists(place.to_owned()));
         }
@@ -37,7 +37,7 @@ impl Aside {
         let part = part_of(place, process::id());
         let file = File::options().write(true).create_new(true).mode(0o600).open(&part);
         let file = file.map_err(exists_or_failed(&part))?;
-        Ok(Aside { place: place.to_owned(), part, file, is_finished: false })
+        Ok(AtomicFile { place: place.to_owned(), part, file, is_finished: false })
     }
 
     /// The path at which it is written.
@@ -100,7 +100,7 @@ fn forget_left(place: &Path) {
     }
 }
 
-impl Drop for Aside {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.is_finished {
             // Nothing can be done if this fails.
@@ -120,20 +120,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("a.db");
         let names = || folder.path().read_dir().unwrap().count();
-        let aside = Aside::begin(&place).unwrap();
-        aside.file().write_all(b"half").unwrap();
-        assert!(!place.exists() && aside.part().exists());
-        drop(aside);
+        let new = AtomicFile::begin(&place).unwrap();
+        new.file().write_all(b"half").unwrap();
+        assert!(!place.exists() && new.part().exists());
+        drop(new);
         assert_eq!(names(), 0);
-        let aside = Aside::begin(&place).unwrap();
-        aside.file().write_all(b"whole").unwrap();
-        aside.finish().unwrap();
+        let new = AtomicFile::begin(&place).unwrap();
+        new.file().write_all(b"whole").unwrap();
+        new.finish().unwrap();
         assert_eq!((fs::read(&place).unwrap(), names()), (b"whole".to_vec(), 1));
-        assert!(matches!(Aside::begin(&place), Err(DataError::Exists(_))));
+        assert!(matches!(AtomicFile::begin(&place), Err(DataError::Exists(_))));
         fs::remove_file(&place).unwrap();
-        let aside = Aside::begin(&place).unwrap();
+        let new = AtomicFile::begin(&place).unwrap();
         fs::write(&place, "somebody else's").unwrap();
-        assert!(matches!(aside.finish(), Err(DataError::Exists(_))));
+        assert!(matches!(new.finish(), Err(DataError::Exists(_))));
         assert_eq!((fs::read(&place).unwrap(), names()), (b"somebody else's".to_vec(), 1));
     }
 
@@ -154,9 +154,9 @@ mod tests {
         for name in names {
             symlink(at("victim"), at(name)).unwrap();
         }
-        let aside = Aside::begin(&at("a.db")).unwrap();
-        aside.file().write_all(b"whole").unwrap();
-        aside.finish().unwrap();
+        let new = AtomicFile::begin(&at("a.db")).unwrap();
+        new.file().write_all(b"whole").unwrap();
+        new.finish().unwrap();
         assert_eq!(fs::read(at("victim")).unwrap(), b"untouched");
         let made = at("a.db").symlink_metadata().unwrap();
         assert!(made.is_file() && made.permissions().mode() & 0o777 == 0o600);
@@ -165,6 +165,6 @@ mod tests {
         // Another thread writes it, or somebody has put a link there.
         fs::remove_file(at("a.db")).unwrap();
         symlink(at("victim"), part_of(&at("a.db"), process::id())).unwrap();
-        assert!(matches!(Aside::begin(&at("a.db")), Err(DataError::Exists(_))));
+        assert!(matches!(AtomicFile::begin(&at("a.db")), Err(DataError::Exists(_))));
     }
 }

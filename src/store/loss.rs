@@ -4,9 +4,9 @@
 //! exist. The [mark](super::mark) says how many commits there were.
 
 use super::disk::{self, real};
+use super::integrity::{self, NotWhole, WAL, with};
 use super::mark::{self, Heads, MarkState};
 use super::rows::{self, check, damaged, each, meta, parsed};
-use super::whole::{self, NotWhole, WAL, with};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 use std::io;
@@ -204,7 +204,7 @@ pub struct BrokenRule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Loss {
     /// Commits or entries are missing that its mark has. The mark was begun at the commit `begun`.
-    #[error("the data have {commits} commits, and {marked} were made: the write-ahead log, or all of it, is missing, cut or an older one{}", untold(*.commits, *.begun))]
+    #[error("the data have {commits} commits, and {marked} were made: the write-ahead log, or all of it, is missing, cut or an older one{}", unknown_changes(*.commits, *.begun))]
     Behind { commits: u64, marked: u64, begun: u64, missing: Vec<BrokenRule> },
     /// No mark can tell.
     #[error(
@@ -214,7 +214,7 @@ pub(super) enum Loss {
 }
 
 /// What a mark cannot tell if it was begun after the commits that are there.
-fn untold(commits: u64, begun: u64) -> String {
+fn unknown_changes(commits: u64, begun: u64) -> String {
     let what = "which logs had changed by commit";
     if commits < begun { format!("; {what} {begun} cannot be told") } else { String::new() }
 }
@@ -231,5 +231,5 @@ impl Loss {
 /// Syncs a log that was read. A kill may have come before its sync, and what is shown must not be
 /// lost with the power.
 pub(super) fn sync_log(file: &Path) -> io::Result<()> {
-    whole::log_beside(&real(file)).map_or(Ok(()), |log| disk::sync(&log))
+    integrity::log_beside(&real(file)).map_or(Ok(()), |log| disk::sync(&log))
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 /// A store and what is under way at it.
 #[derive(Debug)]
-pub(super) struct AtStore<S> {
+pub(super) struct StoreClient<S> {
     store: S,
     /// Records and queries without an answer, and answers of which the hub has not been told.
     waiting: usize,
@@ -17,9 +17,9 @@ pub(super) struct AtStore<S> {
     refused: Option<Moment>,
 }
 
-impl<S: RecordStore> AtStore<S> {
-    pub(super) fn new(store: S) -> AtStore<S> {
-        AtStore { store, waiting: 0, outcomes: VecDeque::new(), refused: None }
+impl<S: RecordStore> StoreClient<S> {
+    pub(super) fn new(store: S) -> StoreClient<S> {
+        StoreClient { store, waiting: 0, outcomes: VecDeque::new(), refused: None }
     }
 
     pub(super) fn store(&self) -> &S {
