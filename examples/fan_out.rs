@@ -136,7 +136,7 @@ impl Application for FanOut {
         }
     }
 
-    fn ticked(&mut self, net: &mut Net<'_>) {
+    fn timer_fired(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for (&conn, full) in &mut self.full {
             let waits = net.waiting_bytes(conn);

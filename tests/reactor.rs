@@ -72,7 +72,7 @@ impl Handler for Obedient {
         io.wake_at(io.now().plus_millis(50));
     }
 
-    fn ticked(&mut self, io: &mut Io) {
+    fn timer_fired(&mut self, io: &mut Io) {
         let _ = self.told.send(1_000_000 + io.waiting_bytes());
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const LIMIT: &str = "failed_proofs_per_second";
 pub(crate) struct FailedProofs {
     rates: RefCell<Rates>,
     /// Signatures checked since the last [`FailedProofs::take_notes`].
-    looked_at: Cell<u32>,
+    checked: Cell<u32>,
     /// Whether a proof was rejected unchecked since then.
     is_over: Cell<bool>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct FailedProofs {
 impl FailedProofs {
     pub(crate) fn new(seed: u64) -> FailedProofs {
         let rates = RefCell::new(Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed));
-        FailedProofs { rates, looked_at: Cell::new(0), is_over: Cell::new(false) }
+        FailedProofs { rates, checked: Cell::new(0), is_over: Cell::new(false) }
     }
 
     /// The payer for an address.
@@ -41,7 +41,7 @@ impl FailedProofs {
     /// How many signatures were checked since the last call, and whether one was rejected unchecked
     /// because its address had failed too often.
     pub(crate) fn take_notes(&self) -> (u32, bool) {
-        (self.looked_at.take(), self.is_over.take())
+        (self.checked.take(), self.is_over.take())
     }
 }
 
@@ -69,7 +69,7 @@ impl ProofPayer<'_> {
     /// Pays for a proof that signs this many bytes, before it is checked.
     pub(crate) fn pay(self, signed_bytes: usize) -> Result<ProofPrice, TooManyFailed> {
         let price = self.take(weight(signed_bytes))?;
-        self.proofs.looked_at.set(self.proofs.looked_at.get().saturating_add(1));
+        self.proofs.checked.set(self.proofs.checked.get().saturating_add(1));
         Ok(price)
     }
 

@@ -98,7 +98,7 @@ impl Failures {
     }
 
     /// Whether there are enough, and not only from one asker.
-    fn suffice(&self, settings: CircuitSettings) -> bool {
+    fn are_enough(&self, settings: CircuitSettings) -> bool {
         let is_enough = |count| count >= settings.failures;
         is_enough(self.of_backend) || is_enough(self.all) && self.are_several
     }
@@ -190,7 +190,7 @@ impl Circuit {
         let opens = match &mut self.state {
             CircuitPhase::Closed { failures } => {
                 failures.add(cause);
-                failures.suffice(settings)
+                failures.are_enough(settings)
             }
             CircuitPhase::HalfOpen { .. } if cause == Cause::Backend => true,
             CircuitPhase::HalfOpen { .. } => {

@@ -53,7 +53,7 @@ impl Client {
             Task::Poll { from: PollFrom::Command(command, env), pick } => {
                 let Bounds { timeout, bytes_max } = bounds;
                 let output = child::output((command, env), timeout, bytes_max, is_stopping)?;
-                picked(output, pick).map(JobOutput::Data)
+                pick_data(output, pick).map(JobOutput::Data)
             }
             Task::Poll { from: PollFrom::Url(url), pick } => {
                 let request = HttpRequest {
@@ -67,7 +67,7 @@ impl Client {
                 };
                 match status {
                     204 => Ok(JobOutput::Nothing),
-                    200..=299 => picked(body, pick).map(JobOutput::Data),
+                    200..=299 => pick_data(body, pick).map(JobOutput::Data),
                     _ => Err(Failure::Status(status)),
                 }
             }
@@ -187,7 +187,7 @@ impl From<ProgramError> for Failure {
 ///
 /// # Errors
 /// [`Failure::NoData`].
-pub(crate) fn picked(bytes: Vec<u8>, pick: &Pick) -> Result<Data, Failure> {
+pub(crate) fn pick_data(bytes: Vec<u8>, pick: &Pick) -> Result<Data, Failure> {
     match pick {
         Pick::Bytes => Ok(Data::Binary(bytes.into())),
         Pick::Json(pointer) => {
@@ -213,7 +213,7 @@ mod tests {
 
     fn json(text: &str, path: &str) -> Result<String, Failure> {
         let pick = Pick::Json(pointer(path).unwrap().into());
-        picked(text.as_bytes().to_vec(), &pick).map(|data| match data {
+        pick_data(text.as_bytes().to_vec(), &pick).map(|data| match data {
             Data::Json(text) => text.to_string(),
             Data::Binary(_) => panic!("bytes"),
         })
@@ -232,9 +232,9 @@ mod tests {
         for wrong in ["", "{", "{} x", "nan", "\"\\ud800\"", &"[".repeat(40)] {
             assert!(matches!(json(wrong, ""), Err(Failure::NoData(_))), "{wrong}");
         }
-        assert_eq!(picked(vec![0, 255], &Pick::Bytes), Ok(Data::Binary([0, 255].into())));
+        assert_eq!(pick_data(vec![0, 255], &Pick::Bytes), Ok(Data::Binary([0, 255].into())));
         let pick = Pick::Json([].into());
-        assert_eq!(picked(vec![255], &pick), Err(Failure::NoData("it is not UTF-8")));
+        assert_eq!(pick_data(vec![255], &pick), Err(Failure::NoData("it is not UTF-8")));
     }
 
     #[test]

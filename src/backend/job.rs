@@ -115,7 +115,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Whether the backend certainly received nothing.
-    pub(super) fn is_unheard(&self) -> bool {
+    pub(super) fn is_unreached(&self) -> bool {
         matches!(self, Failure::Unreached(_))
     }
 

@@ -16,7 +16,7 @@ mod outbound;
 mod pool;
 
 pub(crate) use circuit::{Cause, Circuit, CircuitSettings, CircuitState, Pass};
-pub(crate) use client::picked;
+pub(crate) use client::pick_data;
 pub(crate) use job::{
     Failure, HttpRequest, JobId, JobOutput, JobResult, Method, Pick, PollFn, PollFrom, Task,
 };

@@ -149,14 +149,14 @@ impl<P> Outbound<P> {
         let at = now.plus_millis(self.backoff.wait_ms(sent.failures, &mut self.chance)?);
         let is_tried = match sent.retries {
             Retries::Always => failure.is_backends(),
-            Retries::Unheard { until } => failure.is_unheard() && at < until,
+            Retries::Unheard { until } => failure.is_unreached() && at < until,
             Retries::Never => false,
         };
         is_tried.then_some(at)
     }
 
     /// Starts the retries that are due. Returns those that cannot be started.
-    pub(crate) fn go_on(&mut self, now: Moment) -> Vec<(JobId, P, Failure)> {
+    pub(crate) fn start_due_retries(&mut self, now: Moment) -> Vec<(JobId, P, Failure)> {
         let mut failed = Vec::new();
         while let Some(&(at, id)) = self.due.first().filter(|(at, _)| *at <= now) {
             self.due.remove(&(at, id));
@@ -221,7 +221,7 @@ mod tests {
                 return over;
             }
             now = outbound.next_due().unwrap();
-            assert!(outbound.go_on(now).is_empty());
+            assert!(outbound.start_due_retries(now).is_empty());
         }
     }
 

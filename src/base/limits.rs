@@ -51,7 +51,7 @@ pub const SEEK_ROOMS_MAX: usize = 64;
 /// What each of them counts while it waits for the store, in bytes: it is some twenty rows.
 pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// How often an idle store checks that its files are still there, in ms.
-pub const FILES_LOOKED_AT_MS: u64 = 1_000;
+pub const FILES_CHECKED_MS: u64 = 1_000;
 /// A failure of the store is logged at most this often, with their number.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
 /// Log lines per second about new connections, and as many about closed ones. The next line says
@@ -72,7 +72,7 @@ pub const OUTBOXES_BEYOND_BYTES: usize = 1024 * 1024;
 /// How long all outboxes may be full before the connection that holds most is closed, in ms.
 pub const OUTBOXES_FULL_MS: u64 = 2_000;
 /// Such closing is logged at most this often, in ms, with the number of connections.
-pub const FULL_TOLD_EVERY_MS: u64 = 1_000;
+pub const FULL_LOGGED_EVERY_MS: u64 = 1_000;
 /// What all outboxes may hold by default, in bytes, if there is memory for it.
 pub const ALL_OUTBOXES_BYTES: usize = 256 * 1024 * 1024;
 /// Their share of the memory that is free at the start.
@@ -147,7 +147,7 @@ pub const MARK_BYTES: u64 = 1024 * 1024;
 /// less.
 pub const MARK_LINE_BYTES_MAX: usize = 256 * BATCH_RECORDS_MAX;
 /// Log lines that say which entries were lost, at a start.
-pub const LOST_TOLD_MAX: usize = 20;
+pub const LOSSES_SHOWN_MAX: usize = 20;
 /// Commands that wait for the store's thread. One more is `overloaded`.
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.
@@ -203,7 +203,7 @@ pub const DISK_FILLS_PERCENT: u64 = 90;
 /// How often the pools are checked at most, in ms.
 pub const POOLS_CHECKED_MS: u64 = 1_000;
 /// How often a pool is reported as filling at most, in ms: some fill with every burst.
-pub const POOL_TOLD_EVERY_MS: u64 = 60_000;
+pub const POOL_LOGGED_EVERY_MS: u64 = 60_000;
 /// Users who created rooms within the last day, and those who wrote to users who were never here.
 pub const MAKERS_MAX: usize = 100_000;
 /// Typing is not told in rooms with more members.

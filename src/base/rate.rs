@@ -13,7 +13,7 @@ impl Rate {
     /// Whether its whole burst is available, so that it remembers nothing.
     #[must_use]
     pub fn is_at_rest(&self, now: Moment) -> bool {
-        self.spread_until_us <= us(now)
+        self.spread_until_us <= micros(now)
     }
 
     /// Takes `weight` in advance, at most a whole burst. A heavier request passes after a pause.
@@ -27,7 +27,7 @@ impl Rate {
         per_second: u32,
         burst: u32,
     ) -> Result<(), u64> {
-        let (now_us, interval_us) = (us(now), interval_us(per_second));
+        let (now_us, interval_us) = (micros(now), interval_us(per_second));
         let cost_us = interval_us * u64::from(weight.min(burst));
         let spread_until_us = self.spread_until_us.max(now_us).saturating_add(cost_us);
         let allowed_us = now_us + interval_us * u64::from(burst);
@@ -48,14 +48,14 @@ impl Rate {
     pub fn spend(&mut self, now: Moment, amount: u64, per_second: u32, burst: u32) -> u64 {
         let us_of =
             |amount: u64| amount.saturating_mul(1_000_000).div_ceil(u64::from(per_second.max(1)));
-        let now_us = us(now);
+        let now_us = micros(now);
         self.spread_until_us = self.spread_until_us.max(now_us).saturating_add(us_of(amount));
         let allowed_us = now_us.saturating_add(us_of(u64::from(burst)));
         self.spread_until_us.saturating_sub(allowed_us).div_ceil(1_000)
     }
 }
 
-fn us(now: Moment) -> u64 {
+fn micros(now: Moment) -> u64 {
     now.as_millis().saturating_mul(1_000)
 }
 

@@ -55,7 +55,7 @@ impl Refusal {
 
     /// The sentence, after the member that is wrong if there is one.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn sentence(&self) -> String {
         match &self.field {
             Some(field) => format!("{field}: {}", self.message),
             None => self.message.to_owned(),

@@ -49,7 +49,7 @@ impl WallClock {
 
     /// Looks at the clocks. The moment must be from a clock that also runs while the machine
     /// sleeps.
-    pub fn look(&mut self, moment: Moment, wall: Timestamp) -> Option<ClockChange> {
+    pub fn observe(&mut self, moment: Moment, wall: Timestamp) -> Option<ClockChange> {
         let now = offset(moment, wall);
         let Some(seen) = &mut self.seen else {
             let of_newest = self.newest.map_or(now, |newest| offset(moment, newest));
@@ -115,13 +115,13 @@ mod tests {
     /// A clock that has been trusted, and when.
     fn believed() -> (WallClock, u64) {
         let mut clock = WallClock::new(None);
-        assert_eq!(look(&mut clock, 5, START + 5), None);
-        assert_eq!(look(&mut clock, HELD + 5, START + HELD as i64 + 5), None);
+        assert_eq!(observe(&mut clock, 5, START + 5), None);
+        assert_eq!(observe(&mut clock, HELD + 5, START + HELD as i64 + 5), None);
         (clock, HELD + 5)
     }
 
-    fn look(clock: &mut WallClock, ms: u64, wall: i64) -> Option<ClockChange> {
-        clock.look(Moment::from_millis(ms), Timestamp(wall))
+    fn observe(clock: &mut WallClock, ms: u64, wall: i64) -> Option<ClockChange> {
+        clock.observe(Moment::from_millis(ms), Timestamp(wall))
     }
 
     /// What entries are dated by, and what they age by, from the start.
@@ -134,13 +134,13 @@ mod tests {
     fn a_jump_forward_is_believed_when_it_has_held() {
         let (mut clock, ms) = believed();
         let wall = START + ms as i64 + 40 * DAY;
-        assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(40 * DAY)));
+        assert_eq!(observe(&mut clock, ms, wall), Some(ClockChange::Jumped(40 * DAY)));
         let here = ms as i64;
         assert_eq!(by(&clock, ms, wall), (here, here));
-        assert_eq!(look(&mut clock, ms + HELD - 1, wall + HELD as i64 - 1), None);
+        assert_eq!(observe(&mut clock, ms + HELD - 1, wall + HELD as i64 - 1), None);
         let later = here + HELD as i64 - 1;
         assert_eq!(by(&clock, ms + HELD - 1, wall + HELD as i64 - 1), (later, later));
-        let change = look(&mut clock, ms + HELD, wall + HELD as i64);
+        let change = observe(&mut clock, ms + HELD, wall + HELD as i64);
         assert_eq!(change, Some(ClockChange::Believed(40 * DAY)));
         let now = later + 1 + 40 * DAY;
         assert_eq!(by(&clock, ms + HELD, wall + HELD as i64), (now, now));
@@ -152,13 +152,13 @@ mod tests {
         for _ in 0..100 {
             for far in [40 * DAY, -40 * DAY] {
                 let wall = START + ms as i64;
-                assert_eq!(look(&mut clock, ms, wall + far), Some(ClockChange::Jumped(far)));
+                assert_eq!(observe(&mut clock, ms, wall + far), Some(ClockChange::Jumped(far)));
                 let (date, age) = by(&clock, ms + 4_000, wall + far + 4_000);
                 let expected = ms as i64 + 4_000 + far.min(0);
                 assert_eq!((date, age), (expected, expected));
                 ms += HELD / 2;
                 let wall = START + ms as i64;
-                assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(-far)));
+                assert_eq!(observe(&mut clock, ms, wall), Some(ClockChange::Jumped(-far)));
                 assert_eq!(by(&clock, ms, wall), (ms as i64, ms as i64));
             }
         }
@@ -168,9 +168,9 @@ mod tests {
     fn a_jump_back_dates_by_the_system_and_is_believed_when_it_has_held() {
         let (mut clock, ms) = believed();
         let wall = START + ms as i64 - DAY;
-        assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(-DAY)));
+        assert_eq!(observe(&mut clock, ms, wall), Some(ClockChange::Jumped(-DAY)));
         assert_eq!(by(&clock, ms, wall), (ms as i64 - DAY, ms as i64 - DAY));
-        let change = look(&mut clock, ms + HELD, wall + HELD as i64);
+        let change = observe(&mut clock, ms + HELD, wall + HELD as i64);
         assert_eq!(change, Some(ClockChange::Believed(-DAY)));
     }
 
@@ -179,26 +179,26 @@ mod tests {
         let (mut clock, ms) = believed();
         for step in [1, CLOCK_JUMP_MS, -1, -CLOCK_JUMP_MS] {
             let wall = START + ms as i64 + step.max(0);
-            assert_eq!(look(&mut clock, ms, wall), None, "{step}");
+            assert_eq!(observe(&mut clock, ms, wall), None, "{step}");
             assert_eq!(by(&clock, ms, wall).0, wall - START);
             assert_eq!(by(&clock, ms, wall).1, wall - START);
         }
         let wall = START + ms as i64 + CLOCK_JUMP_MS + 1;
-        let change = look(&mut clock, ms, wall);
+        let change = observe(&mut clock, ms, wall);
         assert_eq!(change, Some(ClockChange::Jumped(CLOCK_JUMP_MS + 1)));
     }
 
     #[test]
     fn after_a_start_entries_age_from_the_newest_one_until_the_clock_has_held() {
         let mut clock = WallClock::new(Some(Timestamp(START - 30 * DAY)));
-        assert_eq!(look(&mut clock, 7, START), None);
+        assert_eq!(observe(&mut clock, 7, START), None);
         assert_eq!(by(&clock, 7, START), (0, -30 * DAY));
         assert_eq!(by(&clock, 1_007, START + 1_000), (1_000, 1_000 - 30 * DAY));
         // The clock was corrected meanwhile: no entry is dated later than it says.
         let wall = START - 20 * DAY;
-        assert_eq!(look(&mut clock, 1_007, wall), Some(ClockChange::Jumped(-20 * DAY - 1_000)));
+        assert_eq!(observe(&mut clock, 1_007, wall), Some(ClockChange::Jumped(-20 * DAY - 1_000)));
         assert_eq!(by(&clock, 1_007, wall), (-20 * DAY, 1_000 - 30 * DAY));
-        let change = look(&mut clock, HELD + 1_007, wall + HELD as i64);
+        let change = observe(&mut clock, HELD + 1_007, wall + HELD as i64);
         assert_eq!(change, Some(ClockChange::Believed(-20 * DAY - 1_000)));
         let now = HELD as i64 - 20 * DAY;
         assert_eq!(by(&clock, HELD + 1_007, wall + HELD as i64), (now, now));
@@ -207,9 +207,9 @@ mod tests {
     #[test]
     fn a_start_before_the_newest_entry_is_told() {
         let mut clock = WallClock::new(Some(Timestamp(START + DAY)));
-        assert_eq!(look(&mut clock, 0, START), Some(ClockChange::Behind(DAY)));
+        assert_eq!(observe(&mut clock, 0, START), Some(ClockChange::Behind(DAY)));
         assert_eq!(by(&clock, 0, START), (0, 0));
         let mut clock = WallClock::new(Some(Timestamp(START + CLOCK_JUMP_MS)));
-        assert_eq!(look(&mut clock, 0, START), None);
+        assert_eq!(observe(&mut clock, 0, START), None);
     }
 }

@@ -103,12 +103,12 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
             Ok(())
         }
         DataCommand::Restore { backup, data } => {
-            tell_of_new(&data, &data::restore(&backup, &data, &new_epoch()?)?);
+            print_restored(&data, &data::restore(&backup, &data, &new_epoch()?)?);
             Ok(())
         }
         DataCommand::Repair { data } => {
             let done = data::repair(&data, &new_epoch()?, &mut |lost| println!("{lost}"))?;
-            tell_of_new(&data, &done);
+            print_restored(&data, &done);
             Ok(())
         }
     }
@@ -249,7 +249,7 @@ fn of_streams(streams: u64, events: u64) -> String {
     format!(", {streams}, {events}")
 }
 
-fn tell_of_new(data: &Path, done: &Restored) {
+fn print_restored(data: &Path, done: &Restored) {
     println!("{}: {}", data.display(), summary(&done.checked));
     if let Some(old) = &done.old {
         let is_file = !old.to_string_lossy().ends_with("-wal");

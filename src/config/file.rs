@@ -37,7 +37,7 @@ impl Document<'_> {
 
     /// Records where a member of an entry of a key's table is; an empty member means the entry
     /// itself.
-    pub(super) fn stands(
+    pub(super) fn record_member(
         &mut self,
         (key, entry, member): (&'static str, &str, &str),
         span: Range<usize>,

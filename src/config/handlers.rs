@@ -137,7 +137,7 @@ fn read(config: &mut Config, tables: &DeArray<'_>, document: &mut Document<'_>) 
     config.handlers.clear();
     for (number, table) in tables.iter().enumerate() {
         let entry = number.to_string();
-        document.stands((HANDLERS_TABLE, &entry, ""), table.span());
+        document.record_member((HANDLERS_TABLE, &entry, ""), table.span());
         note_members(document, HANDLERS_TABLE, &entry, table.get_ref());
         match handler(table) {
             Ok(handler) => config.handlers.push(handler),

@@ -51,7 +51,7 @@ fn read(config: &mut Config, streams: &DeTable<'_>, document: &mut Document<'_>)
             Ok((declaration, feed)) => {
                 config.streams.push(declaration);
                 config.feeds.extend(feed);
-                document.stands((STREAMS_TABLE, name.get_ref(), ""), name.span());
+                document.record_member((STREAMS_TABLE, name.get_ref(), ""), name.span());
                 note_members(document, STREAMS_TABLE, name.get_ref(), value.get_ref());
             }
             Err(faults) => document.faults(faults, |wants| ConfigError::BadStream {
@@ -72,16 +72,16 @@ pub(super) fn note_members(
 ) {
     let DeValue::Table(members) = value else { return };
     for (name, value) in members {
-        document.stands((key, entry, name.get_ref()), value.span());
+        document.record_member((key, entry, name.get_ref()), value.span());
         match value.get_ref() {
             DeValue::Table(inner) if name.get_ref() == "webhook" => {
                 let secret = ["secret_file", "secret_env"].iter().find_map(|name| inner.get(*name));
                 if let Some(secret) = secret {
-                    document.stands((key, entry, SECRET), secret.span());
+                    document.record_member((key, entry, SECRET), secret.span());
                 }
             }
             _ if ["secret_file", "secret_env"].contains(&name.get_ref().as_ref()) => {
-                document.stands((key, entry, SECRET), value.span());
+                document.record_member((key, entry, SECRET), value.span());
             }
             _ => {}
         }

@@ -48,7 +48,7 @@ impl From<HeadError> for Response {
 /// Finds the end of a head that arrives in pieces, examining each byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadReader {
-    looked_at: usize,
+    scanned: usize,
 }
 
 impl HeadReader {
@@ -61,22 +61,22 @@ impl HeadReader {
     /// 9112 §2.2, §11.2).
     pub fn find_end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
         let here = &bytes[..bytes.len().min(bytes_max)];
-        let mut place = self.looked_at.min(here.len());
+        let mut place = self.scanned.min(here.len());
         while place < here.len() {
             let line_end = here[place..].iter().position(|byte| *byte == b'\n');
-            let looked_at = line_end.map_or(here.len(), |len| place + len + 1);
-            if here[place..looked_at].contains(&0) {
+            let scanned = line_end.map_or(here.len(), |len| place + len + 1);
+            if here[place..scanned].contains(&0) {
                 return Err(HeadError::Malformed("the head has a NUL"));
             }
-            if line_end.is_some() && !here[..looked_at].ends_with(b"\r\n") {
+            if line_end.is_some() && !here[..scanned].ends_with(b"\r\n") {
                 return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
             }
-            if here[..looked_at].ends_with(b"\r\n\r\n") {
-                return Ok(Some(looked_at));
+            if here[..scanned].ends_with(b"\r\n\r\n") {
+                return Ok(Some(scanned));
             }
-            place = looked_at;
+            place = scanned;
         }
-        self.looked_at = place;
+        self.scanned = place;
         if bytes.len() > bytes_max { Err(HeadError::TooLong) } else { Ok(None) }
     }
 }
@@ -360,7 +360,7 @@ mod tests {
         }
         let mut reader = HeadReader::default();
         assert_eq!(reader.find_end(&bytes[..20], 100), Ok(None));
-        assert_eq!(reader.looked_at, 20);
+        assert_eq!(reader.scanned, 20);
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Hub {
         request: Request,
         effects: &mut Effects,
     ) {
-        let goes_along = self.goes_along(conn, &request);
+        let goes_along = self.is_independent(conn, &request);
         let Some(connection) = self.connection_mut(conn) else { return };
         if connection.writes > 0 && (connection.has_barrier || !goes_along) {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
@@ -181,7 +181,7 @@ impl Hub {
 
     /// Whether a request means the same before and after the records in flight. One about an entry
     /// that does not exist yet does not.
-    fn goes_along(&self, conn: ConnId, request: &Request) -> bool {
+    fn is_independent(&self, conn: ConnId, request: &Request) -> bool {
         let head = |room: &RoomId| self.room(room).map_or(0, |(_, room)| room.head);
         match request {
             Request::Typing(..) => true,

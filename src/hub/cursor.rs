@@ -98,7 +98,7 @@ impl Hub {
     }
 
     /// Restarts a cursor: the membership did not end.
-    pub(super) fn go_on(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
+    pub(super) fn resume_cursor(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
         let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
         // Another end of the membership or of the room may be in flight.
         let of_room = &self.rooms[room];

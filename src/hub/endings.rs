@@ -72,7 +72,7 @@ impl Hub {
             member.endings = member.endings.saturating_sub(1);
         }
         for conn in self.connections_of(user).to_vec() {
-            self.go_on(conn, room, effects);
+            self.resume_cursor(conn, room, effects);
         }
         self.end_misinformed(room, user, effects);
     }
@@ -105,7 +105,7 @@ impl Hub {
         let Outcome::Room { .. } = outcome else {
             self.rooms[room].life = Life::Live;
             for conn in followers {
-                self.go_on(conn, room, effects);
+                self.resume_cursor(conn, room, effects);
             }
             let members: Vec<UserId> = self.rooms[room].members.keys().cloned().collect();
             for member in members {

@@ -117,7 +117,7 @@ impl Hub {
     fn recipients_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
         let of_room = &self.rooms[room];
         if tells_others {
-            return of_room.told().collect();
+            return of_room.audience().collect();
         }
         let is_told = |conn: &&ConnId| of_room.followers.get(conn).is_some_and(Cursor::is_told);
         self.connections_of(user).iter().filter(is_told).copied().collect()

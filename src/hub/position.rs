@@ -169,7 +169,7 @@ impl Hub {
                 *cursor = Cursor::Live;
             }
         }
-        self.resume_the_rest(conn);
+        self.resume_unnamed_rooms(conn);
         effects.answer(asker.origin.clone(), Ok(Answer::Resumed(resumed)));
         self.tell_missed_updates(conn, effects);
         self.feed(conn, effects);

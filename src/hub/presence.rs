@@ -266,7 +266,7 @@ impl Hub {
         for (room, changes) in of_rooms {
             let of_room = &mut self.rooms[room];
             let (form, online) = (of_room.tally.form(people_max), of_room.tally.announced);
-            let audience: Vec<ConnId> = of_room.told().collect();
+            let audience: Vec<ConnId> = of_room.audience().collect();
             self.tell_changes(Some(room), changes, form, online, &audience, effects);
         }
     }

@@ -30,7 +30,7 @@ impl Hub {
             self.resume_room(asker, conn, room, seq, is_same_life, &mut resumed);
         }
         if !more {
-            self.resume_the_rest(conn);
+            self.resume_unnamed_rooms(conn);
         }
         // The answer first, then the entries.
         effects.answer(asker.origin.clone(), Ok(Answer::Resumed(resumed)));
@@ -93,7 +93,7 @@ impl Hub {
     }
 
     /// After the last part, rooms that were not named continue from the heads in `hello`.
-    pub(super) fn resume_the_rest(&mut self, conn: ConnId) {
+    pub(super) fn resume_unnamed_rooms(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_resuming = false;
         let user = connection.user;

@@ -140,7 +140,7 @@ impl Room {
     }
 
     /// The connections that are told of the room.
-    pub(super) fn told(&self) -> impl Iterator<Item = ConnId> {
+    pub(super) fn audience(&self) -> impl Iterator<Item = ConnId> {
         let told = self.followers.iter().filter(|(_, cursor)| cursor.is_told());
         told.map(|(conn, _)| *conn)
     }

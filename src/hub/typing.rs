@@ -52,7 +52,7 @@ impl Hub {
     fn tell_typing(&self, room: RoomIx, user: UserIx, typing: bool, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         let user = &self.users[user];
-        let others = of_room.told().filter(|conn| !user.conns.as_slice().contains(conn));
+        let others = of_room.audience().filter(|conn| !user.conns.as_slice().contains(conn));
         let name = of_room.name.clone();
         let notice = Notice::Typing { room: name, user: user.id.clone(), typing, source: room.0 };
         effects.deliver(notice, others);

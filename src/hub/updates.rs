@@ -63,7 +63,7 @@ impl Hub {
     /// Tells followers a room's properties, and remembers those who may not be told yet.
     fn tell_update(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
         let of_room = &self.rooms[room];
-        effects.deliver(self.update_notice(room, by), of_room.told());
+        effects.deliver(self.update_notice(room, by), of_room.audience());
         let others = of_room.followers.iter().filter(|(_, cursor)| !cursor.is_told());
         for conn in others.map(|(conn, _)| *conn).collect::<Vec<ConnId>>() {
             self.update_missed(conn, room);

@@ -20,7 +20,7 @@ impl<S: System> Reactor<S> {
         if let Some(buffer) = &mut self.send_buffer {
             buffer.clear();
         }
-        self.io.look_whether_full();
+        self.io.check_budget();
         if !self.starved.is_empty() && !self.io.is_budget_spent() {
             for conn in std::mem::take(&mut self.starved) {
                 if let Some(Some(socket)) = self.sockets.get_mut(conn.index())

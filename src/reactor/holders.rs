@@ -3,7 +3,7 @@
 use super::io::Io;
 use super::slot::{CloseCause, Phase};
 use crate::base::ConnId;
-use crate::base::limits::{FULL_TOLD_EVERY_MS, OUTBOXES_FULL_MS};
+use crate::base::limits::{FULL_LOGGED_EVERY_MS, OUTBOXES_FULL_MS};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::num::NonZeroU32;
 
@@ -27,7 +27,7 @@ impl Io {
 
     /// Makes room when all outboxes together have been full for long. Until then no connection is
     /// cut: slow ones are served later, and most such periods pass.
-    pub(super) fn look_whether_full(&mut self) {
+    pub(super) fn check_budget(&mut self) {
         self.tell_cuts();
         if !self.budget.is_spent() {
             self.full_since = None;
@@ -81,7 +81,7 @@ impl Io {
         if cut == 0 {
             return;
         }
-        let due = self.told_cuts_at.map_or(self.now, |at| at.plus_millis(FULL_TOLD_EVERY_MS));
+        let due = self.told_cuts_at.map_or(self.now, |at| at.plus_millis(FULL_LOGGED_EVERY_MS));
         if self.now < due {
             self.wake_at(due);
             return;
@@ -164,17 +164,17 @@ mod tests {
         let (large, small) = (io.open(), io.open());
         ask(&mut io, large, 4 * MIB);
         ask(&mut io, small, 100);
-        io.look_whether_full();
+        io.check_budget();
         assert_eq!(io.tick_at, Moment::from_millis(OUTBOXES_FULL_MS), "it is looked again");
         io.now = Moment::from_millis(OUTBOXES_FULL_MS - 1);
-        io.look_whether_full();
+        io.check_budget();
         // There is room for a moment.
         io.slot(large).unwrap().outbox.clear();
-        io.look_whether_full();
+        io.check_budget();
         ask(&mut io, large, 4 * MIB);
         for (at, is_open) in [(0, true), (OUTBOXES_FULL_MS - 1, true), (OUTBOXES_FULL_MS, false)] {
             io.now = Moment::from_millis(OUTBOXES_FULL_MS - 1 + at);
-            io.look_whether_full();
+            io.check_budget();
             assert_eq!(io.is_open(large), is_open, "after {at} ms");
         }
         assert!(io.is_open(small));
@@ -182,13 +182,13 @@ mod tests {
         // A cut soon after it is logged a second later.
         let other = io.open();
         ask(&mut io, other, 6 * MIB);
-        io.look_whether_full();
+        io.check_budget();
         assert_eq!((io.is_open(other), io.counters().cut_for_room, io.told_cuts), (false, 2, 1));
         io.tick_at = Moment::NEVER;
-        io.look_whether_full();
-        assert_eq!(io.tick_at, io.now.plus_millis(FULL_TOLD_EVERY_MS), "it is looked again");
+        io.check_budget();
+        assert_eq!(io.tick_at, io.now.plus_millis(FULL_LOGGED_EVERY_MS), "it is looked again");
         io.now = io.tick_at;
-        io.look_whether_full();
+        io.check_budget();
         assert_eq!(io.told_cuts, 2);
     }
 }

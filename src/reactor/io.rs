@@ -53,7 +53,7 @@ pub trait Handler {
     fn woken(&mut self, io: &mut Io) {}
 
     /// The moment set by [`Io::wake_at`] has come.
-    fn ticked(&mut self, io: &mut Io) {}
+    fn timer_fired(&mut self, io: &mut Io) {}
 
     /// Whether a caught panic may have corrupted the handler's shared state: the reactor then
     /// stops.
@@ -317,7 +317,7 @@ impl Io {
         }
     }
 
-    /// Requests a call of [`Handler::ticked`] at `at`, or earlier if already requested.
+    /// Requests a call of [`Handler::timer_fired`] at `at`, or earlier if already requested.
     pub fn wake_at(&mut self, at: Moment) {
         self.tick_at = self.tick_at.min(at);
     }
@@ -461,18 +461,18 @@ impl Io {
         if at == Moment::NEVER {
             return;
         }
-        let look = self.timers.look_for(at);
+        let check = self.timers.check_time(at);
         if let Some(slot) = self.table.get_mut(conn.index())
             && slot.generation == conn.generation()
-            && look < slot.armed
+            && check < slot.armed
         {
-            slot.armed = look;
-            self.timers.insert(conn, look);
+            slot.armed = check;
+            self.timers.insert(conn, check);
         }
     }
 
     /// Checks what is due for `conn` and schedules the next check.
-    pub(super) fn looked_at(&mut self, conn: ConnId) -> Due {
+    pub(super) fn check_due(&mut self, conn: ConnId) -> Due {
         let now = self.now;
         let Some(slot) = self.slot(conn) else { return Due::default() };
         if slot.armed > now && slot.armed != Moment::NEVER {
@@ -542,10 +542,10 @@ mod tests {
         io.set_deadline(conn, Moment::from_millis(100));
         io.set_deadline(conn, Moment::from_millis(500));
         io.now = Moment::from_millis(128);
-        assert_eq!(io.looked_at(conn), Due::default());
+        assert_eq!(io.check_due(conn), Due::default());
         io.now = Moment::from_millis(512);
-        assert_eq!(io.looked_at(conn), Due { handler: true, ..Due::default() });
-        assert_eq!(io.looked_at(conn), Due::default(), "it is called once");
+        assert_eq!(io.check_due(conn), Due { handler: true, ..Due::default() });
+        assert_eq!(io.check_due(conn), Due::default(), "it is called once");
     }
 
     /// Advances time in steps; returns when the handler's deadline was due.
@@ -554,7 +554,7 @@ mod tests {
             io.now = Moment::from_millis(millis);
             let mut due = Vec::new();
             io.timers.advance(io.now, &mut due);
-            if due.into_iter().any(|one| one == conn && io.looked_at(one).handler) {
+            if due.into_iter().any(|one| one == conn && io.check_due(one).handler) {
                 return Some(millis);
             }
         }

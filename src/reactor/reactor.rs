@@ -298,12 +298,12 @@ impl<S: System> Reactor<S> {
         let now = self.io.now;
         if self.io.tick_at <= now {
             self.io.tick_at = Moment::NEVER;
-            handler.ticked(&mut self.io);
+            handler.timer_fired(&mut self.io);
         }
         let mut due = std::mem::take(&mut self.due);
         self.io.timers.advance(now, &mut due);
         for conn in due.drain(..) {
-            let what = self.io.looked_at(conn);
+            let what = self.io.check_due(conn);
             if what.ended {
                 self.over(handler, conn, CloseCause::Ended);
                 continue;
@@ -369,7 +369,7 @@ impl<S: System> Reactor<S> {
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
             // The system's buffers for it use memory, too.
-            socket.stream.throw_away();
+            socket.stream.discard_unsent();
         }
         if let Some(socket) = self.sockets.get_mut(conn.index())
             && socket.take().is_some_and(|socket| socket.has_unread)

@@ -78,7 +78,7 @@ impl<S: System> Reactor<S> {
                     self.keep_unread(conn, unread);
                 }
             }
-            self.come_again(conn);
+            self.read_again_later(conn);
             return;
         }
         // Input to be discarded must not delay other connections.
@@ -100,7 +100,7 @@ impl<S: System> Reactor<S> {
                             self.keep_unread(conn, UnreadBytes { bytes, start: 0 });
                         }
                         self.read_buffer = buffer;
-                        self.come_again(conn);
+                        self.read_again_later(conn);
                     }
                     Phase::Ending(ending) => {
                         ending.drained += len;
@@ -171,7 +171,7 @@ impl<S: System> Reactor<S> {
     }
 
     /// Gives a connection its next turn if it has input left.
-    fn come_again(&mut self, conn: ConnId) {
+    fn read_again_later(&mut self, conn: ConnId) {
         let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
         if self.io.may_read(conn) || !is_open {
             self.make_ready(conn);

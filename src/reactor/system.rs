@@ -25,7 +25,7 @@ pub trait Transport: Read + Write + fmt::Debug {
 
     /// Makes dropping the stream discard what the system still holds for the peer, and reset the
     /// connection. The default leaves those bytes to be sent.
-    fn throw_away(&mut self) {}
+    fn discard_unsent(&mut self) {}
 }
 
 /// The source of readiness events.
@@ -97,7 +97,7 @@ impl Transport for TcpStream {
         self.shutdown(Shutdown::Write)
     }
 
-    fn throw_away(&mut self) {
+    fn discard_unsent(&mut self) {
         if let Err(error) = socket2::SockRef::from(&*self).set_linger(Some(Duration::ZERO)) {
             log::debug!("what is left of a connection is not thrown away: {error}");
         }

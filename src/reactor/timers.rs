@@ -29,14 +29,14 @@ impl Timers {
 
     /// When a check for `at` takes place: then or a little later, or after a turn of the wheel if
     /// `at` is beyond that.
-    pub(super) fn look_for(&self, at: Moment) -> Moment {
+    pub(super) fn check_time(&self, at: Moment) -> Moment {
         let tick = at.as_millis().div_ceil(TICK_MS).clamp(self.tick + 1, self.tick + TICKS - 1);
         Moment::from_millis(tick * TICK_MS)
     }
 
-    /// Schedules a check of `conn` at `look`, which [`Timers::look_for`] returned.
-    pub(super) fn insert(&mut self, conn: ConnId, look: Moment) {
-        let slot = (look.as_millis() / TICK_MS % TICKS) as usize;
+    /// Schedules a check of `conn` at `check`, which [`Timers::check_time`] returned.
+    pub(super) fn insert(&mut self, conn: ConnId, check: Moment) {
+        let slot = (check.as_millis() / TICK_MS % TICKS) as usize;
         self.slots[slot].push(conn);
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
@@ -87,10 +87,10 @@ mod tests {
     fn nothing_fires_early_within_a_turn_and_all_fire_in_time() {
         let mut timers = Timers::new();
         let mut due = Vec::new();
-        let look = timers.look_for(Moment::from_millis(100));
-        timers.insert(conn(1), look);
-        let look = timers.look_for(Moment::from_millis(10_000));
-        timers.insert(conn(2), look);
+        let check = timers.check_time(Moment::from_millis(100));
+        timers.insert(conn(1), check);
+        let check = timers.check_time(Moment::from_millis(10_000));
+        timers.insert(conn(2), check);
         assert_eq!(timers.next(), Some(Moment::from_millis(128)));
         timers.advance(Moment::from_millis(99), &mut due);
         assert_eq!(due, []);
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_deadline_beyond_the_wheel_is_looked_at_once_a_turn() {
         let mut timers = Timers::new();
-        let look = timers.look_for(Moment::NEVER);
-        timers.insert(conn(1), look);
+        let check = timers.check_time(Moment::NEVER);
+        timers.insert(conn(1), check);
         assert_eq!(timers.next(), Some(Moment::from_millis((TICKS - 1) * TICK_MS)));
     }
 
@@ -113,8 +113,8 @@ mod tests {
     fn a_deadline_in_the_past_fires_at_the_next_tick() {
         let mut timers = Timers::new();
         timers.advance(Moment::from_millis(5_000), &mut Vec::new());
-        let look = timers.look_for(Moment::from_millis(1));
-        timers.insert(conn(1), look);
+        let check = timers.check_time(Moment::from_millis(1));
+        timers.insert(conn(1), check);
         let next = timers.next().unwrap();
         assert!(next.as_millis() <= 5_000 + 2 * TICK_MS);
         let mut due = Vec::new();
@@ -131,8 +131,8 @@ mod tests {
             let mut timers = Timers::new();
             timers.advance(Moment::from_millis(start), &mut Vec::new());
             for (i, after) in deadlines.iter().enumerate() {
-                let look = timers.look_for(Moment::from_millis(start + after));
-                timers.insert(conn(i as u32), look);
+                let check = timers.check_time(Moment::from_millis(start + after));
+                timers.insert(conn(i as u32), check);
             }
             let mut seen = Vec::new();
             while let Some(next) = timers.next() {

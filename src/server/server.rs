@@ -27,7 +27,7 @@ pub enum ServerError {
     Listen(SocketAddr, io::Error),
     /// The address cannot be listened on, and another process holds the data: most likely this
     /// server runs already.
-    #[error("{}", twice(*.0, .1))]
+    #[error("{}", already_running(*.0, .1))]
     Twice(SocketAddr, LockError),
     /// The data cannot be opened.
     #[error("{0}")]
@@ -56,7 +56,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     )
 }
 
-fn twice(address: SocketAddr, held: &LockError) -> String {
+fn already_running(address: SocketAddr, held: &LockError) -> String {
     let other = suggestion(address);
     format!(
         "{held}, and {address} is in use: this server runs already. Another one beside it needs another --data and \

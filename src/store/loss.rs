@@ -102,7 +102,7 @@ pub(super) struct StoreTraces {
 }
 
 impl StoreTraces {
-    pub(super) fn look(file: &Path) -> io::Result<StoreTraces> {
+    pub(super) fn read(file: &Path) -> io::Result<StoreTraces> {
         let mark = mark::read(file)?;
         let has_log = with(&real(file), WAL).metadata().is_ok_and(|log| log.len() > 0);
         Ok(StoreTraces { mark, in_file: count_in_file(file), has_log })

@@ -71,7 +71,7 @@ pub(super) fn heads_of<'a>(
 
 /// The content of a mark.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marked {
+pub(super) struct MarkContent {
     pub(super) epoch: String,
     /// Commits that `parlor.db` has without its log.
     pub(super) in_file: u64,
@@ -88,7 +88,7 @@ pub(super) enum MarkState {
     Nothing,
     /// Its first line is damaged.
     Damaged,
-    Mark(Marked),
+    Mark(MarkContent),
 }
 
 /// Reads the mark of the database `file`.
@@ -128,11 +128,11 @@ fn next_line<'a>(mark: &mut impl BufRead, line: &'a mut Vec<u8>) -> io::Result<O
     Ok(parts.filter(|(text, sum)| sum_of(text) == *sum).map(|(text, _)| text))
 }
 
-fn first_line(text: &str) -> Option<Marked> {
+fn first_line(text: &str) -> Option<MarkContent> {
     let mut words = text.strip_prefix(BEGIN)?.strip_prefix(' ')?.split(' ');
     let epoch = words.next()?.to_owned();
     let (in_file, begun) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some(Marked { epoch, in_file, begun, commits: begun, heads: Heads::new() })
+    Some(MarkContent { epoch, in_file, begun, commits: begun, heads: Heads::new() })
 }
 
 fn sum_of(text: &str) -> String {
@@ -159,7 +159,7 @@ pub(super) struct Mark {
     /// The length at which it is begun anew.
     end: u64,
     /// Everything but the heads, which are only in the file.
-    said: Marked,
+    content: MarkContent,
     /// `parlor.db` says without its log that it needs one.
     is_log_called_for: bool,
     has_failed: bool,
@@ -168,10 +168,14 @@ pub(super) struct Mark {
 impl Mark {
     /// Begins the mark of the database `of` anew. It is on disk before it replaces the old one;
     /// until then the old one says nothing false.
-    pub(super) fn begin(of: &Path, said: Marked, is_log_called_for: bool) -> io::Result<Mark> {
+    pub(super) fn begin(
+        of: &Path,
+        content: MarkContent,
+        is_log_called_for: bool,
+    ) -> io::Result<Mark> {
         let (new, place) = (of.with_extension(NEW_ENDING), of.with_extension(ENDING));
         let mut lines = String::new();
-        let Marked { epoch, in_file, begun, commits, heads } = &said;
+        let MarkContent { epoch, in_file, begun, commits, heads } = &content;
         put_line(&mut lines, &format!("{BEGIN} {epoch} {in_file} {begun}"));
         let heads: Vec<String> =
             heads.iter().map(|(name, head)| format!("{name}={head}")).collect();
@@ -187,13 +191,13 @@ impl Mark {
         let at = lines.len() as u64;
         // If many logs have changed, it is as long as it must be.
         let end = (2 * at).max(MARK_BYTES);
-        let said = Marked { heads: Heads::new(), ..said };
-        Ok(Mark { of: of.to_owned(), file, at, end, said, is_log_called_for, has_failed: false })
+        let content = MarkContent { heads: Heads::new(), ..content };
+        Ok(Mark { of: of.to_owned(), file, at, end, content, is_log_called_for, has_failed: false })
     }
 
     /// Counts the commit that a transaction is about to be, within it.
     pub(super) fn count(&self, transaction: &Connection) -> rusqlite::Result<()> {
-        loss::set_commits(transaction, self.said.commits + 1)?;
+        loss::set_commits(transaction, self.content.commits + 1)?;
         if self.is_log_called_for { Ok(()) } else { loss::call_for_log(transaction, true) }
     }
 
@@ -203,8 +207,8 @@ impl Mark {
         db: &Connection,
         heads: &BTreeMap<(&'static str, &str), u64>,
     ) {
-        self.said.commits += 1;
-        let mut text = self.said.commits.to_string();
+        self.content.commits += 1;
+        let mut text = self.content.commits.to_string();
         for ((kind, name), head) in heads {
             let _ = write!(text, " {kind}:{name}={head}");
         }
@@ -220,24 +224,24 @@ impl Mark {
             self.is_log_called_for = is_log_in_file(db);
         }
         if self.at >= self.end {
-            self.begin_anew(db);
+            self.rewrite(db);
         }
     }
 
     /// Begins the mark anew, so that it does not grow. It keeps what the log has beyond the file,
     /// which is nothing unless somebody reads the file.
-    fn begin_anew(&mut self, db: &Connection) {
-        let mut said = self.said.clone();
+    fn rewrite(&mut self, db: &Connection) {
+        let mut content = self.content.clone();
         let found = if is_log_in_file(db) {
-            (said.in_file, said.begun) = (said.commits, said.commits);
+            (content.in_file, content.begun) = (content.commits, content.commits);
             Ok(())
         } else {
             read(&self.of).map(|found| match found {
-                MarkState::Mark(Marked { heads, .. }) => said.heads = heads,
-                MarkState::Nothing | MarkState::Damaged => said.begun = said.commits,
+                MarkState::Mark(MarkContent { heads, .. }) => content.heads = heads,
+                MarkState::Nothing | MarkState::Damaged => content.begun = content.commits,
             })
         };
-        match found.and_then(|()| Mark::begin(&self.of, said, self.is_log_called_for)) {
+        match found.and_then(|()| Mark::begin(&self.of, content, self.is_log_called_for)) {
             Ok(mark) => *self = mark,
             Err(error) => {
                 self.end = self.at + MARK_BYTES;
@@ -275,9 +279,9 @@ fn is_log_in_file(db: &Connection) -> bool {
 mod tests {
     use super::*;
 
-    fn marked(commits: u64, heads: &[(&str, u64)]) -> Marked {
+    fn marked(commits: u64, heads: &[(&str, u64)]) -> MarkContent {
         let heads = heads.iter().map(|(name, head)| ((*name).to_owned(), *head)).collect();
-        Marked { epoch: "life".into(), in_file: 3, begun: 5, commits, heads }
+        MarkContent { epoch: "life".into(), in_file: 3, begun: 5, commits, heads }
     }
 
     fn mark(of: &Path) -> Mark {
@@ -332,7 +336,7 @@ mod tests {
             changed[len] ^= 2;
             match parse(&mut &changed[..]).unwrap() {
                 MarkState::Damaged => assert!(len <= first, "changed at {len}"),
-                MarkState::Mark(Marked { commits, .. }) => {
+                MarkState::Mark(MarkContent { commits, .. }) => {
                     let is_of_last = len >= bytes.len() - line - 1;
                     assert!(len > first && (commits == 9 || is_of_last && commits >= 7), "{len}");
                 }
@@ -375,7 +379,7 @@ mod tests {
                 assert!(of.with_extension(ENDING).metadata().unwrap().len() < MARK_BYTES + 10_000);
             }
             let MarkState::Mark(found) = read(&of).unwrap() else { panic!("it is damaged") };
-            assert_eq!((found.commits, &found.heads.len()), (mark.said.commits, &100));
+            assert_eq!((found.commits, &found.heads.len()), (mark.content.commits, &100));
             found
         };
         let begun = fill(&mut mark);

@@ -89,12 +89,12 @@ impl OpenFiles {
             log: NamedFile::new(with(&real(file), WAL)),
             seen,
         };
-        held.look_for_space();
+        held.measure_space();
         held
     }
 
     /// Looks how much space the disk has. If the system cannot tell, nothing changes.
-    fn look_for_space(&self) {
+    fn measure_space(&self) {
         if let Ok(found) = rustix::fs::statvfs(&self.file.path) {
             let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
             self.seen.free.store(bytes(found.f_bavail), Ordering::Relaxed);
@@ -105,7 +105,7 @@ impl OpenFiles {
     /// Looks whether the files are still there, and logs when that has changed. Returns whether one
     /// is not.
     pub(super) fn is_lost(&mut self) -> bool {
-        self.look_for_space();
+        self.measure_space();
         let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
         let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {

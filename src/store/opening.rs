@@ -3,11 +3,11 @@
 use super::events::EventsWanted;
 use super::integrity::{self, FILE_NAME, Served};
 use super::loss::{self, StoreTraces};
-use super::mark::{Heads, Mark, Marked};
+use super::mark::{Heads, Mark, MarkContent};
 use super::store::OpenError;
 use super::{pages, rows, schema};
 use crate::base::Snapshot;
-use crate::base::limits::LOST_TOLD_MAX;
+use crate::base::limits::LOSSES_SHOWN_MAX;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use std::cell::Cell;
@@ -35,10 +35,10 @@ impl Files {
         }
         let Some(loss) = self.seen.loss(db)? else { return Ok(self.log_damaged_at.is_some()) };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
-        for missing in loss.missing().iter().take(LOST_TOLD_MAX) {
+        for missing in loss.missing().iter().take(LOSSES_SHOWN_MAX) {
             log::error!("{missing}");
         }
-        match loss.missing().len().saturating_sub(LOST_TOLD_MAX) {
+        match loss.missing().len().saturating_sub(LOSSES_SHOWN_MAX) {
             0 => {}
             more => log::error!(more; "entries of more logs are lost"),
         }
@@ -54,7 +54,7 @@ impl Files {
         loss::sync_log(&self.file).map_err(failed)?;
         let count = loss::count(db)?;
         let in_file = self.seen.in_file.unwrap_or_default();
-        let said = Marked {
+        let said = MarkContent {
             epoch: epoch.to_owned(),
             in_file: in_file.commits,
             begun: count.commits,
@@ -141,7 +141,7 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     }
     let has_log = integrity::log_beside(&file).is_some();
     let log_damaged_at = integrity::log_damaged_at(&file).map_err(failed)?;
-    let seen = StoreTraces::look(&file).map_err(failed)?;
+    let seen = StoreTraces::read(&file).map_err(failed)?;
     // SQLite would let everybody read a file that it creates. Its other files get this one's mode.
     File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
     let db = Connection::open(&file)?;

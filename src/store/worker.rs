@@ -5,8 +5,8 @@ use super::open_files::OpenFiles;
 use super::write::RecordWriter;
 use super::{loss, pages, rows, seek};
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
-    READS_PER_BATCH, SEEK_WEIGHT,
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
+    SEEK_WEIGHT,
 };
 use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
@@ -163,7 +163,7 @@ impl Worker {
     /// Waits for a command, and checks the files meanwhile; `None` at the end.
     fn next(&mut self) -> Option<StoreCommand> {
         let Some(held) = &mut self.held else { return self.commands.recv().ok() };
-        let every = Duration::from_millis(FILES_LOOKED_AT_MS);
+        let every = Duration::from_millis(FILES_CHECKED_MS);
         loop {
             match self.commands.recv_timeout(every) {
                 Ok(command) => return Some(command),

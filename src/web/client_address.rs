@@ -23,7 +23,7 @@ impl<A: Application> Web<A> {
         }
         let Err(response) = self.admit(io, conn, peer) else { return self.is_idle(io, conn) };
         self.forget_http(conn);
-        self.end_unheard(io, conn, *response);
+        self.end_unread(io, conn, *response);
     }
 
     /// Refuses a connection beyond the total limit before anything is read, and ends it.
@@ -32,12 +32,12 @@ impl<A: Application> Web<A> {
         self.sockets.counters.over_limit += 1;
         self.sockets.note(io.now(), conn, &peer, message, "refused");
         let refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
-        self.end_unheard(io, conn, refusal.with(&[("Retry-After", "10")]).into());
+        self.end_unread(io, conn, refusal.with(&[("Retry-After", "10")]).into());
     }
 
     /// Answers a connection from which nothing was read, and ends it.
-    fn end_unheard(&mut self, io: &mut Io, conn: ConnId, response: Response) {
-        let response = self.application.unheard(response);
+    fn end_unread(&mut self, io: &mut Io, conn: ConnId, response: Response) {
+        let response = self.application.adjust_unread_refusal(response);
         let response = self.application.sealed(response);
         self.sockets.counters.responses.count(response.status);
         let options = ResponseOptions { is_head: false, ends: true, date: None };
@@ -113,7 +113,7 @@ impl<A: Application> Web<A> {
         let peer = self.http(conn).map(|http| http.peer);
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         self.sockets.note(io.now(), conn, &peer, message, "refused");
-        self.refuse_unheard(io, conn, bad(message), bytes)
+        self.refuse_unread(io, conn, bad(message), bytes)
     }
 
     /// The client's address for a request, and whether a proxy named it; an error is the answer to

@@ -347,7 +347,7 @@ impl<A: Application> Handler for Web<A> {
             }
             Some(Stage::Open(_)) => self.take_frames(io, conn, bytes),
             Some(Stage::Endless(_)) => {
-                self.overhear(io, conn, bytes.len());
+                self.ignore_input(io, conn, bytes.len());
                 bytes.len()
             }
             Some(Stage::Over) | None => bytes.len(),
@@ -404,8 +404,8 @@ impl<A: Application> Handler for Web<A> {
         self.settle(io);
     }
 
-    fn ticked(&mut self, io: &mut Io) {
-        self.application.ticked(&mut Net { io, sockets: &mut self.sockets });
+    fn timer_fired(&mut self, io: &mut Io) {
+        self.application.timer_fired(&mut Net { io, sockets: &mut self.sockets });
         self.settle(io);
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Endless {
     /// Whether the application has been told that it is over.
     pub(super) is_told: bool,
     /// Bytes received and ignored so far.
-    overheard: u32,
+    ignored_bytes: u32,
     /// When the next beat is due.
     beat: Moment,
 }
@@ -29,7 +29,7 @@ impl<A: Application> Web<A> {
         let interval_ms = self.limits.heartbeat_interval_ms;
         let beat = io.now().plus_millis(self.chance.about(interval_ms));
         let Some(stage) = self.stages.get_mut(conn) else { return };
-        *stage = Stage::Endless(Endless { is_told: false, overheard: 0, beat });
+        *stage = Stage::Endless(Endless { is_told: false, ignored_bytes: 0, beat });
         self.sockets.counters.responses.count(response.status);
         self.sockets.put(conn, Half::Pieces { is_over: false }, io.now());
         let date = http_date(io.timestamp());
@@ -49,12 +49,12 @@ impl<A: Application> Web<A> {
     }
 
     /// Ignores what a client sends during the answer; cuts one that sends too much.
-    pub(super) fn overhear(&mut self, io: &mut Io, conn: ConnId, bytes: usize) {
+    pub(super) fn ignore_input(&mut self, io: &mut Io, conn: ConnId, bytes: usize) {
         let bytes_max = self.limits.head_bytes;
         let Some(endless) = self.endless(conn) else { return };
-        endless.overheard =
-            endless.overheard.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-        if u64::from(endless.overheard) > u64::from(bytes_max) {
+        endless.ignored_bytes =
+            endless.ignored_bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if u64::from(endless.ignored_bytes) > u64::from(bytes_max) {
             io.cut(conn);
         }
     }

@@ -163,7 +163,7 @@ impl<A: Application> Web<A> {
                 }
                 bytes.len()
             }
-            Err(error) => self.refuse_unheard(io, conn, error, bytes),
+            Err(error) => self.refuse_unread(io, conn, error, bytes),
         }
     }
 
@@ -171,7 +171,7 @@ impl<A: Application> Web<A> {
     fn head_complete(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8], rest: &[u8]) -> usize {
         let head = match RequestHead::parse(bytes, self.limits.headers as usize) {
             Ok(head) => head,
-            Err(error) => return self.refuse_unheard(io, conn, error, rest),
+            Err(error) => return self.refuse_unread(io, conn, error, rest),
         };
         if let Some(http) = self.http(conn) {
             http.count = http.count.wrapping_add(1);
@@ -293,7 +293,11 @@ impl<A: Application> Web<A> {
         let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
             Ok(client) => client,
             Err(response) => {
-                return self.respond_sealed(io, conn, self.application.unheard(*response));
+                return self.respond_sealed(
+                    io,
+                    conn,
+                    self.application.adjust_unread_refusal(*response),
+                );
             }
         };
         let net = &mut Net { io, sockets: &mut self.sockets };
@@ -367,14 +371,14 @@ impl<A: Application> Web<A> {
     }
 
     /// Answers a client whose request could not be read.
-    pub(super) fn refuse_unheard(
+    pub(super) fn refuse_unread(
         &mut self,
         io: &mut Io,
         conn: ConnId,
         why: impl Into<Response>,
         bytes: &[u8],
     ) -> usize {
-        let response = self.application.unheard(why.into());
+        let response = self.application.adjust_unread_refusal(why.into());
         self.refuse(io, conn, response, bytes)
     }
 
@@ -446,7 +450,7 @@ impl<A: Application> Web<A> {
             Step::Answer(_) => return,
         };
         let refusal = HttpRefusal::new(Status::RequestTimeout, "bad_request", late);
-        self.refuse_unheard(io, conn, refusal, b"");
+        self.refuse_unread(io, conn, refusal, b"");
     }
 }
 

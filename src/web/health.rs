@@ -140,7 +140,7 @@ impl Health {
     }
 
     /// Counts an error sent to it.
-    pub(super) fn erred(&mut self) {
+    pub(super) fn count_error(&mut self) {
         let errors = &mut self.record.get_or_insert_default().errors;
         *errors = errors.saturating_add(1);
     }
@@ -352,7 +352,7 @@ mod tests {
         health.sent(3);
         health.received();
         assert!(health.record.is_none() && health.quality().is_none());
-        health.erred();
+        health.count_error();
         for _ in 0..5 {
             health.dropped();
         }

@@ -40,7 +40,7 @@ impl Idle {
     }
 
     /// The longest idle connection of the address with the most.
-    fn first_to_go(&self) -> Option<(ConnId, Address)> {
+    fn longest_idle(&self) -> Option<(ConnId, Address)> {
         let (address, _) = self.shares.largest()?;
         let (_, conn) = self.by_address.get(address)?.first()?;
         Some((*conn, *address))
@@ -65,7 +65,7 @@ impl<A: Application> Web<A> {
         // A connection whose answer is still being read is busy, and returns with its next request.
         let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
         let (conn, address) = loop {
-            match self.idle.first_to_go() {
+            match self.idle.longest_idle() {
                 None => return,
                 Some((conn, _)) if conn == newcomer => return,
                 Some((conn, _)) if is_busy(conn) => self.idle.leave(conn),
@@ -94,21 +94,21 @@ mod tests {
     fn the_longest_idle_connection_of_whoever_has_most_goes_first() {
         let (mut idle, at) = (Idle::default(), Moment::from_millis);
         let conn = |index| ConnId::new(index, 0);
-        assert_eq!(idle.first_to_go(), None);
+        assert_eq!(idle.longest_idle(), None);
         let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
         for (index, address, millis) in
             [(0, other, 1), (1, one, 9), (2, one, 5), (3, other, 7), (4, one, 6)]
         {
             idle.enter(conn(index), address, at(millis));
         }
-        assert_eq!(idle.first_to_go(), Some((conn(2), one)));
+        assert_eq!(idle.longest_idle(), Some((conn(2), one)));
         // It sent another request.
         idle.enter(conn(2), one, at(10));
-        assert_eq!(idle.first_to_go(), Some((conn(4), one)));
+        assert_eq!(idle.longest_idle(), Some((conn(4), one)));
         idle.leave(conn(4));
         idle.leave(conn(4));
         idle.leave(conn(1));
-        assert_eq!(idle.first_to_go(), Some((conn(0), other)));
+        assert_eq!(idle.longest_idle(), Some((conn(0), other)));
         for index in 0..5 {
             idle.leave(conn(index));
         }
@@ -135,7 +135,7 @@ mod tests {
                 }
                 let count = |who: u8| model.values().filter(|(one, _)| *one == who).count();
                 let most = (0..6).map(count).max().unwrap();
-                let first = idle.first_to_go();
+                let first = idle.longest_idle();
                 prop_assert_eq!(first.is_some(), !model.is_empty());
                 if let Some((conn, _)) = first {
                     let (who, since) = model[&conn];

@@ -131,7 +131,7 @@ pub trait Application {
     /// Adjusts the refusal of a client whose request was not read: because there are too many
     /// connections, or the input is no request. The client may well want a WebSocket. The default
     /// changes nothing.
-    fn unheard(&self, response: Response) -> Response {
+    fn adjust_unread_refusal(&self, response: Response) -> Response {
         response
     }
 
@@ -177,7 +177,7 @@ pub trait Application {
     fn woken(&mut self, net: &mut Net<'_>) {}
 
     /// The moment set by [`Net::wake_at`] has come.
-    fn ticked(&mut self, net: &mut Net<'_>) {}
+    fn timer_fired(&mut self, net: &mut Net<'_>) {}
 
     /// See [`Handler::is_poisoned`](crate::reactor::Handler::is_poisoned).
     fn is_poisoned(&self) -> bool {

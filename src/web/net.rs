@@ -269,7 +269,7 @@ impl Net<'_> {
     /// Counts an error sent to a connection.
     pub fn count_error(&mut self, conn: ConnId) {
         if let Some(sending) = self.sockets.get(conn) {
-            sending.health.erred();
+            sending.health.count_error();
         }
     }
 
@@ -481,7 +481,8 @@ impl Net<'_> {
         }
     }
 
-    /// Requests a call of [`Application::ticked`](super::Application::ticked) at `at`, or earlier.
+    /// Requests a call of [`Application::timer_fired`](super::Application::timer_fired) at `at`, or
+    /// earlier.
     pub fn wake_at(&mut self, at: Moment) {
         self.io.wake_at(at);
     }

@@ -167,7 +167,7 @@ impl Streams {
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
         // Filters may still keep the replaced event.
         let more = match stream.filter(|stream| stream.filters.is_empty()) {
-            Some(stream) => stream.grows_by(bytes, self.settings.stream_bytes),
+            Some(stream) => stream.growth(bytes, self.settings.stream_bytes),
             None => bytes,
         };
         // The newest event is fixed: it is not dropped for others.

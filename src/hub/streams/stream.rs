@@ -294,7 +294,7 @@ impl Stream {
     }
 
     /// By how many bytes an event of `bytes` makes it grow in memory.
-    pub(super) fn grows_by(&self, bytes: usize, bytes_max: usize) -> usize {
+    pub(super) fn growth(&self, bytes: usize, bytes_max: usize) -> usize {
         let is_full = self.events.len() >= self.declaration.keep.events()
             || self.bytes.saturating_add(bytes) > bytes_max;
         let oldest = self.events.front().filter(|_| is_full).map_or(0, |oldest| oldest.bytes());

@@ -64,7 +64,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.decisions.inputs.push_back(input);
         while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_scan(net)) {
-            let now = self.look_at_clocks(net);
+            let now = self.read_clocks(net);
             // A panic in here leaves the hub in doubt, so the process ends. What was acknowledged
             // is on disk.
             self.decisions.is_under_way = true;
@@ -76,7 +76,7 @@ impl<S: RecordStore> Chat<S> {
             self.decisions.is_under_way = false;
             self.count_nothing();
         }
-        self.look_at_pools(net);
+        self.check_pools(net);
     }
 
     fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
@@ -307,11 +307,11 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// The time of what is decided now. Logs jumps of the wall clock.
-    pub(super) fn look_at_clocks(&mut self, net: &Net<'_>) -> Now {
+    pub(super) fn read_clocks(&mut self, net: &Net<'_>) -> Now {
         let (moment, wall) = (net.now(), net.timestamp());
         // Time also passes while the machine sleeps.
         let since_start = moment.plus_millis(net.slept_ms());
-        match self.decisions.wall_clock.look(since_start, wall) {
+        match self.decisions.wall_clock.observe(since_start, wall) {
             None => {}
             Some(ClockChange::Behind(by_ms)) => log::warn!(
                 by_ms; "the system's clock is behind the newest entry: times stand still until it has caught up"

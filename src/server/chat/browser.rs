@@ -166,7 +166,7 @@ impl<S: RecordStore> Chat<S> {
         (revocation, once): (Revocation, bool),
         answer: CookieAnswer,
     ) {
-        let now = self.look_at_clocks(net);
+        let now = self.read_clocks(net);
         self.verifier.revocations_mut().forget(now.age_by);
         let call = HttpCall { cookie: Some(answer), ..HttpCall::new(exchange) };
         let call = self.calls.begin(CallWaiter::Http(Box::new(call)));

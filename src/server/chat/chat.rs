@@ -243,7 +243,7 @@ impl<S: RecordStore> Application for Chat<S> {
         self.refused_before_body(net, peer, head)
     }
 
-    fn unheard(&self, response: Response) -> Response {
+    fn adjust_unread_refusal(&self, response: Response) -> Response {
         with_fallback(response)
     }
 
@@ -272,7 +272,7 @@ impl<S: RecordStore> Application for Chat<S> {
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         match self.visitor(conn) {
-            Some(Visitor::Watch(_)) => self.overhear(net, conn),
+            Some(Visitor::Watch(_)) => self.ignore_message(net, conn),
             Some(Visitor::Own(_)) => self.own_message(net, conn, message),
             None => self.received(net, conn, message),
         }
@@ -364,13 +364,13 @@ impl<S: RecordStore> Application for Chat<S> {
         self.take_outcomes(net);
         self.take_calls(net);
         self.run_errands(net);
-        self.go_on_stopping(net);
+        self.advance_stop(net);
     }
 
-    fn ticked(&mut self, net: &mut Net<'_>) {
+    fn timer_fired(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
         self.run_errands(net);
-        self.go_on_stopping(net);
+        self.advance_stop(net);
     }
 
     fn is_poisoned(&self) -> bool {

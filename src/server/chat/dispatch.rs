@@ -274,7 +274,7 @@ impl<S: RecordStore> Chat<S> {
         };
         let (asking, connection) = match origin {
             Origin::Conn(conn, id) => {
-                self.owe(net, *conn, true);
+                self.count_pending_call(net, *conn, true);
                 (HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
             }
             Origin::Call(call) => (HandlerWaiter::Call(*call), None),

@@ -102,10 +102,10 @@ impl<S: RecordStore> Chat<S> {
         for conn in self.conns() {
             self.settle_pause(net, conn);
         }
-        self.go_on_stopping(net);
+        self.advance_stop(net);
     }
 
-    pub(super) fn go_on_stopping(&mut self, net: &mut Net<'_>) {
+    pub(super) fn advance_stop(&mut self, net: &mut Net<'_>) {
         match self.stopping {
             Some(Stopping::Announced { until, end }) if until <= net.now() => {
                 self.commit(net, End::Restart, end);

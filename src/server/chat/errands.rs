@@ -30,15 +30,15 @@ impl<S: RecordStore> Chat<S> {
                 self.errand_done(net, id, purpose, outcome);
             }
         }
-        for (id, purpose, failure) in self.outbound.go_on(now) {
+        for (id, purpose, failure) in self.outbound.start_due_retries(now) {
             self.errand_done(net, id, purpose, Err(failure));
         }
         if let Some(at) = self.outbound.next_due() {
             net.wake_at(at);
         }
-        self.look_at_pools(net);
+        self.check_pools(net);
         self.ask_remotes(net);
-        self.ask_who(net);
+        self.ask_for_senders(net);
         self.ask_sources(net);
     }
 
@@ -57,7 +57,7 @@ impl<S: RecordStore> Chat<S> {
             }
             JobPurpose::Proof(job) => {
                 self.proof_over(net, job, outcome);
-                self.ask_who(net);
+                self.ask_for_senders(net);
             }
         }
     }

@@ -192,7 +192,7 @@ impl<S: RecordStore> Chat<S> {
                     begin(net, conn, before_parts());
                     Form::Plain
                 } else {
-                    begin(net, conn, retry(spread(conn, RETRY_MS)));
+                    begin(net, conn, retry(reconnect_ms(conn, RETRY_MS)));
                     self.greet(net, &origin, &RoomPage::default(), &[]);
                     Form::Envelope
                 };
@@ -204,7 +204,7 @@ impl<S: RecordStore> Chat<S> {
                 {
                     session.places = Some(Box::default());
                 }
-                begin(net, conn, retry(spread(conn, RETRY_MS)));
+                begin(net, conn, retry(reconnect_ms(conn, RETRY_MS)));
                 if is_guest {
                     self.greet(net, &origin, &RoomPage::default(), &[]);
                 } else {
@@ -218,7 +218,7 @@ impl<S: RecordStore> Chat<S> {
                 if let Some(last) = &last {
                     let epoch =
                         |stream: &_| self.hub.streams().epoch(stream).map(|own| (**own).into());
-                    last.go_on(&mut streams, epoch);
+                    last.continue_streams(&mut streams, epoch);
                 }
                 if let Some(LastSeen { epoch, time: since, .. }) = last.filter(|_| !is_guest) {
                     let request = Request::ResumeAt { epoch, since };
@@ -243,7 +243,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Tells a connection, which ends soon with all others, when to reconnect.
     pub(super) fn spread_return(&self, net: &mut Net<'_>, conn: ConnId, ms: u64) {
-        begin(net, conn, retry(spread(conn, ms)));
+        begin(net, conn, retry(reconnect_ms(conn, ms)));
     }
 }
 
@@ -257,7 +257,7 @@ fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
 }
 
 /// Half a second, and up to `ms` more.
-fn spread(conn: ConnId, ms: u64) -> u64 {
+fn reconnect_ms(conn: ConnId, ms: u64) -> u64 {
     const MS_MIN: u64 = 500;
     MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)
 }

@@ -173,7 +173,7 @@ impl<S: RecordStore> Chat<S> {
             Err(refusal) => {
                 if let Some(hook) = &waiting.hook {
                     let stream = hook.stream.clone();
-                    self.source_refused(&stream, &refusal.told());
+                    self.source_refused(&stream, &refusal.sentence());
                 }
                 self.counters.limited_by(refusal);
                 self.call_refused(net, call, &refusal.into());
@@ -199,7 +199,7 @@ impl<S: RecordStore> Chat<S> {
                 self.counters.limited_by(refusal);
                 let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
                 self.sources.refuse(&stream, id, later);
-                self.source_refused(&stream, &refusal.told());
+                self.source_refused(&stream, &refusal.sentence());
             }
             (_, Ok(_)) | (Some(CallWaiter::Http(_)) | None, Err(_)) => {}
         }

@@ -30,8 +30,8 @@ const OTHERS: [(u16, &str); 13] = [
 /// The rates of each kind of line.
 #[derive(Debug)]
 pub(super) struct Journal {
-    came: LineRate,
-    went: LineRate,
+    arrivals: LineRate,
+    departures: LineRate,
     limited: LineRate,
     unpublished: LineRate,
 }
@@ -39,8 +39,8 @@ pub(super) struct Journal {
 impl Default for Journal {
     fn default() -> Journal {
         Journal {
-            came: LineRate::new(LOG_ARRIVALS_PER_SECOND),
-            went: LineRate::new(LOG_ARRIVALS_PER_SECOND),
+            arrivals: LineRate::new(LOG_ARRIVALS_PER_SECOND),
+            departures: LineRate::new(LOG_ARRIVALS_PER_SECOND),
             limited: LineRate::new(LOG_REFUSALS_PER_SECOND),
             unpublished: LineRate::new(LOG_REFUSALS_PER_SECOND),
         }
@@ -68,7 +68,7 @@ impl<S: RecordStore> Chat<S> {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.journal.came.take(net.now()) else { return };
+        let Some(left_out) = self.journal.arrivals.take(net.now()) else { return };
         note_left_out(left_out, "connections that came");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let Some(known) = self.signed_in(conn) else { return };
@@ -81,7 +81,7 @@ impl<S: RecordStore> Chat<S> {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.journal.went.take(net.now()) else { return };
+        let Some(left_out) = self.journal.departures.take(net.now()) else { return };
         note_left_out(left_out, "connections that went");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let user = self.signed_in(conn).map(|known| known.user.as_str());
@@ -147,8 +147,8 @@ impl<S: RecordStore> Chat<S> {
     /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
     /// Returns whether there was one that was not checked.
     pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
-        let (looked_at, is_over) = self.failed_proofs.take_notes();
-        net.weigh(looked_at as usize * REQUESTS_PER_PROOF);
+        let (checked, is_over) = self.failed_proofs.take_notes();
+        net.weigh(checked as usize * REQUESTS_PER_PROOF);
         if is_over {
             self.counters.limited(failed_proofs::LIMIT);
             self.note_limited(net.now(), failed_proofs::LIMIT, who);

@@ -104,7 +104,7 @@ const LARGE_ANSWERS: &[&str] = &[
 ];
 
 /// The weight of a request before anything is known of its answer; `bytes` is its payload's length.
-fn ahead(kind: &str, bytes: usize) -> u32 {
+fn weight_in_advance(kind: &str, bytes: usize) -> u32 {
     // Publications are handed on as they are, and streams have their own rates.
     if kind == "publish" {
         return 0;
@@ -334,7 +334,7 @@ impl<S: RecordStore> Chat<S> {
     /// Charges for a request ahead, if it weighs more than others.
     fn pay_ahead(&mut self, net: &Net<'_>, chat_request: ChatRequest<'_>) -> Result<(), TooSoon> {
         let ChatRequest { origin, person, envelope } = chat_request;
-        let weight = ahead(&envelope.kind, envelope.raw_payload.len());
+        let weight = weight_in_advance(&envelope.kind, envelope.raw_payload.len());
         if weight == 0 {
             return Ok(());
         }
@@ -476,7 +476,7 @@ mod tests {
             ("publish", 100 * unit, 0),
             ("ping", 0, 0),
         ] {
-            assert_eq!(ahead(kind, bytes), weight, "{kind} of {bytes}");
+            assert_eq!(weight_in_advance(kind, bytes), weight, "{kind} of {bytes}");
         }
         assert_eq!(
             (of_answer(ANSWER_BYTES_PER_WORK - 1), of_answer(ANSWER_BYTES_PER_WORK)),

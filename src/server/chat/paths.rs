@@ -278,7 +278,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// A message of a client that only watches. It counts towards the rate and is ignored.
-    pub(super) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
+    pub(super) fn ignore_message(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let now = net.now();
         let Err(too_soon) = self.take_message(now, conn) else { return };
         self.counters.limited(too_soon.limit);

@@ -127,7 +127,7 @@ impl<S: RecordStore> Chat<S> {
             }
             self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
-        self.ask_who(net);
+        self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
         match self.proofs.take_sender(incoming.exchange) {
             Some(sender) => sender.map_or_else(SenderState::Refuse, SenderState::Is),
@@ -136,7 +136,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Asks the backend for the requests whose turn it is.
-    pub(super) fn ask_who(&mut self, net: &mut Net<'_>) {
+    pub(super) fn ask_for_senders(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for asking in self.proofs.late(now) {
             self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));

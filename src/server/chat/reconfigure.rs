@@ -18,7 +18,7 @@ impl<S: RecordStore> Chat<S> {
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
         for asking in self.remotes.declare(&config.limits, &config.handlers) {
-            self.turn_away(net, &asking, UNDECLARED);
+            self.refuse_remote(net, &asking, UNDECLARED);
         }
         self.outbound.reconfigure(&config.limits);
         self.config = config;

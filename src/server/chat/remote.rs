@@ -46,9 +46,9 @@ impl<S: RecordStore> Chat<S> {
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
-        self.owe_to(net, origin, true);
+        self.count_pending_call_of(net, origin, true);
         for asking in self.remotes.wait(&chat_request.envelope.kind, payer, asking) {
-            self.turn_away(net, &asking, OVERLOADED);
+            self.refuse_remote(net, &asking, OVERLOADED);
         }
         self.ask_remotes(net);
     }
@@ -57,7 +57,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn ask_remotes(&mut self, net: &mut Net<'_>) {
         let now = net.now();
         for asking in self.remotes.late(now) {
-            self.turn_away(net, &asking, LATE);
+            self.refuse_remote(net, &asking, LATE);
         }
         while let Some(next) = self.remotes.next(now) {
             match next {
@@ -93,7 +93,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Refuses a request for which there was no place.
-    pub(super) fn turn_away(
+    pub(super) fn refuse_remote(
         &mut self,
         net: &mut Net<'_>,
         asking: &BackendRequest,
@@ -106,7 +106,7 @@ impl<S: RecordStore> Chat<S> {
     /// Tells a client that the backend was not asked.
     fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
         self.refuse(net, &asking.origin, error);
-        self.owe_to(net, &asking.origin, false);
+        self.count_pending_call_of(net, &asking.origin, false);
     }
 
     /// What the backend is sent: the request as it came, and its sender.
@@ -136,13 +136,13 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// A connection waits for one more answer of a handler, or for one fewer.
-    fn owe_to(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+    fn count_pending_call_of(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
         if let Origin::Conn(conn, _) = origin {
-            self.owe(net, *conn, is_more);
+            self.count_pending_call(net, *conn, is_more);
         }
     }
 
-    pub(super) fn owe(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
+    pub(super) fn count_pending_call(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
         if let Some(session) = self.session_mut(conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
@@ -169,7 +169,7 @@ impl<S: RecordStore> Chat<S> {
                 self.refuse(net, &origin, error);
             }
         }
-        self.owe_to(net, &origin, false);
+        self.count_pending_call_of(net, &origin, false);
     }
 }
 

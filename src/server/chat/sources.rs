@@ -6,7 +6,7 @@ use super::chat::Chat;
 use super::errands::JobPurpose;
 use super::http_answer::IncomingRequest;
 use super::http_call::HttpCall;
-use crate::backend::{JobId, JobResult, picked};
+use crate::backend::{JobId, JobResult, pick_data};
 use crate::base::rates::Asker;
 use crate::base::subscription::{Ask, Form, StreamInfo};
 use crate::base::{
@@ -17,7 +17,7 @@ use crate::hub::Input;
 use crate::hub::streams::{NO_SUCH_STREAM, Publisher};
 use crate::server::sources::deliveries::DeliveryState;
 use crate::server::sources::operate::{PAUSED, RUNNING};
-use crate::server::sources::running::picks;
+use crate::server::sources::running::pick_of;
 use crate::server::sources::table::{DuePoll, PollResult};
 use crate::server::sources::webhook::{again, delivery, later, of_form, too_many_failed, unsigned};
 use crate::server::sources::{Hook, HookCall};
@@ -43,12 +43,12 @@ impl<S: RecordStore> Chat<S> {
         while let Some(DuePoll { stream, task, bounds, pass }) = self.sources.take_due(now) {
             let purpose = JobPurpose::Poll(stream.clone());
             match self.outbound.poll(task, bounds, pass.is_trial, purpose) {
-                Ok(id) => self.sources.began(now, &stream, id, pass),
-                Err((_, failure)) => self.sources.not_begun(now, &stream, &pass, &failure),
+                Ok(id) => self.sources.poll_started(now, &stream, id, pass),
+                Err((_, failure)) => self.sources.poll_not_started(now, &stream, &pass, &failure),
             }
         }
-        let look = self.sources.check_late_polls(now);
-        for at in self.sources.next_due().into_iter().chain(look) {
+        let late_check = self.sources.check_late_polls(now);
+        for at in self.sources.next_due().into_iter().chain(late_check) {
             net.wake_at(at);
         }
     }
@@ -65,7 +65,7 @@ impl<S: RecordStore> Chat<S> {
     ) {
         let begins = |ask: &&Ask| {
             let declaration = self.hub.streams().declaration(&ask.stream);
-            declaration.is_some_and(|one| self.sources.would_begin(&ask.stream, one))
+            declaration.is_some_and(|one| self.sources.would_start_polling(&ask.stream, one))
         };
         let begun = asks.iter().filter(begins).count() as u64;
         if begun > 0 {
@@ -204,7 +204,7 @@ impl<S: RecordStore> Chat<S> {
         let is_binary = declaration.is_some_and(|declaration| declaration.binary);
         let form = if is_binary { None } else { of_form(incoming.head, incoming.body) };
         let content = form.unwrap_or_else(|| incoming.body.to_vec());
-        let data = picked(content, &picks(is_binary, webhook.pointer.as_deref()));
+        let data = pick_data(content, &pick_of(is_binary, webhook.pointer.as_deref()));
         let data = data.map_err(|failure| failure.to_string());
         let named = delivery(incoming.head, &webhook.delivery);
         let (data, delivery) = match data.and_then(|data| Ok((data, named?))) {

@@ -157,7 +157,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Looks whether a pool fills up, or plans to look later if that was done a moment ago.
-    pub(super) fn look_at_pools(&mut self, net: &mut Net<'_>) {
+    pub(super) fn check_pools(&mut self, net: &mut Net<'_>) {
         match self.pools.is_due(net.now()) {
             Ok(()) => {
                 let used = self.pools_used(net);

@@ -17,7 +17,7 @@ use crate::http1::{RequestHead, Response, Status};
 use crate::hub::Input;
 use crate::routes::own::STREAMS_PATH;
 use crate::server::http::{ApiCall, idempotency_key, refused, shared_with};
-use crate::server::sources::{hooked, is_form};
+use crate::server::sources::{find_webhook, is_form};
 use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
@@ -157,7 +157,7 @@ impl<S: RecordStore> Chat<S> {
             StreamId::parse(&name).ok()
         };
         let (streams, feeds) = (&self.config.streams, &self.config.feeds);
-        let hook = || Some(hooked(head.path, feeds, streams)?.1);
+        let hook = || Some(find_webhook(head.path, feeds, streams)?.1);
         let (stream, times) = match named() {
             Some(stream) => (Some(stream), 1),
             // A form has up to three bytes for each byte of the data.

@@ -201,7 +201,7 @@ impl Handle {
     ) -> Result<Ticket<()>, HandleError> {
         self.check_push(kind)?;
         let (kind, payload) = (kind.to_owned(), payload.to_string());
-        self.await_nothing(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
+        self.await_done(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
     }
 
     /// Closes one connection, with a code that a frame may have (RFC 6455 §7.4) and a reason of at
@@ -221,13 +221,13 @@ impl Handle {
             return Err(HandleError::Type);
         }
         let reason = reason.to_owned();
-        self.await_nothing(|ticket| {
+        self.await_done(|ticket| {
             let ticket = Some(ticket);
             Command::Close { conn: connection, code, reason, ticket }
         })
     }
 
-    fn await_nothing(
+    fn await_done(
         &self,
         command: impl FnOnce(Arc<TicketState>) -> Command,
     ) -> Result<Ticket<()>, HandleError> {
@@ -314,7 +314,7 @@ impl Handle {
         self.shared.judge_event(&stream, &data).map_err(|refusal| HandleError::Event {
             stream: stream.clone(),
             code: refusal.code.as_str(),
-            message: refusal.told(),
+            message: refusal.sentence(),
         })?;
         let id = id.map(|id| Arc::new(PublicationId { by: None, id: id.into() }));
         self.shared.call(Command::Publish { stream, data, id })

@@ -157,7 +157,11 @@ impl LastSeen {
 
     /// Continues streams where the client was; `epoch` returns the epoch of an existing stream. A
     /// stream that was not watched then, or has another epoch, is told to have a gap.
-    pub(crate) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
+    pub(crate) fn continue_streams(
+        &self,
+        asks: &mut [Ask],
+        epoch: impl Fn(&StreamId) -> Option<Box<str>>,
+    ) {
         for ask in asks {
             let known = epoch(&ask.stream);
             let own = known.as_ref().map(|epoch| tag(&ask.stream, epoch));
@@ -210,14 +214,14 @@ mod tests {
         Ask::whole(stream(name))
     }
 
-    fn gone_on(id: &str, names: &[&str]) -> Vec<(Option<u64>, Option<Box<str>>)> {
+    fn continued(id: &str, names: &[&str]) -> Vec<(Option<u64>, Option<Box<str>>)> {
         let mut asks: Vec<Ask> = names.iter().map(|name| ask(name)).collect();
         let epoch = |stream: &StreamId| match stream.as_str() {
             "log" => Some("life-of-the-log".into()),
             "state" => Some("life-of-the-state".into()),
             _ => None,
         };
-        LastSeen::of(id).go_on(&mut asks, epoch);
+        LastSeen::of(id).continue_streams(&mut asks, epoch);
         asks.into_iter().map(|ask| (ask.since, ask.epoch)).collect()
     }
 
@@ -234,7 +238,7 @@ mod tests {
         let seen = LastSeen::of(&id);
         assert_eq!((&*seen.epoch, seen.time), ("epoch", Timestamp(17)));
         assert_eq!(
-            gone_on(&id, &["state", "log"]),
+            continued(&id, &["state", "log"]),
             [
                 (Some(1 << 50), Some("life-of-the-state".into())),
                 (Some(9), Some("life-of-the-log".into())),
@@ -242,7 +246,7 @@ mod tests {
         );
         places.end(&[stream("state")]);
         let id = super::id("epoch", Timestamp(17), Some(&places));
-        assert_eq!(gone_on(&id, &["state"]), [(Some(u64::MAX), Some("".into()))]);
+        assert_eq!(continued(&id, &["state"]), [(Some(u64::MAX), Some("".into()))]);
     }
 
     #[test]
@@ -264,13 +268,13 @@ mod tests {
         places.begin(&[subscribed("log", "an-earlier-life", 7), subscribed("gone", "life", 7)]);
         let id = id("epoch", Timestamp(17), Some(&places));
         let gap = (Some(u64::MAX), Some("".into()));
-        assert_eq!(gone_on(&id, &["log", "gone"]), [gap.clone(), gap]);
+        assert_eq!(continued(&id, &["log", "gone"]), [gap.clone(), gap]);
     }
 
     #[test]
     fn one_that_did_not_come_along_before_has_a_gap() {
         let gap = (Some(u64::MAX), Some("".into()));
-        assert_eq!(gone_on(&id("epoch", Timestamp(17), None), &["log"]), [gap]);
+        assert_eq!(continued(&id("epoch", Timestamp(17), None), &["log"]), [gap]);
     }
 
     #[test]
@@ -288,7 +292,7 @@ mod tests {
         let gap = (Some(u64::MAX), Some("".into()));
         for id in ["", "x", ".", "x.y", "x.1.", "x.1.AAAA", "x.1.%", "x.1.AAAA.x", "x.1.-.-"] {
             let is_empty_list = id == "x.1.";
-            assert_eq!(gone_on(id, &["log"]), std::slice::from_ref(&gap), "{id}");
+            assert_eq!(continued(id, &["log"]), std::slice::from_ref(&gap), "{id}");
             assert_eq!(LastSeen::of(id).time == Timestamp(i64::MAX), !is_empty_list, "{id}");
         }
         let too_many = URL_SAFE_NO_PAD.encode([0; PLACE_BYTES * (LISTENED_STREAMS_MAX + 1)]);

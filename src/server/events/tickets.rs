@@ -90,7 +90,7 @@ impl Tickets {
         self.forget(now);
         let number = self.numbers.get(ticket).copied();
         let identity = self.take(number)?.identity;
-        holds_still(&identity, timestamp, verifier).then_some(identity)
+        is_still_valid(&identity, timestamp, verifier).then_some(identity)
     }
 
     /// The owner of a ticket, which stays valid. `None` as for [`Tickets::redeem`].
@@ -102,7 +102,7 @@ impl Tickets {
     ) -> Option<&Identity> {
         self.forget(now);
         let identity = &self.given.get(self.numbers.get(ticket)?)?.identity;
-        holds_still(identity, timestamp, verifier).then_some(identity)
+        is_still_valid(identity, timestamp, verifier).then_some(identity)
     }
 
     fn oldest_of(&self, address: &Address) -> Option<u64> {
@@ -138,7 +138,7 @@ fn take_from<K: Ord>(of: &mut BTreeMap<K, BTreeSet<u64>>, holder: &K, number: u6
     }
 }
 
-fn holds_still(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -> bool {
+fn is_still_valid(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -> bool {
     let is_over = identity.expires.is_some_and(|expires| expires < timestamp);
     let (user, jti) = (&identity.user, identity.jti.as_deref());
     // In open mode there is no token to revoke.

@@ -148,7 +148,7 @@ pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
 }
 
 /// Open mode, for connections: clients choose their display name, too.
-pub(crate) fn named_and_called(
+pub(crate) fn named_with_display_name(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Identity, HttpRefusal> {
@@ -170,7 +170,7 @@ fn rights_in_open_mode() -> StreamRights {
 
 /// The identity in the first token, if there are any. A correct token does not make up for a bad
 /// one.
-pub(super) fn proved(
+pub(super) fn identity_of_tokens(
     head: &RequestHead<'_>,
     upgrade: &Upgrade<'_>,
     rules: Rules<'_>,

@@ -2,7 +2,8 @@
 
 use super::origin::{other_method, shared_origin};
 use super::{
-    Rules, admin, bearer, check_origin, is_set, named_and_called, shared_with, tokens, unauthorized,
+    Rules, admin, bearer, check_origin, is_set, named_with_display_name, shared_with, tokens,
+    unauthorized,
 };
 use crate::auth::Identity;
 use crate::base::declaration::declared;
@@ -225,7 +226,7 @@ fn sender(
             Ok(ListenSender::Guest)
         } else {
             is_asked_from_here(head)?;
-            named_and_called(head, rules).map(ListenSender::User)
+            named_with_display_name(head, rules).map(ListenSender::User)
         };
     }
     let mut first = None;

@@ -15,7 +15,8 @@ pub(super) mod status;
 pub(super) use api::{ApiCall, idempotency_key};
 pub(super) use browser::{CookieAnswer, signed_in, without_sign_ins};
 pub(super) use identity::{
-    admin, bearer, caller, denied, known, named_and_called, needs_proof, tokens, unauthorized,
+    admin, bearer, caller, denied, known, named_with_display_name, needs_proof, tokens,
+    unauthorized,
 };
 pub(super) use listen::{ListenRequest, ListenSender, ListenTarget, Watch, WatchForm, judge_watch};
 pub(super) use opening::{Visitor, is_set};

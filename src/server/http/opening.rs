@@ -1,7 +1,9 @@
 //! Who may open a WebSocket: of the chat, of a stream's own path, or of the embedding program's
 //! path.
 
-use super::identity::{check_access, named, named_and_called, proved, unauthorized};
+use super::identity::{
+    check_access, identity_of_tokens, named, named_with_display_name, unauthorized,
+};
 use super::listen::{Watch, WatchForm, may_not_watch};
 use super::origin::check_origin;
 use super::route::{Destination, Rules};
@@ -27,11 +29,11 @@ pub(super) fn open<'b>(
     let may_be_guest =
         rules.config.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
     let identity = if !rules.verifier.is_open() {
-        proved(head, &upgrade, rules)?
+        identity_of_tokens(head, &upgrade, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
         None
     } else {
-        Some(named_and_called(head, rules)?)
+        Some(named_with_display_name(head, rules)?)
     };
     let is_guest = may_be_guest && identity.is_none();
     // Without keys the client has no way to say later who it is.
@@ -71,7 +73,7 @@ pub(super) fn open_own<'b>(
     check_origin(head, &rules.config.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
     let identity = if !rules.verifier.is_open() {
-        proved(head, &upgrade, rules)?
+        identity_of_tokens(head, &upgrade, rules)?
     } else if is_public && head.query_value("user").is_none() {
         None
     } else {

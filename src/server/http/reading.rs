@@ -53,7 +53,8 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
         return Some(response.with("Cache-Control", "no-store"));
     }
     if head.path == OPENAPI_PATH {
-        let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
+        let status =
+            if has_current(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
         let response = Response::new(status, "application/json", openapi::DOCUMENT.as_bytes());
         return Some(
             response.with("Cache-Control", "no-cache").with("ETag", openapi::TAG.as_str()),
@@ -61,7 +62,7 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
     }
     let (asset, tag) = asset(head.path)?;
     let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
-    if has_it(head, tag) {
+    if has_current(head, tag) {
         response.status = Status::NotModified;
     }
     // A browser may keep it but asks again each time, so that a new build is seen at once.
@@ -94,7 +95,7 @@ pub(super) fn may_read_metrics(
 }
 
 /// RFC 9110 §13.1.2: whether the client already has what it asks for.
-fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
+fn has_current(head: &RequestHead<'_>, tag: &str) -> bool {
     let mut items = head.all("if-none-match").flat_map(|line| line.split(',')).map(str::trim);
     items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
 }

@@ -2,7 +2,7 @@
 
 use crate::base::Moment;
 use crate::base::limits::{
-    DISK_FILLS_PERCENT, POOL_FILLS_PERCENT, POOL_HAS_ROOM_PERCENT, POOL_TOLD_EVERY_MS,
+    DISK_FILLS_PERCENT, POOL_FILLS_PERCENT, POOL_HAS_ROOM_PERCENT, POOL_LOGGED_EVERY_MS,
     POOLS_CHECKED_MS,
 };
 
@@ -98,7 +98,8 @@ impl Pools {
             let NamedPool { name, bound, fills_percent, .. } = pool;
             let (percent, Used { taken, max, is_enough }) = (used.percent(), *used);
             let has_room = percent <= POOL_HAS_ROOM_PERCENT.max(fills_percent - 10);
-            let was_logged = warning.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
+            let was_logged =
+                warning.at.is_some_and(|at| now.millis_since(at) < POOL_LOGGED_EVERY_MS);
             if !warning.fills && percent >= *fills_percent && !is_enough && !was_logged {
                 *warning = PoolWarning { fills: true, at: Some(now) };
                 log::warn!("{name}: {percent} % are taken, {taken} of {max} ({bound})");

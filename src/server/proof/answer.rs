@@ -54,7 +54,7 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
             None => ProofVerdict::Fail(unavailable("the backend does not say who you are")),
         },
         Ok(JobOutput::Answer { status: status @ (401 | 403), fields, body }) => {
-            ProofVerdict::Refuse(handed_on(status, fields, body))
+            ProofVerdict::Refuse(forward_refusal(status, fields, body))
         }
         // The backend does not accept what the client has shown: it redirects to a login, cannot
         // read a field, or has had too many tries. That is the client's failure, not the backend's.
@@ -82,7 +82,7 @@ fn proof(body: &[u8]) -> Option<Proof> {
 }
 
 /// Hands on the backend's text and its `WWW-Authenticate`.
-fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Response {
+fn forward_refusal(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Response {
     let status = if status == 401 { Status::Unauthorized } else { Status::Forbidden };
     let of = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));

@@ -41,11 +41,11 @@ fn judge_answer(status: u16, body: &[u8]) -> BackendReply {
             Some(payload) => BackendReply::Reply(payload.to_owned()),
             None => BackendReply::Fail(internal(NO_OBJECT)),
         },
-        400..=499 => BackendReply::Refuse(text.and_then(worded).unwrap_or_else(|| {
+        400..=499 => BackendReply::Refuse(text.and_then(own_refusal).unwrap_or_else(|| {
             ErrorReply::new(RefusalCode::BadRequest, "the backend has refused it")
         })),
         _ => {
-            let own = text.and_then(worded);
+            let own = text.and_then(own_refusal);
             BackendReply::Fail(own.unwrap_or_else(|| internal("the backend has failed")))
         }
     }
@@ -58,7 +58,7 @@ fn payload(text: &str) -> Option<&str> {
 }
 
 /// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own refusal.
-fn worded(text: &str) -> Option<ErrorReply> {
+fn own_refusal(text: &str) -> Option<ErrorReply> {
     let whole = Object::parse(payload(text)?).ok()??;
     let error = Object::parse(whole.get("error")?).ok()??;
     let code = json::string(error.get("code")?)?;

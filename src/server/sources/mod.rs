@@ -16,4 +16,4 @@ pub(super) mod webhook;
 pub(super) use operate::{Overview, SourceMetrics};
 pub(super) use running::FunctionPoll;
 pub(super) use table::Sources;
-pub(super) use webhook::{Hook, HookCall, hook_at, hooked, is_form};
+pub(super) use webhook::{Hook, HookCall, find_webhook, hook_at, is_form};

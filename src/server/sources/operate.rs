@@ -217,7 +217,7 @@ impl Sources {
                 .map(|(stream, _)| stream.clone())
                 .collect();
             for stream in waiting {
-                self.look_at(now, &stream);
+                self.schedule(now, &stream);
             }
             // While it was paused, nobody waited for it.
             for polled in self.polled.values_mut().filter(|polled| *polled.feed == *name) {

@@ -59,7 +59,7 @@ impl Polled {
         self.circuit.pass(now).map_err(|left_ms| now.plus_millis(left_ms))
     }
 
-    pub(super) fn began(&mut self, now: Moment, id: JobId, pass: Pass) {
+    pub(super) fn set_job(&mut self, now: Moment, id: JobId, pass: Pass) {
         self.job = Some((id, pass, now));
     }
 

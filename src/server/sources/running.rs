@@ -105,13 +105,13 @@ impl RunningFeed {
         }
         let poll = self.declared.as_ref()?.poll.as_ref()?;
         let from = fill_placeholders(&poll.target, &self.pattern, stream.as_str())?;
-        let pick = picks(self.kind.is_binary, poll.pointer.as_deref());
+        let pick = pick_of(self.kind.is_binary, poll.pointer.as_deref());
         Some((Task::Poll { from, pick }, poll.timeout_ms))
     }
 }
 
 /// Which part of an answer is a stream's data.
-pub(crate) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
+pub(crate) fn pick_of(is_binary: bool, path: Option<&str>) -> Pick {
     if is_binary {
         return Pick::Bytes;
     }

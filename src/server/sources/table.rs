@@ -184,7 +184,7 @@ impl Sources {
     }
 
     /// Whether a stream of a family would begin to be polled if somebody watched it.
-    pub(crate) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
+    pub(crate) fn would_start_polling(&self, stream: &StreamId, declaration: &Declaration) -> bool {
         let feed = || self.feeds.get(declaration.pattern.as_str());
         declaration.pattern.is_open()
             && !self.polled.get(stream).is_some_and(|polled| polled.is_watched)
@@ -218,12 +218,12 @@ impl Sources {
                 }
                 let soon = now.plus_millis(POLL_LINGER_MS);
                 if !is_watched && soon < polled.due {
-                    self.look_at(soon, stream);
+                    self.schedule(soon, stream);
                 }
             }
             None => {
                 if let Some(payer) = by
-                    && self.would_begin(stream, declaration)
+                    && self.would_start_polling(stream, declaration)
                 {
                     self.begin(now, stream.clone(), declaration.pattern.as_str().into(), payer);
                 }
@@ -231,7 +231,7 @@ impl Sources {
         }
     }
 
-    pub(super) fn look_at(&mut self, at: Moment, stream: &StreamId) {
+    pub(super) fn schedule(&mut self, at: Moment, stream: &StreamId) {
         if let Some(polled) = self.polled.get_mut(stream) {
             self.due.remove(&(polled.due, stream.clone()));
             polled.due = at;
@@ -247,9 +247,9 @@ impl Sources {
     }
 
     /// Lets due streams wait for their turn, and ends those that nobody watches.
-    fn line_up(&mut self, now: Moment) {
+    fn queue_due(&mut self, now: Moment) {
         while let Some((_, stream)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
-            self.look_at(Moment::NEVER, &stream);
+            self.schedule(Moment::NEVER, &stream);
             match self.polled.get_mut(&stream) {
                 Some(polled) if !polled.is_watched => self.end(&stream),
                 Some(polled) if !polled.is_ready => {
@@ -263,7 +263,7 @@ impl Sources {
 
     /// The next poll that is due, if there is a thread for it.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
-        self.line_up(now);
+        self.queue_due(now);
         while let Some(stream) = self.turns.next() {
             let Some(polled) = self.polled.get_mut(&stream) else { continue };
             polled.is_ready = false;
@@ -278,7 +278,7 @@ impl Sources {
             let pass = match polled.pass(now) {
                 Ok(pass) => pass,
                 Err(at) => {
-                    self.look_at(at, &stream);
+                    self.schedule(at, &stream);
                     continue;
                 }
             };
@@ -297,15 +297,15 @@ impl Sources {
         None
     }
 
-    pub(crate) fn began(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
+    pub(crate) fn poll_started(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
         if let Some(polled) = self.polled.get_mut(stream) {
-            polled.began(now, id, pass);
-            self.turns.began(&polled.feed, id);
+            polled.set_job(now, id, pass);
+            self.turns.add_job(&polled.feed, id);
         }
     }
 
     /// A poll could not be begun.
-    pub(crate) fn not_begun(
+    pub(crate) fn poll_not_started(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -345,7 +345,7 @@ impl Sources {
             log::info!("the source of {stream} answers again");
             self.count_down(&feed, false);
         }
-        self.look_again(begun.plus_millis(every_ms).max(now), now, stream);
+        self.reschedule(begun.plus_millis(every_ms).max(now), now, stream);
         let polled = self.polled.get_mut(stream)?;
         // Data that nobody wants now are compared when they come again.
         if !polled.is_watched || self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
@@ -388,14 +388,14 @@ impl Sources {
         } else {
             begun.plus_millis(every_ms).max(now.plus_millis(1))
         };
-        self.look_again(at, now, stream);
+        self.reschedule(at, now, stream);
     }
 
     /// Looks at a stream again at this time, or earlier if nobody watches it.
-    fn look_again(&mut self, at: Moment, now: Moment, stream: &StreamId) {
+    fn reschedule(&mut self, at: Moment, now: Moment, stream: &StreamId) {
         let is_watched = self.polled.get(stream).is_some_and(|polled| polled.is_watched);
         let at = if is_watched { at } else { at.min(now.plus_millis(POLL_LINGER_MS)) };
-        self.look_at(at, stream);
+        self.schedule(at, stream);
     }
 
     fn count_down(&mut self, feed: &Arc<str>, is_down: bool) {

@@ -85,7 +85,7 @@ impl Turns {
         }
     }
 
-    pub(super) fn began(&mut self, feed: &Arc<str>, id: JobId) {
+    pub(super) fn add_job(&mut self, feed: &Arc<str>, id: JobId) {
         self.jobs.insert(id, Arc::clone(feed));
         self.under_way.add(feed, 1);
     }
@@ -147,7 +147,7 @@ mod tests {
                     let all: u64 = polled.iter().sum();
                     let feed: usize = stream.as_str()[1..].split('-').next().unwrap().parse().unwrap();
                     polled[usize::from(feed == greedy)] += 1;
-                    turns.began(&feeds[feed], JobId::of_test(all));
+                    turns.add_job(&feeds[feed], JobId::of_test(all));
                     let takes = takes[all as usize % takes.len()];
                     under_way.push((now + takes, JobId::of_test(all), stream));
                 }

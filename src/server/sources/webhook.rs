@@ -35,7 +35,7 @@ pub(crate) fn hook_at(
     feeds: &[Feed],
     streams: &[Declaration],
 ) -> Option<Result<Hook, Response>> {
-    let (feed, stream) = hooked(head.path, feeds, streams)?;
+    let (feed, stream) = find_webhook(head.path, feeds, streams)?;
     if head.method != "POST" {
         return Some(Err(other_methods("POST")));
     }
@@ -47,7 +47,7 @@ pub(crate) fn hook_at(
 }
 
 /// The place of the feed whose webhook is at a path, and the stream that it is for.
-pub(crate) fn hooked(
+pub(crate) fn find_webhook(
     path: &str,
     feeds: &[Feed],
     streams: &[Declaration],

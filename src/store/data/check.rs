@@ -48,7 +48,7 @@ pub struct Checked {
 /// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
 pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let file = database_of(path)?;
-    let lost = what_is_lost(&file)?;
+    let lost = find_losses(&file)?;
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
     lost.into_iter().for_each(&mut *report);
     let opened = open_read_only(&file).and_then(|db| {
@@ -76,7 +76,7 @@ pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked>
 
 /// What was acknowledged and is missing, by the write-ahead log and the mark. Nothing else in the
 /// data shows it.
-pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
+pub(super) fn find_losses(file: &Path) -> Result<Vec<BrokenRule>> {
     let mut lost = Vec::new();
     if let Some(at) = log_damaged_at(file)? {
         let what = format!(
@@ -94,23 +94,23 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
 /// Where the write-ahead log is damaged. A log that a server writes is read at several moments and
 /// may look damaged once; real damage looks so each time.
 fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
-    const LOOKS: u32 = 8;
+    const READS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
-    let look = || integrity::log_damaged_at(file).map_err(failed(file));
-    for _ in 1..LOOKS {
-        if look()?.is_none() {
+    let find = || integrity::log_damaged_at(file).map_err(failed(file));
+    for _ in 1..READS {
+        if find()?.is_none() {
             return Ok(None);
         }
         std::thread::sleep(PAUSE);
     }
-    look()
+    find()
 }
 
 /// What a store has lost by its mark, if that can be told. What cannot be read is reported
 /// elsewhere.
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
-        let seen = StoreTraces::look(file).map_err(failed(file))?;
+        let seen = StoreTraces::read(file).map_err(failed(file))?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
         Ok(found.unwrap_or_default())
     };

@@ -1,6 +1,6 @@
 //! A store as lines of JSON, one for each thing that it has.
 
-use super::check::what_is_lost;
+use super::check::find_losses;
 use super::files::FAULTS_TOLD_MAX;
 use super::lines::{
     Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
@@ -24,7 +24,7 @@ use std::path::Path;
 /// again.
 pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let file = database_of(path)?;
-    let mut lost = what_is_lost(&file)?;
+    let mut lost = find_losses(&file)?;
     let count = lost.len() as u64;
     if count > 0 {
         lost.truncate(FAULTS_TOLD_MAX);

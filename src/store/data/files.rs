@@ -1,7 +1,7 @@
 //! Files that replace a store, and copies of stores.
 
 use super::atomic_file::AtomicFile;
-use super::check::{Checked, check, what_is_lost};
+use super::check::{Checked, check, find_losses};
 use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
 use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
 use crate::store::lock::DirectoryLock;
@@ -221,7 +221,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     write_alone(copy.part(), |db| Ok(loss::call_for_log(db, false)?))?;
     copy.finish()?;
     // What is missing cannot be seen in the copy.
-    let lost = what_is_lost(&from)?;
+    let lost = find_losses(&from)?;
     let count = lost.len() as u64;
     lost.into_iter().for_each(&mut *report);
     let checked = check(to, report)?;

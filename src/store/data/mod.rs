@@ -130,7 +130,7 @@ fn open_read_only(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
     }
-    let seen = StoreTraces::look(file).map_err(failed(file))?;
+    let seen = StoreTraces::read(file).map_err(failed(file))?;
     let db = open_untouched(file)?;
     set_up(&db)?;
     refuse_mixture(&seen, &db, file)?;

@@ -40,7 +40,7 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
             DataError::Database(error)
         }
     };
-    let seen = StoreTraces::look(&file).map_err(failed(&file))?;
+    let seen = StoreTraces::read(&file).map_err(failed(&file))?;
     let old = salvage_file(&file).map_err(damaged)?;
     match refuse_mixture(&seen, &old, &file) {
         // The data are too damaged to tell.

@@ -52,7 +52,7 @@ impl Rig {
         while let Some(DuePoll { stream, pass, .. }) = self.sources.take_due(now) {
             self.next_job += 1;
             let id = JobId::of_test(self.next_job);
-            self.sources.began(now, &stream, id, pass);
+            self.sources.poll_started(now, &stream, id, pass);
             begun.push((stream, id));
         }
         begun
@@ -348,9 +348,9 @@ fn a_stream_that_is_not_watched_any_more_gives_back_its_turn_and_its_place() {
     let declaration = Declaration::new(pattern("s:{id}"));
     for number in 0..20 {
         let name = format!("s:{number}");
-        assert!(rig.sources.would_begin(&stream(&name), &declaration));
+        assert!(rig.sources.would_start_polling(&stream(&name), &declaration));
         rig.sources.watched(at(0), &stream(&name), &declaration, Some(guest(1)));
-        assert!(!rig.sources.would_begin(&stream(&name), &declaration));
+        assert!(!rig.sources.would_start_polling(&stream(&name), &declaration));
     }
     assert_eq!((rig.begin(at(0)).len(), rig.sources.turns.len()), (8, 12));
     assert_eq!(rig.sources.payers.of(&guest(1)), 20);
