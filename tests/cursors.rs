@@ -510,7 +510,7 @@ impl World {
                     }
                 }
             }
-            Effect::ToldWrong { conn } => {
+            Effect::StaleMembership { conn } => {
                 assert!(self.clients.remove(conn).is_some(), "{conn} is ended once");
                 inputs.push_back(Input::Disconnected { conn: *conn });
             }

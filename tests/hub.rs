@@ -1145,7 +1145,7 @@ fn resumed_while_leaving(world: &mut World, named: &[(RoomId, u64)]) -> ConnId {
 /// The connections that are to end, as what they were told is not so.
 fn told_wrong(world: &World) -> Vec<ConnId> {
     let of_effect = |effect: &Effect| match effect {
-        Effect::ToldWrong { conn } => Some(*conn),
+        Effect::StaleMembership { conn } => Some(*conn),
         _ => None,
     };
     world.effects.list.iter().filter_map(of_effect).collect()

@@ -17,7 +17,7 @@ pub(super) fn is_jwks(text: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Set {
+struct JwkSet {
     keys: Vec<Jwk>,
 }
 
@@ -42,7 +42,7 @@ struct Jwk {
 /// Parses a file: the keys, or the error with the `kid` of the key or its number, from 1.
 pub(super) fn keys(text: &str) -> Result<Vec<Key>, (Option<String>, KeyProblem)> {
     // The parser's message may contain file content, which is a key.
-    let set: Set = serde_json::from_str(text)
+    let set: JwkSet = serde_json::from_str(text)
         .map_err(|error| (None, KeyProblem::Json(error.line(), error.column())))?;
     if set.keys.is_empty() {
         return Err((None, KeyProblem::Empty));

@@ -45,7 +45,7 @@ enum Retries {
     /// Every failure: calling twice does no harm.
     Always,
     /// Failures where the backend received nothing, until then.
-    Unheard { until: Moment },
+    Unreached { until: Moment },
     /// None.
     Never,
 }
@@ -106,7 +106,7 @@ impl<P> Outbound<P> {
         (timeout_ms, bytes_max): (u64, usize),
         purpose: P,
     ) -> Result<JobId, (P, Failure)> {
-        let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
+        let retries = Retries::Unreached { until: now.plus_millis(timeout_ms) };
         let task = Arc::new(task);
         self.begin(SentJob { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
@@ -149,7 +149,7 @@ impl<P> Outbound<P> {
         let at = now.plus_millis(self.backoff.wait_ms(sent.failures, &mut self.chance)?);
         let is_tried = match sent.retries {
             Retries::Always => failure.is_backends(),
-            Retries::Unheard { until } => failure.is_unreached() && at < until,
+            Retries::Unreached { until } => failure.is_unreached() && at < until,
             Retries::Never => false,
         };
         is_tried.then_some(at)
@@ -162,7 +162,7 @@ impl<P> Outbound<P> {
             self.due.remove(&(at, id));
             let Some(sent) = self.sent.get(&id) else { continue };
             let timeout_ms = match sent.retries {
-                Retries::Unheard { until } => until.millis_since(now),
+                Retries::Unreached { until } => until.millis_since(now),
                 Retries::Always | Retries::Never => sent.timeout_ms,
             };
             let (task, bounds) = (Arc::clone(&sent.task), (timeout_ms, sent.bytes_max));

@@ -166,7 +166,7 @@ pub enum Effect {
     },
     /// The connection was wrongly told that its user is no member of a room: close it. When the
     /// client returns, it is told the truth.
-    ToldWrong {
+    StaleMembership {
         /// The connection.
         conn: ConnId,
     },

@@ -171,7 +171,7 @@ impl Hub {
         }
         for &conn in self.connections_of(user) {
             if !of_room.followers.contains_key(&conn) {
-                effects.push(Effect::ToldWrong { conn });
+                effects.push(Effect::StaleMembership { conn });
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::connection::HubConnection;
 use super::daily::Daily;
 use super::input::Input;
-use super::keep::{Keeping, Retentions};
+use super::keep::{PendingRemovals, Retentions};
 use super::left_rooms::LeftRooms;
 use super::pending::Pending;
 use super::position::Position;
@@ -124,7 +124,7 @@ pub struct Hub {
     pub(super) presence: Presence,
     /// Connections to feed again after the store failed to read.
     pub(super) feed_retries: Vec<ConnId>,
-    pub(super) keeping: Keeping,
+    pub(super) keeping: PendingRemovals,
     /// Of connections that are told their position.
     pub(super) positions: HashMap<ConnId, Position, SeededHash>,
     /// The time of the newest entry of all rooms.
@@ -171,7 +171,7 @@ impl Hub {
             pending: HashMap::with_hasher(hash),
             presence: Presence::default(),
             feed_retries: Vec::new(),
-            keeping: Keeping::default(),
+            keeping: PendingRemovals::default(),
             positions: HashMap::with_hasher(hash),
             newest: Timestamp(0),
             makers,

@@ -44,7 +44,7 @@ impl Retentions {
 
 /// What is still to be removed.
 #[derive(Debug, Default)]
-pub(super) struct Keeping {
+pub(super) struct PendingRemovals {
     /// Rooms with entries on disk that are no longer kept.
     due: VecDeque<RoomIx>,
     in_flight: usize,

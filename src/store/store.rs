@@ -103,7 +103,7 @@ impl From<NotTaken> for Outcome {
 #[derive(Debug)]
 pub struct Store {
     commands: Option<Sender<StoreCommand>>,
-    told: Arc<Mutex<WorkerOutput>>,
+    output: Arc<Mutex<WorkerOutput>>,
     waiting: usize,
     waiting_bytes: usize,
     failures_heard: u64,
@@ -171,7 +171,7 @@ impl Store {
 
         // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
-        let told = Arc::new(Mutex::new(WorkerOutput::default()));
+        let output = Arc::new(Mutex::new(WorkerOutput::default()));
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         let seen = Arc::new(FilesStatus::default());
@@ -182,7 +182,7 @@ impl Store {
         let worker = Worker {
             db,
             commands: receiver,
-            told: Arc::clone(&told),
+            output: Arc::clone(&output),
             clock: Box::new(clock),
             counters: StoreCounters::default(),
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
@@ -197,7 +197,7 @@ impl Store {
             .map_err(OpenError::Thread)?;
         let store = Store {
             commands: Some(commands),
-            told,
+            output,
             waiting: 0,
             waiting_bytes: 0,
             failures_heard: 0,
@@ -258,9 +258,9 @@ impl RecordStore for Store {
     }
 
     fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = std::mem::take(&mut told.answers);
-        drop(told);
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = std::mem::take(&mut output.answers);
+        drop(output);
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
             self.waiting -= 1;
@@ -272,7 +272,7 @@ impl RecordStore for Store {
     }
 
     fn counters(&self) -> StoreCounters {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
     }
 
     fn has_lost_files(&self) -> bool {

@@ -86,7 +86,7 @@ pub(super) struct WorkerOutput {
 pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<StoreCommand>,
-    pub(super) told: Arc<Mutex<WorkerOutput>>,
+    pub(super) output: Arc<Mutex<WorkerOutput>>,
     /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
@@ -152,10 +152,10 @@ impl Worker {
     /// Hands answers to the reactor, with the counts until now.
     fn answer(&self, new: Vec<WorkerAnswer>) {
         if !new.is_empty() {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.answers.extend(new);
-            told.counters.clone_from(&self.counters);
-            drop(told);
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.answers.extend(new);
+            output.counters.clone_from(&self.counters);
+            drop(output);
             (self.wake.0)();
         }
     }

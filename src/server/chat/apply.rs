@@ -2,7 +2,7 @@
 //! decides.
 
 use super::chat::Chat;
-use super::deliver::{EncodedNotice, Speech};
+use super::deliver::{EncodedNotice, PushForm};
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
     Answer, Class, ClockChange, ConnId, Effect, Effects, Notice, Now, Origin, Record, Refusal,
@@ -137,7 +137,7 @@ impl<S: RecordStore> Chat<S> {
                     let message = "what you have not read is no longer kept";
                     self.close_with(net, *conn, SLOW, message);
                 }
-                Effect::ToldWrong { conn } => {
+                Effect::StaleMembership { conn } => {
                     let message = "leaving a room failed: you will hear of it when you reconnect";
                     self.close_with(net, *conn, OVERLOADED, message);
                 }
@@ -163,14 +163,14 @@ impl<S: RecordStore> Chat<S> {
                 self.say(net, conn, &text);
             }
             (Ok(Answer::Subscribed(streams)), None) => self.has_subscribed(net, conn, streams),
-            (answer, None) => match (self.speech(net, conn), answer) {
-                (Speech::Stream(_), Err(refusal)) => {
+            (answer, None) => match (self.push_form(net, conn), answer) {
+                (PushForm::Stream(_), Err(refusal)) => {
                     self.cannot_watch(net, conn, refusal);
                     self.end_watching(net, conn);
                 }
-                (Speech::Events | Speech::Stream(_), _) => self.has_resumed(net, conn, answer),
-                (Speech::Messages | Speech::Own, Ok(_)) => {}
-                (Speech::Messages | Speech::Own, Err(refusal)) => {
+                (PushForm::Events | PushForm::Stream(_), _) => self.has_resumed(net, conn, answer),
+                (PushForm::Messages | PushForm::Own, Ok(_)) => {}
+                (PushForm::Messages | PushForm::Own, Err(refusal)) => {
                     self.refused(net, origin, refusal);
                 }
             },
@@ -218,7 +218,7 @@ impl<S: RecordStore> Chat<S> {
         let mut told = EncodedNotice::new(notice, &encoded);
         for &conn in recipients {
             if let Notice::Unsubscribed { message, .. } = notice
-                && matches!(self.speech(net, conn), Speech::Stream(_))
+                && matches!(self.push_form(net, conn), PushForm::Stream(_))
             {
                 self.close_with(net, conn, KICKED, *message);
                 continue;

@@ -2,7 +2,7 @@
 
 use super::apply::Decisions;
 use super::calls::Calls;
-use super::drain::Stopping;
+use super::drain::StopStage;
 use super::errands::JobPurpose;
 use super::journal::Journal;
 use super::pace::Budgets;
@@ -84,7 +84,7 @@ pub struct Chat<S = Store> {
     pub(super) journal: Journal,
     /// The hub has looked for what became due before the start.
     has_begun: bool,
-    pub(super) stopping: Option<Stopping>,
+    pub(super) stopping: Option<StopStage>,
     pub(super) started: Moment,
 }
 
@@ -331,7 +331,7 @@ impl<S: RecordStore> Application for Chat<S> {
         if let Some(error) = due {
             self.say(net, conn, &error.to_message(None));
         }
-        if let Some(expires) = tells_expiry.filter(|_| self.speech(net, conn).has_envelopes()) {
+        if let Some(expires) = tells_expiry.filter(|_| self.push_form(net, conn).has_envelopes()) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

@@ -26,7 +26,7 @@ use std::borrow::Cow;
 
 /// The form in which a connection gets its pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speech {
+pub(super) enum PushForm {
     /// Messages of the chat, on a WebSocket.
     Messages,
     /// Server-Sent Events, with everything for its user.
@@ -37,14 +37,14 @@ pub(super) enum Speech {
     Own,
 }
 
-impl Speech {
+impl PushForm {
     fn is_events(self) -> bool {
-        matches!(self, Speech::Events | Speech::Stream(WatchForm::Events))
+        matches!(self, PushForm::Events | PushForm::Stream(WatchForm::Events))
     }
 
     /// Whether notices and errors can be told in it: it has the wire's envelopes.
     pub(super) fn has_envelopes(self) -> bool {
-        self == Speech::Messages || self.is_events()
+        self == PushForm::Messages || self.is_events()
     }
 }
 
@@ -82,18 +82,18 @@ pub(super) fn hand(
 }
 
 impl<S: RecordStore> Chat<S> {
-    pub(super) fn speech(&self, net: &mut Net<'_>, conn: ConnId) -> Speech {
+    pub(super) fn push_form(&self, net: &mut Net<'_>, conn: ConnId) -> PushForm {
         match self.visitor(conn) {
-            Some(Visitor::Watch(watch)) => Speech::Stream(watch.form),
-            Some(Visitor::Own(_)) => Speech::Own,
-            None if net.is_endless(conn) => Speech::Events,
-            None => Speech::Messages,
+            Some(Visitor::Watch(watch)) => PushForm::Stream(watch.form),
+            Some(Visitor::Own(_)) => PushForm::Own,
+            None if net.is_endless(conn) => PushForm::Events,
+            None => PushForm::Messages,
         }
     }
 
     /// Tells something to a client of events, with its position; never refused.
     pub(super) fn tell(&self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>, text: &str) {
-        if self.speech(net, conn).is_events() {
+        if self.push_form(net, conn).is_events() {
             // Refused only when it has ended.
             let _ = net.piece(conn, Frame::Own(event(id, text).into()), Class::Reply, NO_SOURCE);
         }
@@ -110,12 +110,12 @@ impl<S: RecordStore> Chat<S> {
     ) -> Result<(), OutboxFull> {
         let (notice, encoded) = (told.notice, told.encoded);
         let (class, source) = (encoded.class, encoded.source);
-        let text = match (&encoded.body, self.speech(net, conn)) {
-            (WireBody::Binary(data), Speech::Stream(WatchForm::Parts)) => {
+        let text = match (&encoded.body, self.push_form(net, conn)) {
+            (WireBody::Binary(data), PushForm::Stream(WatchForm::Parts)) => {
                 let frame = told.part.get_or_insert_with(|| Frame::shared(part(data)));
                 return net.piece(conn, frame.clone(), class, source);
             }
-            (WireBody::Text(text), speech) if speech.is_events() => text,
+            (WireBody::Text(text), push_form) if push_form.is_events() => text,
             // Data of the other kind are not for it.
             _ => return Ok(()),
         };
@@ -210,7 +210,7 @@ impl<S: RecordStore> Chat<S> {
                 position.map(|position| id(self.hub.epoch(), position, None))
             }
             Notice::Event { stream, event, .. }
-                if matches!(self.speech(net, conn), Speech::Stream(_)) =>
+                if matches!(self.push_form(net, conn), PushForm::Stream(_)) =>
             {
                 let epoch = self.hub.streams().epoch(stream)?;
                 Some(format!("{epoch}.{}", event.seq))
@@ -228,7 +228,7 @@ impl<S: RecordStore> Chat<S> {
         invites: &[InviteInfo],
     ) {
         let Origin::Conn(conn, _) = origin else { return };
-        let is_events = self.speech(net, *conn).is_events();
+        let is_events = self.push_form(net, *conn).is_events();
         let kind = if is_events { "connected" } else { "hello" };
         let text = encode::push(kind, |w| self.greeting(w, net, origin, rooms, invites));
         self.pay_for_answer(net, origin, text.len());
@@ -252,13 +252,13 @@ impl<S: RecordStore> Chat<S> {
             self.tell(net, conn, self.place(conn).as_deref(), &text());
             return;
         }
-        match self.speech(net, conn) {
-            Speech::Messages | Speech::Events => self.say(net, conn, &text()),
-            Speech::Stream(WatchForm::Events) => {
+        match self.push_form(net, conn) {
+            PushForm::Messages | PushForm::Events => self.say(net, conn, &text()),
+            PushForm::Stream(WatchForm::Events) => {
                 let id = streams.first().map(|one| format!("{}.{}", one.epoch, one.position));
                 self.tell(net, conn, id.as_deref(), &text());
             }
-            Speech::Stream(WatchForm::Plain | WatchForm::Parts) | Speech::Own => {}
+            PushForm::Stream(WatchForm::Plain | WatchForm::Parts) | PushForm::Own => {}
         }
     }
 
@@ -275,7 +275,7 @@ impl<S: RecordStore> Chat<S> {
             // again.
             places.begin(&[]);
         }
-        let is_watching = matches!(self.speech(net, conn), Speech::Stream(_));
+        let is_watching = matches!(self.push_form(net, conn), PushForm::Stream(_));
         if is_watching {
             let retry = Frame::Own(retry(RETRY_REFUSED_MS).into());
             // Refused only when it has ended.
@@ -345,7 +345,7 @@ impl<S: RecordStore> Chat<S> {
         retry_after_ms: Option<u64>,
     ) {
         // Not to a client that does not speak the wire's protocol.
-        if self.speech(net, conn).has_envelopes() {
+        if self.push_form(net, conn).has_envelopes() {
             let close = Some(why.code);
             let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
             let error = ErrorReply { code: why.name.into(), message: message.into(), detail };

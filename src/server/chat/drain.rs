@@ -2,7 +2,7 @@
 //! reconnect at once.
 
 use super::chat::Chat;
-use super::deliver::{Speech, hand};
+use super::deliver::{PushForm, hand};
 use crate::base::limits::{
     DRAIN_NOTICE_MS, RETURNS_PER_SECOND, SPREAD_MS_MAX, SPREAD_MS_MIN, STOP_MS_MAX,
 };
@@ -19,7 +19,7 @@ use crate::wire::error::ErrorReply;
 
 /// The stage of an orderly end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stopping {
+pub(super) enum StopStage {
     /// The restart has been announced. Until then requests are served, and nobody new is admitted.
     Announced { until: Moment, end: Moment },
     /// Nothing more is read. The store's answers are awaited until then; everything is over at the
@@ -38,8 +38,8 @@ impl<S: RecordStore> Chat<S> {
     /// Whether nothing more is read.
     pub(super) fn is_stopping(&self) -> bool {
         match self.stopping {
-            None | Some(Stopping::Announced { .. }) => false,
-            Some(Stopping::Committing { .. } | Stopping::Closing) => true,
+            None | Some(StopStage::Announced { .. }) => false,
+            Some(StopStage::Committing { .. } | StopStage::Closing) => true,
         }
     }
 
@@ -49,8 +49,8 @@ impl<S: RecordStore> Chat<S> {
         match (self.stopping, why) {
             (None, End::Restart) if is_heard => self.announce(net),
             (None, _) => self.commit(net, why, net.now().plus_millis(STOP_MS_MAX)),
-            (Some(Stopping::Announced { end, .. }), _) => self.commit(net, End::Restart, end),
-            (Some(Stopping::Committing { .. } | Stopping::Closing), _) => {}
+            (Some(StopStage::Announced { end, .. }), _) => self.commit(net, End::Restart, end),
+            (Some(StopStage::Committing { .. } | StopStage::Closing), _) => {}
         }
     }
 
@@ -61,7 +61,7 @@ impl<S: RecordStore> Chat<S> {
         log::info!(connections = net.connections(), spread_ms; "draining");
         let until = net.now().plus_millis(DRAIN_NOTICE_MS);
         self.stopping =
-            Some(Stopping::Announced { until, end: net.now().plus_millis(STOP_MS_MAX) });
+            Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX) });
         net.wake_at(until);
         let text = encode::push("notice", |w| {
             w.text("code", "draining");
@@ -71,13 +71,13 @@ impl<S: RecordStore> Chat<S> {
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
             // One message for each, so it is bounded, and slow readers get it, too.
-            match self.speech(net, conn) {
-                Speech::Messages => {}
-                Speech::Events | Speech::Stream(WatchForm::Events) => {
+            match self.push_form(net, conn) {
+                PushForm::Messages => {}
+                PushForm::Events | PushForm::Stream(WatchForm::Events) => {
                     self.spread_return(net, conn, spread_ms);
                 }
-                Speech::Stream(WatchForm::Plain | WatchForm::Parts) => continue,
-                Speech::Own => {
+                PushForm::Stream(WatchForm::Plain | WatchForm::Parts) => continue,
+                PushForm::Own => {
                     self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
                     continue;
                 }
@@ -91,7 +91,7 @@ impl<S: RecordStore> Chat<S> {
     fn commit(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
         log::info!(connections = net.connections(); "stopping");
         let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
-        self.stopping = Some(Stopping::Committing { until, end, why });
+        self.stopping = Some(StopStage::Committing { until, end, why });
         net.stop_accepting();
         net.wake_at(until);
         // Calls made before this are carried out, and later ones fail: no call is lost in silence.
@@ -107,14 +107,14 @@ impl<S: RecordStore> Chat<S> {
 
     pub(super) fn advance_stop(&mut self, net: &mut Net<'_>) {
         match self.stopping {
-            Some(Stopping::Announced { until, end }) if until <= net.now() => {
+            Some(StopStage::Announced { until, end }) if until <= net.now() => {
                 self.commit(net, End::Restart, end);
             }
-            Some(Stopping::Announced { until, .. }) => net.wake_at(until),
-            Some(Stopping::Committing { until, end, why })
+            Some(StopStage::Announced { until, .. }) => net.wake_at(until),
+            Some(StopStage::Committing { until, end, why })
                 if self.store_client.waiting() == 0 || until <= net.now() =>
             {
-                self.stopping = Some(Stopping::Closing);
+                self.stopping = Some(StopStage::Closing);
                 self.refuse_http_calls(net);
                 let (code, reason) = match why {
                     End::ForGood => (CloseCode::GOING_AWAY, "the server stops"),
@@ -132,7 +132,7 @@ impl<S: RecordStore> Chat<S> {
                 net.end_others();
                 net.stop_by(end);
             }
-            Some(Stopping::Committing { .. } | Stopping::Closing) | None => {}
+            Some(StopStage::Committing { .. } | StopStage::Closing) | None => {}
         }
     }
 

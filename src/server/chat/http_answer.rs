@@ -62,7 +62,7 @@ impl<S: RecordStore> Chat<S> {
         let conn = incoming.exchange.conn();
         let proven = match self.prove(net, incoming) {
             SenderState::NotNeeded => None,
-            SenderState::Is(identity) => Some(identity),
+            SenderState::Accept(identity) => Some(identity),
             SenderState::Refuse(response) if Upgrade::is_asked_for(incoming.head) => {
                 return with_fallback(response).into();
             }

@@ -38,7 +38,7 @@ pub(super) enum SenderState {
     /// Its tokens say it, or nobody needs to know.
     NotNeeded,
     /// The sender is known.
-    Is(Box<Identity>),
+    Accept(Box<Identity>),
     /// The request is refused.
     Refuse(Response),
     /// The backend is asked; the request is kept until it answers.
@@ -53,7 +53,7 @@ impl<S: RecordStore> Chat<S> {
         incoming: IncomingRequest<'_>,
     ) -> SenderState {
         if let Some(sender) = self.proofs.take_sender(incoming.exchange) {
-            return sender.map_or_else(SenderState::Refuse, SenderState::Is);
+            return sender.map_or_else(SenderState::Refuse, SenderState::Accept);
         }
         let head = incoming.head;
         let address = incoming.address();
@@ -62,7 +62,7 @@ impl<S: RecordStore> Chat<S> {
             return SenderState::NotNeeded;
         }
         match signed_in(head, rules) {
-            Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
+            Ok(Some(identity)) => return SenderState::Accept(Box::new(identity)),
             Ok(None) => {}
             Err(refusal) => return SenderState::Refuse(refusal.into()),
         }
@@ -70,7 +70,7 @@ impl<S: RecordStore> Chat<S> {
             match hook.ask(&Head::new(head, incoming.peer)) {
                 Ok(Some(proof)) => {
                     let sender = self.vouch(net, proof);
-                    return sender.map_or_else(SenderState::Refuse, SenderState::Is);
+                    return sender.map_or_else(SenderState::Refuse, SenderState::Accept);
                 }
                 Ok(None) => {}
                 Err(denied) => return SenderState::Refuse(refusal(denied).into()),
@@ -130,7 +130,7 @@ impl<S: RecordStore> Chat<S> {
         self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
         match self.proofs.take_sender(incoming.exchange) {
-            Some(sender) => sender.map_or_else(SenderState::Refuse, SenderState::Is),
+            Some(sender) => sender.map_or_else(SenderState::Refuse, SenderState::Accept),
             None => SenderState::Waits,
         }
     }
@@ -143,7 +143,7 @@ impl<S: RecordStore> Chat<S> {
         }
         while let Some(next) = self.proofs.next(now) {
             match next {
-                NextProof::LeftAlone(asking) => {
+                NextProof::CircuitOpen(asking) => {
                     self.settle_sender(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
                 }
                 NextProof::Ask(place, asking) => self.ask_for(net, place, asking),
@@ -201,7 +201,7 @@ impl<S: RecordStore> Chat<S> {
             self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
         let sender = match verdict {
-            ProofVerdict::Is(proof) => self.vouch(net, proof),
+            ProofVerdict::Accept(proof) => self.vouch(net, proof),
             ProofVerdict::Refuse(response) | ProofVerdict::Fail(response) => Err(response),
         };
         self.settle_sender(net, exchange, sender);

@@ -61,7 +61,7 @@ impl<S: RecordStore> Chat<S> {
         }
         while let Some(next) = self.remotes.next(now) {
             match next {
-                NextRequest::LeftAlone(asking, retry_after_ms) => {
+                NextRequest::CircuitOpen(asking, retry_after_ms) => {
                     let error = ErrorReply::new(RefusalCode::Unavailable, LEFT_ALONE);
                     self.not_asked(net, &asking, error.retry_after(retry_after_ms));
                 }

@@ -40,7 +40,7 @@ enum Id {
 /// The backend's verdict.
 #[derive(Debug)]
 pub(crate) enum ProofVerdict {
-    Is(Proof),
+    Accept(Proof),
     Refuse(Response),
     /// It has failed.
     Fail(Response),
@@ -50,7 +50,7 @@ pub(crate) enum ProofVerdict {
 pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
         Ok(JobOutput::Answer { status: 200..=299, body, .. }) => match proof(&body) {
-            Some(proof) => ProofVerdict::Is(proof),
+            Some(proof) => ProofVerdict::Accept(proof),
             None => ProofVerdict::Fail(unavailable("the backend does not say who you are")),
         },
         Ok(JobOutput::Answer { status: status @ (401 | 403), fields, body }) => {
@@ -130,14 +130,14 @@ mod tests {
     #[test]
     fn who_is_let_in_is_who_the_backend_says() {
         let whole = r#"{"user":{"id":"ada","name":"Ada","admin":true},"publish":["a:*"],"subscribe":[],"expires_in":60,"more":1}"#;
-        let ProofVerdict::Is(proof) = said(200, whole) else { panic!("not let in") };
+        let ProofVerdict::Accept(proof) = said(200, whole) else { panic!("not let in") };
         assert_eq!(
             (proof.user.as_str(), proof.name.as_deref(), proof.admin),
             ("ada", Some("Ada"), true)
         );
         assert_eq!(proof.expires_in, Some(Duration::from_secs(60)));
         assert_eq!((proof.publish.unwrap().len(), proof.subscribe.unwrap().len()), (1, 0));
-        let ProofVerdict::Is(proof) = said(200, r#"{"user":{"id":7}}"#) else {
+        let ProofVerdict::Accept(proof) = said(200, r#"{"user":{"id":7}}"#) else {
             panic!("not let in")
         };
         assert_eq!(proof, Proof::user("7"));

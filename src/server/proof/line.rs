@@ -45,7 +45,7 @@ pub(crate) enum NextProof {
     /// The backend is asked: the place is taken until [`Proofs::done`] or [`Proofs::not_asked`].
     Ask(ProofPlace, ProofRequest),
     /// The circuit is open.
-    LeftAlone(ProofRequest),
+    CircuitOpen(ProofRequest),
 }
 
 impl Proofs {
@@ -103,11 +103,11 @@ impl Proofs {
 
     pub(crate) fn next(&mut self, now: Moment) -> Option<NextProof> {
         if self.circuit.left_alone_ms(now).is_some() {
-            return self.line.pop().map(NextProof::LeftAlone);
+            return self.line.pop().map(NextProof::CircuitOpen);
         }
         let (under_way, max) = (&self.under_way, self.under_way_max);
         let (address, asking) = self.line.pop_of(|address| under_way.may_add(address, max))?;
-        let Ok(pass) = self.circuit.pass(now) else { return Some(NextProof::LeftAlone(asking)) };
+        let Ok(pass) = self.circuit.pass(now) else { return Some(NextProof::CircuitOpen(asking)) };
         self.under_way.add(&address, 1);
         Some(NextProof::Ask(ProofPlace { address, pass }, asking))
     }

@@ -67,7 +67,7 @@ pub(crate) enum NextRequest {
     /// It is asked, and counts as under way until [`Remotes::done`].
     Ask(RequestPlace, BackendRequest),
     /// The circuit is open; the backend is tried again in so many ms.
-    LeftAlone(BackendRequest, u64),
+    CircuitOpen(BackendRequest, u64),
 }
 
 /// A request's place at a handler.
@@ -179,7 +179,7 @@ impl Remotes {
             let Some(retry_after_ms) = remote.circuit.left_alone_ms(now) else { continue };
             let Some(asking) = remote.line.pop() else { continue };
             remote.counts[CallOutcome::NotAsked as usize] += 1;
-            return Some(NextRequest::LeftAlone(asking, retry_after_ms));
+            return Some(NextRequest::CircuitOpen(asking, retry_after_ms));
         }
         let (handlers, all_max) = (self.list.len(), self.under_way_max);
         let all = &mut self.under_way;
@@ -198,7 +198,7 @@ impl Remotes {
                 }
                 Err(retry_after_ms) => {
                     remote.counts[CallOutcome::NotAsked as usize] += 1;
-                    NextRequest::LeftAlone(asking, retry_after_ms)
+                    NextRequest::CircuitOpen(asking, retry_after_ms)
                 }
             });
         }
@@ -379,7 +379,7 @@ mod tests {
         assert!(wait(remotes, kind, user).is_empty());
         match remotes.next(now) {
             Some(NextRequest::Ask(place, _)) => Ok(place),
-            Some(NextRequest::LeftAlone(_, retry_after_ms)) => Err(Some(retry_after_ms)),
+            Some(NextRequest::CircuitOpen(_, retry_after_ms)) => Err(Some(retry_after_ms)),
             None => Err(None),
         }
     }
