@@ -11,7 +11,8 @@ use crate::base::date::http_date;
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, Class, ConnId, Moment};
 use crate::http1::{
-    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response, ResponseOptions, Status,
+    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response,
+    ResponseOptions, Status,
 };
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;
