@@ -319,11 +319,13 @@ class App {
 
   /**
    * Enters a room by its id: one of the user's, an open one, or a new one, with its title. Resolves to a refusal, or
-   * null.
+   * null. A user who goes to another room before the server has answered stays there.
    */
   async enter(name, title) {
+    const before = this.room;
     try {
-      this.show(this.rooms.get(name) ?? (await this.rooms.join(name, title)));
+      const room = this.rooms.get(name) ?? (await this.rooms.join(name, title));
+      if (this.room === before) this.show(room);
       return null;
     } catch (refusal) {
       this.redraw('log', 'rooms');

@@ -7,7 +7,7 @@ const names = new Intl.Collator();
 const TOO_MANY = 'There are too many people to list them all.';
 const byId = (id) => document.getElementById(id);
 
-/** Nodes by key, recreated only when their content changes, so that the focus stays. */
+/** Nodes by key, changed only when their content does. */
 class Kept {
   #nodes = new Map();
 
@@ -16,16 +16,24 @@ class Kept {
     for (const { key, stamp, make } of rows) {
       const known = this.#nodes.get(key);
       const node = known?.node ?? el('li');
-      if (known?.stamp !== stamp) {
-        const focused = node.contains(document.activeElement);
-        node.replaceChildren(make());
-        if (focused) node.querySelector('button')?.focus();
-      }
+      if (known?.stamp !== stamp) renew(node, make());
       next.set(key, { node, stamp });
     }
     this.#nodes = next;
     arrange(list, [...next.values()].map(({ node }) => node));
   }
+}
+
+/** Makes `made` the content of a row. A button stays the same one, so that neither its focus nor a click is lost. */
+function renew(row, made) {
+  const old = row.firstElementChild;
+  if (old?.tagName !== made.tagName) {
+    row.replaceChildren(made);
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!made.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of made.attributes) old.setAttribute(name, value);
+  old.replaceChildren(...made.childNodes);
 }
 
 export class Lists {

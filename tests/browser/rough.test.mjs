@@ -4,15 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import WebSocket from 'ws';
 import { LIMIT, acknowledged, newContext, scene, shows } from './scene.mjs';
-import { Server, comeIn, eventually, inRoom, joinRoom, live, say, sleep } from './support.mjs';
+import { Program, Server, comeIn, eventually, inRoom, joinRoom, live, say, sleep } from './support.mjs';
 
 /** Stands between a page and its server: `toServer` and `toPage` see each message and give it on, changed, or not. */
 async function between(page, { toServer = (message) => message, toPage = (message) => message } = {}) {
-  const wire = { asked: [], closed: [], cut: null, tell: null };
+  const wire = { asked: [], closed: [], cut: null, tell: null, ask: null };
   await page.routeWebSocket(/\/ws/, (socket) => {
     const onward = socket.connectToServer();
     wire.cut = (code) => socket.close({ code });
     wire.tell = (message) => socket.send(JSON.stringify(message));
+    wire.ask = (message) => onward.send(JSON.stringify(message));
     socket.onMessage((text) => {
       const message = toServer(JSON.parse(text));
       if (message === null) return;
@@ -183,6 +184,44 @@ scene('what is no text is mended, and what is too large is refused here', { args
   await say(ada, 'still here');
   await acknowledged(ada);
   assert.deepEqual(wire.closed, []);
+});
+
+scene('whoever goes elsewhere before the lobby is entered stays there', {}, async ({ server, open }) => {
+  const bob = await open();
+  await comeIn(bob, server.url, 'bob');
+  const ada = await open();
+  let release;
+  const wire = await between(ada, {
+    toServer: (message) => {
+      if (message.type !== 'room:join' || release !== undefined) return message;
+      release = message;
+      return null;
+    },
+  });
+  await comeIn(ada, server.url, 'ada');
+  await ada.locator('.person', { hasText: 'bob' }).click();
+  await inRoom(ada, 'bob');
+  wire.ask(release);
+  await ada.locator('#room-list .place', { hasText: 'lobby' }).waitFor();
+  await say(ada, 'only for you');
+  await acknowledged(ada);
+  assert.equal(await ada.locator('#room-title').textContent(), 'bob');
+});
+
+scene('a click counts, though its row changes between the press and the release', {}, async ({ server, open }) => {
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await joinRoom(ada, 'tea');
+  const bob = await Program.connect(server.url, 'bob');
+  await bob.ask('room:join', { room: 'lobby' });
+  const row = ada.locator('#room-list .place', { hasText: 'lobby' });
+  await row.locator('.place-name').hover();
+  await ada.mouse.down();
+  await bob.ask('chat:send', { room: 'lobby', text: 'hello' });
+  await row.locator('.badge').waitFor();
+  await ada.mouse.up();
+  await inRoom(ada, 'lobby');
+  bob.end();
 });
 
 scene('a slow pace is kept, and what one says goes first', { args: ['--set', 'limits.requests_per_second=2', '--set', 'limits.burst=3'] }, async ({ server, open }) => {
