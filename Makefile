@@ -11,15 +11,15 @@ MINUTES = 60
 WORKERS = 3
 PYTHON = target/test-python/bin/python
 
-help: ## what can be made
+help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: ## serve, with the embedded database
+run: ## start the server with its embedded database
 	cargo run --release --locked
 
 PARTS = test-rust sim test-clients test-browser test-autobahn test-fuzz
 
-test: ## install what the tests need and run them all; a part that fails keeps none from running
+test: ## install what the tests need and run them all; a part that fails does not stop the others
 	@mkdir -p target && rm -f target/left-out.*
 	@sh tests/parts.sh $(PARTS)
 
@@ -45,30 +45,30 @@ test-rust: ## unit tests, property tests, architecture, embedding
 	cargo test --locked --quiet --no-default-features --lib --test protocol_properties --test corpus_replay || failed=1; \
 	exit $$failed
 
-sim: ## the simulator: SEEDS (2000, n or from..to); one with all that happens: SEED=n TRACE=1
+sim: ## run the simulator on SEEDS (2000; n or from..to); SEED=n TRACE=1 prints all that happens in one
 	SEEDS='$(SEEDS)' SEED='$(SEED)' TRACE='$(TRACE)' \
 	    cargo test --quiet --locked --profile simulation --test simulation
 
-sim-mutants: ## bugs put in one at a time, and the seed by which the simulator finds each
+sim-mutants: ## put known bugs in, one at a time, and print the seed by which the simulator finds each
 	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh
 
-test-clients: setup binaries ## Python websockets and Node ws against the programs; kill -9, strace, full disk
+test-clients: setup binaries ## Python and Node clients against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
 	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
 	exit $$failed
 
-kill: setup binaries ## kill -9 under load, ROUNDS (200) times
+kill: setup binaries ## kill the server under load (kill -9), ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
-test-browser: setup binaries ## two windows of Chromium, a short round in Firefox and WebKit
+test-browser: setup binaries ## the page in Chromium, and a short round in Firefox and WebKit
 	@failed=0; set -x; \
 	node --test --test-concurrency=2 $$(ls tests/browser/*.test.mjs | grep -v others) || failed=1; \
 	node --test tests/browser/others.test.mjs || failed=1; \
 	exit $$failed
 
-applications: setup binaries ## two applications' own files on parlor-client: SOHBET and TAC are clones of them, else GitHub's
+applications: setup binaries ## two applications' own files on parlor-client, from the clones SOHBET and TAC or from GitHub
 	node tests/applications/run.mjs $(if $(SOHBET),--sohbet '$(SOHBET)') $(if $(TAC),--tac '$(TAC)')
 
 test-autobahn: binaries ## a part of the Autobahn testsuite, where there is a Python 2.7
@@ -88,39 +88,39 @@ test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS) $(TARGETS)
 
-bench: ## parlor beside other servers and the least that one can do; some ten minutes, needs Node
+bench: ## parlor beside other servers and bare minimums; about ten minutes, needs Node
 	cargo build --profile bench --locked --no-default-features --features reactor --example echo --example fan_out
 	npm ci --silent --prefix benches/peers/node
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin bench -- $(BENCH)
 
 # Debian: apt-get install redis-server nats-server strace. It starts them itself: they need not be services.
-bench-durability: ## parlor on a disk and in memory beside Redis Streams and NATS JetStream; some five minutes
+bench-durability: ## parlor on a disk and in memory beside Redis Streams and NATS JetStream; about five minutes
 	cargo build --release --locked --bin parlor
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin durability -- $(DURABILITY)
 
-measure-flood: ## a quiet client's latency, alone and beside one that floods; some two minutes
+measure-flood: ## a quiet client's latency, alone and beside one that floods; about two minutes
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/flood.py $(FLOOD)
 
-measure-latency: ## request to reply, and publication to the last of 50 and of 1,000 clients, beside echo; some half a minute
+measure-latency: ## request to reply, and publication to the last of 50 and of 1,000 clients, beside echo; about half a minute
 	cargo build --release --locked --bin parlor --example echo
 	python3 tests/measure/latency.py $(LATENCY)
 
-measure-return: ## in which second 5,000 clients come back after a restart; some half a minute
+measure-return: ## when 5,000 clients come back after a restart, second by second; about half a minute
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
 
-model: setup binaries ## the JavaScript client through cuts, kill -9, frozen and crashed tabs: ROUNDS (200) seeds
+model: setup binaries ## the JavaScript client through cuts, kill -9, frozen and crashed tabs, for ROUNDS (200) seeds
 	PARLOR_SEEDS=$(ROUNDS) node --test clients/js/test/model.test.js
 	PARLOR_SEEDS=500 node --test clients/js/test/outbox-model.test.js
 
-soak: binaries ## all that clients may do, for MINUTES (60), after which memory, files and counts must be what they were
+soak: binaries ## all that clients may do, for MINUTES (60); memory, files and counts must then be as before
 	python3 tests/measure/soak.py --minutes $(MINUTES)
 
-bench-smoke: ## what the protocol costs, in half a minute
+bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill model test-browser test-autobahn \
-	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood \
-	measure-latency measure-return soak
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill model test-browser applications \
+	test-autobahn autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood measure-latency \
+	measure-return soak

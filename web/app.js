@@ -350,7 +350,7 @@ class App {
     this.presence.left(room.name);
     const unsaid = this.unsent.drop(room.name);
     if (reason === 'reset') {
-      this.house.toast('The server no longer has what it kept: rooms and messages are gone.');
+      this.house.toast('The server has lost its data: rooms and messages are gone.');
     } else if (reason !== 'left') {
       const whoever = by && by !== this.user.id ? `, by ${isolated(this.presence.name(by))}` : '';
       this.house.toast(`${removedBecause(reason, isolated(this.rooms.called(room.name)))}${whoever}.`);
@@ -391,7 +391,7 @@ class App {
   }
 
   #notice({ code }) {
-    if (code === 'token_expiring') this.house.toast('You are signed out in a minute. Open a new link to stay.');
+    if (code === 'token_expiring') this.house.toast('You will be signed out in a minute. Open a new link to stay.');
   }
 
   /** Checks whether the server has changed its mode, or the user is no longer signed in. */
@@ -505,9 +505,9 @@ function forgetWhenKept() {
 }
 
 const REFUSED_LINKS = {
-  used: 'This link was used already. Ask for a new one.',
+  used: 'This link has already been used. Ask for a new one.',
   bad: 'The server did not accept this link. Ask for a new one.',
-  late: 'The server could not look at this link. Open it again in a moment.',
+  late: 'The server could not check this link. Open it again in a moment.',
 };
 
 /**

@@ -9,8 +9,8 @@ const byId = (id) => document.getElementById(id);
 const WAIT_MS_MAX = 30_000;
 
 const LEADS = {
-  name: 'Who is coming in?',
-  link: 'This parlor opens with a personal link.',
+  name: 'What is your name?',
+  link: 'You need a personal link to come in.',
   unreachable: 'The server does not answer.',
 };
 

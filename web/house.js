@@ -110,7 +110,7 @@ export class House {
   /** Puts text that could not be sent back into the message box. */
   giveBack(text) {
     this.#composer.bring(text);
-    this.toast('What you had not sent is in the message box.');
+    this.toast('Your unsent text is in the message box.');
   }
 
   /** Focuses the message box, unless that opens an on-screen keyboard. */
@@ -209,12 +209,12 @@ export class House {
     const waiting = state.name === 'waiting';
     const stopped = state.name === 'failed';
     const token = wantsLink(state);
-    const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Connecting again…';
+    const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Reconnecting…';
     setText(byId('banner-text'), token ? `${reason} Open a new link to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
     byId('banner-retry').hidden = !(waiting || stopped) || token;
-    setText(byId('banner-retry'), stopped ? 'Connect again' : 'Retry now');
+    setText(byId('banner-retry'), stopped ? 'Reconnect' : 'Retry now');
   }
 
   #typing() {
@@ -248,7 +248,7 @@ export class House {
 
   #themeButton() {
     const choice = theme();
-    const label = `Colours: ${{ system: 'as the system has it', light: 'light', dark: 'dark' }[choice]}`;
+    const label = `Colours: ${{ system: 'like the system', light: 'light', dark: 'dark' }[choice]}`;
     byId('theme').replaceChildren(icon(choice));
     byId('theme').setAttribute('aria-label', label);
     byId('theme').title = label;
@@ -339,10 +339,10 @@ export class House {
       for (const id of ['sign-out-text', 'sign-out-hint', 'sign-out-discard']) byId(id).hidden = !hasUnsaid;
       byId('sign-out-everywhere').hidden = !this.#app.hasLink;
       everywhere.checked = false;
-      setText(byId('sign-out-dialog-title'), hasUnsaid ? 'Keep what you have not sent?' : 'Sign out?');
+      setText(byId('sign-out-dialog-title'), hasUnsaid ? 'Keep your unsent text?' : 'Sign out?');
       setText(byId('sign-out-go'), hasUnsaid ? 'Keep' : 'Sign out');
       const left = [messages > 0 && `${counted(messages, 'message')} not sent`, drafts > 0 && `${counted(drafts, 'draft')}`].filter(Boolean);
-      setText(byId('sign-out-text'), `You leave ${left.join(' and ')}.`);
+      setText(byId('sign-out-text'), `You have ${left.join(' and ')}.`);
       dialog.showModal();
     });
     const end = (keep) => {

@@ -67,7 +67,7 @@ export class Lists {
     const unread = current && this.#app.attentive() && this.#app.house.atEnd ? 0 : room.unread;
     const there = room.peer !== null && presence.isOnline(room.peer);
     const { count, isRefused } = this.#app.unsent.waiting(room);
-    const said = isRefused ? 'not sent' : 'waits to be sent';
+    const said = isRefused ? 'not sent' : 'waiting to be sent';
     return {
       key: room.name,
       stamp: [name, unread, current, there, count, isRefused].join('\n'),
@@ -132,12 +132,12 @@ export class Lists {
   #note(members) {
     const { presence, online } = this.#app;
     const { scope, number } = presence;
-    if (scope === 'off') return 'This server does not tell who is here.';
-    if (presence.online === null) return !online ? '' : number === null ? 'Looking around…' : TOO_MANY;
+    if (scope === 'off') return 'This server does not show who is online.';
+    if (presence.online === null) return !online ? '' : number === null ? 'Loading…' : TOO_MANY;
     if (!online) return 'As it was when the connection was lost.';
     if (presence.partial || (members !== null && this.#app.room.members > members.size)) return TOO_MANY;
     if (presence.online.size > 1) return '';
-    return scope === 'rooms' ? 'Nobody else of your rooms is online. Whoever comes in is shown here.' : 'Nobody else is online. Whoever comes in is shown here.';
+    return scope === 'rooms' ? 'Nobody else in your rooms is online. People are shown here when they come online.' : 'Nobody else is online. People are shown here when they come online.';
   }
 
   /** The user first, then people online, then the others. */

@@ -19,9 +19,9 @@ export function nameOf(text) {
 
 /** Why this is not a valid name, as a sentence; empty if it is. */
 export function nameFault(name) {
-  if (!SEEN.test(name)) return 'A name has something to be seen.';
-  if (NONE_OF_A_NAME.test(name)) return 'A name has no control characters, line breaks or characters that turn its direction.';
-  if (byteLength(name) > NAME_BYTES_MAX) return `This is too long: a name has ${NAME_BYTES_MAX} bytes at most.`;
+  if (!SEEN.test(name)) return 'A name needs at least one visible character.';
+  if (NONE_OF_A_NAME.test(name)) return 'A name may not contain control characters, line breaks or characters that change the text direction.';
+  if (byteLength(name) > NAME_BYTES_MAX) return `This is too long: a name may have at most ${NAME_BYTES_MAX} bytes.`;
   return '';
 }
 

@@ -94,7 +94,7 @@ export function topContent(app, room, phase, up) {
   const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : app.rooms.called(room.name));
   switch (phase) {
     case 'none':
-      return [el('p', { class: 'top-title' }, 'You are in no room.'), el('p', {}, 'Pick one from the list, or open one of your own.')];
+      return [el('p', { class: 'top-title' }, 'You are not in any room.'), el('p', {}, 'Pick one from the list, or open one of your own.')];
     case 'waiting':
       return [el('p', { class: 'top-title' }, 'Not sent yet'), ...app.unsent.all().map((message) => waitingRow(app, message))];
     case 'loading':
@@ -104,7 +104,7 @@ export function topContent(app, room, phase, up) {
         el('img', { src: '/icon.svg', alt: '', width: 64, height: 64 }),
         el('p', { class: 'top-title' }, 'It is quiet in here.'),
         room.peer
-          ? el('p', {}, 'Nothing was said between you and ', name, ' yet.')
+          ? el('p', {}, 'You and ', name, ' have not written to each other yet.')
           : el('p', {}, 'Be the first to say something in ', name, '.'),
       ];
     case 'start':
@@ -161,7 +161,7 @@ function status(app, { cid, status: now, because }) {
       'div',
       { class: 'status' },
       icon('clock'),
-      el('span', {}, 'Waits to be sent'),
+      el('span', {}, 'Waiting to be sent'),
       el('button', { type: 'button', class: 'link', onclick: () => app.unsent.cancel(cid) }, 'Cancel'),
     );
   }

@@ -11,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 export class Tools {
   #app;
   #rows;
-  #bar = el('div', { class: 'tools', role: 'toolbar', 'aria-label': 'With this message' });
+  #bar = el('div', { class: 'tools', role: 'toolbar', 'aria-label': 'Actions for this message' });
   #row = null;
   #deleting = null;
 

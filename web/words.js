@@ -10,16 +10,16 @@ const CLOSED = {
   1006: 'The connection was lost.',
   1007: 'The server did not accept what this page sent.',
   1009: 'A message was too large for the server.',
-  1012: 'The server restarts.',
-  4000: 'The server took this page for a faulty client.',
+  1012: 'The server is restarting.',
+  4000: 'The server treated this page as a faulty client.',
   4001: 'The server did not accept who you are.',
   4002: 'Signing in took too long.',
   4004: 'This name already has as many windows open as the server allows.',
   4101: 'The connection was too slow to keep up.',
-  4102: 'The connection fell silent.',
-  4103: 'Too much was asked of the server in a short time.',
+  4102: 'The connection stopped responding.',
+  4103: 'Too many requests were sent in a short time.',
   4104: 'The server could not keep up.',
-  4200: 'Your time here is over.',
+  4200: 'Your sign-in has expired.',
   4201: 'You were signed out.',
 };
 
@@ -27,7 +27,7 @@ const CLOSED = {
 export function closedBecause(code) {
   return CLOSED[code] ?? {
     ends: `The server ended the connection for good (code ${code}).`,
-    'asks for a token': 'You are signed in no more.',
+    'asks for a token': 'You are no longer signed in.',
     'comes back': 'The connection was lost.',
   }[verdict(code)];
 }
@@ -41,11 +41,11 @@ export function wantsLink({ name, code }) {
 export function removedBecause(reason, room) {
   switch (reason) {
     case 'deleted':
-      return `${room} was closed for good`;
+      return `${room} was deleted`;
     case 'banned':
       return `You were banned from ${room}`;
     case 'removed':
-      return `You were taken out of ${room}`;
+      return `You were removed from ${room}`;
     default:
       return `You are no longer in ${room}`;
   }
@@ -62,13 +62,13 @@ const REFUSED = {
   gone: 'it is no longer kept',
   internal: 'the server had a problem',
   not_member: 'you are not in this room',
-  outbox_full: 'too much waits to be sent already',
+  outbox_full: 'too many messages are waiting to be sent',
   overloaded: 'the server is overloaded',
   quota: 'the server\'s limit for that is reached',
-  rate_limited: 'that was too much in too short a time',
+  rate_limited: 'you are sending too fast',
   timeout: 'the server did not answer in time',
   too_large: 'it is too long',
-  unconfirmed: 'it was written before it was known who you are',
+  unconfirmed: 'it was written before the server had confirmed who you are',
   unavailable: 'the server cannot store anything at the moment',
 };
 

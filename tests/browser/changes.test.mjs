@@ -178,18 +178,18 @@ withBob('why one is in a room no more is told', {}, async ({ server, open, bob }
   const toast = (text) => ada.locator('.toast').evaluateAll((nodes) => nodes.map((node) => node.textContent.replace(/[\u2068\u2069]/g, '')))
     .then((all) => all.includes(text));
   await bob.ask('room:remove', { room: 'den', user: 'ada' });
-  await eventually('removed', () => toast('You were taken out of den, by bob.'));
+  await eventually('removed', () => toast('You were removed from den, by bob.'));
   await bob.ask('room:ban', { room: 'nook', user: 'ada' });
   await eventually('banned', () => toast('You were banned from nook, by bob.'));
   await bob.ask('room:delete', { room: 'loft' });
-  await eventually('deleted', () => toast('loft was closed for good, by bob.'));
+  await eventually('deleted', () => toast('loft was deleted, by bob.'));
   await eventually('only the lobby is left', async () => (await ada.locator('#room-list .place').allTextContents()).join().replace('#', '') === 'lobby');
 });
 
 withBob('where nobody is told who is there, the page says so', { args: set('presence.scope=off') }, async ({ server, open }) => {
   const ada = await open();
   await comeIn(ada, server.url, 'ada');
-  await ada.locator('#people-note', { hasText: 'This server does not tell who is here.' }).waitFor();
+  await ada.locator('#people-note', { hasText: 'This server does not show who is online.' }).waitFor();
   assert.equal(await ada.locator('#people-title').textContent(), 'Who is here');
   // Who is a member is no secret among members.
   await ada.locator('#people-list .person', { hasText: 'ada' }).waitFor();
@@ -227,7 +227,7 @@ withBob('by rooms one sees those with whom one shares one', {
   await comeIn(ada, server.url, 'ada');
   const people = (names) => eventually(`there are ${names}`, async () => (await ada.locator('.person:not(.away) .person-name').allTextContents()).join() === names);
   await people('ada');
-  await ada.locator('#people-note', { hasText: 'Nobody else of your rooms is online.' }).waitFor();
+  await ada.locator('#people-note', { hasText: 'Nobody else in your rooms is online.' }).waitFor();
   await joinRoom(ada, 'tea');
   await people('ada,bob');
   await joinRoom(ada, 'den');

@@ -86,11 +86,11 @@ scene('a room has a name in any script, and whoever says it goes in', {}, async 
   program.end();
 });
 
-scene('what is no name is refused with the reason', {}, async ({ server, open }) => {
+scene('an invalid name is refused with the reason', {}, async ({ server, open }) => {
   const ada = await open();
   await ada.goto(server.url);
   const input = ada.getByLabel('Your name');
-  for (const [name, why] of [['a\u202eb', /direction/], ['\u200b', /seen/], ['田'.repeat(43), /128 bytes/]]) {
+  for (const [name, why] of [['a\u202eb', /direction/], ['\u200b', /visible/], ['田'.repeat(43), /128 bytes/]]) {
     await input.fill(name);
     await ada.getByRole('button', { name: 'Come in' }).click();
     assert.match(await input.evaluate((node) => node.validationMessage), why);

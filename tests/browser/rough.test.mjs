@@ -48,7 +48,7 @@ scene('a server that has forgotten everything is begun anew with, and nobody\'s 
   await live(ada, 40_000);
   await inRoom(ada, 'lobby');
   await eventually('the words are in the message box', async () => (await ada.locator('#message').inputValue()) === 'said into the dark');
-  assert.equal(await ada.locator('.toast', { hasText: 'no longer has' }).count(), 1, 'told once, not for each room');
+  assert.equal(await ada.locator('.toast', { hasText: 'has lost its data' }).count(), 1, 'told once, not for each room');
   assert.equal(await ada.locator('#room-list .place').count(), 1);
   await ada.locator('#message').press('Enter');
   await shows(ada, ['said into the dark']);
@@ -151,7 +151,7 @@ scene('whoever leaves the last room stays outside, also after a loss', {}, async
   await inRoom(ada, 'lobby');
   await ada.getByRole('button', { name: 'Leave this room' }).click();
   await ada.locator('#leave-dialog').getByRole('button', { name: 'Leave' }).click();
-  await ada.getByText('You are in no room.').waitFor();
+  await ada.getByText('You are not in any room.').waitFor();
   // The page may be back within milliseconds: the change is watched for from before the cut.
   await ada.evaluate(() => {
     const state = document.querySelector('#state');
@@ -163,7 +163,7 @@ scene('whoever leaves the last room stays outside, also after a loss', {}, async
   await ada.evaluate(() => globalThis.lost);
   await live(ada, 20_000);
   await sleep(500);
-  await ada.getByText('You are in no room.').waitFor();
+  await ada.getByText('You are not in any room.').waitFor();
 });
 
 scene('what is no text is mended, and what is too large is refused here', { args: ['--set', 'limits.message_bytes=1500'] }, async ({ server, open }) => {
@@ -347,7 +347,7 @@ scene('light and dark are chosen for good', {}, async ({ server, open }) => {
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   await page.emulateMedia({ colorScheme: 'light' });
   const light = await ground();
-  await page.getByRole('button', { name: 'Colours: as the system has it' }).click();
+  await page.getByRole('button', { name: 'Colours: like the system' }).click();
   assert.equal(await ground(), light);
   await page.getByRole('button', { name: 'Colours: light' }).click();
   await page.getByRole('button', { name: 'Colours: dark' }).waitFor();

@@ -116,7 +116,7 @@ inBrowser('a link is good once, and says so to whoever comes second', async (fre
   const url = link('ada');
   await live(await opened(await fresh(), url));
   const late = await opened(await fresh(), url);
-  await atDoor(late, 'This link was used already. Ask for a new one.');
+  await atDoor(late, 'This link has already been used. Ask for a new one.');
   const bad = await opened(await fresh(), `${url.slice(0, -4)}AAAA`);
   await atDoor(bad, 'did not accept this link');
   await bad.getByText('If you run this server').click();
@@ -180,7 +180,7 @@ inBrowser('of a link that cannot be read, or while nobody says who one is, nobod
   assert.deepEqual(sent, []);
   await page.route('**/api/v1/sign-in', (route) => (route.request().method() === 'GET' ? route.fulfill({ status: 503 }) : route.continue()));
   await follow(page, link('eve'));
-  await page.locator('#toasts', { hasText: 'could not look at this link' }).waitFor();
+  await page.locator('#toasts', { hasText: 'could not check this link' }).waitFor();
   assert.deepEqual(sent, []);
   await page.unroute('**/api/v1/sign-in');
   assert.equal(await whoIs(page), 'ada');
@@ -251,7 +251,7 @@ inBrowser('signing out ends it in all tabs of this browser, and everywhere if on
   for (const page of pages) await live(page);
   await pages[0].getByRole('button', { name: 'Sign out' }).click();
   await pages[0].locator('#sign-out-go', { hasText: 'Sign out' }).click();
-  await atDoor(pages[0], 'This parlor opens with a personal link.');
+  await atDoor(pages[0], 'You need a personal link to come in.');
   await atDoor(pages[2]);
   await say(pages[1], 'still here');
   await pages[1].locator('#log-rows .msg .text', { hasText: 'still here' }).waitFor();
@@ -267,7 +267,7 @@ inBrowser('signing out ends it in all tabs of this browser, and everywhere if on
   await atDoor(pages[1], 'You were signed out. Ask for a new link.');
   await forgets(pages[1], /ada|lobby|still here/);
   await pages[1].reload();
-  await atDoor(pages[1], 'This parlor opens with a personal link.');
+  await atDoor(pages[1], 'You need a personal link to come in.');
 });
 
 inBrowser('signing out and discarding leaves nothing in any tab that says who it was', async (fresh) => {

@@ -173,9 +173,9 @@ scene('what waits is seen, in the list of rooms too, and can be cancelled', { go
   await server.kill();
   await ada.locator('#state:not([data-state="online"])').waitFor();
   for (const text of ['keep this', 'not this']) await say(ada, text);
-  await row(ada, 'not this').locator('.status', { hasText: 'Waits to be sent' }).waitFor();
+  await row(ada, 'not this').locator('.status', { hasText: 'Waiting to be sent' }).waitFor();
   await ada.locator('#room-list .place', { hasText: 'lobby' }).click();
-  await ada.locator('#room-list .place', { hasText: 'tea' }).locator('.place-unsent[title="2 waits to be sent"]').waitFor();
+  await ada.locator('#room-list .place', { hasText: 'tea' }).locator('.place-unsent[title="2 waiting to be sent"]').waitFor();
   await ada.locator('#room-list .place', { hasText: 'tea' }).click();
   await row(ada, 'not this').getByRole('button', { name: 'Cancel' }).click();
   await shows(ada, ['keep this']);

@@ -37,7 +37,7 @@ async function parted({ server, open }) {
   await server.kill();
   for (const page of [ada, bob]) await lost(page);
   await say(ada, 'of ada');
-  await row(ada, 'of ada').locator('.status', { hasText: 'Waits to be sent' }).waitFor();
+  await row(ada, 'of ada').locator('.status', { hasText: 'Waiting to be sent' }).waitFor();
   await eventually('it is kept', async () => (await keeps(ada)).includes('of ada'));
   return { context, ada, bob };
 }
@@ -129,7 +129,7 @@ scene('whoever signs out keeps what is not sent, drafts too, for themselves alon
   try {
     await ada.locator('#message').fill('half a');
     await signOut(ada);
-    await dialog(ada).getByText('You leave 1 message not sent and 1 draft.').waitFor();
+    await dialog(ada).getByText('You have 1 message not sent and 1 draft.').waitFor();
     // Neither Escape nor a change of mind takes anything.
     await ada.keyboard.press('Escape');
     await dialog(ada).waitFor({ state: 'hidden' });
