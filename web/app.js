@@ -77,7 +77,7 @@ class App {
     this.#listen();
     this.#watchPage();
     this.redraw('state');
-    setInterval(() => this.#visible() && this.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
+    setInterval(() => this.#visible() && this.refreshRooms(), LIST_AGAIN_MS);
   }
 
   /** The id of the user. */
@@ -160,6 +160,11 @@ class App {
     for (const type of ['chat:read', 'room:removed', 'room:invited', 'room:updated']) client.on(type, (payload) => this.rooms.push(type, payload));
   }
 
+  /** Requests the rooms that there are: the server does not announce new ones. */
+  refreshRooms() {
+    if (this.online) this.rooms.list().catch(() => {});
+  }
+
   /** These requests are about the moment: without a connection they fail instead of waiting for one. */
   #ask(type, payload, options) {
     return this.online ? this.client.request(type, payload, options) : Promise.reject(new ParlorError('disconnected'));
@@ -171,7 +176,9 @@ class App {
     this.room = room;
     this.settled ||= room !== null;
     try {
-      if (room) sessionStorage.setItem(ROOM_KEY, room.name);
+      // Empty: the user has left the last room, and stays outside.
+      if (this.settled) sessionStorage.setItem(ROOM_KEY, room?.name ?? '');
+      else sessionStorage.removeItem(ROOM_KEY);
     } catch {
       // Storage is forbidden: after a reload the first room is shown.
     }
@@ -276,7 +283,7 @@ class App {
     this.rooms.follow(room.name, room.last);
     if (!this.#heard.has(room)) room.on('gap', ({ before }) => this.rooms.skip(room.name, before));
     this.#heard.add(room);
-    if (isNew && this.online) this.rooms.list().catch(() => {});
+    if (isNew) this.refreshRooms();
   }
 
   #hello(hello) {
@@ -296,24 +303,28 @@ class App {
     this.#arrived = true;
     this.#outboxChanged();
     this.presence.list();
-    this.rooms.list().catch(() => {});
+    this.refreshRooms();
     if (this.room !== null) {
       this.#fresh(this.room);
       return;
     }
     const places = [...this.rooms.map.values()].filter((room) => room.peer === null);
     try {
-      const kept = this.rooms.get(sessionStorage.getItem(ROOM_KEY) ?? '');
+      const name = sessionStorage.getItem(ROOM_KEY);
+      const kept = this.rooms.get(name ?? '');
       if (kept) this.show(kept);
+      // A user who has left the last room stays outside.
+      this.settled ||= name === '' && places.length === 0;
     } catch {
       // Storage is forbidden.
     }
-    // A user who has left the last room stays outside.
-    if (this.room !== null || this.settled) return;
-    if (this.rooms.get(LOBBY)) this.show(this.rooms.get(LOBBY));
-    else if (places.length > 0) this.show(this.rooms.ordered()[0]);
-    else await this.enter(LOBBY);
-    this.settled = true;
+    if (this.room !== null) return;
+    if (!this.settled) {
+      if (this.rooms.get(LOBBY)) this.show(this.rooms.get(LOBBY));
+      else if (places.length > 0) this.show(this.rooms.ordered()[0]);
+      else await this.enter(LOBBY);
+      this.settled = true;
+    }
     this.redraw('log');
   }
 

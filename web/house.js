@@ -288,6 +288,7 @@ export class House {
       setText(byId('room-error'), '');
       openRoom.showModal();
       byId('room-name').focus();
+      this.#app.refreshRooms();
     });
     openRoom.querySelector('form').addEventListener('submit', async (event) => {
       event.preventDefault();
@@ -339,9 +340,9 @@ export class House {
       for (const id of ['sign-out-text', 'sign-out-hint', 'sign-out-discard']) byId(id).hidden = !hasUnsaid;
       byId('sign-out-everywhere').hidden = !this.#app.hasLink;
       everywhere.checked = false;
-      setText(byId('sign-out-dialog-title'), hasUnsaid ? 'Keep your unsent text?' : 'Sign out?');
+      setText(byId('sign-out-dialog-title'), hasUnsaid ? 'Sign out with unsent text?' : 'Sign out?');
       setText(byId('sign-out-go'), hasUnsaid ? 'Keep' : 'Sign out');
-      const left = [messages > 0 && `${counted(messages, 'message')} not sent`, drafts > 0 && `${counted(drafts, 'draft')}`].filter(Boolean);
+      const left = [messages > 0 && counted(messages, 'unsent message'), drafts > 0 && counted(drafts, 'draft')].filter(Boolean);
       setText(byId('sign-out-text'), `You have ${left.join(' and ')}.`);
       dialog.showModal();
     });

@@ -134,7 +134,7 @@ export class Lists {
     const { scope, number } = presence;
     if (scope === 'off') return 'This server does not show who is online.';
     if (presence.online === null) return !online ? '' : number === null ? 'Loading…' : TOO_MANY;
-    if (!online) return 'As it was when the connection was lost.';
+    if (!online) return 'This list is from before the connection was lost.';
     if (presence.partial || (members !== null && this.#app.room.members > members.size)) return TOO_MANY;
     if (presence.online.size > 1) return '';
     return scope === 'rooms' ? 'Nobody else in your rooms is online. People are shown here when they come online.' : 'Nobody else is online. People are shown here when they come online.';

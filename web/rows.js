@@ -110,7 +110,7 @@ export function topContent(app, room, phase, up) {
     case 'start':
       return [room.log.first > 1
         ? el('p', { class: 'beginning' }, 'Older messages are no longer kept.')
-        : el('p', { class: 'beginning' }, 'This is where ', room.peer ? 'you and ' : '', name, room.peer ? ' begin.' : ' begins.')];
+        : el('p', { class: 'beginning' }, 'This is the start of ', room.peer ? 'your conversation with ' : '', name, '.')];
     case 'more':
       return [el('button', { type: 'button', class: 'secondary', onclick: up }, 'Show earlier messages')];
     case 'more-loading':

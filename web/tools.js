@@ -80,10 +80,17 @@ export class Tools {
       'aria-label': `React with ${emoji}`,
       onclick: () => {
         this.#app.react(item, emoji);
-        this.#row?.focus({ preventScroll: true });
+        if (this.#row !== null) this.#back(this.#row);
       },
     }, emoji)));
     this.#bar.firstElementChild.focus();
+  }
+
+  /** Back from the bar to its row; the bar has its first buttons again. */
+  #back(row) {
+    const item = this.#item(row);
+    row.focus({ preventScroll: true });
+    if (item !== undefined) this.#bar.replaceChildren(...this.#buttons(item));
   }
 
   #ask(item) {
@@ -107,8 +114,8 @@ export class Tools {
     if (key in steps) log.step(row, steps[key]);
     else if (item === undefined) return false;
     else if (key === 'Enter') this.#bar.firstElementChild?.focus();
-    else if (key === 'r') this.#app.house.reply(item);
-    else if (key === 'e' && this.#isOwn(item)) this.#app.house.edit(item);
+    else if (key.toLowerCase() === 'r') this.#app.house.reply(item);
+    else if (key.toLowerCase() === 'e' && this.#isOwn(item)) this.#app.house.edit(item);
     else if (key === 'Delete' && this.#mayDelete(item, this.#app.room)) this.#ask(item);
     else return false;
     return true;
@@ -120,7 +127,7 @@ export class Tools {
     const at = all.indexOf(target);
     if (key === 'ArrowRight') all[(at + 1) % all.length].focus();
     else if (key === 'ArrowLeft') all.at(at - 1).focus();
-    else if (key === 'Escape') row.focus({ preventScroll: true });
+    else if (key === 'Escape') this.#back(row);
     else return false;
     return true;
   }

@@ -164,6 +164,13 @@ scene('whoever leaves the last room stays outside, also after a loss', {}, async
   await live(ada, 20_000);
   await sleep(500);
   await ada.getByText('You are not in any room.').waitFor();
+  await ada.reload();
+  await live(ada);
+  await sleep(500);
+  await ada.getByText('You are not in any room.').waitFor();
+  await joinRoom(ada, 'tea');
+  await ada.reload();
+  await inRoom(ada, 'tea');
 });
 
 scene('what is no text is mended, and what is too large is refused here', { args: ['--set', 'limits.message_bytes=1500'] }, async ({ server, open }) => {

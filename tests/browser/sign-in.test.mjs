@@ -260,7 +260,9 @@ inBrowser('signing out ends it in all tabs of this browser, and everywhere if on
   await pages[2].goto(link('ada'));
   await live(pages[2]);
   await pages[2].getByRole('button', { name: 'Sign out' }).click();
-  await pages[2].getByLabel('Everywhere, not only in this browser').check();
+  const everywhere = pages[2].getByLabel('Everywhere, not only in this browser');
+  assert.ok((await everywhere.boundingBox()).width < 30, 'a box, not a field');
+  await everywhere.check();
   await pages[2].locator('#sign-out-go').click();
   await atDoor(pages[2]);
 

@@ -97,7 +97,8 @@ scene('all of that goes by keys alone', {}, async ({ server, open }) => {
   await focused(page, 'one');
   await page.keyboard.press('ArrowDown');
   await focused(page, 'two');
-  await page.keyboard.press('r');
+  // As written in the help, and with Caps Lock.
+  await page.keyboard.press('R');
   await page.locator('#message:focus').waitFor();
   await page.keyboard.type('to two');
   await page.keyboard.press('Enter');
@@ -112,6 +113,9 @@ scene('all of that goes by keys alone', {}, async ({ server, open }) => {
   await focused(page, 'two');
   for (let step = 0; step < 2; step += 1) await page.keyboard.press('ArrowDown');
   await focused(page, 'to two');
+  for (const key of ['Enter', 'ArrowRight', 'Enter', 'Escape']) await page.keyboard.press(key);
+  await focused(page, 'to two');
+  assert.equal(await page.locator('.tools [aria-label^="React with"]').count(), 0, 'Escape closes the emoji');
   for (const key of ['Enter', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
   await page.locator('.tools button:focus[aria-label="React with 👍"]').waitFor();
   await page.keyboard.press('ArrowRight');

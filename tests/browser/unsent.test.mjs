@@ -129,7 +129,7 @@ scene('whoever signs out keeps what is not sent, drafts too, for themselves alon
   try {
     await ada.locator('#message').fill('half a');
     await signOut(ada);
-    await dialog(ada).getByText('You have 1 message not sent and 1 draft.').waitFor();
+    await dialog(ada).getByText('You have 1 unsent message and 1 draft.').waitFor();
     // Neither Escape nor a change of mind takes anything.
     await ada.keyboard.press('Escape');
     await dialog(ada).waitFor({ state: 'hidden' });
