@@ -99,7 +99,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
     };
     if args.url.as_ref().is_some_and(|url| !is_url(url)) {
         return Err(CommandFailure::usage(
-            "--url is a server's address, as http://127.0.0.1:8080/",
+            "--url is a server's address, such as http://127.0.0.1:8080/",
         ));
     }
     let now = Clock::timestamp().seconds();
@@ -157,7 +157,7 @@ fn parse_pattern(text: &str) -> Result<String, String> {
 
 fn parse_limit(text: &str) -> Result<(String, u32), String> {
     let known = || UserLimit::ALL.iter().map(UserLimit::name).collect::<Vec<_>>().join(", ");
-    let (name, value) = text.split_once('=').ok_or("this is NAME=NUMBER, as burst=100")?;
+    let (name, value) = text.split_once('=').ok_or("this is NAME=NUMBER, such as burst=100")?;
     let value: u32 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
     UserLimits::default().set(name, value).map_err(|error| match error {
         NotALimit::Unknown => format!("{name:?} is none of {}", known()),
@@ -199,7 +199,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("{unit:?} is no unit: s, m, h or d")),
     };
     let number: u64 =
-        number.parse().map_err(|_| "a time is a number and a unit, as 1h".to_owned())?;
+        number.parse().map_err(|_| "a time is a number and a unit, such as 1h".to_owned())?;
     match number.checked_mul(seconds) {
         Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
         _ => Err("a time is at least 1s, and not longer than can be counted".to_owned()),

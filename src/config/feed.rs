@@ -176,7 +176,7 @@ pub(super) fn env(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
 pub(super) fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
     let text = text("pointer", value)?;
     is_pointer(&text).then_some(text).ok_or_else(|| {
-        format!("pointer is a JSON pointer of at most {POINTER_DEPTH_MAX} segments, as /a/b")
+        format!("pointer is a JSON pointer of at most {POINTER_DEPTH_MAX} segments, such as /a/b")
     })
 }
 

@@ -85,12 +85,12 @@ macro_rules! option {
 }
 
 const NETWORKS: &str =
-    "a list of at most 256 addresses and networks, as 127.0.0.1, ::1 or 10.0.0.0/8";
+    "a list of at most 256 addresses and networks, such as 127.0.0.1, ::1 or 10.0.0.0/8";
 
 #[rustfmt::skip]
 const KEYS: &[ConfigKey] = &[
     key("listen", Restart, "Where to listen.", ValueKind::Text {
-        wants: "an IP address and a port, as 127.0.0.1:8080, or a port alone, as 8080, of this machine; port 0 for one that is free",
+        wants: "an IP address and a port, such as 127.0.0.1:8080, or a port alone, such as 8080, of this machine; port 0 for one that is free",
         get: |config| config.listen.to_string(),
         set: |config, text| values::address(text).map(|address| config.listen = address),
     }),
@@ -235,7 +235,7 @@ const KEYS: &[ConfigKey] = &[
     number!("handshake.timeout_ms", Live, "ms", limits.handshake_timeout_ms: u64, 1,
         "Longest time from the TCP connection to the request's whole head."),
     flag!("auth.open", Restart, is_open_asked,
-        "Open mode, expressly: everybody is who they say they are. An error with a key, or with an address that is not loopback."),
+        "Open mode, explicitly: everybody is who they say they are. An error with a key, or with an address that is not loopback."),
     option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
         "File of the secret that signs tokens (HS256), at least 32 bytes."),
     key("auth.key_files", Live,
@@ -286,7 +286,7 @@ const KEYS: &[ConfigKey] = &[
         "Whether guests are let in: by ?anonymous=1, and without a token on streams' own paths. They see only what is public."),
     key("http.allowed_origins", Live,
         "Origins of other web pages that may connect.", ValueKind::List {
-        wants: "a list of origins, each a scheme and a host, as https://example.com",
+        wants: "a list of origins, each a scheme and a host, such as https://example.com",
         get: |config| config.allowed_origins.clone(),
         set: |config, origins| {
             values::all(origins, values::is_origin).map(|origins| config.allowed_origins = origins)

@@ -126,7 +126,7 @@ fn stale_ms(value: &DeValue<'_>) -> Result<u32, String> {
 
 fn kinds(value: &DeValue<'_>) -> Result<Vec<DataMember>, String> {
     let DeValue::Table(members) = value else {
-        return Err("members is a table of names and kinds, as { x = \"number\" }".to_owned());
+        return Err("members is a table of names and kinds, such as { x = \"number\" }".to_owned());
     };
     let read = |(name, kind): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
         let kind = word(name.get_ref(), Kind::ALL, kind.get_ref())?;

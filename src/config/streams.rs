@@ -100,7 +100,7 @@ fn declaration(
     let pattern = Pattern::parse(name.get_ref());
     let pattern = pattern.map_err(|error| of_name(format!("a stream's name {error}")))?;
     let DeValue::Table(members) = value.get_ref() else {
-        let wants = "a table is needed, as { keep = \"latest\", publish = true }";
+        let wants = "a table is needed, such as { keep = \"latest\", publish = true }";
         return Err(of_name(wants.to_owned()));
     };
     let mut table = StreamTable { stream: Declaration::new(pattern), feed: FeedMembers::default() };

@@ -114,7 +114,7 @@ fn user(
     let user = UserId::parse(name.get_ref());
     let user = user.map_err(|error| vec![(name.span(), format!("a user's id {error}"))])?;
     let DeValue::Table(values) = value.get_ref() else {
-        return Err(vec![(value.span(), "a table is needed, as { burst = 100 }".to_owned())]);
+        return Err(vec![(value.span(), "a table is needed, such as { burst = 100 }".to_owned())]);
     };
     Ok((user, limits(values)?))
 }
