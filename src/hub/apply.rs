@@ -58,7 +58,7 @@ impl Hub {
         match &entry.kind {
             EntryKind::Message { from, .. } => {
                 let of_room = &mut self.rooms[room];
-                of_room.append(&entry, &self.settings);
+                of_room.append(&entry, &self.settings.limits);
                 let messages = of_room.messages;
                 if let Some(member) = of_room.members.get_mut(from) {
                     member.read = entry.seq;
@@ -73,11 +73,11 @@ impl Hub {
                 }
             }
             EntryKind::Edited { .. } | EntryKind::Reacted { .. } | EntryKind::Left { .. } => {
-                self.rooms[room].append(&entry, &self.settings);
+                self.rooms[room].append(&entry, &self.settings.limits);
             }
             EntryKind::Deleted { target, .. } => {
                 let of_room = &mut self.rooms[room];
-                of_room.append(&entry, &self.settings);
+                of_room.append(&entry, &self.settings.limits);
                 for member in of_room.members.values_mut().filter(|member| member.read < *target) {
                     member.deleted_unread += 1;
                 }
@@ -105,7 +105,7 @@ impl Hub {
                         self.halt(conn, room);
                     }
                 }
-                self.rooms[room].append(&entry, &self.settings);
+                self.rooms[room].append(&entry, &self.settings.limits);
                 self.add_member(room, ix, &member);
                 if let Some(member) = self.rooms[room].members.get_mut(user) {
                     member.endings = bans_in_flight;

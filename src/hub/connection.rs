@@ -125,7 +125,7 @@ impl Hub {
         listed.extend(unwritten.into_iter().take(UNWRITTEN_DIRECT_ROOMS_MAX));
         listed.retain(|room| after.is_none_or(|after| room.name > *after));
         listed.sort_by(|one, other| one.name.cmp(&other.name));
-        let max = self.settings.listed_rooms;
+        let max = self.settings.limits.listed_rooms as usize;
         let rooms = listed.iter().take(max).map(|room| room.summary(id)).collect();
         RoomPage { rooms, more: listed.len() > max }
     }

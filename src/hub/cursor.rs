@@ -133,7 +133,7 @@ impl Hub {
 
     /// Feeds a connection up to a page, and asks to be told when there is room for more.
     pub(super) fn feed(&mut self, conn: ConnId, effects: &mut Effects) {
-        let mut budget = self.settings.page_bytes;
+        let mut budget = self.settings.limits.page_bytes as usize;
         while let Some(room) = self.next_behind(conn) {
             let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) else {
                 self.drop_behind(conn, room);
@@ -177,8 +177,8 @@ impl Hub {
             room: of_room.name.clone(),
             first: next,
             last: of_room.head,
-            entries_max: self.settings.page,
-            bytes_max: self.settings.page_bytes,
+            entries_max: self.settings.limits.page as usize,
+            bytes_max: self.settings.limits.page_bytes as usize,
             from_end: false,
         };
         let ticket = self.ticket(Pending::Feed { conn, room });

@@ -32,7 +32,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let (room, of_room) = self.room_of_reader(asker, name)?;
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let (head, kept) = (of_room.head, of_room.first);
         let (first, last, from_end) = match part {
             Part::Newest => (kept, head, true),
@@ -58,7 +58,7 @@ impl Hub {
             first,
             last,
             entries_max: limit,
-            bytes_max: self.settings.page_bytes,
+            bytes_max: self.settings.limits.page_bytes as usize,
             from_end,
         };
         let pending = Pending::History { asker: asker.clone(), room, part, limit };
@@ -86,7 +86,7 @@ impl Hub {
             && let Some(since) = of_room.recent(last + 1)
         {
             entries.extend(since.map(Rc::clone));
-            let mut budget = self.settings.page_bytes;
+            let mut budget = self.settings.limits.page_bytes as usize;
             let fits = |entry: &&Rc<Entry>| {
                 let is_within = entry.weight() <= budget;
                 budget = budget.saturating_sub(entry.weight());

@@ -26,46 +26,21 @@ use std::rc::Rc;
 /// The part of the configuration that the hub uses.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub(super) quotas: Quotas,
-    pub(super) all_rooms: usize,
-    pub(super) added_rooms: u32,
-    pub(super) room_members: usize,
-    pub(super) invites: usize,
+    pub(super) limits: Limits,
     /// Whether everybody may create rooms, or only admins.
     pub(super) anyone_creates: bool,
     pub(super) retentions: Retentions,
-    pub(super) page: usize,
-    pub(super) listed_rooms: usize,
-    pub(super) tail_entries: usize,
-    pub(super) tail_bytes: usize,
-    pub(super) page_bytes: usize,
-    pub(super) grace_ms: u64,
-    pub(super) window_ms: u64,
     pub(super) presence: Scope,
-    /// Above this many people, the hub tells only their number.
-    pub(super) listed_people: usize,
     pub(super) streams: StreamSettings,
 }
 
 impl From<&Limits> for Settings {
     fn from(limits: &Limits) -> Settings {
         Settings {
-            quotas: Quotas::from(limits),
-            all_rooms: limits.all_rooms as usize,
-            added_rooms: limits.added_rooms,
-            room_members: limits.room_members as usize,
-            invites: limits.invites as usize,
+            limits: limits.clone(),
             anyone_creates: true,
             retentions: Retentions::default(),
-            page: limits.page as usize,
-            listed_rooms: limits.listed_rooms as usize,
-            tail_entries: limits.tail_entries as usize,
-            tail_bytes: limits.tail_bytes as usize,
-            page_bytes: limits.page_bytes as usize,
-            grace_ms: limits.presence_grace_ms,
-            window_ms: limits.presence_window_ms,
             presence: Scope::Everyone,
-            listed_people: limits.presence_listed_people as usize,
             streams: StreamSettings::new(Vec::new(), |_| None, limits),
         }
     }
@@ -87,7 +62,7 @@ impl Settings {
     }
 
     pub(super) fn rooms_a_day(&self) -> u32 {
-        self.quotas.rooms.max(ROOMS_MADE_A_DAY)
+        self.limits.rooms.max(ROOMS_MADE_A_DAY)
     }
 
     /// Sets which streams there are.

@@ -188,7 +188,7 @@ impl Hub {
     /// Whether the asker may have one more room. A user's rooms (created, joined, begun or left
     /// empty) must be fewer than the free ones.
     fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
-        let limit = self.settings.all_rooms;
+        let limit = self.settings.limits.all_rooms as usize;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
         let user = self.user(&asker.user).filter(|_| !asker.is_admin);
         let own = user.map_or(0, |user| {
@@ -206,7 +206,7 @@ impl Hub {
     }
 
     fn check_members(&self, members: usize) -> Result<(), Refusal> {
-        let limit = self.settings.room_members;
+        let limit = self.settings.limits.room_members as usize;
         if members > limit {
             let message = "the room has as many members as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
@@ -262,7 +262,7 @@ impl Hub {
             let theirs = rooms_of(user);
             let of_user = self.user(user);
             let brought = of_user.map_or(0, |user| user.added_rooms + user.pending_added_rooms);
-            if brought >= self.settings.added_rooms {
+            if brought >= self.settings.limits.added_rooms {
                 return false;
             }
             let shorter = if theirs.len() < own.len() { theirs } else { own };

@@ -16,7 +16,7 @@ impl Hub {
         after: Option<RoomId>,
         limit: usize,
     ) -> Answer {
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let is_after = |room: &Room| after.as_ref().is_none_or(|after| room.name > *after);
         let of_user = self.user(&asker.user).map(|user| user.rooms.as_slice());
         let mut found: Vec<&Room> = of_user
@@ -59,7 +59,7 @@ impl Hub {
         limit: usize,
     ) -> Result<Answer, Refusal> {
         let (_, room) = self.room_of_reader(asker, room)?;
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let mut found = following(&room.members, after.as_ref());
         let tells_online = self.settings.presence != Scope::Off;
         let members: Vec<MemberInfo> = found

@@ -48,7 +48,7 @@ impl Hub {
         if of_room.member(&user).is_some() || of_room.is_invited(&user) {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
-        let limit = self.settings.room_members;
+        let limit = self.settings.limits.room_members as usize;
         let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
         if of_room_invites + of_room.pending_invites as usize >= limit {
             let message = "the room has as many invitations as a room may have";
@@ -83,7 +83,7 @@ impl Hub {
     /// Checks that a user may have one more invitation. The asker's invitations to that user must
     /// be fewer than the free ones.
     pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
-        let limit = self.settings.invites;
+        let limit = self.settings.limits.invites as usize;
         let rooms = self.user(user).map(|user| user.invites.as_slice()).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
             let permits = self.rooms[**room].permits.as_ref();
@@ -264,7 +264,7 @@ impl Hub {
         if is_stored && !of_room.members.contains_key(&user) {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
-        let limit = self.settings.room_members;
+        let limit = self.settings.limits.room_members as usize;
         if of_room.permits.as_ref().is_some_and(|permits| permits.bans.len() >= limit) {
             let message = "the room has as many bans as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));

@@ -133,7 +133,7 @@ impl Hub {
 
     /// A user's last connection closed. It is told after the grace.
     pub(super) fn last_connection_closed(&mut self, ix: UserIx, effects: &mut Effects) {
-        let grace = effects.now.moment.plus_millis(self.settings.grace_ms);
+        let grace = effects.now.moment.plus_millis(self.settings.limits.presence_grace_ms);
         let user = &mut self.users[ix];
         self.presence.online.remove(&user.id);
         for room in user.rooms.as_slice() {
@@ -196,7 +196,7 @@ impl Hub {
     /// The window grows with the audience: an announcement costs a frame per connection.
     fn window_ms(&self) -> u64 {
         const AUDIENCE_PER_WINDOW: u64 = 100;
-        let shortest = self.settings.window_ms;
+        let shortest = self.settings.limits.presence_window_ms;
         let grown = shortest.saturating_mul(self.connected as u64) / AUDIENCE_PER_WINDOW;
         grown.clamp(shortest, PRESENCE_WINDOW_MS_MAX.max(shortest))
     }
@@ -256,7 +256,7 @@ impl Hub {
             }
             self.forget_if_unneeded(ix);
         }
-        let people_max = self.settings.listed_people;
+        let people_max = self.settings.limits.presence_listed_people as usize;
         if self.settings.presence == Scope::Everyone {
             let audience: Vec<ConnId> = self.all_connections().collect();
             let form = self.presence.tally.form(people_max);

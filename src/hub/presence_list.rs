@@ -18,7 +18,7 @@ impl Hub {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Answer, Refusal> {
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let (after, most) = (after.as_ref(), limit + 1);
         let of_room = match &room {
             Some(room) => Some(self.room_of_member(asker, room)?.1),

@@ -45,7 +45,7 @@ impl Hub {
     /// presence scope does not apply.
     #[must_use]
     pub fn online(&self, after: Option<&UserId>, limit: usize) -> (Vec<PresenceInfo>, bool) {
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let mut found = following(&self.presence.online, after);
         let users = found.by_ref().take(limit).map(|(_, ix)| self.presence_of(*ix)).collect();
         (users, found.next().is_some())

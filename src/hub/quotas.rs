@@ -41,13 +41,13 @@ impl Hub {
     }
 
     pub(super) fn quotas_of(&self, user: &UserId) -> Quotas {
-        self.quotas.get(user).copied().unwrap_or(self.settings.quotas)
+        self.quotas.get(user).copied().unwrap_or(Quotas::from(&self.settings.limits))
     }
 
     /// How many streams a connection may watch. It need not belong to a user.
     pub(super) fn subscriptions_on(&self, conn: ConnId) -> usize {
-        let quotas = self.user_on(conn).map_or(self.settings.quotas, |user| self.quotas_of(user));
-        quotas.subscriptions as usize
+        let own = self.user_on(conn).and_then(|user| self.quotas.get(user));
+        own.map_or(self.settings.limits.subscriptions, |own| own.subscriptions) as usize
     }
 
     /// Removes an exception: the user has no connection any more, or was refused one.

@@ -1,13 +1,12 @@
 //! A room: its members, the end of its log, and its followers with their cursors.
 
 use super::cursor::Cursor;
-use super::hub::Settings;
 use super::presence::Tally;
 use super::user::UserIx;
 use crate::base::answer::RoomSummary;
 use crate::base::table::index_in_slab;
 use crate::base::{
-    ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
+    ConnId, Entry, EntryKind, Limits, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -212,7 +211,7 @@ impl Room {
     }
 
     /// Adds the newest entry; the oldest in memory make room.
-    pub(super) fn append(&mut self, entry: &Rc<Entry>, settings: &Settings) {
+    pub(super) fn append(&mut self, entry: &Rc<Entry>, limits: &Limits) {
         debug_assert_eq!(entry.seq, self.head + 1, "the store numbers without a hole");
         if self.stored_first == entry.seq {
             self.first_ts = entry.ts;
@@ -222,7 +221,9 @@ impl Room {
         self.messages += u64::from(entry.is_message());
         self.tail_bytes += entry.weight();
         self.tail.push_back(Rc::clone(entry));
-        while self.tail.len() > settings.tail_entries || self.tail_bytes > settings.tail_bytes {
+        while self.tail.len() > limits.tail_entries as usize
+            || self.tail_bytes > limits.tail_bytes as usize
+        {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.weight();
         }

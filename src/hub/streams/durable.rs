@@ -24,7 +24,8 @@ impl Streams {
         };
         let is_fit = |event: &&StreamEvent| is_of_kind(&event.data, &declaration);
         let fit = events.iter().rev().take_while(is_fit).count();
-        let mut left = self.settings.all_streams_bytes.saturating_sub(self.holdings.all_bytes());
+        let max = self.settings.limits.all_streams_bytes;
+        let mut left = max.saturating_sub(self.holdings.all_bytes());
         let newest = events.iter().rev().take(fit).take_while(|event| {
             let fits = event.bytes() <= left;
             left = left.saturating_sub(event.bytes());
@@ -34,7 +35,7 @@ impl Streams {
         let mut stream = Stream::new(name.clone(), declaration, epoch);
         stream.last_heard = (head > 0).then(|| LastHeard::before(ts));
         let events = events.into_iter().skip(gone).collect();
-        stream.restore_log(head, events, self.settings.stream_bytes);
+        stream.restore_log(head, events, self.settings.limits.stream_bytes as usize);
         let ix = StreamIx(self.streams.insert(stream) as u32);
         self.by_name.insert(name, ix);
         self.count(ix, None);

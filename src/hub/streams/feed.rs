@@ -64,7 +64,7 @@ impl Streams {
         // The sort is stable: streams of one priority keep their order, so that none starves
         // another.
         behind.sort_by_key(|ix| Reverse(self.priority(*ix)));
-        let mut room = self.settings.page_bytes;
+        let mut room = self.settings.limits.page_bytes as usize;
         let (mut left, mut has_more) = (Vec::new(), false);
         for ix in behind {
             let is_meant = self.needs_scan(conn, ix) == scans;
@@ -252,7 +252,7 @@ impl Streams {
             let is_behind =
                 self.watched.get(&conn).is_some_and(|watched| watched.behind.contains(&ix));
             if !is_behind {
-                let mut room = self.settings.page_bytes;
+                let mut room = self.settings.limits.page_bytes as usize;
                 self.catch_up(conn, ix, &mut room, effects);
             }
         }

@@ -37,7 +37,7 @@ impl Streams {
         purpose: Purpose,
         effects: &mut Effects,
     ) -> Result<Vec<StreamIx>, Refusal> {
-        let all = self.settings.all_streams;
+        let all = self.settings.limits.streams as usize;
         let each: BTreeSet<&StreamId> = names.iter().copied().collect();
         if each.iter().any(|name| self.declaration(name).is_none()) {
             return Err(NO_SUCH_STREAM);
@@ -163,11 +163,11 @@ impl Streams {
         is_permanent: bool,
         (holder, bytes): (Holder, usize),
     ) -> Result<usize, Refusal> {
-        let max = self.settings.all_streams_bytes;
+        let max = self.settings.limits.all_streams_bytes;
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
         // Filters may still keep the replaced event.
         let more = match stream.filter(|stream| stream.filters.is_empty()) {
-            Some(stream) => stream.growth(bytes, self.settings.stream_bytes),
+            Some(stream) => stream.growth(bytes, self.settings.limits.stream_bytes as usize),
             None => bytes,
         };
         // The newest event is fixed: it is not dropped for others.
@@ -192,7 +192,7 @@ impl Streams {
         ix: StreamIx,
         (holder, more): (Holder, usize),
     ) -> Result<(), Refusal> {
-        let max = self.settings.all_streams_bytes;
+        let max = self.settings.limits.all_streams_bytes;
         if self.holdings.all_bytes().saturating_add(more) <= max {
             return Ok(());
         }

@@ -159,7 +159,7 @@ impl Streams {
         effects: &mut Effects,
     ) -> Rc<StreamEvent> {
         self.note_heard(ix, effects);
-        let bytes_max = self.settings.stream_bytes;
+        let bytes_max = self.settings.limits.stream_bytes as usize;
         let stream = &mut self.streams[ix];
         let before = stream.head;
         let (event, cut) = stream.append(ts, data, id, bytes_max);
@@ -210,7 +210,7 @@ impl Streams {
         let filled_by = self.streams[ix].filled_by;
         self.touch(effects.now.moment, ix);
         // Those in flight together were each admitted alone.
-        self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
+        self.shrink_to(self.settings.limits.all_streams_bytes, Some((filled_by, 0)));
         event
     }
 

@@ -23,7 +23,7 @@ impl Streams {
     }
 
     fn list(&self, rights: &StreamRights, after: Option<&StreamId>, limit: usize) -> Answer {
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let mut seen = following(&self.by_name, after)
             .map(|(_, ix)| &self.streams[*ix])
             .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()));
@@ -58,7 +58,7 @@ impl Streams {
             return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
         }
         self.declaration(name).ok_or(NO_SUCH_STREAM)?;
-        let limit = limit.min(self.settings.page);
+        let limit = limit.min(self.settings.limits.page as usize);
         let (mut seq, mut subscribers, mut more) = (0, Vec::new(), false);
         if let Some(stream) = self.ix(name).map(|ix| &self.streams[ix]) {
             seq = stream.head;

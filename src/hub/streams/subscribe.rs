@@ -55,7 +55,7 @@ impl Streams {
             Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         // Snapshots are in the reply while it stays small; otherwise they are the first events.
-        let mut room = self.settings.page_bytes;
+        let mut room = self.settings.limits.page_bytes as usize;
         let begin = |(ask, ix): (Ask, &StreamIx)| {
             self.begin((conn, holder), form, (ask, *ix), &mut room, effects)
         };
@@ -90,7 +90,7 @@ impl Streams {
             subscriptions += usize::from(before.is_none());
             let had_filter = before.is_some_and(|before| before.filter.is_some());
             filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
-            let max = self.settings.stream_filters;
+            let max = self.settings.limits.stream_filters as usize;
             if let (Some(filter), Some(ix)) = (&ask.filter, ix)
                 && !self.streams[ix].may_filter(filter, (conn, holder), max)
             {
@@ -98,9 +98,10 @@ impl Streams {
                 return Err(Refusal::quota("stream_filters", message, max as u64));
             }
         }
-        if filters > self.settings.filters {
+        let max = self.settings.limits.filters;
+        if filters > max as usize {
             let message = "this connection has as many filters as it may have";
-            return Err(Refusal::quota("filters", message, self.settings.filters as u64));
+            return Err(Refusal::quota("filters", message, u64::from(max)));
         }
         if subscriptions > most {
             let message = "this connection watches as many streams as it may watch";
@@ -213,12 +214,13 @@ impl Streams {
     ) -> Option<Option<StreamSnapshot>> {
         let stream = &self.streams[ix];
         let is_state = stream.is_state();
-        let (mut page, mut left) = (self.settings.page_bytes, *room);
+        let page_bytes = self.settings.limits.page_bytes as usize;
+        let (mut page, mut left) = (page_bytes, *room);
         let mut events = Vec::new();
         let count = if is_state { 1 } else { usize::MAX };
         for event in stream.newest_first().take(count) {
             let weight = stream.weight(event, filter);
-            if weight > page && page < self.settings.page_bytes {
+            if weight > page && page < page_bytes {
                 break;
             }
             page = page.saturating_sub(weight);

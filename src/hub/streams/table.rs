@@ -19,14 +19,7 @@ pub struct StreamSettings {
     pub declarations: Vec<Rc<Declaration>>,
     /// Parses valid JSON. An argument, so that the hub depends on no library.
     pub read_json: fn(&str) -> Option<Tree>,
-    /// Per connection.
-    pub(super) filters: usize,
-    pub(super) stream_filters: usize,
-    pub(super) all_streams: usize,
-    pub(super) stream_bytes: usize,
-    pub(super) all_streams_bytes: usize,
-    pub(super) page_bytes: usize,
-    pub(super) page: usize,
+    pub(super) limits: Limits,
 }
 
 impl StreamSettings {
@@ -37,17 +30,7 @@ impl StreamSettings {
         read_json: fn(&str) -> Option<Tree>,
         limits: &Limits,
     ) -> StreamSettings {
-        StreamSettings {
-            declarations,
-            read_json,
-            filters: limits.filters as usize,
-            stream_filters: limits.stream_filters as usize,
-            all_streams: limits.streams as usize,
-            stream_bytes: limits.stream_bytes as usize,
-            all_streams_bytes: limits.all_streams_bytes,
-            page_bytes: limits.page_bytes as usize,
-            page: limits.page as usize,
-        }
+        StreamSettings { declarations, read_json, limits: limits.clone() }
     }
 }
 
@@ -147,7 +130,7 @@ impl Streams {
                 {
                     stream.declaration = Rc::clone(found);
                     stream.apply_rates();
-                    self.cut_events += stream.trim(self.settings.stream_bytes);
+                    self.cut_events += stream.trim(self.settings.limits.stream_bytes as usize);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
                     let tree =
                         newest.and_then(|newest| read(&newest.data, self.settings.read_json));
@@ -177,7 +160,7 @@ impl Streams {
             }
         }
         self.add_named();
-        self.shrink_to(self.settings.all_streams_bytes, None);
+        self.shrink_to(self.settings.limits.all_streams_bytes, None);
     }
 
     /// The time of the newest event of each declaration; for a family, of any of its streams.
