@@ -29,10 +29,11 @@ impl Hub {
             Pending::Write(asker, write) => {
                 let is_end = matches!(write, Write::End { .. });
                 let done = self.written(&asker, write, outcome, effects);
+                let conn = asker.origin.conn();
                 if let Some(answer) = done.transpose() {
                     effects.answer(asker.origin, answer);
                 }
-                self.settled(asker.conn, |connection| &mut connection.writes, effects);
+                self.settled(conn, |connection| &mut connection.writes, effects);
                 if is_end {
                     self.trim_due(effects);
                 }
@@ -132,10 +133,10 @@ impl Hub {
             other => Err(Refusal::from(&other)),
         };
         effects.answer(asker.origin.clone(), answer);
-        if let Some(conn) = asker.conn {
+        if let Some(conn) = asker.origin.conn() {
             self.tell_missed_updates(conn, effects);
         }
-        self.settled(asker.conn, |connection| &mut connection.pages, effects);
+        self.settled(asker.origin.conn(), |connection| &mut connection.pages, effects);
     }
 
     /// Releases what was reserved while a join or creation was in flight.

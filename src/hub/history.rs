@@ -63,7 +63,7 @@ impl Hub {
         };
         let pending = Pending::History { asker: asker.clone(), room, part, limit };
         let ticket = self.ticket(pending);
-        if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
+        if let Some(connection) = asker.origin.conn().and_then(|conn| self.connection_mut(conn)) {
             connection.pages += 1;
         }
         effects.push(Effect::Load { ticket, query });
@@ -107,7 +107,7 @@ impl Hub {
         entries: Vec<Rc<Entry>>,
         part: Part,
     ) -> Answer {
-        if let Some(conn) = asker.conn
+        if let Some(conn) = asker.origin.conn()
             && let Some(cursor) = self.cursor(conn, room)
             && *cursor == Cursor::Refused
         {

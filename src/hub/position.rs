@@ -106,7 +106,7 @@ impl Hub {
         since: Timestamp,
         effects: &mut Effects,
     ) -> Progress {
-        let Some(conn) = asker.conn else { return Ok(None) };
+        let Some(conn) = asker.origin.conn() else { return Ok(None) };
         let connection = self.connection(conn).filter(|connection| connection.is_resuming);
         let (Some(connection), true) = (connection, self.positions.contains_key(&conn)) else {
             let message = "a position is gone on at once, when connecting";
@@ -188,8 +188,7 @@ impl Hub {
     pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, None);
-        let asker =
-            Requester { user, conn: Some(conn), origin, is_admin: false, is_program: false };
+        let asker = Requester { user, origin, is_admin: false, is_program: false };
         match outcome {
             Outcome::Positions(positions) => {
                 let position = self.positions.get_mut(&conn);

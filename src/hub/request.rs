@@ -15,7 +15,6 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Requester {
     pub(super) user: UserId,
-    pub(super) conn: Option<ConnId>,
     pub(super) origin: Origin,
     pub(super) is_admin: bool,
     /// It is the embedding program, in the user's name.
@@ -46,7 +45,7 @@ impl Hub {
     ) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
-        let asker = Requester { user, conn: Some(conn), origin, is_admin, is_program: false };
+        let asker = Requester { user, origin, is_admin, is_program: false };
         self.dispatch(&asker, request, effects);
         // After a `resume` or a history, the connection may follow a room from here on.
         self.tell_missed_updates(conn, effects);
@@ -65,8 +64,7 @@ impl Hub {
             Rights::Admin => (true, false),
             Rights::Program => (true, true),
         };
-        let asker =
-            Requester { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
+        let asker = Requester { user, origin: Origin::Call(call), is_admin, is_program };
         self.dispatch(&asker, request, effects);
     }
 
@@ -188,7 +186,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let ticket = self.ticket(Pending::Write(asker.clone(), write));
-        if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
+        if let Some(connection) = asker.origin.conn().and_then(|conn| self.connection_mut(conn)) {
             connection.writes += 1;
             connection.has_barrier |= is_barrier;
         }

@@ -17,7 +17,7 @@ impl Hub {
         more: bool,
         effects: &mut Effects,
     ) -> Progress {
-        let Some(conn) = asker.conn else { return Ok(None) };
+        let Some(conn) = asker.origin.conn() else { return Ok(None) };
         if !self.is_resuming(conn) {
             return Err(Refusal::new(
                 RefusalCode::Conflict,
