@@ -139,7 +139,9 @@ impl Hub {
     }
 
     pub(super) fn disconnected(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(connection) = self.take_connection(conn) else { return };
+        let Some(connection) = self.connections.take(conn) else { return };
+        self.connected -= 1;
+        self.behind -= connection.behind.as_ref().map_or(0, |behind| behind.len());
         let ix = connection.user;
         let user = &mut self.users[ix];
         user.conns.retain(|one| *one != conn);
@@ -169,7 +171,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let goes_along = self.is_independent(conn, &request);
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.writes > 0 && (connection.has_barrier || !goes_along) {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));
@@ -189,7 +191,7 @@ impl Hub {
             Request::Send { target, body, .. } => body.reply_to.is_none_or(|seq| match target {
                 Target::Room(room) => seq <= head(room),
                 Target::User(other) => {
-                    self.user_of(conn).is_some_and(|own| seq <= head(&RoomId::direct(own, other)))
+                    self.user_on(conn).is_some_and(|own| seq <= head(&RoomId::direct(own, other)))
                 }
             }),
             _ => false,
@@ -205,7 +207,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let Some(conn) = conn else { return };
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         let in_flight = in_flight(connection);
         *in_flight = in_flight.saturating_sub(1);
         if connection.writes == 0 {
@@ -219,7 +221,7 @@ impl Hub {
     }
 
     pub(super) fn settle_hold(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         let holds = connection.deferred.is_some()
             || connection.writes >= REQUESTS_IN_FLIGHT_MAX
             || connection.pages >= PAGES_IN_FLIGHT_MAX;
@@ -227,24 +229,5 @@ impl Hub {
             connection.is_held = holds;
             effects.push(if holds { Effect::Hold { conn } } else { Effect::Release { conn } });
         }
-    }
-
-    pub(super) fn connection(&self, conn: ConnId) -> Option<&HubConnection> {
-        self.connections.get(conn)
-    }
-
-    pub(super) fn connection_mut(&mut self, conn: ConnId) -> Option<&mut HubConnection> {
-        self.connections.get_mut(conn)
-    }
-
-    fn take_connection(&mut self, conn: ConnId) -> Option<HubConnection> {
-        let connection = self.connections.take(conn)?;
-        self.connected -= 1;
-        self.behind -= connection.behind.as_ref().map_or(0, |behind| behind.len());
-        Some(connection)
-    }
-
-    pub(super) fn user_of(&self, conn: ConnId) -> Option<&UserId> {
-        self.connection(conn).map(|connection| &self.users[connection.user].id)
     }
 }

@@ -102,7 +102,7 @@ impl Hub {
         let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
         // Another end of the membership or of the room may be in flight.
         let of_room = &self.rooms[room];
-        if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
+        if self.user_on(conn).is_none_or(|user| of_room.member(user).is_none()) {
             return;
         }
         let stands = match was {
@@ -122,7 +122,7 @@ impl Hub {
     }
 
     fn queue_for_feeding(&mut self, conn: ConnId, room: RoomIx) {
-        if let Some(connection) = self.connection_mut(conn) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             let behind = connection.behind.get_or_insert_default();
             if !behind.contains(&room) {
                 behind.push_back(room);
@@ -167,7 +167,7 @@ impl Hub {
     }
 
     fn load_for_feeding(&mut self, conn: ConnId, room: RoomIx, next: u64, effects: &mut Effects) {
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         if connection.is_loading {
             return;
         }
@@ -193,7 +193,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         const RETRY_MS: u64 = 1_000;
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.is_loading = false;
         // If the store cannot read for now, the cursor stays and retries.
         let next = match self.cursor(conn, room) {
@@ -235,7 +235,7 @@ impl Hub {
     ) {
         let Some(newest) = page.pop() else { return };
         let last = newest.seq;
-        let Some(user) = self.user_of(conn).cloned() else { return };
+        let Some(user) = self.user_on(conn).cloned() else { return };
         for entry in page {
             effects.deliver(entry_notice(&entry, room, &user, None), [conn]);
         }
@@ -254,11 +254,11 @@ impl Hub {
     }
 
     fn next_behind(&self, conn: ConnId) -> Option<RoomIx> {
-        self.connection(conn)?.behind.as_ref()?.front().copied()
+        self.connections.get(conn)?.behind.as_ref()?.front().copied()
     }
 
     pub(super) fn drop_behind(&mut self, conn: ConnId, room: RoomIx) {
-        if let Some(connection) = self.connection_mut(conn)
+        if let Some(connection) = self.connections.get_mut(conn)
             && let Some(behind) = &mut connection.behind
         {
             let before = behind.len();

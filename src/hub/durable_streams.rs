@@ -22,7 +22,7 @@ impl Hub {
         let ticket = self.ticket(Pending::Publish { origin, publication });
         effects.push(Effect::Persist { ticket, record });
         if let Some(conn) = conn
-            && let Some(connection) = self.connection_mut(conn)
+            && let Some(connection) = self.connections.get_mut(conn)
         {
             connection.writes += 1;
             self.settle_hold(conn, effects);

@@ -63,7 +63,9 @@ impl Hub {
         };
         let pending = Pending::History { asker: asker.clone(), room, part, limit };
         let ticket = self.ticket(pending);
-        if let Some(connection) = asker.origin.conn().and_then(|conn| self.connection_mut(conn)) {
+        if let Some(conn) = asker.origin.conn()
+            && let Some(connection) = self.connections.get_mut(conn)
+        {
             connection.pages += 1;
         }
         effects.push(Effect::Load { ticket, query });

@@ -53,7 +53,7 @@ impl Hub {
     #[must_use]
     pub fn position_of(&self, conn: ConnId) -> Option<Timestamp> {
         let position = self.positions.get(&conn)?;
-        if self.connection(conn)?.is_resuming {
+        if self.connections.get(conn)?.is_resuming {
             return None;
         }
         let is_behind = |room: &RoomIx| {
@@ -67,7 +67,7 @@ impl Hub {
     /// Whether a connection's `resume` is under way.
     #[must_use]
     pub fn is_resuming(&self, conn: ConnId) -> bool {
-        self.connection(conn).is_some_and(|connection| connection.is_resuming)
+        self.connections.get(conn).is_some_and(|connection| connection.is_resuming)
     }
 
     /// Splits off the connections that have all entries before the newest one's time.
@@ -107,7 +107,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let Some(conn) = asker.origin.conn() else { return Ok(None) };
-        let connection = self.connection(conn).filter(|connection| connection.is_resuming);
+        let connection = self.connections.get(conn).filter(|connection| connection.is_resuming);
         let (Some(connection), true) = (connection, self.positions.contains_key(&conn)) else {
             let message = "a position is gone on at once, when connecting";
             return Err(Refusal::new(RefusalCode::Conflict, message));
@@ -186,7 +186,7 @@ impl Hub {
     }
 
     pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
-        let Some(user) = self.user_of(conn).cloned() else { return };
+        let Some(user) = self.user_on(conn).cloned() else { return };
         let origin = Origin::Conn(conn, None);
         let asker = Requester { user, origin, is_admin: false, is_program: false };
         match outcome {

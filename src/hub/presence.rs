@@ -311,13 +311,13 @@ impl Hub {
 
     /// A change did not reach a connection: it must list again when there is room.
     pub(super) fn presence_missed(&mut self, conn: ConnId) {
-        if let Some(connection) = self.connection_mut(conn) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             connection.misses_presence = true;
         }
     }
 
     pub(super) fn presence_caught_up(&mut self, conn: ConnId, effects: &mut Effects) {
-        if let Some(connection) = self.connection_mut(conn)
+        if let Some(connection) = self.connections.get_mut(conn)
             && std::mem::take(&mut connection.misses_presence)
         {
             let Tally { announced: online, is_counting } = self.presence.tally;

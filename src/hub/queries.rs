@@ -38,7 +38,7 @@ impl Hub {
     /// The user of a connection.
     #[must_use]
     pub fn user_on(&self, conn: ConnId) -> Option<&UserId> {
-        self.user_of(conn)
+        self.connections.get(conn).map(|connection| &self.users[connection.user].id)
     }
 
     /// The users who are online, in the order of ids, and whether there are more than `limit`. The

@@ -43,7 +43,7 @@ impl Hub {
         request: Request,
         effects: &mut Effects,
     ) {
-        let Some(user) = self.user_of(conn).cloned() else { return };
+        let Some(user) = self.user_on(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
         let asker = Requester { user, origin, is_admin, is_program: false };
         self.dispatch(&asker, request, effects);
@@ -186,7 +186,9 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let ticket = self.ticket(Pending::Write(asker.clone(), write));
-        if let Some(connection) = asker.origin.conn().and_then(|conn| self.connection_mut(conn)) {
+        if let Some(conn) = asker.origin.conn()
+            && let Some(connection) = self.connections.get_mut(conn)
+        {
             connection.writes += 1;
             connection.has_barrier |= is_barrier;
         }

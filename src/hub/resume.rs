@@ -94,7 +94,7 @@ impl Hub {
 
     /// After the last part, rooms that were not named continue from the heads in `hello`.
     pub(super) fn resume_unnamed_rooms(&mut self, conn: ConnId) {
-        let Some(connection) = self.connection_mut(conn) else { return };
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.is_resuming = false;
         let user = connection.user;
         for ix in self.users[user].rooms.as_slice().to_vec() {

@@ -87,7 +87,7 @@ impl Hub {
         if self.cursor(conn, room).is_none() {
             return;
         }
-        if let Some(connection) = self.connection_mut(conn) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             let rooms = connection.unsent_updates.get_or_insert_default();
             if !rooms.contains(&room) {
                 rooms.push(room);
@@ -98,7 +98,7 @@ impl Hub {
     /// Sends a connection the updates that it missed, for rooms of which it may be told now.
     pub(super) fn tell_missed_updates(&mut self, conn: ConnId, effects: &mut Effects) {
         let rooms =
-            self.connection_mut(conn).and_then(|connection| connection.unsent_updates.take());
+            self.connections.get_mut(conn).and_then(|connection| connection.unsent_updates.take());
         let Some(mut rooms) = rooms else { return };
         rooms.retain(|room| match self.cursor(conn, *room) {
             Some(cursor) if cursor.is_told() => {
@@ -107,13 +107,13 @@ impl Hub {
             }
             cursor => cursor.is_some(),
         });
-        if let Some(connection) = self.connection_mut(conn) {
+        if let Some(connection) = self.connections.get_mut(conn) {
             connection.unsent_updates = (!rooms.is_empty()).then_some(rooms);
         }
     }
 
     pub(super) fn drop_unsent_update(&mut self, conn: ConnId, room: RoomIx) {
-        if let Some(connection) = self.connection_mut(conn)
+        if let Some(connection) = self.connections.get_mut(conn)
             && let Some(rooms) = &mut connection.unsent_updates
         {
             rooms.retain(|one| *one != room);
