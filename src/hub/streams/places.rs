@@ -5,7 +5,6 @@ use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Effects, Notice, Now, Refusal, StreamId};
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::rc::Rc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,10 @@ impl Streams {
                 self.touch(effects.now.moment, ix);
             }
         }
-        let holders = |ix: StreamIx| self.holders_of(ix);
+        let holders = |ix: StreamIx| {
+            let evictable = self.streams[ix].evictable.as_ref();
+            evictable.map(|evictable| evictable.holders.clone()).unwrap_or_default()
+        };
         let Some(taken) = self.holdings.choose_evictions((holder, wanted), count, holders, &named)
         else {
             for ix in named {
@@ -70,7 +72,13 @@ impl Streams {
         for ix in taken {
             self.evict(ix, effects);
         }
-        while new > 0 && self.streams.len() + new > all && self.drop_idle() {}
+        // If a stream that is dropped comes again, it has another epoch.
+        while new > 0
+            && self.streams.len() + new > all
+            && let Some(idle) = self.holdings.next_to_drop()
+        {
+            self.forget(idle);
+        }
         let obtain = |name: &&StreamId| match self.ix(name) {
             Some(ix) => Some(ix),
             None => {
@@ -106,11 +114,6 @@ impl Streams {
         }
     }
 
-    fn holders_of(&self, ix: StreamIx) -> BTreeSet<NonZeroU32> {
-        let evictable = self.streams[ix].evictable.as_ref();
-        evictable.map(|evictable| evictable.holders.clone()).unwrap_or_default()
-    }
-
     /// Updates whether a stream may be evicted: only if its watchers are few and each has a share.
     pub(super) fn count_watchers(&mut self, ix: StreamIx) {
         let stream = &mut self.streams[ix];
@@ -144,13 +147,6 @@ impl Streams {
         }
         let message = "you watch the most streams, and another user needs one";
         effects.deliver(Notice::Unsubscribed { streams, message }, conns);
-    }
-
-    /// Forgets an idle stream. If it comes again, it has another epoch.
-    fn drop_idle(&mut self) -> bool {
-        let Some(ix) = self.holdings.next_to_drop() else { return false };
-        self.forget(ix);
-        true
     }
 
     /// The bytes by which an event would make a stream grow, if there could be room for it.

@@ -4,7 +4,7 @@ use super::holdings::Holder;
 use super::places::Purpose;
 use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::source;
-use super::table::Streams;
+use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::subscription::Form;
 use crate::base::{
     Answer, ConnId, Data, Effect, Effects, Notice, Now, PublicationId, Record, Refusal,
@@ -26,15 +26,6 @@ pub enum Publisher {
     Program,
     /// A source that is declared with the stream.
     Source,
-}
-
-impl Publisher {
-    fn holder(&self) -> Holder {
-        match self {
-            Publisher::Client(_, holder) => *holder,
-            Publisher::Again(_) | Publisher::Program | Publisher::Source => None,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -75,13 +66,12 @@ impl Streams {
         effects: &mut Effects,
     ) -> Result<PublishResult, Refusal> {
         let Publication { stream: name, data, id } = publication;
-        let declaration = match publisher {
-            Publisher::Client(rights, _) | Publisher::Again(rights) => {
-                self.to_publish(name, rights)?
-            }
-            Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
+        let (declaration, holder) = match publisher {
+            Publisher::Client(rights, holder) => (self.to_publish(name, rights)?, *holder),
+            Publisher::Again(rights) => (self.to_publish(name, rights)?, None),
+            Publisher::Source => (&**self.declaration(name).ok_or(NO_SUCH_STREAM)?, None),
             Publisher::Program => {
-                self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?
+                (self.declaration(name).ok_or(NO_SUCH_STREAM)?.of_program()?, None)
             }
         };
         let tree = declaration.judge(data, self.settings.read_json)?;
@@ -92,17 +82,16 @@ impl Streams {
         if matches!(publisher, Publisher::Again(_)) {
             // A repeat adds nothing, so nothing is dropped for it. Without the stream, the event
             // was never stored.
-            let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
+            let ix = self.ix(name).ok_or(NO_SUCH_STREAM)?;
             return Ok(self.hand_over(effects.now, ix, publication));
         }
-        let holder = publisher.holder();
         let bytes = StreamEvent::bytes_of(data, id.as_deref());
         let more = self.check_room(name, is_permanent, (holder, bytes))?;
         let ix = match self.find_existing(name) {
             Some(ix) => ix,
             None => {
                 let found = self.obtain(holder, &[name], Purpose::Publish, effects)?;
-                *found.first().ok_or(super::table::NO_SUCH_STREAM)?
+                *found.first().ok_or(NO_SUCH_STREAM)?
             }
         };
         if let Err(refusal) = self.make_room(effects.now, ix, (holder, more)) {

@@ -19,8 +19,8 @@ impl EventRate {
         EventRate { interval_us: (1_000_000 / u64::from(per_second.max(1))).max(1), next_us: 0 }
     }
 
-    pub(super) fn is_as_fast_as(&self, other: &EventRate) -> bool {
-        self.interval_us == other.interval_us
+    pub(super) fn interval_us(self) -> u64 {
+        self.interval_us
     }
 
     /// When the next event may go, or a moment that has passed.

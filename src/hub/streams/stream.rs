@@ -121,12 +121,8 @@ impl Stream {
     pub(super) fn apply_rates(&mut self) {
         for subscription in self.subscribers.values_mut() {
             let rate = self.declaration.rate(subscription.asked_rate).map(EventRate::new);
-            let is_same = match (&rate, &subscription.rate) {
-                (Some(new), Some(old)) => new.is_as_fast_as(old),
-                (None, None) => true,
-                _ => false,
-            };
-            if !is_same {
+            let interval_us = |rate: Option<EventRate>| rate.map(EventRate::interval_us);
+            if interval_us(rate) != interval_us(subscription.rate) {
                 subscription.rate = rate;
             }
         }

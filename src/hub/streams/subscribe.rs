@@ -138,9 +138,9 @@ impl Streams {
         let filter = ask.filter.map(|filter| self.use_filter(conn, holder, ix, filter));
         let stream = &self.streams[ix];
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
-        let replayed = ask
-            .since
-            .map(|since| is_this_life && since <= stream.head && since + 1 >= stream.first());
+        let is_kept =
+            |since: &u64| is_this_life && *since <= stream.head && *since + 1 >= stream.first();
+        let since = ask.since.filter(is_kept);
         let mut subscription = Subscription {
             holder,
             form,
@@ -154,25 +154,21 @@ impl Streams {
             owes_age: false,
         };
         let mut snapshot = None;
-        match (replayed, ask.since) {
-            (Some(true), Some(since)) => {
-                (subscription.position, subscription.sent) = (since, since);
-                subscription.acked = since;
-            }
-            _ => {
-                let is_in_reply = form == Form::Envelope && !self.streams[ix].declaration.binary;
-                let whole = if is_in_reply { self.snapshot(conn, ix, filter, room) } else { None };
-                let stream = &self.streams[ix];
-                if let Some(whole) = whole {
-                    subscription.position = stream.head;
-                    subscription.sent = if whole.is_some() { stream.head } else { 0 };
-                    if whole.is_some() {
-                        subscription.send(stream.head, effects.now.moment);
-                    }
-                    snapshot = whole;
-                } else {
-                    subscription.position = stream.first() - 1;
+        if let Some(since) = since {
+            (subscription.position, subscription.sent) = (since, since);
+            subscription.acked = since;
+        } else {
+            let is_in_reply = form == Form::Envelope && !stream.declaration.binary;
+            let whole = if is_in_reply { self.snapshot(conn, ix, filter, room) } else { None };
+            let stream = &self.streams[ix];
+            if let Some(whole) = whole {
+                subscription.position = stream.head;
+                if whole.is_some() {
+                    subscription.send(stream.head, effects.now.moment);
                 }
+                snapshot = whole;
+            } else {
+                subscription.position = stream.first() - 1;
             }
         }
         let position = subscription.position;
@@ -193,7 +189,7 @@ impl Streams {
             epoch: Rc::clone(&stream.epoch),
             position,
             snapshot,
-            replayed,
+            replayed: ask.since.map(|_| since.is_some()),
             stale,
         };
         let watched = self.watched.entry(conn).or_default();
