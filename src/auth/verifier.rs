@@ -34,7 +34,6 @@ pub struct Expected {
 pub struct Verifier {
     book: KeysWithCache,
     pub(super) expected: Expected,
-    leeway_ms: i64,
     revocations: Revocations,
     /// Signs browsers in; `None` if they cannot.
     pub(super) cookies: Option<Cookies>,
@@ -47,11 +46,10 @@ impl Verifier {
     /// tokens.
     #[must_use]
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
-        let leeway_ms = leeway_ms(&expected);
         let revocations = Revocations::default();
         let cookies = None;
         let book = KeysWithCache::from(keys);
-        Verifier { book, expected, leeway_ms, revocations, cookies, has_others: false }
+        Verifier { book, expected, revocations, cookies, has_others: false }
     }
 
     /// The longest name of a person, in bytes.
@@ -78,7 +76,6 @@ impl Verifier {
 
     /// Changes what is expected of tokens from now on. Clients that were let in stay.
     pub fn expect(&mut self, expected: Expected) {
-        self.leeway_ms = leeway_ms(&expected);
         self.expected = expected;
     }
 
@@ -102,7 +99,7 @@ impl Verifier {
     /// How long a token stays valid after its `exp`, in ms.
     #[must_use]
     pub fn leeway_ms(&self) -> i64 {
-        self.leeway_ms
+        i64::try_from(self.expected.leeway_ms).unwrap_or(i64::MAX)
     }
 
     /// Verifies a token at `now`. It checks at most one signature, and none if the same token was
@@ -152,11 +149,11 @@ impl Verifier {
         expected: &Expected,
     ) -> Result<Identity, TokenError> {
         let expires = millis(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?);
-        if now.0 >= expires.saturating_add(self.leeway_ms) {
+        if now.0 >= expires.saturating_add(self.leeway_ms()) {
             return Err(TokenError::Expired);
         }
         let from = claims.nbf.as_ref().map(millis);
-        if from.is_some_and(|from| now.0.saturating_add(self.leeway_ms) < from) {
+        if from.is_some_and(|from| now.0.saturating_add(self.leeway_ms()) < from) {
             return Err(TokenError::NotYet);
         }
         if let Some(audience) = &expected.audience
@@ -276,10 +273,6 @@ fn selected<'k>(keys: &'k Keys, token: &str) -> Result<&'k Key, TokenError> {
     }
     let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
     keys.select(algorithm, header.kid.as_deref())
-}
-
-fn leeway_ms(expected: &Expected) -> i64 {
-    i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX)
 }
 
 /// The stream claims, if there are any.
