@@ -6,7 +6,8 @@ use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX, KEYS_MAX, KID_BYTES
 use std::{fmt, io};
 
 /// An error in a key, and where it was found.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {}{problem}", .key.as_ref().map(|key| format!("key {key}: ")).unwrap_or_default())]
 pub struct KeyError {
     /// The file or other source of the key.
     pub origin: String,
@@ -131,14 +132,3 @@ impl KeyError {
         KeyError { origin: origin.to_string(), key: None, problem }
     }
 }
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.key {
-            Some(key) => write!(f, "{}: key {key}: {}", self.origin, self.problem),
-            None => write!(f, "{}: {}", self.origin, self.problem),
-        }
-    }
-}
-
-impl std::error::Error for KeyError {}

@@ -254,10 +254,8 @@ impl ConfigFaults {
 
 impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, fault) in self.list.iter().enumerate() {
-            let line_end = if place == 0 { "" } else { "\n" };
-            write!(f, "{line_end}{fault}")?;
-        }
+        let lines: Vec<String> = self.list.iter().map(ConfigFault::to_string).collect();
+        f.write_str(&lines.join("\n"))?;
         if self.more > 0 {
             write!(f, "\n… and {} more", self.more)?;
         }
