@@ -1,16 +1,13 @@
 //! The operators' token for HTTP calls: a secret that is sent as it is.
 
-use super::key_error::{KeyError, KeyProblem};
-use super::key_sources::read_bounded;
-use super::secret::judged;
+use super::{KeyError, Secret};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The admin token.
 #[derive(Clone)]
-pub struct AdminToken(Arc<[u8]>);
+pub struct AdminToken(Secret);
 
 impl AdminToken {
     /// Takes a token. White space around it, such as a file's last newline, is not part of it.
@@ -18,7 +15,7 @@ impl AdminToken {
     /// # Errors
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`](super::SECRET_BYTES_MIN).
     pub fn new(bytes: &[u8]) -> Result<AdminToken, usize> {
-        judged(bytes).map(AdminToken)
+        Secret::new(bytes).map(AdminToken)
     }
 
     /// Reads a token from a file.
@@ -26,16 +23,14 @@ impl AdminToken {
     /// # Errors
     /// [`KeyError`], as of a file with a secret.
     pub fn read(path: &Path) -> Result<AdminToken, KeyError> {
-        let bytes = read_bounded(path);
-        let token =
-            bytes.and_then(|bytes| AdminToken::new(&bytes).map_err(KeyProblem::SecretShort));
-        token.map_err(|why| KeyError::new(path.display(), why))
+        let secret = Secret::read(path).map_err(|why| KeyError::new(path.display(), why))?;
+        Ok(AdminToken(secret))
     }
 
     /// Whether this is the token. The time that it takes reveals only the lengths.
     #[must_use]
     pub fn is(&self, presented: &str) -> bool {
-        verify_slices_are_equal(&self.0, presented.as_bytes()).is_ok()
+        verify_slices_are_equal(self.0.bytes(), presented.as_bytes()).is_ok()
     }
 }
 

@@ -86,7 +86,7 @@ impl KeySources {
             faults.extend(fault.map(|error| (KeySource::Secret, error)));
         }
         if let Some(path) = &self.secret_file {
-            let key = read_bounded(path).and_then(|bytes| Key::secret(bytes.trim_ascii()));
+            let key = Secret::read(path).and_then(|secret| Key::secret(secret.bytes()));
             let added = key.and_then(|key| keys.add(key));
             let fault = added.map_err(|why| KeyError::new(path.display(), why)).err();
             faults.extend(fault.map(|error| (KeySource::SecretFile, error)));

@@ -1,7 +1,9 @@
 //! The secret that signs and verifies tokens with HS256.
 
-use super::{Claims, SignError, SigningKey};
+use super::key_sources::read_bounded;
+use super::{Claims, KeyProblem, SignError, SigningKey};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A secret has at least as many bytes as HS256's hash (RFC 7518 §3.2).
@@ -18,6 +20,11 @@ impl Secret {
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
     pub fn new(bytes: &[u8]) -> Result<Secret, usize> {
         judged(bytes).map(Secret)
+    }
+
+    /// Reads a secret from a file.
+    pub(super) fn read(path: &Path) -> Result<Secret, KeyProblem> {
+        Secret::new(&read_bounded(path)?).map_err(KeyProblem::SecretShort)
     }
 
     /// Signs a token.

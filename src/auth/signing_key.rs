@@ -51,8 +51,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`], with the file's name.
     pub fn from_secret_file(path: &Path) -> Result<SigningKey, KeyError> {
-        let read = || Secret::new(&read_bounded(path)?).map_err(KeyProblem::SecretShort);
-        let secret = read().map_err(|problem| KeyError::new(path.display(), problem))?;
+        let secret = Secret::read(path).map_err(|why| KeyError::new(path.display(), why))?;
         Ok(SigningKey::from_secret(&secret))
     }
 
