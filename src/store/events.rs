@@ -1,14 +1,14 @@
 //! Durable streams: their events, numbered within the transaction, and read at the start.
 
 use super::repeats::EVENTS;
-use super::rows::{check, count, damaged, parsed, unsigned};
+use super::rows::{check, count, damaged, find_row, parsed, unsigned};
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{
     Data, Outcome, PublicationId, StreamEvent, StreamId, StreamState, Timestamp, UserId,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Result, Row, params};
 use std::sync::Arc;
 
 /// This share of what is kept may be removed later, as in rooms' logs.
@@ -166,9 +166,8 @@ impl RecordWriter<'_> {
 }
 
 fn find_stream(db: &Connection, name: &StreamId) -> Result<Option<StreamRow>> {
-    db.prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
-        .query_row([name.as_str()], stream_row)
-        .optional()
+    let sql = concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1");
+    find_row(db, sql, [name.as_str()], stream_row)
 }
 
 /// The event that was published with this id, if it is still there.
@@ -184,7 +183,7 @@ fn find_same_id(
         event_columns!(),
         " FROM events WHERE stream = ?1 AND by = ?2 AND id = ?3"
     );
-    let found = db.prepare_cached(sql)?.query_row(key, event).optional()?;
+    let found = find_row(db, sql, key, event)?;
     EVENTS.verified(db, key, found, |found| found.id.as_ref() == Some(id))
 }
 

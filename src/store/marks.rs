@@ -1,7 +1,7 @@
 //! How far members have read and received, and how much of a log is kept.
 
 use super::rows::{
-    entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room,
+    entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room, unsigned,
 };
 use super::seek::first_not;
 use super::write::RecordWriter;
@@ -99,7 +99,5 @@ impl RecordWriter<'_> {
 /// How many messages after an entry are deleted.
 pub(super) fn deleted_after(db: &Connection, room: i64, seq: u64) -> Result<u64> {
     let sql = "SELECT count(*) FROM entries WHERE room = ?1 AND seq > ?2 AND deleted IS NOT NULL";
-    let count: i64 =
-        db.prepare_cached(sql)?.query_row(params![room, seq as i64], |row| row.get(0))?;
-    Ok(count.max(0) as u64)
+    db.prepare_cached(sql)?.query_row(params![room, seq as i64], |row| unsigned(row, 0))
 }

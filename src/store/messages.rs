@@ -4,13 +4,13 @@ use super::pages;
 use super::repeats::find_message_by_cid;
 use super::rows::{
     EntryRow, INSERT_ENTRY, RoomRow, check, digest, entry_at, find_entry, find_live_room,
-    find_member, find_room, insert_room, save_member, save_room,
+    find_member, find_room, find_row, insert_room, save_member, save_room,
 };
 use super::write::RecordWriter;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
 use crate::base::{Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, UserId};
 use rusqlite::types::Null;
-use rusqlite::{OptionalExtension, Result, params};
+use rusqlite::{Result, params};
 use std::sync::Arc;
 
 impl RecordWriter<'_> {
@@ -179,10 +179,7 @@ impl RecordWriter<'_> {
         let key = params![room, message, &**emoji, by.as_str()];
         let sql = "SELECT sum = row_sum('reactions', room, target, emoji, user, seq) \
              FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4";
-        let holds = db
-            .prepare_cached(sql)?
-            .query_row(key, |found| check(found, 0, "a reaction"))
-            .optional()?;
+        let holds = find_row(db, sql, key, |found| check(found, 0, "a reaction"))?;
         if holds.is_some() == on {
             let sql = "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
                  AND user = ?4 AND kind = 'reacted'";

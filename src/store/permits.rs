@@ -1,9 +1,9 @@
 //! Invitations and bans: who may join a room although it is not open, and who cannot join. Their
 //! tables have the same columns.
 
-use super::rows::{RoomRow, check};
+use super::rows::{RoomRow, check, find_row};
 use crate::base::UserId;
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, Row, params};
 
 /// The table of users who may join a room that is not open.
 pub(super) const INVITES: &str = "invites";
@@ -54,9 +54,6 @@ pub(super) fn has(db: &Connection, table: &str, room: i64, user: &UserId) -> Res
     let sql = format!(
         "SELECT sum = row_sum('{table}', room, user, by) FROM {table} WHERE room = ?1 AND user = ?2"
     );
-    let found = db
-        .prepare_cached(&sql)?
-        .query_row(params![room, user.as_str()], |row| check(row, 0, "an invitation or a ban"))
-        .optional()?;
-    Ok(found.is_some())
+    let read = |row: &Row<'_>| check(row, 0, "an invitation or a ban");
+    Ok(find_row(db, &sql, params![room, user.as_str()], read)?.is_some())
 }

@@ -1,8 +1,8 @@
 //! Finds messages and publications that are sent again, by their client's id.
 
-use super::rows::{EntryRow, RoomRow, damaged, entry, entry_columns};
+use super::rows::{EntryRow, RoomRow, damaged, entry, entry_columns, find_row};
 use crate::base::{EntryKind, UserId};
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 use std::sync::Arc;
 
 /// The message that was sent with this id, if there is one.
@@ -13,14 +13,12 @@ pub(super) fn find_message_by_cid(
     cid: &Arc<str>,
 ) -> Result<Option<EntryRow>> {
     let key = (row.id, from.as_str(), &**cid);
-    let found = db
-        .prepare_cached(concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM entries WHERE room = ?1 AND user = ?2 AND cid = ?3"
-        ))?
-        .query_row(key, |found| entry(&row.state.room, found))
-        .optional()?;
+    let sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM entries WHERE room = ?1 AND user = ?2 AND cid = ?3"
+    );
+    let found = find_row(db, sql, key, |found| entry(&row.state.room, found))?;
     MESSAGES.verified(db, key, found, |found| {
         matches!(&found.entry.kind,
         EntryKind::Message { from: by, cid: Some(of), .. } if by == from && of == cid)
@@ -87,10 +85,9 @@ impl Ids {
             let Some(found) = rows.next()? else { continue };
             let (log, seq): (i64, i64) = (found.get(0)?, found.get(3)?);
             let (by, id) = (found.get_ref(1)?.as_str()?, found.get_ref(2)?.as_str()?);
-            let is_right: Option<Option<bool>> = db
-                .prepare_cached(self.is_right)?
-                .query_row(params![log, seq, by, id], |row| row.get(0))
-                .optional()?;
+            let key = params![log, seq, by, id];
+            let is_right: Option<Option<bool>> =
+                find_row(db, self.is_right, key, |row| row.get(0))?;
             if is_right.flatten() != Some(true) {
                 return Ok(false);
             }

@@ -1,10 +1,10 @@
 //! The rows of revocations.
 
-use super::rows::{check, count, damaged, parsed};
+use super::rows::{check, count, damaged, find_row, parsed};
 use super::write::RecordWriter;
 use crate::base::limits::{FORGOTTEN_AFTER_MS, FORGOTTEN_PER_REVOCATION};
 use crate::base::{Outcome, Revocation, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension, Result, Row};
+use rusqlite::{Connection, Result, Row};
 
 /// The columns of a revocation that [`revocation`] reads.
 macro_rules! revocation_columns {
@@ -50,7 +50,7 @@ impl RecordWriter<'_> {
             revocation_columns!(),
             " FROM revocations WHERE kind = ?1 AND key = ?2"
         );
-        let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
+        let known = find_row(db, sql, (kind, key), self::revocation)?;
         match known {
             Some(_) if once => return Ok(Outcome::AlreadyRevoked),
             // A longer revocation stays. For a token, 0 is for ever.

@@ -87,9 +87,8 @@ pub(super) const ROOMS: &str = concat!("SELECT ", room_columns!(), " FROM rooms 
 
 /// A room, if one of this name exists or has ended.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
-    db.prepare_cached(concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1"))?
-        .query_row([room.as_str()], room_row)
-        .optional()
+    let sql = concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1");
+    find_row(db, sql, [room.as_str()], room_row)
 }
 
 /// A room that has not ended.
@@ -193,7 +192,7 @@ pub(super) fn find_member(
     room: i64,
     user: &UserId,
 ) -> Result<Option<MemberState>> {
-    db.prepare_cached(MEMBER)?.query_row(params![room, user.as_str()], member).optional()
+    find_row(db, MEMBER, params![room, user.as_str()], member)
 }
 
 /// Reads the columns of `member_columns!`.
@@ -324,14 +323,9 @@ pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Opt
     if !(row.state.first..=row.state.head).contains(&seq) {
         return Ok(None);
     }
-    let found = db
-        .prepare_cached(concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM entries WHERE room = ?1 AND seq = ?2"
-        ))?
-        .query_row(params![row.id, seq as i64], |found| entry(&row.state.room, found))
-        .optional()?;
+    let sql = concat!("SELECT ", entry_columns!(), " FROM entries WHERE room = ?1 AND seq = ?2");
+    let key = params![row.id, seq as i64];
+    let found = find_row(db, sql, key, |found| entry(&row.state.room, found))?;
     // Logs have no holes, so a missing entry is damage.
     found.map(Some).ok_or_else(|| no_entry(row, seq))
 }
@@ -358,6 +352,16 @@ pub(super) const USERS: &str =
 /// A name, by `id` and `name`.
 pub(super) const INSERT_USER: &str =
     "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))";
+
+/// Reads the row that a query finds, if there is one.
+pub(super) fn find_row<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    db.prepare_cached(sql)?.query_row(params, read).optional()
+}
 
 /// Hands each row of a query to `row`.
 pub(super) fn each(

@@ -3,13 +3,13 @@
 use super::events::PublishedEvent;
 use super::permits::{self, BANS, INVITES};
 use super::rows::{
-    RoomRow, count, find_live_room, find_member, find_room, insert_room, parsed, save_member,
-    save_room,
+    RoomRow, count, find_live_room, find_member, find_room, find_row, insert_room, save_member,
+    save_room, user_of,
 };
 use crate::base::{
     Entry, EntryKind, MemberState, Outcome, Record, RoomId, RoomState, Timestamp, UserId,
 };
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 use std::sync::Arc;
 
 /// Writes records at a time. It checks a record before it changes anything, so an error is the
@@ -261,11 +261,8 @@ impl RecordWriter<'_> {
             .execute(params![row.id, user.as_str()])?;
         row.people = row.people.saturating_sub(1);
         if row.state.owner.as_ref() == Some(user) {
-            row.state.owner = self
-                .db
-                .prepare_cached("SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1")?
-                .query_row([row.id], |heir| parsed(UserId::parse_any(heir.get_ref(0)?.as_str()?)))
-                .optional()?;
+            let sql = "SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1";
+            row.state.owner = find_row(self.db, sql, [row.id], |heir| user_of(heir, 0))?;
         }
         self.append(row, EntryKind::Left { user: user.clone(), by: by.cloned() })
     }

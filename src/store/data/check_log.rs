@@ -7,9 +7,9 @@ use super::lines::is_data;
 use super::readable_rows::if_readable;
 use crate::base::{Entry, EntryKind, Timestamp, UserId};
 use crate::store::loss::are;
-use crate::store::rows::{EntryRow, RoomRow, each, entry, find_entry, unsigned};
+use crate::store::rows::{EntryRow, RoomRow, each, entry, find_entry, find_row, unsigned};
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Result, Row, params};
+use rusqlite::{Result, Row, params};
 use std::collections::BTreeMap;
 
 /// What a log says of its people.
@@ -282,8 +282,7 @@ impl LogChecker<'_, '_> {
         }
         let sql = "SELECT seq FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
              AND user = ?4";
-        let holds: Option<i64> =
-            db.prepare_cached(sql)?.query_row(key, |found| found.get(0)).optional()?;
+        let holds: Option<i64> = find_row(db, sql, key, |found| found.get(0))?;
         self.rule(holds == (*on && message.deleted.is_none()).then_some(seq), || {
             format!("the reaction of {by} to message {target} is not that of entry {seq}")
         });

@@ -5,8 +5,10 @@ use super::check_log::{LogSummary, LoggedPerson};
 use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
 use crate::store::permits::{self, BANS, INVITES};
-use crate::store::rows::{MEMBERS_OF_ROOM, RoomRow, check, each, member, unsigned, user_of};
-use rusqlite::{OptionalExtension, Result, params};
+use crate::store::rows::{
+    MEMBERS_OF_ROOM, RoomRow, check, each, find_row, member, unsigned, user_of,
+};
+use rusqlite::{Result, params};
 
 /// Checks a room's members, invitations and bans. `seen` is what its log says, if it could be read.
 pub(super) fn check_people(
@@ -75,11 +77,9 @@ impl PeopleChecker<'_, '_> {
             let messages = if read == before {
                 Some(state.first_messages)
             } else {
-                self.checker
-                    .db
-                    .prepare_cached("SELECT messages FROM entries WHERE room = ?1 AND seq = ?2")?
-                    .query_row(params![self.row.id, read as i64], |row| unsigned(row, 0))
-                    .optional()?
+                let sql = "SELECT messages FROM entries WHERE room = ?1 AND seq = ?2";
+                let key = params![self.row.id, read as i64];
+                find_row(self.checker.db, sql, key, |row| unsigned(row, 0))?
             };
             if let Some(messages) = messages {
                 self.rule(messages == read_messages, || {

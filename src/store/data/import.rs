@@ -8,8 +8,8 @@ use super::lines::{
 use super::{DataError, Result, streams};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::revocations::INSERT_REVOCATION;
-use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER, insert_member};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::store::rows::{self, INSERT_ENTRY, INSERT_USER, find_row, insert_member};
+use rusqlite::{Connection, params};
 use std::io::{BufRead, Read};
 use std::path::Path;
 
@@ -121,11 +121,8 @@ impl Reader<'_> {
         {
             return Ok(*id);
         }
-        let id: Option<i64> = self
-            .db
-            .prepare_cached("SELECT id FROM rooms WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
+        let sql = "SELECT id FROM rooms WHERE name = ?1";
+        let id: Option<i64> = find_row(self.db, sql, [name], |row| row.get(0))?;
         let id = id.ok_or_else(|| wrong("its room has not come yet"))?;
         self.room = Some((name.to_owned(), id));
         Ok(id)

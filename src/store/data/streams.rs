@@ -8,10 +8,10 @@ use crate::base::{Data, PublicationId, StreamEvent, StreamId, Timestamp, UserId}
 use crate::store::events::{
     STREAMS, StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_row,
 };
-use crate::store::rows::{damaged, each, parsed, unsigned};
+use crate::store::rows::{damaged, each, find_row, parsed, unsigned};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::sync::Arc;
 
 /// The events of a stream, oldest first.
@@ -78,11 +78,8 @@ impl Checker<'_> {
         self.rule(!id.id.is_empty() && is_short(&id.id), broken);
         let sql = "SELECT seq FROM events INDEXED BY events_by_id \
              WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL";
-        let found = self
-            .db
-            .prepare_cached(sql)?
-            .query_row((stream.id, id.publisher(), &*id.id), |row| unsigned(row, 0))
-            .optional()?;
+        let key = (stream.id, id.publisher(), &*id.id);
+        let found = find_row(self.db, sql, key, |row| unsigned(row, 0))?;
         let broken = || format!("the index of ids does not lead to event {seq} of stream {name}");
         self.rule(found == Some(seq), broken);
         Ok(())
@@ -159,10 +156,8 @@ pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
         (None, None) => None,
         (None, Some(_)) => return Err(wrong("an event has `by` with its `id` alone")),
     };
-    let stream: Option<i64> = db
-        .prepare_cached("SELECT id FROM streams WHERE name = ?1")?
-        .query_row([&*line.stream], |row| row.get(0))
-        .optional()?;
+    let sql = "SELECT id FROM streams WHERE name = ?1";
+    let stream: Option<i64> = find_row(db, sql, [&*line.stream], |row| row.get(0))?;
     let stream = stream.ok_or_else(|| wrong("its stream has not come yet"))?;
     insert_event(db, stream, &StreamEvent { seq: line.seq, ts: Timestamp(line.ts), data, id })?;
     Ok(())
