@@ -90,10 +90,9 @@ impl Hub {
                     joined: entry.seq,
                     read: entry.seq,
                     read_messages: of_room.messages,
-                    deleted_unread: 0,
                     delivered: entry.seq,
-                    has_written: false,
                     is_own: by_themselves && by.is_none(),
+                    ..MemberState::default()
                 };
                 // A ban or the room's end was decided meanwhile and is already in force. If it
                 // fails, the cursors continue here.

@@ -67,7 +67,7 @@ impl Hub {
         name: &RoomId,
         target: u64,
     ) -> Result<RoomIx, Refusal> {
-        let (room, of_room) = self.room_of_member(asker, name)?;
+        let (room, of_room, _) = self.room_of_member(asker, name)?;
         has_entry(of_room, target)?;
         Ok(room)
     }

@@ -101,12 +101,6 @@ impl Hub {
         Ok(Some(answer))
     }
 
-    fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
-        self.lift_ban(room, &user);
-        let room = self.rooms[room].name.clone();
-        Answer::Done { room, user: Some(user) }
-    }
-
     fn history_read(
         &mut self,
         asker: &Requester,

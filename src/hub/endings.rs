@@ -118,9 +118,7 @@ impl Hub {
         }
         let of_room = &mut self.rooms[room];
         let name = of_room.name.clone();
-        let members = std::mem::take(&mut of_room.members);
-        let permits = of_room.permits.take();
-        of_room.end();
+        let (members, permits) = of_room.end();
         self.live_rooms -= 1;
         self.left_rooms.remove(room);
         self.open_rooms.remove(&name);

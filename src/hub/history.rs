@@ -20,7 +20,7 @@ impl Hub {
         if asker.is_program {
             return self.room(id).ok_or(asker.stranger());
         }
-        self.room_of_member(asker, id)
+        self.room_of_member(asker, id).map(|(ix, room, _)| (ix, room))
     }
 
     pub(super) fn history(

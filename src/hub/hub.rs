@@ -10,7 +10,7 @@ use super::position::Position;
 use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
 use super::request::Requester;
-use super::room::{Ban, Life, Room, RoomIx};
+use super::room::{Ban, Life, Member, Room, RoomIx};
 use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::by_connection::ByConnection;
@@ -310,17 +310,15 @@ impl Hub {
         Some((ix, &self.rooms[ix])).filter(|(_, room)| room.life == Life::Live)
     }
 
-    /// The room, if the asker is a member. A stranger cannot tell whether it exists.
+    /// The room and the asker, if they are a member. A stranger cannot tell whether it exists.
     pub(super) fn room_of_member(
         &self,
         asker: &Requester,
         id: &RoomId,
-    ) -> Result<(RoomIx, &Room), Refusal> {
+    ) -> Result<(RoomIx, &Room, &Member), Refusal> {
         let Some((ix, room)) = self.room(id) else { return Err(asker.stranger()) };
-        match room.member(&asker.user) {
-            Some(_) => Ok((ix, room)),
-            None => Err(Refusal::NOT_MEMBER),
-        }
+        let member = room.member(&asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        Ok((ix, room, member))
     }
 
     pub(super) fn add_room(&mut self, room: Room) -> RoomIx {

@@ -220,7 +220,7 @@ impl Hub {
         {
             return self.uninvite(asker, room, name, asker.user.clone(), None, effects);
         }
-        let (room, _) = self.room_of_member(asker, name)?;
+        let (room, ..) = self.room_of_member(asker, name)?;
         if name.is_direct() {
             return Err(Refusal::DIRECT);
         }
@@ -299,8 +299,9 @@ impl Hub {
     }
 
     /// The end of a ban is on disk. A ban decided since stays in force.
-    pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
-        self.change_ban(room, user, |ban| ban.is_stored = false);
+    pub(super) fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
+        self.change_ban(room, &user, |ban| ban.is_stored = false);
+        Answer::Done { room: self.rooms[room].name.clone(), user: Some(user) }
     }
 
     /// Changes a ban. It ends if it is neither stored nor on its way there.

@@ -18,8 +18,7 @@ impl Hub {
         seq: u64,
         effects: &mut Effects,
     ) -> Progress {
-        let (room, of_room) = self.room_of_member(asker, name)?;
-        let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
+        let (room, of_room, member) = self.room_of_member(asker, name)?;
         let seq = seq.min(of_room.head);
         if seq <= member.read || seq < of_room.first {
             let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
@@ -71,9 +70,9 @@ impl Hub {
         let mut moved = Vec::new();
         for (name, seq) in marks {
             match self.room_of_member(asker, &name) {
-                Ok((_, room)) => {
+                Ok((_, room, member)) => {
                     let seq = seq.min(room.head);
-                    if room.member(&asker.user).is_some_and(|member| seq > member.delivered) {
+                    if seq > member.delivered {
                         moved.push((name, seq));
                     }
                 }

@@ -142,7 +142,7 @@ impl Hub {
             Target::User(user) => (RoomId::direct(&asker.user, &user), Some(user)),
         };
         let known = match self.room_of_member(asker, &room) {
-            Ok((_, room)) => Some(room),
+            Ok((_, room, _)) => Some(room),
             Err(refusal) if to.is_none() => return Err(refusal),
             Err(_) => None,
         };

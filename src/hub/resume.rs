@@ -47,7 +47,7 @@ impl Hub {
         is_same_life: bool,
         resumed: &mut Resumed,
     ) {
-        let Ok((ix, room)) = self.room_of_member(asker, &name) else {
+        let Ok((ix, room, _)) = self.room_of_member(asker, &name) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
             // A room that the user is leaving stays refused, even if the end fails. To a client

@@ -193,14 +193,12 @@ impl Room {
         }
     }
 
-    /// Forgets everything but the name and the numbers.
-    pub(super) fn end(&mut self) {
+    /// Forgets everything but the name and the numbers. Returns its members and permits.
+    pub(super) fn end(&mut self) -> (BTreeMap<UserId, Member>, Option<Box<Permits>>) {
         self.life = Life::Ended;
         self.title = "".into();
         self.owner = None;
         self.is_open = false;
-        self.permits = None;
-        self.members.clear();
         self.online.clear();
         self.tally = Tally::default();
         self.followers.clear();
@@ -208,6 +206,7 @@ impl Room {
         self.tail_bytes = 0;
         self.typing = Vec::new();
         self.first = self.head + 1;
+        (std::mem::take(&mut self.members), self.permits.take())
     }
 
     /// Adds the newest entry; the oldest in memory make room.

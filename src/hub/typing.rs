@@ -15,8 +15,7 @@ impl Hub {
         typing: bool,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (room, of_room) = self.room_of_member(asker, name)?;
-        let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
+        let (room, of_room, member) = self.room_of_member(asker, name)?;
         let user = member.user;
         if !typing {
             self.stop_typing(room, user, effects);
