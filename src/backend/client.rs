@@ -4,7 +4,7 @@
 //! job ends at its timeout, whatever the other end does.
 
 use super::child::{self, ProgramError};
-use super::job::{Failure, HttpRequest, JobOutput, JobResult, Method, Pick, PollFrom, Task};
+use super::job::{Failure, HttpRequest, JobOutput, JobResult, Pick, PollFrom, Task};
 use crate::base::Data;
 use crate::base::limits::{
     BACKEND_HEAD_BYTES_MAX, BACKEND_IDLE_CONNECTION_MS, BACKEND_REASON_BYTES_MAX, JSON_DEPTH_MAX,
@@ -56,12 +56,8 @@ impl Client {
                 pick_data(output, pick).map(JobOutput::Data)
             }
             Task::Poll { from: PollFrom::Url(url), pick } => {
-                let request = HttpRequest {
-                    method: Method::Get,
-                    url: url.as_str().into(),
-                    fields: Vec::new(),
-                    body: Vec::new(),
-                };
+                let url = url.as_str().into();
+                let request = HttpRequest { url, fields: Vec::new(), body: None };
                 let JobOutput::Answer { status, body, .. } = self.call(&request, bounds)? else {
                     return Ok(JobOutput::Nothing);
                 };
@@ -77,22 +73,18 @@ impl Client {
     fn call(&self, request: &HttpRequest, bounds: Bounds) -> JobResult {
         let agent = self.agent(&request.url)?;
         let mut built = Request::builder().uri(&*request.url);
-        built = built.method(match request.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-        });
         for (name, value) in &request.fields {
             built = built.header(name, value);
         }
         let timeout = Some(bounds.timeout);
         let unfit = |error: ureq::http::Error| Failure::Unreached(cut(error.to_string()));
-        let sent = match request.method {
-            Method::Get => {
+        let sent = match &request.body {
+            None => {
                 let request = built.body(()).map_err(unfit)?;
                 agent.run(agent.configure_request(request).timeout_global(timeout).build())
             }
-            Method::Post => {
-                let request = built.body(request.body.as_slice()).map_err(unfit)?;
+            Some(body) => {
+                let request = built.method("POST").body(body.as_slice()).map_err(unfit)?;
                 agent.run(agent.configure_request(request).timeout_global(timeout).build())
             }
         };

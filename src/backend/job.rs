@@ -54,17 +54,10 @@ pub(crate) enum Pick {
 /// A request of HTTP.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpRequest {
-    pub(crate) method: Method,
     pub(crate) url: Arc<str>,
     pub(crate) fields: Vec<(String, String)>,
-    /// The body of a `POST`.
-    pub(crate) body: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Post,
+    /// The body of a `POST`; `None` for a `GET`.
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// The result of a job.

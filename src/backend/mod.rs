@@ -18,7 +18,7 @@ mod pool;
 pub(crate) use circuit::{Cause, Circuit, CircuitSettings, CircuitState, Pass};
 pub(crate) use client::pick_data;
 pub(crate) use job::{
-    Failure, HttpRequest, JobId, JobOutput, JobResult, Method, Pick, PollFn, PollFrom, Task,
+    Failure, HttpRequest, JobId, JobOutput, JobResult, Pick, PollFn, PollFrom, Task,
 };
 pub(crate) use line::{FairQueue, QueueBounds};
 pub(crate) use outbound::{Lane, Outbound};

@@ -193,7 +193,7 @@ fn backoff(limits: &Limits) -> Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{HttpRequest, Method, Pick, PollFrom};
+    use crate::backend::{HttpRequest, Pick, PollFrom};
     use crate::base::{Data, StreamId};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -257,12 +257,8 @@ mod tests {
     fn what_somebody_waits_for_is_tried_again_only_if_nothing_was_sent_and_there_is_time() {
         let (mut outbound, _came) = outbound(&Limits::default());
         let request = || {
-            Task::Call(HttpRequest {
-                method: Method::Get,
-                url: "http://127.0.0.1:9/".into(),
-                fields: Vec::new(),
-                body: Vec::new(),
-            })
+            let url = "http://127.0.0.1:9/".into();
+            Task::Call(HttpRequest { url, fields: Vec::new(), body: None })
         };
         let unheard = || Err(Failure::Unreached("refused".into()));
         let now = Moment::ZERO;

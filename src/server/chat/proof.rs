@@ -6,7 +6,7 @@ use super::http_answer::IncomingRequest;
 use super::journal::Limited;
 use crate::auth::failed_proofs::{ProofPrice, TooManyFailed};
 use crate::auth::{Denied, Head, Identity, Proof, TokenError};
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::server::http::{
     check_origin, denied, needs_proof, signed_in, unauthorized, without_sign_ins,
@@ -116,8 +116,7 @@ impl<S: RecordStore> Chat<S> {
         fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
         fields.push(("X-Forwarded-For".to_owned(), incoming.peer.to_canonical().to_string()));
         fields.push(("Accept".to_owned(), "application/json".to_owned()));
-        let (method, url) = (Method::Get, url.into());
-        let request = HttpRequest { method, url, fields, body: Vec::new() };
+        let request = HttpRequest { url: url.into(), fields, body: None };
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
         let asking = ProofRequest { exchange: incoming.exchange, request, until };
         self.proofs.make_room(|conn| !net.is_there(conn));

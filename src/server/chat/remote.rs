@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::dispatch::ChatRequest;
 use super::errands::JobPurpose;
 use crate::auth::Person;
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
 use crate::base::{ConnId, Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
@@ -41,8 +41,8 @@ impl<S: RecordStore> Chat<S> {
         let secret = handler.secret.as_ref();
         let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
         fields.extend(signature.map(|text| ("X-Hub-Signature-256".to_owned(), text)));
-        let (method, url) = (Method::Post, handler.url.clone());
-        let request = HttpRequest { method, url, fields, body: body.into_bytes() };
+        let request =
+            HttpRequest { url: handler.url.clone(), fields, body: Some(body.into_bytes()) };
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);

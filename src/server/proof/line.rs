@@ -151,18 +151,12 @@ impl Proofs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Method;
     use proptest::prelude::*;
 
     fn asking(number: usize) -> ProofRequest {
         ProofRequest {
             exchange: Exchange { conn: ConnId::new(number as u32, 0), number: 0 },
-            request: HttpRequest {
-                method: Method::Get,
-                url: "http://a/".into(),
-                fields: Vec::new(),
-                body: Vec::new(),
-            },
+            request: HttpRequest { url: "http://a/".into(), fields: Vec::new(), body: None },
             until: Moment::from_millis(1_000_000),
         }
     }

@@ -327,7 +327,7 @@ pub(crate) struct BackendRequest {
 impl BackendRequest {
     /// About how many bytes it occupies.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<BackendRequest>() + self.request.body.len()
+        size_of::<BackendRequest>() + self.request.body.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether its answer would go to this connection.
@@ -337,8 +337,7 @@ impl BackendRequest {
 
     #[cfg(test)]
     pub(crate) fn of_test(url: &str, since: Moment) -> BackendRequest {
-        let (method, fields, body) = (crate::backend::Method::Post, Vec::new(), Vec::new());
-        let request = HttpRequest { method, url: url.into(), fields, body };
+        let request = HttpRequest { url: url.into(), fields: Vec::new(), body: Some(Vec::new()) };
         BackendRequest { request, bounds: (0, 0), origin: Origin::Call(0), since }
     }
 }
