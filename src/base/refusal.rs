@@ -141,41 +141,30 @@ codes! {
 /// The refusal for an outcome that is not a success.
 impl From<&Outcome> for Refusal {
     fn from(outcome: &Outcome) -> Refusal {
-        match outcome {
-            Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
-            Outcome::NotAuthor => {
-                Refusal::new(RefusalCode::Forbidden, "the message is somebody else's")
+        use RefusalCode::{
+            Conflict, DuplicateMismatch, Forbidden, Internal, Overloaded, Unavailable,
+        };
+        let (code, message) = match outcome {
+            Outcome::NoSuchMessage => return Refusal::NO_SUCH_MESSAGE,
+            Outcome::Banned => return Refusal::BANNED,
+            Outcome::NotMember => return Refusal::NOT_MEMBER,
+            Outcome::TooManyReactions => {
+                let message = "the message has as many different reactions as it may have, or leaves the rest to other users";
+                return Refusal::quota("reactions", message, REACTIONS_PER_MESSAGE_MAX as u64);
             }
-            Outcome::Banned => Refusal::BANNED,
-            Outcome::TooManyReactions => Refusal::quota(
-                "reactions",
-                "the message has as many different reactions as it may have, or leaves the rest to other users",
-                REACTIONS_PER_MESSAGE_MAX as u64,
-            ),
-            Outcome::Damaged => Refusal::new(
-                RefusalCode::Internal,
-                "data needed for this is damaged on the server's disk",
-            ),
-            Outcome::Mismatch => Refusal::new(
-                RefusalCode::DuplicateMismatch,
-                "this cid was used before for another message",
-            ),
-            Outcome::OverQuota { limit, retry_after_ms } => Refusal {
-                retry_after_ms: Some(*retry_after_ms),
-                ..Refusal::stored_too_much(*limit)
-            },
-            Outcome::RoomExists => {
-                Refusal::new(RefusalCode::Conflict, "a room of this name exists")
+            Outcome::OverQuota { limit, retry_after_ms } => {
+                let retry_after_ms = Some(*retry_after_ms);
+                return Refusal { retry_after_ms, ..Refusal::stored_too_much(*limit) };
             }
-            Outcome::AlreadyRevoked => Refusal::new(RefusalCode::Conflict, "this was used before"),
-            Outcome::NotMember => Refusal::NOT_MEMBER,
-            Outcome::Overloaded => {
-                Refusal::new(RefusalCode::Overloaded, "the store is overloaded; nothing was stored")
+            Outcome::NotAuthor => (Forbidden, "the message is somebody else's"),
+            Outcome::Damaged => (Internal, "data needed for this is damaged on the server's disk"),
+            Outcome::Mismatch => {
+                (DuplicateMismatch, "this cid was used before for another message")
             }
-            Outcome::Unavailable => Refusal::new(
-                RefusalCode::Unavailable,
-                "the store is unavailable; nothing was stored",
-            ),
+            Outcome::RoomExists => (Conflict, "a room of this name exists"),
+            Outcome::AlreadyRevoked => (Conflict, "this was used before"),
+            Outcome::Overloaded => (Overloaded, "the store is overloaded; nothing was stored"),
+            Outcome::Unavailable => (Unavailable, "the store is unavailable; nothing was stored"),
             Outcome::Message { .. }
             | Outcome::Changed { .. }
             | Outcome::Unchanged { .. }
@@ -185,9 +174,8 @@ impl From<&Outcome> for Refusal {
             | Outcome::Event { .. }
             | Outcome::Trimmed { .. }
             | Outcome::Page(_)
-            | Outcome::Positions(_) => {
-                Refusal::new(RefusalCode::Internal, "the store answered what was not asked")
-            }
-        }
+            | Outcome::Positions(_) => (Internal, "the store answered what was not asked"),
+        };
+        Refusal::new(code, message)
     }
 }
