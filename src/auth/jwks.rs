@@ -11,11 +11,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Whether a file looks like a JWKS.
-pub(super) fn is_jwks(text: &str) -> bool {
-    text.trim_start().starts_with('{')
-}
-
 #[derive(Deserialize)]
 struct JwkSet {
     keys: Vec<Jwk>,

@@ -120,7 +120,8 @@ impl KeyFile {
         let text = str::from_utf8(&bytes).map_err(|_| failed(None, KeyProblem::Format))?;
         // A byte order mark, which some editors write.
         let text = text.trim_start_matches('\u{feff}');
-        if !jwks::is_jwks(text) {
+        let is_jwks = text.trim_start().starts_with('{');
+        if !is_jwks {
             let key = pem::public_key(text).map_err(|why| failed(None, why))?;
             return Ok(vec![key.named(self.kid.as_deref().map(Into::into))]);
         }

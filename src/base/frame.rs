@@ -66,14 +66,6 @@ impl Frame {
             Frame::Shared(shared) => shared.bytes.len() / Rc::strong_count(shared),
         }
     }
-
-    /// Bytes that other frames share.
-    fn shared_len(&self) -> usize {
-        match self {
-            Frame::Own(_) => 0,
-            Frame::Shared(shared) => shared.bytes.len(),
-        }
-    }
 }
 
 /// The bytes that all outboxes hold together, and their limit.
@@ -147,8 +139,9 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(frame: &Frame) -> Cost {
-        let waiting = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
-        Cost { waiting, shared: frame.shared_len() }
+        let len = frame.bytes().len();
+        let shared = if matches!(frame, Frame::Shared(_)) { len } else { 0 };
+        Cost { waiting: len + FRAME_OVERHEAD_BYTES, shared }
     }
 
     pub(super) fn add(&mut self, other: Cost) {

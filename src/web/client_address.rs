@@ -96,13 +96,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Refuses a PROXY header from an untrusted peer.
-    pub(super) fn refuse_proxy(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
-        let message = "a PROXY header from an address that proxies.protocol does not name";
-        self.bad_proxy_header(io, conn, message, bytes)
-    }
-
-    fn bad_proxy_header(
+    /// Refuses a PROXY header, or one from an untrusted peer.
+    pub(super) fn bad_proxy_header(
         &mut self,
         io: &mut Io,
         conn: ConnId,

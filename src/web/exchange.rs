@@ -139,7 +139,8 @@ impl<A: Application> Web<A> {
         let Step::Head(reader, kept) = &mut http.step else { return 0 };
         let before = kept.len();
         if before == 0 && http.count == 0 && ProxyHeader::begins(bytes) {
-            return self.refuse_proxy(io, conn, bytes);
+            let message = "a PROXY header from an address that proxies.protocol does not name";
+            return self.bad_proxy_header(io, conn, message, bytes);
         }
         // A head that arrives whole, as most do, is read in place.
         let mut joined = std::mem::take(kept);
