@@ -1,6 +1,6 @@
 //! JSON → a filter: `{"<JSON pointer>": value | {"eq"|"ne"|"lt"|"le"|"gt"|"ge"|"in"|"prefix": …}}`.
 
-use super::request::Fault;
+use super::request::{Fault, within};
 use crate::base::filter::{Compare, Condition, Filter, Order};
 use crate::base::limits::FILTER_CONDITIONS_MAX;
 use crate::base::{Limits, Tree};
@@ -14,13 +14,9 @@ pub(crate) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
         for compare in compares(wanted, limits)? {
             let condition = Condition::new(&path, compare)
                 .ok_or_else(|| wrong("its names are JSON pointers, as /a/b"))?;
-            if condition.pointer.len() > limits.filter_depth as usize {
-                return Err(Fault::too_large("filter", u64::from(limits.filter_depth)));
-            }
+            within("filter", condition.pointer.len(), limits.filter_depth as usize)?;
             conditions.push(condition);
-            if conditions.len() > FILTER_CONDITIONS_MAX {
-                return Err(Fault::too_large("filter", FILTER_CONDITIONS_MAX as u64));
-            }
+            within("filter", conditions.len(), FILTER_CONDITIONS_MAX)?;
         }
     }
     Ok(Filter::new(conditions))
@@ -41,9 +37,7 @@ fn compare(operator: &str, bound: Tree, limits: &Limits) -> Result<Compare, Faul
         "ne" => return Ok(Compare::NotEqual(bound)),
         "in" => {
             let Tree::Array(values) = bound else { return Err(wrong("in has a list of values")) };
-            if values.len() > limits.filter_values as usize {
-                return Err(Fault::too_large("filter", u64::from(limits.filter_values)));
-            }
+            within("filter", values.len(), limits.filter_values as usize)?;
             return Ok(Compare::OneOf(values));
         }
         "prefix" => {

@@ -38,6 +38,10 @@ impl Fault {
         Fault { code: RefusalCode::TooLarge, message, field: Some(field), limit: Some(limit) }
     }
 
+    pub(crate) fn needed(field: &'static str) -> Fault {
+        Fault::bad_request(field, "this is needed")
+    }
+
     pub(crate) fn bad_json(not_json: NotJson) -> Fault {
         let message = Cow::Borrowed(not_json.message());
         Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
@@ -72,24 +76,17 @@ impl<'a> Envelope<'a> {
     /// repeats a member name or contains an unpaired surrogate; `bad_request` if it is not a
     /// request.
     pub fn parse(text: &'a str) -> Result<Envelope<'a>, EnvelopeFault> {
-        let bad_json = |not_json| (None, Fault::bad_json(not_json));
-        scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
-        let envelope = Object::parse(text).map_err(bad_json)?;
-        let not_object = || (None, Fault::bad_request("type", "a request is a JSON object"));
-        let envelope = envelope.ok_or_else(not_object)?;
-        let id = match envelope.get("id") {
-            Some(raw) => Some(checked_id(raw).map_err(|fault| (None, fault))?),
-            None => None,
-        };
-        let fail = |fault| (id.clone(), fault);
+        let without_id = |fault| (None, fault);
+        scan(text, JSON_DEPTH_MAX).map_err(|not_json| without_id(Fault::bad_json(not_json)))?;
+        let envelope = object("type", text, "a request is a JSON object").map_err(without_id)?;
+        let id = envelope.get("id").map(checked_id).transpose().map_err(without_id)?;
+        let with_id = |fault| (id.clone(), fault);
         let kind = envelope.get("type").and_then(string);
-        let kind =
-            kind.ok_or_else(|| fail(Fault::bad_request("type", "a request has a type, a string")))?;
+        let no_kind = || with_id(Fault::bad_request("type", "a request has a type, a string"));
+        let kind = kind.ok_or_else(no_kind)?;
         let raw_payload = envelope.get("payload").unwrap_or("{}");
         let payload =
-            Object::parse(raw_payload).map_err(|not_json| fail(Fault::bad_json(not_json)))?;
-        let payload = payload
-            .ok_or_else(|| fail(Fault::bad_request("payload", "the payload is an object")))?;
+            object("payload", raw_payload, "the payload is an object").map_err(with_id)?;
         Ok(Envelope { id, kind, payload, raw_payload })
     }
 
@@ -99,12 +96,10 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// As [`Envelope::parse`], except that the payload may be nested one level less.
     pub fn of_call(kind: &'a str, payload: &'a str) -> Result<Envelope<'a>, Fault> {
-        let payload = if payload.trim_ascii().is_empty() { "{}" } else { payload };
-        scan(payload, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
-        let members = Object::parse(payload).map_err(Fault::bad_json)?;
-        let not_object = || Fault::bad_request("payload", "the payload is an object");
-        let members = members.ok_or_else(not_object)?;
-        Ok(Envelope { id: None, kind: kind.into(), payload: members, raw_payload: payload })
+        let raw_payload = if payload.trim_ascii().is_empty() { "{}" } else { payload };
+        scan(raw_payload, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+        let payload = object("payload", raw_payload, "the payload is an object")?;
+        Ok(Envelope { id: None, kind: kind.into(), payload, raw_payload })
     }
 
     /// The request to the hub; `Ok(None)` if the hub has no request of this type.
@@ -191,6 +186,16 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// An object's members; `message` is for other JSON.
+fn object<'a>(
+    field: &'static str,
+    raw: &'a str,
+    message: &'static str,
+) -> Result<Object<'a>, Fault> {
+    let object = Object::parse(raw).map_err(Fault::bad_json)?;
+    object.ok_or_else(|| Fault::bad_request(field, message))
+}
+
 /// An `id` is a string of at most 64 bytes or an integer that every JSON reader represents exactly.
 /// It is kept as received.
 fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
@@ -209,10 +214,13 @@ pub(crate) fn own_id(name: &'static str, id: &str, limits: &Limits) -> Result<Ar
     if id.is_empty() {
         return Err(Fault::bad_request(name, "this is not empty, or not there"));
     }
-    if id.len() > limits.cid_bytes as usize {
-        return Err(Fault::too_large(name, u64::from(limits.cid_bytes)));
-    }
+    within(name, id.len(), limits.cid_bytes as usize)?;
     Ok(id.into())
+}
+
+/// Checks a length against its limit.
+pub(crate) fn within(field: &'static str, len: usize, limit: usize) -> Result<(), Fault> {
+    if len > limit { Err(Fault::too_large(field, limit as u64)) } else { Ok(()) }
 }
 
 /// An integer from 0 on.
@@ -240,11 +248,11 @@ impl<'a> Fields<'_, 'a> {
             (Some(_), Some(_)) => {
                 return Err(Fault::bad_request("to", "a message goes to a room or to a user"));
             }
-            (None, None) => return Err(Fault::bad_request("room", "this is needed")),
+            (None, None) => return Err(Fault::needed("room")),
         };
         let text = self.message_text()?;
         let data = self.payload.get("data");
-        self.within("data", data.map_or(0, str::len), self.limits.data_bytes)?;
+        within("data", data.map_or(0, str::len), self.limits.data_bytes as usize)?;
         let body = Body { text, data: data.map(Arc::from), reply_to: self.number("reply_to")? };
         Ok(Request::Send { target, body, cid: self.own_id("cid")? })
     }
@@ -256,8 +264,8 @@ impl<'a> Fields<'_, 'a> {
 
     /// The text of a message.
     fn message_text(&self) -> Result<Arc<str>, Fault> {
-        let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
-        self.within("text", text.len(), self.limits.text_bytes)?;
+        let text = self.text("text")?.ok_or(Fault::needed("text"))?;
+        within("text", text.len(), self.limits.text_bytes as usize)?;
         Ok(text.as_ref().into())
     }
 
@@ -268,8 +276,8 @@ impl<'a> Fields<'_, 'a> {
 
     fn react(&self) -> Result<Request, Fault> {
         let (room, seq) = (self.room()?, self.needed_number("seq")?);
-        let emoji = self.text("emoji")?.ok_or(Fault::bad_request("emoji", "this is needed"))?;
-        self.within("emoji", emoji.len(), self.limits.emoji_bytes)?;
+        let emoji = self.text("emoji")?.ok_or(Fault::needed("emoji"))?;
+        within("emoji", emoji.len(), self.limits.emoji_bytes as usize)?;
         if emoji.is_empty() || emoji.chars().any(char::is_control) {
             let message = "this is not empty and has no control characters";
             return Err(Fault::bad_request("emoji", message));
@@ -295,7 +303,7 @@ impl<'a> Fields<'_, 'a> {
         let before = self.number("before")?;
         let revocation = match (jti, user) {
             (Some(jti), None) => {
-                self.within("jti", jti.len(), JTI_BYTES_MAX as u32)?;
+                within("jti", jti.len(), JTI_BYTES_MAX)?;
                 if before.is_some() {
                     return Err(Fault::bad_request("before", "this is of a user's tokens"));
                 }
@@ -316,7 +324,7 @@ impl<'a> Fields<'_, 'a> {
     fn title(&self) -> Result<Option<Arc<str>>, Fault> {
         let Some(title) = self.text("title")? else { return Ok(None) };
         let title = display_name::asked(&title).map_err(|why| Fault::bad_request("title", why))?;
-        self.within("title", title.len(), self.limits.title_bytes)?;
+        within("title", title.len(), self.limits.title_bytes as usize)?;
         Ok(Some(title.into()))
     }
 
@@ -344,7 +352,7 @@ impl<'a> Fields<'_, 'a> {
     }
 
     fn resume(&self) -> Result<Request, Fault> {
-        let epoch = self.text("epoch")?.ok_or(Fault::bad_request("epoch", "this is needed"))?;
+        let epoch = self.text("epoch")?.ok_or(Fault::needed("epoch"))?;
         let rooms = self.positions()?;
         let more = self.flag("more")?.unwrap_or(false);
         Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
@@ -353,12 +361,7 @@ impl<'a> Fields<'_, 'a> {
     /// Rooms, each with a position.
     fn positions(&self) -> Result<Vec<(RoomId, u64)>, Fault> {
         let message = "this is an object of rooms and positions";
-        let raw = self.payload.get("rooms").unwrap_or("{}");
-        let positions = match Object::parse(raw) {
-            Ok(Some(positions)) => positions,
-            Ok(None) => return Err(Fault::bad_request("rooms", message)),
-            Err(not_json) => return Err(Fault::bad_json(not_json)),
-        };
+        let positions = object("rooms", self.payload.get("rooms").unwrap_or("{}"), message)?;
         let mut rooms = Vec::new();
         for (name, seq) in positions.members() {
             let room = RoomId::parse(name).map_err(|error| bad_name("rooms", error))?;
@@ -369,11 +372,11 @@ impl<'a> Fields<'_, 'a> {
     }
 
     pub(crate) fn user(&self) -> Result<UserId, Fault> {
-        self.name("user", UserId::parse_any)?.ok_or(Fault::bad_request("user", "this is needed"))
+        self.name("user", UserId::parse_any)?.ok_or(Fault::needed("user"))
     }
 
     pub(crate) fn room(&self) -> Result<RoomId, Fault> {
-        self.name("room", RoomId::parse)?.ok_or(Fault::bad_request("room", "this is needed"))
+        self.name("room", RoomId::parse)?.ok_or(Fault::needed("room"))
     }
 
     pub(crate) fn limit(&self) -> Result<usize, Fault> {
@@ -393,9 +396,7 @@ impl<'a> Fields<'_, 'a> {
         let Some(raw) = self.given(field) else { return Ok(None) };
         let names: Vec<Cow<'_, str>> = serde_json::from_str(raw)
             .map_err(|_| Fault::bad_request(field, "this is a list of names"))?;
-        if names.len() > limit {
-            return Err(Fault::too_large(field, limit as u64));
-        }
+        within(field, names.len(), limit)?;
         let names = names.iter().map(|name| parse(name).map_err(|error| bad_name(field, error)));
         names.collect::<Result<_, _>>().map(Some)
     }
@@ -424,7 +425,7 @@ impl<'a> Fields<'_, 'a> {
     }
 
     pub(crate) fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
-        self.number(field)?.ok_or(Fault::bad_request(field, "this is needed"))
+        self.number(field)?.ok_or(Fault::needed(field))
     }
 
     pub(crate) fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
@@ -434,10 +435,6 @@ impl<'a> Fields<'_, 'a> {
             Some("false") => Ok(Some(false)),
             Some(_) => Err(Fault::bad_request(field, "this is true or false")),
         }
-    }
-
-    pub(crate) fn within(&self, field: &'static str, len: usize, limit: u32) -> Result<(), Fault> {
-        if len > limit as usize { Err(Fault::too_large(field, u64::from(limit))) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::filter::filter;
 use super::json::tree;
-use super::request::{Envelope, Fault, Fields, bad_name, connection};
+use super::request::{Envelope, Fault, Fields, bad_name, connection, within};
 use crate::base::filter::Filter;
 use crate::base::limits::{FILTER_BYTES_MAX, STREAM_RATE_MAX};
 use crate::base::subscription::{Ask, StreamQuery};
@@ -30,7 +30,7 @@ pub(crate) fn stream_request(
         "unsubscribe" => StreamRequest::Unsubscribe(streams(fields)?.0),
         "publish" => {
             let data = fields.payload.get("data");
-            let data = data.ok_or(Fault::bad_request("data", "this is needed"))?;
+            let data = data.ok_or(Fault::needed("data"))?;
             StreamRequest::Publish(stream(fields)?, Data::Json(data.into()), fields.own_id("id")?)
         }
         "stream:list" => StreamRequest::Query(StreamQuery::List {
@@ -50,7 +50,7 @@ pub(crate) fn stream_request(
 
 fn stream(fields: &Fields<'_, '_>) -> Result<StreamId, Fault> {
     let stream = fields.name("stream", StreamId::parse)?;
-    stream.ok_or(Fault::bad_request("stream", "this is needed"))
+    stream.ok_or(Fault::needed("stream"))
 }
 
 /// The named streams, each once, and whether the request has `stream` instead of a list.
@@ -75,10 +75,7 @@ pub(crate) fn named_streams(
     names: &[impl AsRef<str>],
     limits: &Limits,
 ) -> Result<Vec<StreamId>, Fault> {
-    let limit = limits.subscriptions;
-    if names.len() > limit as usize {
-        return Err(Fault::too_large("streams", u64::from(limit)));
-    }
+    within("streams", names.len(), limits.subscriptions as usize)?;
     let mut streams: Vec<StreamId> = Vec::with_capacity(names.len());
     for name in names {
         let stream = StreamId::parse(name.as_ref()).map_err(|error| bad_name("streams", error))?;
@@ -95,9 +92,7 @@ pub(crate) fn asked_filter(
     limits: &Limits,
 ) -> Result<Option<Rc<Filter>>, Fault> {
     let Some(raw) = raw.filter(|raw| *raw != "null") else { return Ok(None) };
-    if raw.len() > FILTER_BYTES_MAX {
-        return Err(Fault::too_large("filter", FILTER_BYTES_MAX as u64));
-    }
+    within("filter", raw.len(), FILTER_BYTES_MAX)?;
     let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
     Ok(Some(Rc::new(filter(read, limits)?)))
 }

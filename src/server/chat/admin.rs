@@ -49,7 +49,7 @@ impl<S: RecordStore> Chat<S> {
             }
             kind @ ("admin:pause" | "admin:resume") => {
                 let stream = fields.text("stream")?;
-                let stream = stream.ok_or(Fault::bad_request("stream", "this is needed"))?;
+                let stream = stream.ok_or(Fault::needed("stream"))?;
                 self.pause_source(net, origin, &stream, kind == "admin:pause");
             }
             "admin:push" => self.push(net, origin, envelope)?,

@@ -16,7 +16,7 @@ use crate::routes::own::{EVENTS_PATH, STREAMS_PATH, TICKET_PATH};
 use crate::server::events::Tickets;
 use crate::server::events::places::{LastSeen, of_one};
 use crate::wire::json::scan;
-use crate::wire::request::{Fault, bad_name, whole_number};
+use crate::wire::request::{Fault, bad_name, whole_number, within};
 use crate::wire::sse::{EVENTS, PARTS};
 use crate::wire::stream_request::{asked_filter, asked_rate, named_streams};
 use std::borrow::Cow;
@@ -349,8 +349,6 @@ const AROUND_A_FILTER: usize = 2;
 /// The streams that a query names: `a,b,c`.
 fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
     let names: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
-    if names.len() > LISTENED_STREAMS_MAX {
-        return Err(Fault::too_large("streams", LISTENED_STREAMS_MAX as u64));
-    }
+    within("streams", names.len(), LISTENED_STREAMS_MAX)?;
     Ok(named_streams(&names, limits)?.into_iter().map(Ask::whole).collect())
 }
