@@ -69,9 +69,7 @@ impl<A: Application> Web<A> {
         *count += 1;
         self.sockets.note(io.now(), conn, &address, message, "refused");
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
-        // RFC 9110 §10.2.3: whole seconds.
-        let seconds = retry_after_ms.div_ceil(1_000).to_string();
-        Err(Box::new(Response::from(refusal).with("Retry-After", seconds)))
+        Err(Box::new(Response::from(refusal).with_retry_after(retry_after_ms)))
     }
 
     /// Reads the PROXY header with which a connection begins; returns how many of `bytes` were used

@@ -224,18 +224,18 @@ impl ClientHandshake {
         // RFC 6455 §11.3.2: the field occurs once in an answer.
         let deflate = match values("sec-websocket-extensions").count() {
             0 => None,
-            _ => Some(only("sec-websocket-extensions").and_then(|line| self.deflate(line)))
-                .map(|agreed| agreed.ok_or(ClientError::Extension))
-                .transpose()?,
+            _ => {
+                let agreed = only("sec-websocket-extensions").and_then(|line| self.deflate(line));
+                Some(agreed.ok_or(ClientError::Extension)?)
+            }
         };
         let protocol = match values("sec-websocket-protocol").count() {
             0 => None,
-            _ => match only("sec-websocket-protocol") {
-                Some(one) if self.protocols.iter().any(|offered| offered == one) => {
-                    Some(one.to_owned())
-                }
-                _ => return Err(ClientError::Protocol),
-            },
+            _ => {
+                let chosen = only("sec-websocket-protocol").map(str::to_owned);
+                let chosen = chosen.filter(|protocol| self.protocols.contains(protocol));
+                Some(chosen.ok_or(ClientError::Protocol)?)
+            }
         };
         Ok(Some(Opened { head_len, protocol, deflate }))
     }
