@@ -21,7 +21,7 @@ impl<S: System> Reactor<S> {
             buffer.clear();
         }
         self.io.check_budget();
-        if !self.starved.is_empty() && !self.io.is_budget_spent() {
+        if !self.starved.is_empty() && !self.io.budget.is_spent() {
             for conn in std::mem::take(&mut self.starved) {
                 if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
                     && self.io.slot(conn).is_some()
@@ -160,7 +160,7 @@ impl<S: System> Reactor<S> {
     /// Tells the handler that there is room again, if there was too little before.
     pub(super) fn drained(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let low = self.outbox_low_bytes;
-        let is_spent = self.io.is_budget_spent();
+        let is_spent = self.io.budget.is_spent();
         let Some(slot) = self.io.slot(conn) else { return };
         let low = low.min(slot.refused_at as usize);
         if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {

@@ -450,10 +450,6 @@ impl Io {
         }
     }
 
-    pub(super) fn is_budget_spent(&self) -> bool {
-        self.budget.is_spent()
-    }
-
     /// Schedules a check of `conn` for `at`. Remembers when the wheel will really check, which may
     /// be before `at`: for a deadline beyond the wheel, or one set after a long sleep before the
     /// wheel has advanced.

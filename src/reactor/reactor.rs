@@ -253,7 +253,7 @@ impl<S: System> Reactor<S> {
             || !self.io.flushes.is_empty()
             || !self.io.ends.is_empty()
             || !self.io.resumed.is_empty()
-            || (!self.starved.is_empty() && !self.io.is_budget_spent())
+            || (!self.starved.is_empty() && !self.io.budget.is_spent())
     }
 
     /// When the next timer is due.

@@ -183,7 +183,7 @@ impl<S: System> Reactor<S> {
     /// Remembers a connection that may not be read because all outboxes together are full. (One
     /// whose own is full returns when it is flushed, a paused one when it is resumed.)
     pub(super) fn starve(&mut self, conn: ConnId) {
-        if self.io.is_budget_spent()
+        if self.io.budget.is_spent()
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
             && !socket.is_in_starved_list
         {

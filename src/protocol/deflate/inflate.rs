@@ -53,7 +53,6 @@ impl Inflater {
         let mut tools = self.codecs.tools();
         let window = self.window.as_ref().map_or(&[][..], |window| window.bytes());
         let mut message = tools.take_spare();
-        message.clear();
         let inflated = inflate(&mut tools, payload, window, message_bytes, &mut message);
         if let Err(violation) = inflated {
             tools.give_back(message);

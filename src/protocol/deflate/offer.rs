@@ -41,12 +41,7 @@ pub struct Direction {
 /// What a bare `permessage-deflate` agrees to: context takeover with windows of 32 KiB.
 impl Default for Parameters {
     fn default() -> Parameters {
-        Parameters {
-            server_no_context_takeover: false,
-            client_no_context_takeover: false,
-            server_max_window_bits: WINDOW_BITS_MAX,
-            client_max_window_bits: WINDOW_BITS_MAX,
-        }
+        Offer::default().parameters()
     }
 }
 
@@ -133,26 +128,37 @@ impl Offer {
         Some(offer)
     }
 
+    /// Its parameters, with the largest windows where it names none.
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            server_no_context_takeover: self.server_no_context_takeover,
+            client_no_context_takeover: self.client_no_context_takeover,
+            server_max_window_bits: self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX),
+            client_max_window_bits: self
+                .client_max_window_bits
+                .flatten()
+                .unwrap_or(WINDOW_BITS_MAX),
+        }
+    }
+
     /// The parameters with which this server accepts the offer, if it does.
-    fn taken_by(self, codecs: &Codecs) -> Option<Parameters> {
-        let server_max_window_bits = self.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
+    fn taken_by(&self, codecs: &Codecs) -> Option<Parameters> {
+        let asked = self.parameters();
         // RFC 7692 §7.1.2.1: with 8 the window is 256 bytes. The library's would be 512, so the
         // server does not support this value.
-        if server_max_window_bits == WINDOW_BITS_MIN {
+        if asked.server_max_window_bits == WINDOW_BITS_MIN {
             return None;
         }
         // RFC 7692 §7.1.2.2: the server reserves no window that the client will not use.
-        let client_max_window_bits =
-            self.client_max_window_bits.flatten().unwrap_or(WINDOW_BITS_MAX);
-        let windows = (1usize << server_max_window_bits) + (1usize << client_max_window_bits);
+        let windows =
+            (1usize << asked.server_max_window_bits) + (1usize << asked.client_max_window_bits);
         let config = codecs.config();
         let takes_over = config.context_takeover
             && codecs.windows_bytes().saturating_add(windows) <= config.windows_bytes;
         Some(Parameters {
-            server_no_context_takeover: self.server_no_context_takeover || !takes_over,
-            client_no_context_takeover: self.client_no_context_takeover || !takes_over,
-            server_max_window_bits,
-            client_max_window_bits,
+            server_no_context_takeover: asked.server_no_context_takeover || !takes_over,
+            client_no_context_takeover: asked.client_no_context_takeover || !takes_over,
+            ..asked
         })
     }
 
@@ -228,22 +234,13 @@ pub fn agreed(offers: &[Offer], answer: &Extension<'_>) -> Result<Parameters, Ba
     if told.client_max_window_bits == Some(None) {
         return Err(BadAnswer);
     }
-    let plain = Parameters::default();
-    let mut kept = Parameters {
-        server_no_context_takeover: told.server_no_context_takeover,
-        client_no_context_takeover: told.client_no_context_takeover,
-        server_max_window_bits: told.server_max_window_bits.unwrap_or(plain.server_max_window_bits),
-        client_max_window_bits: told
-            .client_max_window_bits
-            .flatten()
-            .unwrap_or(plain.client_max_window_bits),
-    };
+    let mut kept = told.parameters();
     let mut accepted = offers.iter().filter(|offer| offer.is_accepted_by(&told)).peekable();
     accepted.peek().ok_or(BadAnswer)?;
     for offer in accepted {
-        kept.client_no_context_takeover |= offer.client_no_context_takeover;
-        let hint = offer.client_max_window_bits.flatten().unwrap_or(WINDOW_BITS_MAX);
-        kept.client_max_window_bits = kept.client_max_window_bits.min(hint);
+        let said = offer.parameters();
+        kept.client_no_context_takeover |= said.client_no_context_takeover;
+        kept.client_max_window_bits = kept.client_max_window_bits.min(said.client_max_window_bits);
     }
     Ok(kept)
 }
