@@ -87,8 +87,8 @@ impl<S: RecordStore> Chat<S> {
             w.array("connections", listed, |w, (conn, known)| {
                 w.object(|w| {
                     w.text("connection", &conn.to_string());
-                    w.text("user", known.user.as_str());
-                    w.flag("admin", known.admin);
+                    w.text("user", known.identity.user.as_str());
+                    w.flag("admin", known.identity.admin);
                     w.text("kind", if net.is_endless(conn) { "events" } else { "websocket" });
                     if let Some(Visitor::Watch(watch)) = known.visitor.as_deref() {
                         w.text("stream", watch.stream.as_str());
@@ -173,8 +173,10 @@ impl<S: RecordStore> Chat<S> {
     fn connections_of(&self, selector: &ConnectionSelector) -> Result<Vec<ConnId>, Refusal> {
         match selector {
             ConnectionSelector::Users(users) => {
-                let own =
-                    self.sessions.signed_in(None).filter(|(_, known)| users.contains(&known.user));
+                let own = self
+                    .sessions
+                    .signed_in(None)
+                    .filter(|(_, known)| users.contains(&known.identity.user));
                 Ok(own.map(|(conn, _)| conn).collect())
             }
             ConnectionSelector::Connection(conn) => match self.signed_in(*conn) {

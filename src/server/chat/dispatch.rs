@@ -3,7 +3,7 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::storing::stored_bytes;
-use crate::auth::{Access, Denied, Person};
+use crate::auth::{Access, Denied, Identity, Person};
 use crate::base::answer::{InviteInfo, RoomPage};
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request};
@@ -92,8 +92,9 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.session(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
-                let (user, streams) = (known.user.clone(), known.rights.clone());
-                let (is_admin, is_guest, has_no_rate) = (known.admin, known.is_guest, false);
+                let Identity { user, admin: is_admin, rights: streams, .. } = &known.identity;
+                let (user, streams, is_admin) = (user.clone(), streams.clone(), *is_admin);
+                let (is_guest, has_no_rate) = (known.is_guest, false);
                 Some(Person { user, is_admin, is_guest, has_no_rate, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(*call)? {

@@ -136,7 +136,7 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    fn conns(&self) -> Vec<ConnId> {
+    pub(super) fn conns(&self) -> Vec<ConnId> {
         self.sessions.iter().map(|(conn, _)| conn).collect()
     }
 }

@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::drain::restarting;
 use super::http_answer::IncomingRequest;
 use super::paths::{guest, too_many_guests};
-use super::session::{Arrival, Session, SessionPhase};
+use super::session::{Arrival, Session, SessionPhase, SignedIn};
 use crate::auth::Identity;
 use crate::base::answer::RoomPage;
 use crate::base::limits::{RETRY_MS, TICKET_MS};
@@ -101,7 +101,8 @@ impl<S: RecordStore> Chat<S> {
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
         let listen_target = Some(target);
         let response = if is_public { public(response) } else { response };
-        let arriving = Arrival { identity, is_guest, visitor, listen_target };
+        let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
+        let arriving = Arrival { known, listen_target };
         self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
     }
@@ -170,15 +171,11 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// The head was sent: greets the client, and begins.
-    pub(super) fn begin_events(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        identity: Identity,
-        target: ListenTarget,
-    ) {
+    pub(super) fn begin_events(&mut self, net: &mut Net<'_>, conn: ConnId, target: ListenTarget) {
         self.arm(net, conn);
-        let is_guest = self.signed_in(conn).is_some_and(|known| known.is_guest);
+        let Some(SignedIn { identity, is_guest, .. }) = self.signed_in(conn).cloned() else {
+            return;
+        };
         let Identity { user, name, admin, rights, .. } = identity;
         let origin = Origin::Conn(conn, None);
         let by = (conn, None);

@@ -6,7 +6,7 @@ use super::drain::restarting;
 use super::journal::Limited;
 use super::paths::{guest, too_many_guests};
 use super::proof::SenderState;
-use super::session::{Arrival, Session, SessionPhase};
+use super::session::{Arrival, Session, SessionPhase, SignedIn};
 use crate::base::Address;
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
@@ -102,12 +102,10 @@ impl<S: RecordStore> Chat<S> {
         };
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
-            Some(identity) => SessionPhase::Arriving(Box::new(Arrival {
-                identity,
-                is_guest,
-                visitor,
-                listen_target: None,
-            })),
+            Some(identity) => {
+                let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
+                SessionPhase::Arriving(Box::new(Arrival { known, listen_target: None }))
+            }
             None => SessionPhase::Anonymous { deadline, visitor },
         };
         self.sessions.put(conn, Session::new(phase).announcing_resume(resumes));

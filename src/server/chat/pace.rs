@@ -21,9 +21,7 @@ use crate::base::limits::{
     WORKERS_MAX, WRITTEN_BYTES_PER_WORK,
 };
 use crate::base::rates::{Allowance, Asker, RateBound, Rates};
-use crate::base::{
-    Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights, UserId, UserLimits,
-};
+use crate::base::{Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights, UserId};
 use crate::config::Config;
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Quotas;
@@ -33,7 +31,6 @@ use crate::web::Net;
 use crate::wire::close_codes::RATE;
 use crate::wire::error::ErrorReply;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 /// What is counted of users, and of addresses.
 #[derive(Debug)]
@@ -167,41 +164,31 @@ impl<S: RecordStore> Chat<S> {
 
     /// Applies the limits of a connection's user: those of the configuration, and those that the
     /// token asks for.
-    pub(super) fn settle_limits(&mut self, conn: ConnId, asked: Option<Arc<UserLimits>>) {
-        let Some(session) = self.session_mut(conn) else { return };
+    pub(super) fn settle_limits(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let Some(known) = session.signed_in().filter(|known| !known.is_guest) else { return };
-        let (user, is_of_hub) = (known.user.clone(), known.visitor.is_none());
+        let Identity { user, limits: asked, .. } = &known.identity;
         let Config { limits, exceptions, .. } = &self.config;
-        let own = exceptions.limits_of(limits, &user, asked.as_deref());
-        if is_of_hub {
-            self.hub.set_quotas(&user, own.as_deref().map(Quotas::from));
+        let own = exceptions.limits_of(limits, user, asked.as_deref());
+        if known.visitor.is_none() {
+            self.hub.set_quotas(user, own.as_deref().map(Quotas::from));
         }
-        if let Some(session) = self.session_mut(conn) {
-            session.set_limits(asked, own);
-        }
+        session.set_limits(own);
     }
 
     /// The user of a connection is known now.
-    pub(super) fn arrived(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        asked: Option<Arc<UserLimits>>,
-    ) {
-        self.settle_limits(conn, asked);
+    pub(super) fn arrived(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.settle_limits(conn);
         if let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) {
-            net.set_holder(conn, self.budgets.number_of(&Asker::User(known.user.clone())));
+            net.set_holder(conn, self.budgets.number_of(&Asker::User(known.identity.user.clone())));
         }
         self.note_arrival(net, conn);
     }
 
     /// As [`Chat::settle_limits`] for all connections, after a change of the configuration.
     pub(super) fn settle_all_limits(&mut self) {
-        let here = self.sessions.iter();
-        let here: Vec<_> =
-            here.map(|(conn, session)| (conn, session.asked_limits().cloned())).collect();
-        for (conn, asked) in here {
-            self.settle_limits(conn, asked);
+        for conn in self.conns() {
+            self.settle_limits(conn);
         }
     }
 
@@ -221,7 +208,7 @@ impl<S: RecordStore> Chat<S> {
             .map_err(|retry_after_ms| TooSoon::new(limit, TOO_MANY, retry_after_ms))?;
         session.take_message(now, per_minute).map_err(TooSoon::of_a_minute)?;
         let user = session.signed_in().filter(|known| of_all.0 > 0 && !known.is_guest);
-        match user.map(|known| known.user.clone()) {
+        match user.map(|known| known.identity.user.clone()) {
             Some(user) => self.take_of_user(now, user, of_all),
             None => Ok(()),
         }
@@ -326,7 +313,7 @@ impl<S: RecordStore> Chat<S> {
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
         match self.signed_in(conn).filter(|known| !known.is_guest) {
-            Some(known) => Asker::User(known.user.clone()),
+            Some(known) => Asker::User(known.identity.user.clone()),
             None => Asker::Address(net.address(conn).unwrap_or(Address::UNKNOWN)),
         }
     }

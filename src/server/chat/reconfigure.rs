@@ -33,7 +33,7 @@ impl<S: RecordStore> Chat<S> {
     /// not allowed any more end.
     fn judge_rights(&mut self, net: &mut Net<'_>) {
         let here = self.sessions.signed_in(None);
-        let known = here.map(|(conn, known)| (conn, known.rights.clone()));
+        let known = here.map(|(conn, known)| (conn, known.identity.rights.clone()));
         for (conn, rights) in known.collect::<Vec<_>>() {
             self.widen(net, conn);
             let holder = self.holder(net, &Origin::Conn(conn, None), &rights);

@@ -3,12 +3,11 @@
 
 use crate::auth::Identity;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
-use crate::base::{Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits};
+use crate::base::{Limits, Moment, PerMinute, Rate};
 use crate::server::events::Places;
 use crate::server::http::{ListenTarget, Visitor};
 use crate::wire::error::ErrorReply;
 use std::rc::Rc;
-use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -44,11 +43,7 @@ pub(super) enum SessionPhase {
 /// Somebody who is admitted when the WebSocket or the endless answer is open.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) identity: Identity,
-    /// It is a guest, with a made-up identity.
-    pub(super) is_guest: bool,
-    /// What it is for, if not for the chat.
-    pub(super) visitor: Option<Box<Visitor>>,
+    pub(super) known: SignedIn,
     /// What it asked for, if that is events.
     pub(super) listen_target: Option<ListenTarget>,
 }
@@ -56,11 +51,8 @@ pub(super) struct Arrival {
 /// A user, or a guest. Their display name is the hub's.
 #[derive(Clone, Debug)]
 pub(super) struct SignedIn {
-    pub(super) user: UserId,
-    pub(super) admin: bool,
-    /// What they may do with streams.
-    pub(super) rights: StreamRights,
-    /// A guest, whom the hub does not know.
+    pub(super) identity: Identity,
+    /// A guest, whom the hub does not know. The identity is made up.
     pub(super) is_guest: bool,
     /// What it is for, if not for the chat; then the hub does not know it.
     pub(super) visitor: Option<Box<Visitor>>,
@@ -68,26 +60,12 @@ pub(super) struct SignedIn {
     pub(super) widened_to: u64,
     /// The token's expiry was announced.
     pub(super) is_expiry_told: bool,
-    pub(super) expires: Option<Timestamp>,
-    /// Of the token.
-    pub(super) jti: Option<Arc<str>>,
-    pub(super) issued: Option<Timestamp>,
 }
 
-impl From<&Identity> for SignedIn {
-    fn from(identity: &Identity) -> SignedIn {
-        SignedIn {
-            user: identity.user.clone(),
-            admin: identity.admin,
-            rights: identity.rights.clone(),
-            is_guest: false,
-            visitor: None,
-            widened_to: 0,
-            is_expiry_told: false,
-            expires: identity.expires,
-            jti: identity.jti.clone(),
-            issued: identity.issued,
-        }
+impl From<Identity> for SignedIn {
+    fn from(identity: Identity) -> SignedIn {
+        let (is_guest, visitor, widened_to, is_expiry_told) = (false, None, 0, false);
+        SignedIn { identity, is_guest, visitor, widened_to, is_expiry_told }
     }
 }
 
@@ -130,7 +108,7 @@ impl Session {
     pub(super) fn is_guest(&self) -> bool {
         match &self.phase {
             SessionPhase::Anonymous { .. } => false,
-            SessionPhase::Arriving(arriving) => arriving.is_guest,
+            SessionPhase::Arriving(arriving) => arriving.known.is_guest,
             SessionPhase::Known(known) => known.is_guest,
         }
     }
@@ -145,21 +123,15 @@ impl Session {
         self.rate.take(now, 1, per_second, burst)
     }
 
-    /// The limits that its token asked for.
-    pub(super) fn asked_limits(&self) -> Option<&Arc<UserLimits>> {
-        self.tally.as_ref()?.asked.as_ref()
-    }
-
     /// The limits that hold for it, if they differ from those of all.
     pub(super) fn own_limits(&self) -> Option<&Rc<Limits>> {
         self.tally.as_ref()?.own.as_ref()
     }
 
-    /// Sets the limits that its token asked for, and those that hold for it.
-    pub(super) fn set_limits(&mut self, asked: Option<Arc<UserLimits>>, own: Option<Rc<Limits>>) {
-        if self.tally.is_some() || asked.is_some() || own.is_some() {
-            let tally = self.tally.get_or_insert_default();
-            (tally.asked, tally.own) = (asked, own);
+    /// Sets the limits that hold for it, if they differ from those of all.
+    pub(super) fn set_limits(&mut self, own: Option<Rc<Limits>>) {
+        if self.tally.is_some() || own.is_some() {
+            self.tally.get_or_insert_default().own = own;
         }
     }
 
@@ -260,8 +232,6 @@ struct LimitTally {
     bytes: Rate,
     /// It is not read before then, because it sent too many bytes.
     unread_until: Moment,
-    /// The limits that its token asked for.
-    asked: Option<Arc<UserLimits>>,
     /// The limits that hold for it, if they differ from those of all.
     own: Option<Rc<Limits>>,
 }

@@ -33,11 +33,11 @@ impl Sessions {
         let session = self.table.take(conn)?;
         self.guests -= usize::from(session.is_guest());
         if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor)
-            && let Some(count) = self.visitors.get_mut(&known.user)
+            && let Some(count) = self.visitors.get_mut(&known.identity.user)
         {
             *count -= 1;
             if *count == 0 {
-                self.visitors.remove(&known.user);
+                self.visitors.remove(&known.identity.user);
             }
         }
         Some(session)

@@ -15,13 +15,7 @@ use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
     /// Admits somebody whose identity is known.
-    pub(super) fn let_in(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        identity: Identity,
-        resumes: bool,
-    ) {
+    pub(super) fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, resumes: bool) {
         self.arm(net, conn);
         self.widen(net, conn);
         if self.let_in_visitor(net, conn) {
@@ -30,7 +24,8 @@ impl<S: RecordStore> Chat<S> {
         if !self.admit(net, conn) || !self.may_be_greeted(net, conn) {
             return;
         }
-        let Identity { user, name, .. } = identity;
+        let Some(known) = self.signed_in(conn) else { return };
+        let Identity { user, name, .. } = known.identity.clone();
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
 
@@ -56,15 +51,15 @@ impl<S: RecordStore> Chat<S> {
             return self.refuse(net, origin, error.retry_after(wait_ms));
         }
         let Some(session) = self.session_mut(conn) else { return };
-        let known = session.signed_in().map(|known| known.user.clone());
+        let known = session.signed_in().map(|known| known.identity.user.clone());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, even if they are fewer.
                 let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
-                let known = SignedIn { widened_to, ..SignedIn::from(&identity) };
-                let rights = known.rights.clone();
-                session.phase = SessionPhase::Known(known);
-                self.settle_limits(conn, identity.limits.clone());
+                let rights = identity.rights.clone();
+                session.phase =
+                    SessionPhase::Known(SignedIn { widened_to, ..SignedIn::from(identity) });
+                self.settle_limits(conn);
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, origin);
                 self.widen(net, conn);
@@ -85,18 +80,18 @@ impl<S: RecordStore> Chat<S> {
                 let SessionPhase::Anonymous { visitor, .. } = &mut session.phase else { return };
                 let visitor = visitor.take();
                 session.phase =
-                    SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(&identity) });
-                self.arrived(net, conn, identity.limits.clone());
+                    SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(identity) });
+                self.arrived(net, conn);
                 self.reply_to_auth(net, conn, origin);
-                self.let_in(net, conn, identity, resumes || announced);
+                self.let_in(net, conn, resumes || announced);
             }
             (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, error.to_string()),
         }
     }
 
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, origin: &Origin) {
-        let known = self.signed_in(conn).map(|known| (known.user.clone(), known.expires));
-        let Some((user, expires)) = known else { return };
+        let Some(known) = self.signed_in(conn) else { return };
+        let Identity { user, expires, .. } = known.identity.clone();
         self.reply(net, origin, |w| {
             w.text("user", user.as_str());
             w.if_some("expires", expires.map(|expires| expires.0), Writer::number);
@@ -111,8 +106,9 @@ impl<S: RecordStore> Chat<S> {
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
             // Otherwise there is no token: in open mode, for guests, and for some whom the
             // application vouches for.
-            let is_token = known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
-            is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
+            let Identity { user, expires, jti, issued, .. } = &known.identity;
+            let is_token = expires.is_some() || issued.is_some() || jti.is_some();
+            is_token && revocations.is_revoked(user, jti.as_deref(), *issued)
         };
         let sessions = self.sessions.signed_in(None);
         let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
