@@ -5,7 +5,6 @@ use super::chat::Chat;
 use super::drain::restarting;
 use super::journal::Limited;
 use super::paths::{guest, too_many_guests};
-use super::proof::SenderState;
 use super::session::{Arrival, Session, SessionPhase, SignedIn};
 use crate::base::Address;
 use crate::http1::{RequestHead, Response};
@@ -61,15 +60,12 @@ impl<S: RecordStore> Chat<S> {
     fn answer_to(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> HttpAnswer {
         let conn = incoming.exchange.conn();
         let proven = match self.prove(net, incoming) {
-            SenderState::NotNeeded => None,
-            SenderState::Accept(identity) => Some(identity),
-            SenderState::Refuse(response) if Upgrade::is_asked_for(incoming.head) => {
+            Ok(proven) => proven,
+            Err(HttpAnswer::Respond(response)) if Upgrade::is_asked_for(incoming.head) => {
                 return with_fallback(response).into();
             }
-            SenderState::Refuse(response) => {
-                return HttpAnswer::Respond(shared_with(response, None));
-            }
-            SenderState::Waits => return HttpAnswer::Again,
+            Err(HttpAnswer::Respond(response)) => return shared_with(response, None).into(),
+            Err(later) => return later,
         };
         let address = incoming.address();
         let rules =

@@ -15,7 +15,7 @@ use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
 use crate::server::proof::{ProofPlace, SenderResult};
 use crate::store::RecordStore;
-use crate::web::{Exchange, Net};
+use crate::web::{Exchange, HttpAnswer, Net};
 
 /// The most bytes of an answer: a user, and patterns of streams.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -32,49 +32,30 @@ pub(super) struct ProofJob {
     price: ProofPrice,
 }
 
-/// What is known of a request's sender.
-#[derive(Debug)]
-pub(super) enum SenderState {
-    /// Its tokens say it, or nobody needs to know.
-    NotNeeded,
-    /// The sender is known.
-    Accept(Box<Identity>),
-    /// The request is refused.
-    Refuse(Response),
-    /// The backend is asked; the request is kept until it answers.
-    Waits,
-}
-
 impl<S: RecordStore> Chat<S> {
-    /// Finds out who sends a request if tokens do not say it.
+    /// Finds out who sends a request; `None` if its tokens say it, or nobody needs to know. An error
+    /// is a refusal, or says that the request is kept until the backend answers.
     pub(super) fn prove(
         &mut self,
         net: &mut Net<'_>,
         incoming: IncomingRequest<'_>,
-    ) -> SenderState {
+    ) -> Result<Option<Box<Identity>>, HttpAnswer> {
         if let Some(sender) = self.proofs.take_sender(incoming.exchange) {
-            return sender.map_or_else(SenderState::Refuse, SenderState::Accept);
+            return Ok(Some(sender?));
         }
         let head = incoming.head;
         let address = incoming.address();
         let rules = self.rules(net, address, false);
         if !needs_proof(head, rules) {
-            return SenderState::NotNeeded;
+            return Ok(None);
         }
-        match signed_in(head, rules) {
-            Ok(Some(identity)) => return SenderState::Accept(Box::new(identity)),
-            Ok(None) => {}
-            Err(refusal) => return SenderState::Refuse(refusal.into()),
+        if let Some(identity) = signed_in(head, rules)? {
+            return Ok(Some(Box::new(identity)));
         }
-        if let Some(hook) = self.config.authenticate.clone() {
-            match hook.ask(&Head::new(head, incoming.peer)) {
-                Ok(Some(proof)) => {
-                    let sender = self.vouch(net, proof);
-                    return sender.map_or_else(SenderState::Refuse, SenderState::Accept);
-                }
-                Ok(None) => {}
-                Err(denied) => return SenderState::Refuse(refusal(denied).into()),
-            }
+        if let Some(hook) = self.config.authenticate.clone()
+            && let Some(proof) = hook.ask(&Head::new(head, incoming.peer)).map_err(refusal)?
+        {
+            return Ok(Some(self.vouch(net, proof)?));
         }
         self.ask_backend(net, incoming)
     }
@@ -87,9 +68,13 @@ impl<S: RecordStore> Chat<S> {
         is_for_backend || self.config.authenticate.is_some()
     }
 
-    fn ask_backend(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> SenderState {
+    fn ask_backend(
+        &mut self,
+        net: &mut Net<'_>,
+        incoming: IncomingRequest<'_>,
+    ) -> Result<Option<Box<Identity>>, HttpAnswer> {
         let (head, now, address) = (incoming.head, net.now(), incoming.address());
-        let Some(url) = self.config.auth_url.as_deref() else { return SenderState::NotNeeded };
+        let Some(url) = self.config.auth_url.as_deref() else { return Ok(None) };
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
             let is_cookie = name.eq_ignore_ascii_case("cookie");
@@ -101,16 +86,16 @@ impl<S: RecordStore> Chat<S> {
         }
         // A request that shows nothing is nobody's.
         if fields.is_empty() {
-            return SenderState::NotNeeded;
+            return Ok(None);
         }
         // A browser sends cookies by itself, for any page. Only this host's and allowed pages may
         // use them, also to read.
         let has_cookie = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-        if has_cookie && let Err(refusal) = check_origin(head, &self.config.allowed_origins) {
-            return SenderState::Refuse(refusal.into());
+        if has_cookie {
+            check_origin(head, &self.config.allowed_origins)?;
         }
         if self.proofs.left_alone_ms(now).is_some() {
-            return SenderState::Refuse(unavailable(LEFT_ALONE));
+            return Err(unavailable(LEFT_ALONE).into());
         }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
         fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
@@ -122,15 +107,15 @@ impl<S: RecordStore> Chat<S> {
         self.proofs.make_room(|conn| !net.is_there(conn));
         for asking in self.proofs.wait(address, asking) {
             if asking.exchange == incoming.exchange {
-                return SenderState::Refuse(unavailable(TOO_MANY));
+                return Err(unavailable(TOO_MANY).into());
             }
             self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
         self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
         match self.proofs.take_sender(incoming.exchange) {
-            Some(sender) => sender.map_or_else(SenderState::Refuse, SenderState::Accept),
-            None => SenderState::Waits,
+            Some(sender) => Ok(Some(sender?)),
+            None => Err(HttpAnswer::Again),
         }
     }
 
