@@ -94,7 +94,7 @@ pub(crate) enum Destination<'b> {
 
 /// Judges a request.
 pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination<'b> {
-    match find_destination(head, rules) {
+    match find_destination(head, rules).unwrap_or_else(Destination::Respond) {
         Destination::Respond(response)
             if Upgrade::is_asked_for(head)
                 || head.path == SOCKET_PATH
@@ -120,13 +120,13 @@ pub(crate) fn with_fallback(response: Response) -> Response {
     response
 }
 
-fn find_destination<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination<'b> {
-    if let Some(refusal) = refuse_in_open_mode(head, rules) {
-        return Destination::Respond(refusal);
-    }
+fn find_destination<'b>(
+    head: &RequestHead<'b>,
+    rules: Rules<'_>,
+) -> Result<Destination<'b>, Response> {
+    check_open_mode(head, rules)?;
     // Whatever the client wanted, it was not HTTP.
-    let ended =
-        |refusal: HttpRefusal| Destination::Respond(Response { ends: true, ..refusal.into() });
+    let ended = |refusal: HttpRefusal| Response { ends: true, ..refusal.into() };
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
     // A webhook or the embedding program may use a stream's path for other methods.
@@ -135,17 +135,17 @@ fn find_destination<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination
     let watched =
         if is_for_web_socket { stream_at(head.path, &rules.config.streams) } else { None };
     if head.path == SOCKET_PATH || (is_root && asks) || watched.is_some() {
-        return open(head, rules, watched).unwrap_or_else(ended);
+        return open(head, rules, watched).map_err(ended);
     }
     if asks && let Some((path, params)) = rules.paths.find_socket(head.path) {
-        return open_own(head, rules, path, params).unwrap_or_else(ended);
+        return open_own(head, rules, path, params).map_err(ended);
     }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if asks {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
     if let Some(result) = listen(head, rules) {
-        return result.map_or_else(Destination::Respond, Destination::Listen);
+        return result.map(Destination::Listen);
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     // What guests may see is public.
@@ -161,67 +161,54 @@ fn find_destination<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Destination
         return refuse(Status::Forbidden, "forbidden", message);
     }
     if head.path == SIGN_IN_PATH {
-        return Destination::SignIn;
+        return Ok(Destination::SignIn);
     }
-    match hook_at(head, &rules.config.feeds, &rules.config.streams) {
-        Some(Ok(hook)) => return Destination::Hook(Box::new(hook)),
-        Some(Err(response)) => return Destination::Respond(response),
-        None => {}
+    if let Some(hook) = hook_at(head, &rules.config.feeds, &rules.config.streams) {
+        return Ok(Destination::Hook(Box::new(hook?)));
     }
+    let check_read = || if is_read { Ok(()) } else { Err(other_methods("GET, HEAD")) };
     if head.path == READY_PATH {
-        return if is_read {
-            Destination::Ready
-        } else {
-            Destination::Respond(other_methods("GET, HEAD"))
-        };
+        return check_read().map(|()| Destination::Ready);
     }
     if head.path == METRICS_PATH {
-        return match may_read_metrics(head, rules) {
-            _ if !is_read => Destination::Respond(other_methods("GET, HEAD")),
-            Ok(()) => Destination::Metrics,
-            Err(refusal) => Destination::Respond(refusal.into()),
-        };
+        check_read()?;
+        may_read_metrics(head, rules)?;
+        return Ok(Destination::Metrics);
     }
     if let Some(found) = rules.paths.find_http(head.method, head.path) {
-        return match program(head, rules, found) {
-            Ok(call) => Destination::Program(Box::new(call)),
-            Err(response) => Destination::Respond(response),
-        };
+        return Ok(Destination::Program(Box::new(program(head, rules, found)?)));
     }
     // The API answers everything else below its prefix, also that there is nothing.
     if let Some(path) = head.path.strip_prefix(PREFIX)
         && head.path != OPENAPI_PATH
     {
-        return match judge(head, path, rules) {
-            Ok(call) => Destination::Call(Box::new(call)),
-            Err(response) => Destination::Respond(response),
-        };
+        return Ok(Destination::Call(Box::new(judge(head, path, rules)?)));
     }
     let Some(response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
-    Destination::Respond(if is_read { response } else { other_methods("GET, HEAD") })
+    check_read().map(|()| Destination::Respond(response))
 }
 
 /// In open mode, requests from elsewhere are refused.
-fn refuse_in_open_mode(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
+fn check_open_mode(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Response> {
     // A proxy on a loopback address may get requests from anywhere, so its requests are not local.
     let message = if !rules.verifier.is_open() {
-        return None;
+        return Ok(());
     } else if rules.is_elsewhere {
         "in open mode this server answers to its own machine alone"
     } else if !is_open_host(head.host) {
         "in open mode this server answers to localhost alone"
     } else {
-        return None;
+        return Ok(());
     };
     let refusal = HttpRefusal::new(Status::Forbidden, "forbidden", message);
     // The client may have come by a name that is not this server's, so its connection ends.
-    Some(Response { ends: true, ..refusal.into() })
+    Err(Response { ends: true, ..refusal.into() })
 }
 
-fn refuse(status: Status, code: &'static str, message: &str) -> Destination<'static> {
-    Destination::Respond(HttpRefusal::new(status, code, message).into())
+fn refuse<T>(status: Status, code: &'static str, message: &str) -> Result<T, Response> {
+    Err(HttpRefusal::new(status, code, message).into())
 }
 
 /// A request on a path of the embedding program.
