@@ -23,9 +23,7 @@ pub(super) fn caller_of(
     rules: Rules<'_>,
     method: &str,
 ) -> Result<Option<Person>, HttpRefusal> {
-    if let Some(refusal) = rules.readiness.stopping() {
-        return Err(refusal);
-    }
+    rules.readiness.check_running()?;
     if method != "GET" {
         check_origin(head, &rules.config.allowed_origins)?;
     }
@@ -120,7 +118,7 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     // A field that occurs twice is refused later.
     let has_bearer = bearer(head).ok().flatten().is_some_and(is_token);
     let counts = |token: String| has_keys || Tickets::is_one(&token);
-    let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head, &[]).any(counts);
+    let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head).any(counts);
     !has_bearer && !has_others
 }
 
@@ -138,7 +136,7 @@ fn bad(why: String) -> HttpRefusal {
 
 /// Open mode: all clients are who they say.
 pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
-    if !tokens(head, &[])?.is_empty() {
+    if !tokens(head)?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
     let user = user_of_query(head)?;
@@ -168,51 +166,40 @@ fn rights_in_open_mode() -> StreamRights {
     StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
 }
 
-/// The identity in the first token, if there are any. A correct token does not make up for a bad
-/// one.
+/// Who opens a WebSocket, by its tokens if nothing else has said so.
 pub(super) fn identity_of_tokens(
     head: &RequestHead<'_>,
-    upgrade: &Upgrade<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
     if let Some(identity) = rules.proven {
         return Ok(Some(identity.clone()));
     }
-    let mut first = None;
-    let tokens = tokens(head, upgrade.protocols())?;
+    rules.verify_all(&check_count(tokens(head)?)?)
+}
+
+/// The tokens of a request, if there are not too many.
+pub(super) fn check_count(tokens: Vec<String>) -> Result<Vec<String>, HttpRefusal> {
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
         return Err(unauthorized("there are too many tokens"));
     }
-    for token in &tokens {
-        first = first.or(Some(rules.verify(token)?));
-    }
-    Ok(first)
+    Ok(tokens)
 }
 
 /// The tokens of a request, by rank. All of them count, however often a way is used, so that a
 /// proxy that looks at another one than we do is not misled.
-pub(crate) fn tokens(
-    head: &RequestHead<'_>,
-    protocols: &[&str],
-) -> Result<Vec<String>, HttpRefusal> {
+pub(crate) fn tokens(head: &RequestHead<'_>) -> Result<Vec<String>, HttpRefusal> {
     let first = bearer(head)?.map(str::to_owned);
-    Ok(first.into_iter().chain(tokens_beside(head, protocols)).collect())
+    Ok(first.into_iter().chain(tokens_beside(head)).collect())
 }
 
 /// The tokens beside the `Authorization` field.
-fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<Item = String> {
+fn tokens_beside(head: &RequestHead<'_>) -> impl Iterator<Item = String> {
     // A token that cannot be decoded counts as a bad one.
     let of_query = head.query_values("token");
-    let mut tokens: Vec<String> =
-        of_query.map(|token| token.unwrap_or_default().into_owned()).collect();
-    let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
-    tokens.extend(offered.map(str::to_owned));
-    if protocols.is_empty() {
-        let lines = head.all("sec-websocket-protocol").flat_map(|line| line.split(','));
-        let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
-        tokens.extend(offered.map(str::to_owned));
-    }
-    tokens.into_iter()
+    let of_query = of_query.map(|token| token.unwrap_or_default().into_owned());
+    let offered = head.all("sec-websocket-protocol").flat_map(|line| line.split(','));
+    let offered = offered.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
+    of_query.chain(offered.map(str::to_owned))
 }
 
 /// The token of the `Authorization` field, which occurs once (RFC 9110 §5.3). A scheme other than

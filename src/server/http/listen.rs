@@ -1,5 +1,6 @@
 //! Who asks for events, and for which. The request's head alone decides.
 
+use super::identity::check_count;
 use super::origin::{other_method, shared_origin};
 use super::{
     Rules, admin, bearer, check_origin, is_set, named_with_display_name, shared_with, tokens,
@@ -7,7 +8,7 @@ use super::{
 };
 use crate::auth::Identity;
 use crate::base::declaration::declared;
-use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
+use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX};
 use crate::base::subscription::Ask;
 use crate::base::{Limits, StreamId, StreamRights};
 use crate::http1::head::percent_decoded_path;
@@ -153,9 +154,7 @@ fn judge(
     rules: Rules<'_>,
     path: &ListenPath<'_>,
 ) -> Result<(ListenSender, ListenTarget), HttpRefusal> {
-    if let Some(refusal) = rules.readiness.stopping() {
-        return Err(refusal);
-    }
+    rules.readiness.check_running()?;
     // As for a WebSocket: listening shows the user as online, whichever page caused it.
     check_origin(head, &rules.config.allowed_origins)?;
     let sender = sender(head, rules, matches!(path, ListenPath::Ticket))?;
@@ -191,14 +190,12 @@ fn sender(
     is_for_ticket: bool,
 ) -> Result<ListenSender, HttpRefusal> {
     let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
-    let mut tokens = tokens(head, &[])?;
-    if is_for_ticket {
+    let tokens = if is_for_ticket {
         // A client with a token in its address needs no ticket.
-        tokens = bearer(head)?.map(str::to_owned).into_iter().collect();
-    }
-    if tokens.len() > TOKENS_PER_REQUEST_MAX {
-        return Err(unauthorized("there are too many tokens"));
-    }
+        bearer(head)?.map(str::to_owned).into_iter().collect()
+    } else {
+        check_count(tokens(head)?)?
+    };
     if let [ticket] = &*tokens
         && Tickets::is_one(ticket)
         && !is_for_ticket
@@ -229,11 +226,7 @@ fn sender(
             named_with_display_name(head, rules).map(ListenSender::User)
         };
     }
-    let mut first = None;
-    for token in &tokens {
-        first = first.or(Some(rules.verify(token)?));
-    }
-    match first {
+    match rules.verify_all(&tokens)? {
         Some(identity) => Ok(ListenSender::User(identity)),
         None if may_be_guest => Ok(ListenSender::Guest),
         None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN, or ?token=")),

@@ -29,7 +29,7 @@ pub(super) fn open<'b>(
     let may_be_guest =
         rules.config.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
     let identity = if !rules.verifier.is_open() {
-        identity_of_tokens(head, &upgrade, rules)?
+        identity_of_tokens(head, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
         None
     } else {
@@ -73,7 +73,7 @@ pub(super) fn open_own<'b>(
     check_origin(head, &rules.config.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
     let identity = if !rules.verifier.is_open() {
-        identity_of_tokens(head, &upgrade, rules)?
+        identity_of_tokens(head, rules)?
     } else if is_public && head.query_value("user").is_none() {
         None
     } else {

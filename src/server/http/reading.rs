@@ -1,9 +1,10 @@
 //! What everybody, or nearly everybody, may read: the page, `/healthz`, the document of the API.
 //! Also who may read the metrics.
 
-use super::identity::{caller, unauthorized};
+use super::identity::{caller, check_access};
 use super::openapi;
 use super::route::{Rules, SAY_WHO};
+use crate::auth::Access;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
@@ -24,9 +25,9 @@ pub(crate) enum Readiness {
 }
 
 impl Readiness {
-    /// Why no calls are taken any more, if so.
-    pub(crate) fn stopping(self) -> Option<HttpRefusal> {
-        self.refusal().filter(|_| self == Readiness::Stopping)
+    /// Whether calls are still taken.
+    pub(crate) fn check_running(self) -> Result<(), HttpRefusal> {
+        self.refusal().filter(|_| self == Readiness::Stopping).map_or(Ok(()), Err)
     }
 
     /// Why the server cannot do its work, if so.
@@ -86,12 +87,12 @@ pub(super) fn may_read_metrics(
     if rules.config.metrics_public {
         return Ok(());
     }
-    match caller(head, rules)? {
-        Some(person) if person.is_admin => Ok(()),
-        _ if rules.verifier.is_open() => Ok(()),
-        Some(_) => Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins")),
-        None => Err(unauthorized(SAY_WHO)),
+    let caller = caller(head, rules)?;
+    if rules.verifier.is_open() {
+        return Ok(());
     }
+    let is_admin = caller.as_ref().is_some_and(|person| person.is_admin);
+    check_access(Access::Admin, caller.is_some(), is_admin, SAY_WHO)
 }
 
 /// RFC 9110 §13.1.2: whether the client already has what it asks for.

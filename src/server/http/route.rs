@@ -53,6 +53,16 @@ impl Rules<'_> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
+    /// The identity in the first token, if there are any. A correct token does not make up for a
+    /// bad one.
+    pub(super) fn verify_all(&self, tokens: &[String]) -> Result<Option<Identity>, HttpRefusal> {
+        let mut first = None;
+        for token in tokens {
+            first = first.or(Some(self.verify(token)?));
+        }
+        Ok(first)
+    }
+
     /// An identity, with the limits that hold for it.
     pub(super) fn person(&self, identity: Identity) -> Person {
         let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits.as_deref());
