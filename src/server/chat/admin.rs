@@ -37,15 +37,19 @@ impl<S: RecordStore> Chat<S> {
                 self.list_connections(net, origin, after, limit);
             }
             "admin:disconnect" => {
-                let selector = match (connection(fields, "connection")?, user(fields)?) {
-                    (Some(conn), None) => ConnectionSelector::Connection(conn),
-                    (None, Some(user)) => ConnectionSelector::Users(vec![user]),
+                let conns = match (connection(fields, "connection")?, user(fields)?) {
+                    (Some(conn), None) => self.signed_in(conn).map(|_| vec![conn]),
+                    (None, Some(user)) => {
+                        let here = self.sessions.signed_in(None);
+                        let of_user = here.filter(|(_, known)| known.identity.user == user);
+                        Some(of_user.map(|(conn, _)| conn).collect())
+                    }
                     _ => {
                         let message = "either this or connection is needed";
                         return Err(Fault::bad_request("user", message));
                     }
                 };
-                self.disconnect(net, origin, &selector);
+                self.disconnect(net, origin, conns);
             }
             kind @ ("admin:pause" | "admin:resume") => {
                 let stream = fields.text("stream")?;
@@ -105,17 +109,15 @@ impl<S: RecordStore> Chat<S> {
         self.reply_raw(net, origin, payload);
     }
 
-    /// Ends connections of any kind.
-    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, selector: &ConnectionSelector) {
-        match self.connections_of(selector) {
-            Ok(conns) => {
-                // Before the asker's own connection ends.
-                self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
-                for conn in conns {
-                    self.close_with(net, conn, KICKED, "an admin has ended this connection");
-                }
-            }
-            Err(refusal) => self.refuse(net, origin, (&refusal).into()),
+    /// Ends connections of any kind; `None` if the one that was named is not there.
+    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, conns: Option<Vec<ConnId>>) {
+        let Some(conns) = conns else {
+            return self.refuse(net, origin, (&NO_SUCH_CONNECTION).into());
+        };
+        // Before the asker's own connection ends.
+        self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
+        for conn in conns {
+            self.close_with(net, conn, KICKED, "an admin has ended this connection");
         }
     }
 
@@ -169,24 +171,6 @@ impl<S: RecordStore> Chat<S> {
         Ok(())
     }
 
-    /// The connections of users, or the one that is named, whatever they are for.
-    fn connections_of(&self, selector: &ConnectionSelector) -> Result<Vec<ConnId>, Refusal> {
-        match selector {
-            ConnectionSelector::Users(users) => {
-                let own = self
-                    .sessions
-                    .signed_in(None)
-                    .filter(|(_, known)| users.contains(&known.identity.user));
-                Ok(own.map(|(conn, _)| conn).collect())
-            }
-            ConnectionSelector::Connection(conn) => match self.signed_in(*conn) {
-                Some(_) => Ok(vec![*conn]),
-                None => Err(NO_SUCH_CONNECTION),
-            },
-            ConnectionSelector::All | ConnectionSelector::Room(_) => self.recipients(selector),
-        }
-    }
-
     /// The connections that are told everything for somebody. Those for one stream alone and those
     /// with the embedding program's protocol are left out, because they do not understand the
     /// wire's messages.
@@ -208,9 +192,8 @@ impl<S: RecordStore> Chat<S> {
                 Ok(of_users.copied().chain(guests).collect())
             }
             ConnectionSelector::Connection(conn) => {
-                let conns = self.connections_of(&ConnectionSelector::Connection(*conn))?;
-                let told = |conn: &ConnId| self.signed_in(*conn).is_some_and(is_told);
-                Ok(conns.into_iter().filter(told).collect())
+                let known = self.signed_in(*conn).ok_or(NO_SUCH_CONNECTION)?;
+                Ok(Vec::from_iter(is_told(known).then_some(*conn)))
             }
             ConnectionSelector::Room(room) => {
                 let followers = self.hub.followers_of(room).map(Iterator::collect);
