@@ -366,12 +366,7 @@ fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
 }
 
 fn binary() -> Fault {
-    Fault {
-        code: RefusalCode::BadRequest,
-        message:
-            "a binary message publishes to a stream of bytes: n, n bytes of its name, the data"
-                .into(),
-        field: Some("type"),
-        limit: None,
-    }
+    let message =
+        "a binary message publishes to a stream of bytes: n, n bytes of its name, the data";
+    Fault::bad_request("type", message)
 }

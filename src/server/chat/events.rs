@@ -141,9 +141,7 @@ impl<S: RecordStore> Chat<S> {
         if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
-            let refusal =
-                HttpRefusal::new(Status::TooManyRequests, "rate_limited", too_soon.message);
-            let refused = Response::from(refusal);
+            let refused = Response::from(HttpRefusal::from(too_soon));
             let response = Response { fields: response.fields, ..refused };
             return Ok(HttpAnswer::Respond(response.with_retry_after(too_soon.retry_after_ms)));
         }

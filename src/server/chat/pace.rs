@@ -21,7 +21,7 @@ use crate::base::limits::{
     WORKERS_MAX, WRITTEN_BYTES_PER_WORK,
 };
 use crate::base::rates::{Allowance, Asker, RateBound, Rates};
-use crate::base::{Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights, UserId};
+use crate::base::{Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights};
 use crate::config::Config;
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Quotas;
@@ -62,30 +62,39 @@ impl Budgets {
 pub(super) struct TooSoon {
     /// The last part of the limit's key.
     pub(super) limit: &'static str,
-    /// For people.
-    pub(super) message: &'static str,
     pub(super) retry_after_ms: u64,
 }
 
 impl TooSoon {
-    fn new(limit: &'static str, message: &'static str, retry_after_ms: u64) -> TooSoon {
-        TooSoon { limit, message, retry_after_ms }
+    fn of_a_minute(retry_after_ms: u64) -> TooSoon {
+        TooSoon { limit: "messages_per_minute", retry_after_ms }
     }
 
-    fn of_a_minute(retry_after_ms: u64) -> TooSoon {
-        let message = "too many messages within a minute";
-        TooSoon::new("messages_per_minute", message, retry_after_ms)
+    /// For people.
+    pub(super) fn message(self) -> &'static str {
+        match self.limit {
+            "messages_per_minute" => "too many messages within a minute",
+            "user_requests_per_second" => "too many requests on all of your connections together",
+            "user_work_per_second" => "you ask for too much work at once",
+            "address_work_per_second" => "your address asks for too much work at once",
+            _ => "too many requests",
+        }
     }
 }
 
 impl From<TooSoon> for ErrorReply {
     fn from(too_soon: TooSoon) -> ErrorReply {
-        let error = ErrorReply::new(RefusalCode::RateLimited, too_soon.message);
+        let error = ErrorReply::new(RefusalCode::RateLimited, too_soon.message());
         error.retry_after(too_soon.retry_after_ms)
     }
 }
 
-const TOO_MANY: &str = "too many requests";
+/// The caller says when to try again.
+impl From<TooSoon> for HttpRefusal {
+    fn from(too_soon: TooSoon) -> HttpRefusal {
+        HttpRefusal::new(Status::TooManyRequests, "rate_limited", too_soon.message())
+    }
+}
 
 /// Requests whose answers may be large.
 const LARGE_ANSWERS: &[&str] = &[
@@ -128,14 +137,6 @@ fn allowance(limits: &Limits, payer: &Asker) -> Option<(Allowance, &'static str)
         }
     };
     (per_second > 0).then_some((Allowance { per_second, burst, per_minute: 0 }, limit))
-}
-
-fn too_soon(limit: &'static str, wait_ms: u64) -> TooSoon {
-    let message = match limit {
-        "user_work_per_second" => "you ask for too much work at once",
-        _ => "your address asks for too much work at once",
-    };
-    TooSoon { limit, message, retry_after_ms: wait_ms }
 }
 
 impl<S: RecordStore> Chat<S> {
@@ -205,13 +206,11 @@ impl<S: RecordStore> Chat<S> {
         let (limit, per_second, burst) = if is_guest { of_guests } else { of_users };
         session
             .take_request(now, per_second, burst)
-            .map_err(|retry_after_ms| TooSoon::new(limit, TOO_MANY, retry_after_ms))?;
+            .map_err(|retry_after_ms| TooSoon { limit, retry_after_ms })?;
         session.take_message(now, per_minute).map_err(TooSoon::of_a_minute)?;
-        let user = session.signed_in().filter(|known| of_all.0 > 0 && !known.is_guest);
-        match user.map(|known| known.identity.user.clone()) {
-            Some(user) => self.take_of_user(now, user, of_all),
-            None => Ok(()),
-        }
+        let known = session.signed_in().filter(|known| !known.is_guest);
+        let asker = known.map(|known| Asker::User(known.identity.user.clone()));
+        asker.map_or(Ok(()), |asker| self.take_of_user(now, asker, of_all))
     }
 
     /// Refuses a request that came too soon; too many of these end the connection.
@@ -248,31 +247,29 @@ impl<S: RecordStore> Chat<S> {
             per_minute: limits.messages_per_minute,
         };
         let of_all = (limits.user_requests_per_second, limits.user_burst);
-        let user = match &asker {
-            Asker::User(user) if of_all.0 > 0 => Some(user.clone()),
-            Asker::User(_) | Asker::Address(_) | Asker::Others => None,
-        };
-        self.budgets.calls.take(asker, now, 1, allowance).map_err(|held| match held {
-            RateBound::Second(wait_ms) => TooSoon::new("requests_per_second", TOO_MANY, wait_ms),
+        self.budgets.calls.take(asker.clone(), now, 1, allowance).map_err(|held| match held {
+            RateBound::Second(wait_ms) => {
+                TooSoon { limit: "requests_per_second", retry_after_ms: wait_ms }
+            }
             RateBound::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
         })?;
-        match user {
-            Some(user) => self.take_of_user(now, user, of_all),
-            None => Ok(()),
-        }
+        self.take_of_user(now, asker, of_all)
     }
 
-    /// Counts a request of a user, over any connection or call.
+    /// Counts a request of a user, over any connection or call. Those of addresses are not counted.
     fn take_of_user(
         &mut self,
         now: Moment,
-        user: UserId,
+        asker: Asker,
         (per_second, burst): (u32, u32),
     ) -> Result<(), TooSoon> {
+        if per_second == 0 || !matches!(asker, Asker::User(_)) {
+            return Ok(());
+        }
         let allowance = Allowance { per_second, burst, per_minute: 0 };
-        self.budgets.users.take(Asker::User(user), now, 1, allowance).map_err(|held| {
-            let message = "too many requests on all of your connections together";
-            TooSoon::new("user_requests_per_second", message, held.wait_ms())
+        self.budgets.users.take(asker, now, 1, allowance).map_err(|held| TooSoon {
+            limit: "user_requests_per_second",
+            retry_after_ms: held.wait_ms(),
         })
     }
 
@@ -329,7 +326,7 @@ impl<S: RecordStore> Chat<S> {
         let limits = person.map_or(&self.config.limits, |person| self.limits_for(person));
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
         let taken = self.budgets.work.take(payer, net.now(), weight, allowance);
-        taken.map_err(|held| too_soon(limit, held.wait_ms()))
+        taken.map_err(|held| TooSoon { limit, retry_after_ms: held.wait_ms() })
     }
 
     /// Charges for a request that weighs more than others. Returns whether it was refused.
@@ -358,20 +355,25 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// If the payer on a connection owes for work: in how many ms that is paid off, and the limit.
-    pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
-        let payer = self.payer_on(net, conn);
-        let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;
-        Some((self.budgets.work.owes(&payer, net.now(), allowance)?, limit))
+    /// Whether the payer on a connection owes for work: in how many ms that is paid off.
+    pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<TooSoon> {
+        self.owed(net, &self.payer_on(net, conn), self.limits_on(conn))
+    }
+
+    fn owed(&self, net: &Net<'_>, payer: &Asker, limits: &Limits) -> Option<TooSoon> {
+        let (allowance, limit) = allowance(limits, payer)?;
+        let retry_after_ms = self.budgets.work.owes(payer, net.now(), allowance)?;
+        Some(TooSoon { limit, retry_after_ms })
     }
 
     /// Whether a new connection may be greeted, because its payer does not owe for an earlier
     /// greeting. If not, the connection is closed.
     pub(super) fn may_be_greeted(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        let Some((wait_ms, limit)) = self.owed_on(net, conn) else { return true };
-        self.counters.limited(limit);
-        self.note_limited_on(net, conn, limit);
-        self.close_until(net, conn, RATE, too_soon(limit, wait_ms).message, Some(wait_ms));
+        let Some(too_soon) = self.owed_on(net, conn) else { return true };
+        self.counters.limited(too_soon.limit);
+        self.note_limited_on(net, conn, too_soon.limit);
+        let wait_ms = Some(too_soon.retry_after_ms);
+        self.close_until(net, conn, RATE, too_soon.message(), wait_ms);
         false
     }
 
@@ -386,15 +388,11 @@ impl<S: RecordStore> Chat<S> {
         let asked = identity.limits.as_deref();
         let own = self.config.exceptions.limits_of(&self.config.limits, &identity.user, asked);
         let limits = own.as_deref().unwrap_or(&self.config.limits);
-        let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let Some(wait_ms) = self.budgets.work.owes(&payer, net.now(), allowance) else {
-            return Ok(());
-        };
-        self.counters.limited(limit);
+        let Some(too_soon) = self.owed(net, &payer, limits) else { return Ok(()) };
+        self.counters.limited(too_soon.limit);
         let who = Limited { conn: None, user: Some(&identity.user), address: None };
-        self.note_limited(net.now(), limit, who);
-        let message = too_soon(limit, wait_ms).message;
-        let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
+        self.note_limited(net.now(), too_soon.limit, who);
+        let refusal = HttpRefusal::from(too_soon);
         // A debt for a greeting lasts some seconds.
         Err(refusal.with(&[("Retry-After", "5")]))
     }
@@ -413,8 +411,8 @@ impl<S: RecordStore> Chat<S> {
         self.budgets.work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);
             self.note_limited(now, limit, Limited::at(address));
-            let TooSoon { message, retry_after_ms, .. } = too_soon(limit, held.wait_ms());
-            let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
+            let retry_after_ms = held.wait_ms();
+            let refusal = HttpRefusal::from(TooSoon { limit, retry_after_ms });
             Response::from(refusal).with_retry_after(retry_after_ms)
         })
     }

@@ -3,6 +3,7 @@
 //! Together they have [`SCANNED_PER_TURN_BYTES`] of a turn, and at most one page more.
 
 use super::chat::Chat;
+use super::pace::TooSoon;
 use crate::base::limits::SCANNED_PER_TURN_BYTES;
 use crate::base::{ConnId, Moment};
 use crate::hub::Input;
@@ -139,8 +140,9 @@ impl<S: RecordStore> Chat<S> {
             }
             let (conn, payer) = self.scan_queue.take()?;
             match self.owed_on(net, conn) {
-                Some((wait_ms, _)) => {
-                    self.scan_queue.put_later(conn, payer, now.plus_millis(wait_ms.max(1)));
+                Some(TooSoon { retry_after_ms, .. }) => {
+                    let from = now.plus_millis(retry_after_ms.max(1));
+                    self.scan_queue.put_later(conn, payer, from);
                 }
                 None => return Some(Input::Scan { conn }),
             }
