@@ -126,38 +126,14 @@ impl<S: RecordStore> Chat<S> {
             of_jobs.wake.wake();
         });
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
-        let mut chat = Chat::new(config, verifier, hub, store, shared, (rates_seed, outbound));
-        chat.started = started;
-        chat.decisions = Decisions::new(WallClock::new(newest));
-        Web::new(chat, web_config, web_seed)
-    }
-
-    /// Its store.
-    pub fn store(&mut self) -> &mut S {
-        self.store_client.store_mut()
-    }
-
-    /// The state of rooms and users.
-    pub fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    fn new(
-        config: Config,
-        verifier: Verifier,
-        hub: Hub,
-        store: S,
-        shared: Arc<Shared>,
-        (rates_seed, outbound): (u64, Outbound<JobPurpose>),
-    ) -> Chat<S> {
-        Chat {
+        let chat = Chat {
             verifier,
             hub,
             store_client: StoreClient::new(store),
             shared,
             handlers: HashMap::new(),
             sessions: Sessions::default(),
-            decisions: Decisions::default(),
+            decisions: Decisions::new(WallClock::new(newest)),
             calls: Calls::default(),
             budgets: Budgets::new(rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
@@ -177,8 +153,19 @@ impl<S: RecordStore> Chat<S> {
             journal: Journal::default(),
             has_begun: false,
             stopping: None,
-            started: Moment::ZERO,
-        }
+            started,
+        };
+        Web::new(chat, web_config, web_seed)
+    }
+
+    /// Its store.
+    pub fn store(&mut self) -> &mut S {
+        self.store_client.store_mut()
+    }
+
+    /// The state of rooms and users.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
