@@ -124,7 +124,7 @@ impl<S: RecordStore> Chat<S> {
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
                     let holds = matches!(effect, Effect::Hold { .. });
-                    if let Some(session) = self.session_mut(*conn) {
+                    if let Some(session) = self.sessions.get_mut(*conn) {
                         session.is_held = holds;
                     }
                     self.settle_pause(net, *conn);
@@ -275,7 +275,7 @@ impl<S: RecordStore> Chat<S> {
     /// it sent too many bytes, or the server stops.
     pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (is_stopping, now) = (self.is_stopping(), net.now());
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let is_busy = session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX;
         if is_busy || session.unread_until() > now || is_stopping {
             net.pause(conn);
@@ -286,7 +286,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Counts a new connection for the handles.
     fn index_arrival(&mut self, conn: ConnId) {
-        let user = self.session_mut(conn).and_then(|session| {
+        let user = self.sessions.get_mut(conn).and_then(|session| {
             session.is_counted = true;
             session.signed_in().map(|known| known.identity.user.clone())
         });

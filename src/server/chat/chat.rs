@@ -168,24 +168,16 @@ impl<S: RecordStore> Chat<S> {
         &self.hub
     }
 
-    pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
-        self.sessions.get(conn)
-    }
-
     /// The user or guest on a connection, if known.
     pub(super) fn signed_in(&self, conn: ConnId) -> Option<&SignedIn> {
-        self.session(conn)?.signed_in()
-    }
-
-    pub(super) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
-        self.sessions.get_mut(conn)
+        self.sessions.get(conn)?.signed_in()
     }
 
     /// Sets a session's next deadline.
     pub(super) fn arm(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let of_phase = match &session.phase {
             SessionPhase::Anonymous { deadline, .. } => *deadline,
             SessionPhase::Arriving(_) => Moment::NEVER,
@@ -239,7 +231,7 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let resumes = session.is_announcing_resume;
         let SessionPhase::Arriving(arriving) = &mut session.phase else {
             self.arm(net, conn);
@@ -286,7 +278,7 @@ impl<S: RecordStore> Application for Chat<S> {
     fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let due = session.due_anonymous(now);
         let mut tells_expiry = None;
         match &mut session.phase {

@@ -180,11 +180,11 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn places(&self, conn: ConnId) -> Option<&Places> {
-        self.session(conn)?.places.as_deref()
+        self.sessions.get(conn)?.places.as_deref()
     }
 
     pub(super) fn places_mut(&mut self, conn: ConnId) -> Option<&mut Places> {
-        self.session_mut(conn)?.places.as_deref_mut()
+        self.sessions.get_mut(conn)?.places.as_deref_mut()
     }
 
     /// The position of a client that is told everything for its user, if it can be said now.
@@ -198,7 +198,7 @@ impl<S: RecordStore> Chat<S> {
             return None;
         }
         // A guest has no rooms, and so no position in them.
-        let is_guest = || self.session(conn).is_some_and(Session::is_guest);
+        let is_guest = || self.sessions.get(conn).is_some_and(Session::is_guest);
         let time = time.or_else(|| (places.is_some() && is_guest()).then_some(Timestamp(0)))?;
         Some(id(self.hub.epoch(), time, places))
     }

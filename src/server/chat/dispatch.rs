@@ -79,7 +79,10 @@ impl<S: RecordStore> Chat<S> {
             let now = net.now();
             let (max, window_ms) =
                 (self.config.limits.malformed_requests, self.config.limits.abuse_window_ms);
-            if self.session_mut(*conn).is_some_and(|session| session.malformed(now, max, window_ms))
+            if self
+                .sessions
+                .get_mut(*conn)
+                .is_some_and(|session| session.malformed(now, max, window_ms))
             {
                 self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
             }
@@ -90,7 +93,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn person(&self, origin: &Origin) -> Option<Person> {
         match origin {
             Origin::Conn(conn, _) => {
-                let session = self.session(*conn)?;
+                let session = self.sessions.get(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
                 let Identity { user, admin: is_admin, rights: streams, .. } = &known.identity;
                 let (user, streams, is_admin) = (user.clone(), streams.clone(), *is_admin);
@@ -333,7 +336,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         self.counters.refused_with(&error);
         net.count_error(conn);
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         if id.is_some() || session.anonymous_error(now, &error) {
             self.say(net, conn, &error.to_message(id));
         } else {

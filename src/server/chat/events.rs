@@ -195,7 +195,7 @@ impl<S: RecordStore> Chat<S> {
             }
             ListenTarget::All { mut streams, last } => {
                 if !streams.is_empty()
-                    && let Some(session) = self.session_mut(conn)
+                    && let Some(session) = self.sessions.get_mut(conn)
                 {
                     session.places = Some(Box::default());
                 }

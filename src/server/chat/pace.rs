@@ -142,7 +142,7 @@ fn allowance(limits: &Limits, payer: &Asker) -> Option<(Allowance, &'static str)
 impl<S: RecordStore> Chat<S> {
     /// The limits that hold on a connection.
     pub(super) fn limits_on(&self, conn: ConnId) -> &Limits {
-        let own = self.session(conn).and_then(Session::own_limits);
+        let own = self.sessions.get(conn).and_then(Session::own_limits);
         own.map_or(&self.config.limits, |own| own)
     }
 
@@ -201,7 +201,7 @@ impl<S: RecordStore> Chat<S> {
             ("guest_requests_per_second", limits.guest_requests_per_second, limits.guest_burst);
         let per_minute = limits.messages_per_minute;
         let of_all = (limits.user_requests_per_second, limits.user_burst);
-        let Some(session) = self.session_mut(conn) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(conn) else { return Ok(()) };
         let is_guest = session.signed_in().is_some_and(|known| known.is_guest);
         let (limit, per_second, burst) = if is_guest { of_guests } else { of_users };
         session
@@ -230,7 +230,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
         let (max, window_ms) =
             (self.config.limits.limited_requests, self.config.limits.abuse_window_ms);
-        self.session_mut(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
+        self.sessions.get_mut(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
     }
 
     /// Counts a call over HTTP; an error is why it is refused.
@@ -281,7 +281,7 @@ impl<S: RecordStore> Chat<S> {
             return;
         }
         let now = net.now();
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         if session.spend_bytes(now, bytes, per_second, burst) {
             self.counters.limited("bytes_per_second");
             self.settle_pause(net, conn);

@@ -151,7 +151,7 @@ impl<S: RecordStore> Chat<S> {
         let caller = person.map(|person| self.program_caller(&person));
         let shared = Arc::clone(&self.shared);
         let socket = Socket::new(SocketState { conn, params, query, caller, shared });
-        if let Some(session) = self.session_mut(conn)
+        if let Some(session) = self.sessions.get_mut(conn)
             && let Some(Visitor::Own(own)) = session.visitor_mut()
         {
             own.socket = Some(socket);

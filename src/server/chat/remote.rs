@@ -77,7 +77,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         // Nobody waits for it any more.
         let is_gone = match &asking.origin {
-            Origin::Conn(conn, _) => self.session_mut(*conn).is_none(),
+            Origin::Conn(conn, _) => self.sessions.get_mut(*conn).is_none(),
             Origin::Call(call) => self.calls.get(*call).is_none(),
         };
         if is_gone {
@@ -143,7 +143,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     pub(super) fn count_pending_call(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
-        if let Some(session) = self.session_mut(conn) {
+        if let Some(session) = self.sessions.get_mut(conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
         }

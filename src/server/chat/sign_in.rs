@@ -50,7 +50,7 @@ impl<S: RecordStore> Chat<S> {
             let error = ErrorReply::new(RefusalCode::RateLimited, error.to_string());
             return self.refuse(net, origin, error.retry_after(wait_ms));
         }
-        let Some(session) = self.session_mut(conn) else { return };
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let known = session.signed_in().map(|known| known.identity.user.clone());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {

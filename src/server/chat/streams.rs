@@ -141,7 +141,7 @@ impl<S: RecordStore> Chat<S> {
         let own = self.config.streams.iter().filter(own);
         let largest = own.map(|one| 1 + NAME_BYTES_MAX as u64 + u64::from(one.max_bytes)).max();
         let widened_to = largest.filter(|bytes| *bytes > usual).unwrap_or(0);
-        let phase = self.session_mut(conn).map(|session| &mut session.phase);
+        let phase = self.sessions.get_mut(conn).map(|session| &mut session.phase);
         let Some(SessionPhase::Known(known)) = phase else { return };
         if std::mem::replace(&mut known.widened_to, widened_to) != widened_to {
             net.take_messages_up_to(conn, widened_to.max(usual));
