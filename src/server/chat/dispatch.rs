@@ -76,14 +76,8 @@ impl<S: RecordStore> Chat<S> {
         if let Origin::Conn(conn, _) = origin
             && is_malformed
         {
-            let now = net.now();
-            let (max, window_ms) =
-                (self.config.limits.malformed_requests, self.config.limits.abuse_window_ms);
-            if self
-                .sessions
-                .get_mut(*conn)
-                .is_some_and(|session| session.malformed(now, max, window_ms))
-            {
+            let (session, limits) = (self.sessions.get_mut(*conn), &self.config.limits);
+            if session.is_some_and(|session| session.malformed(net.now(), limits)) {
                 self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
             }
         }

@@ -228,9 +228,8 @@ impl<S: RecordStore> Chat<S> {
 
     /// Counts a message that came too soon. Returns whether it was one too many.
     pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
-        let (max, window_ms) =
-            (self.config.limits.limited_requests, self.config.limits.abuse_window_ms);
-        self.sessions.get_mut(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
+        let (session, limits) = (self.sessions.get_mut(conn), &self.config.limits);
+        session.is_some_and(|session| session.over_rate(now, limits))
     }
 
     /// Counts a call over HTTP; an error is why it is refused.

@@ -136,23 +136,23 @@ impl Session {
     }
 
     /// Counts a malformed request. Returns whether it was one too many.
-    pub(super) fn malformed(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
-        let abuse = self.abuse(now, window_ms);
+    pub(super) fn malformed(&mut self, now: Moment, limits: &Limits) -> bool {
+        let abuse = self.abuse(now, limits);
         abuse.malformed = abuse.malformed.saturating_add(1);
-        abuse.malformed >= max
+        abuse.malformed >= limits.malformed_requests
     }
 
     /// Counts a request over the rate. Returns whether it was one too many.
-    pub(super) fn over_rate(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
-        let abuse = self.abuse(now, window_ms);
+    pub(super) fn over_rate(&mut self, now: Moment, limits: &Limits) -> bool {
+        let abuse = self.abuse(now, limits);
         abuse.over_rate = abuse.over_rate.saturating_add(1);
-        abuse.over_rate >= max
+        abuse.over_rate >= limits.limited_requests
     }
 
-    fn abuse(&mut self, now: Moment, window_ms: u64) -> &mut Abuse {
+    fn abuse(&mut self, now: Moment, limits: &Limits) -> &mut Abuse {
         let abuse = &mut self.tally.get_or_insert_default().abuse;
-        if now.millis_since(abuse.since) >= window_ms {
-            *abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
+        if now.millis_since(abuse.since) >= limits.abuse_window_ms {
+            *abuse = Abuse { since: now, ..Abuse::default() };
         }
         abuse
     }
@@ -276,7 +276,9 @@ mod tests {
     #[test]
     fn abuse_is_counted_within_its_window() {
         let mut session = session();
-        let mut malformed = |millis| session.malformed(at(millis), 50, 10_000);
+        let limits =
+            Limits { malformed_requests: 50, abuse_window_ms: 10_000, ..Limits::default() };
+        let mut malformed = |millis| session.malformed(at(millis), &limits);
         for _ in 1..50 {
             assert!(!malformed(20_000));
         }
