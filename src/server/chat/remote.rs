@@ -84,7 +84,7 @@ impl<S: RecordStore> Chat<S> {
             return self.remotes.done(now, &place, CallOutcome::NotAsked, Cause::Backend);
         }
         let BackendRequest { request, bounds, origin, since } = asking;
-        self.remotes.note_asked(now, place.remote, since);
+        self.remotes.note_asked(now, &place, since);
         let purpose = JobPurpose::Remote(RemoteCall { place, origin });
         let begun = self.outbound.call(Lane::Calls, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Remote(call), failure)) = begun {

@@ -20,13 +20,12 @@ pub(crate) struct Remotes {
     under_way: Shares<Payer>,
     under_way_max: u32,
     settings: CircuitSettings,
-    last_id: u64,
 }
 
 /// A handler.
 #[derive(Debug)]
 pub(super) struct Remote {
-    pub(super) id: RemoteId,
+    /// It also names the handler, as long as its declaration does not change.
     pub(super) declared: Arc<BackendHandler>,
     circuit: Circuit,
     under_way: Shares<Payer>,
@@ -36,10 +35,6 @@ pub(super) struct Remote {
     turned_away: [u64; TURNED_AWAY.len()],
     counts: [u64; OUTCOMES.len()],
 }
-
-/// Names a handler as long as its declaration does not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RemoteId(u64);
 
 /// The results of requests, as the metrics name them, in the order of [`CallOutcome`].
 const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "not_asked"];
@@ -73,7 +68,7 @@ pub(crate) enum NextRequest {
 /// A request's place at a handler.
 #[derive(Debug)]
 pub(crate) struct RequestPlace {
-    pub(crate) remote: RemoteId,
+    handler: Arc<BackendHandler>,
     pub(crate) payer: Payer,
     pass: Pass,
 }
@@ -97,9 +92,8 @@ impl Remotes {
     pub(crate) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);
         let under_way_max = limits.backend_call_threads;
-        let (turn, under_way, last_id) = (0, Shares::default(), 0);
-        let mut remotes =
-            Remotes { list: Vec::new(), turn, under_way, under_way_max, settings, last_id };
+        let (list, turn, under_way) = (Vec::new(), 0, Shares::default());
+        let mut remotes = Remotes { list, turn, under_way, under_way_max, settings };
         let _nobody_waits_yet = remotes.declare(limits, declared);
         remotes
     }
@@ -115,18 +109,14 @@ impl Remotes {
         let mut before = std::mem::take(&mut self.list);
         for handler in declared {
             let place = before.iter().position(|old| *old.declared == *handler);
-            let remote = place.map(|place| before.swap_remove(place)).unwrap_or_else(|| {
-                self.last_id += 1;
-                Remote {
-                    id: RemoteId(self.last_id),
-                    declared: Arc::new(handler.clone()),
-                    circuit: Circuit::default(),
-                    under_way: Shares::default(),
-                    line: FairQueue::default(),
-                    waited: 0,
-                    turned_away: [0; TURNED_AWAY.len()],
-                    counts: [0; OUTCOMES.len()],
-                }
+            let remote = place.map(|place| before.swap_remove(place)).unwrap_or_else(|| Remote {
+                declared: Arc::new(handler.clone()),
+                circuit: Circuit::default(),
+                under_way: Shares::default(),
+                line: FairQueue::default(),
+                waited: 0,
+                turned_away: [0; TURNED_AWAY.len()],
+                counts: [0; OUTCOMES.len()],
             });
             self.list.push(remote);
         }
@@ -143,8 +133,8 @@ impl Remotes {
         self.list.iter().map(|remote| &*remote.declared)
     }
 
-    fn get(&mut self, id: RemoteId) -> Option<&mut Remote> {
-        self.list.iter_mut().find(|remote| remote.id == id)
+    fn get(&mut self, handler: &Arc<BackendHandler>) -> Option<&mut Remote> {
+        self.list.iter_mut().find(|remote| Arc::ptr_eq(&remote.declared, handler))
     }
 
     /// Queues a request; [`Remotes::next`] may take it out at once. Returns the requests for which
@@ -194,7 +184,8 @@ impl Remotes {
                 Ok(pass) => {
                     remote.under_way.add(&payer, 1);
                     all.add(&payer, 1);
-                    NextRequest::Ask(RequestPlace { remote: remote.id, payer, pass }, asking)
+                    let handler = Arc::clone(&remote.declared);
+                    NextRequest::Ask(RequestPlace { handler, payer, pass }, asking)
                 }
                 Err(retry_after_ms) => {
                     remote.counts[CallOutcome::NotAsked as usize] += 1;
@@ -206,8 +197,8 @@ impl Remotes {
     }
 
     /// Counts a request that is asked now: it has waited if it came before.
-    pub(crate) fn note_asked(&mut self, now: Moment, id: RemoteId, since: Moment) {
-        if let Some(remote) = self.get(id) {
+    pub(crate) fn note_asked(&mut self, now: Moment, place: &RequestPlace, since: Moment) {
+        if let Some(remote) = self.get(&place.handler) {
             remote.waited += u64::from(since < now);
         }
     }
@@ -244,9 +235,9 @@ impl Remotes {
         outcome: CallOutcome,
         cause: Cause,
     ) {
-        let (settings, RequestPlace { remote, payer, pass }) = (self.settings, place);
+        let (settings, RequestPlace { handler, payer, pass }) = (self.settings, place);
         self.under_way.remove(payer, 1);
-        let Some(remote) = self.get(*remote) else { return };
+        let Some(remote) = self.get(handler) else { return };
         remote.under_way.remove(payer, 1);
         remote.counts[outcome as usize] += 1;
         let name = remote.declared.types.first().cloned().unwrap_or_default();
@@ -423,10 +414,10 @@ mod tests {
         let mut asked = Vec::new();
         while let Some(NextRequest::Ask(place, _)) = remotes.next(now) {
             assert!(remotes.next(now).is_none());
-            asked.push(place.remote.0);
+            asked.push(place.handler.url.to_string());
             done(&mut remotes, now, &place, CallOutcome::Ok);
         }
-        assert_eq!(asked, [1, 2, 1]);
+        assert_eq!(asked, ["http://a/", "http://b/", "http://a/"]);
     }
 
     #[test]
@@ -469,7 +460,8 @@ mod tests {
         done(&mut remotes, now, &of_one, CallOutcome::Failed);
         assert!(remotes.find("a").is_none() && remotes.find("b").is_some());
         assert_eq!((remotes.metrics()[0].under_way, remotes.metrics()[0].waiting), (1, 1));
-        assert_eq!((remotes.list[0].id, remotes.under_way.total()), (of_other.remote, 1));
+        assert!(Arc::ptr_eq(&remotes.list[0].declared, &of_other.handler));
+        assert_eq!(remotes.under_way.total(), 1);
     }
 
     #[test]
