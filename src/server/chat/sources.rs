@@ -110,9 +110,8 @@ impl<S: RecordStore> Chat<S> {
         id: JobId,
         outcome: JobResult,
     ) {
-        let (data, is_programs, id) = match self.sources.take_result(net.now(), stream, id, outcome)
-        {
-            Some(PollResult::Fresh { data, is_programs, id }) => (data, is_programs, id),
+        let (data, is_programs) = match self.sources.take_result(net.now(), stream, id, outcome) {
+            Some(PollResult::Fresh { data, is_programs }) => (data, is_programs),
             Some(PollResult::Same) => {
                 return self.decide(net, Input::Heard { stream: stream.clone() });
             }
@@ -127,8 +126,8 @@ impl<S: RecordStore> Chat<S> {
     /// A stream refused data of its source.
     pub(super) fn source_refused(&mut self, stream: &StreamId, why: &str) {
         let declaration = self.hub.streams().declaration(stream);
-        if let Some(name) = declaration.map(|declaration| declaration.pattern.as_str().to_owned()) {
-            self.sources.note_refused(&name, why);
+        if let Some(declaration) = declaration {
+            self.sources.note_refused(declaration.pattern.as_str(), why);
         }
     }
 

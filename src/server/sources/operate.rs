@@ -48,7 +48,7 @@ pub(crate) struct Overview {
 impl Sources {
     /// The state of each, by declared names.
     pub(crate) fn overviews(&self) -> BTreeMap<&str, Overview> {
-        let is_open = |polled: &&Polled| polled.state() == CircuitState::Open;
+        let is_open = |polled: &&Polled| polled.circuit.state() == CircuitState::Open;
         let open: BTreeSet<&str> = if self.down().next().is_some() {
             self.polled.values().filter(is_open).map(|polled| &*polled.feed).collect()
         } else {
@@ -87,7 +87,7 @@ impl Sources {
             if polled.peek().is_none() {
                 count(state(running, CircuitState::Closed));
             }
-            polled.for_each(|polled| count(state(running, polled.state())));
+            polled.for_each(|polled| count(state(running, polled.circuit.state())));
             SourceMetrics {
                 stream: name.to_owned(),
                 states,
@@ -104,7 +104,7 @@ impl Sources {
     pub(crate) fn write(&self, w: &mut Writer, info: &StreamInfo) {
         let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
         let polled = self.polled.get(&info.stream);
-        let circuit = polled.map_or(CircuitState::Closed, |polled| polled.state());
+        let circuit = polled.map_or(CircuitState::Closed, |polled| polled.circuit.state());
         w.object_in("source", |w| {
             w.text("state", state(running, circuit));
             w.number("failures", running.failures);
@@ -151,7 +151,7 @@ impl Sources {
                 let age_ms = now.millis_since(polled.polled_at);
                 let late = late.entry(Arc::clone(&polled.feed)).or_default();
                 // Open circuits are reported elsewhere.
-                let is_late = polled.state() == CircuitState::Closed
+                let is_late = polled.circuit.state() == CircuitState::Closed
                     && running.late_after_ms().is_some_and(|most| age_ms > most);
                 late.streams += u64::from(is_late);
                 late.longest_ms = late.longest_ms.max(age_ms);

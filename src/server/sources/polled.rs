@@ -1,6 +1,6 @@
 //! A polled stream: its next poll, its last data, its circuit.
 
-use crate::backend::{Cause, Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
+use crate::backend::{Cause, Circuit, CircuitSettings, Failure, JobId, Pass};
 use crate::base::rates::Payer;
 use crate::base::{Data, Moment};
 use std::sync::Arc;
@@ -19,13 +19,13 @@ pub(crate) struct Polled {
     pub(super) is_ready: bool,
     /// When it was polled last, with whatever result, or was first to be polled.
     pub(super) polled_at: Moment,
-    circuit: Circuit,
+    pub(super) circuit: Circuit,
     /// The job under way, and when it began.
-    job: Option<(JobId, Pass, Moment)>,
+    pub(super) job: Option<(JobId, Pass, Moment)>,
     /// The last data, to tell whether they change, and their job.
     last: Option<(Data, JobId)>,
     /// The stream refused the last data.
-    is_refused: bool,
+    pub(super) is_refused: bool,
 }
 
 impl Polled {
@@ -44,10 +44,6 @@ impl Polled {
         }
     }
 
-    pub(super) fn state(&self) -> CircuitState {
-        self.circuit.state()
-    }
-
     /// Permission to ask now, if nothing is under way.
     ///
     /// # Errors
@@ -59,24 +55,10 @@ impl Polled {
         self.circuit.pass(now).map_err(|left_ms| now.plus_millis(left_ms))
     }
 
-    pub(super) fn set_job(&mut self, now: Moment, id: JobId, pass: Pass) {
-        self.job = Some((id, pass, now));
-    }
-
-    /// The pass was not used.
-    pub(super) fn unused(&mut self, pass: &Pass) {
-        self.circuit.unused(pass);
-    }
-
     /// Ends a job, if it is this stream's.
     pub(super) fn take_job(&mut self, id: JobId) -> Option<(Pass, Moment)> {
         let (_, pass, begun) = self.job.take_if(|(own, ..)| *own == id)?;
         Some((pass, begun))
-    }
-
-    /// Returns whether this closes its circuit.
-    pub(super) fn succeeded(&mut self, pass: &Pass) -> bool {
-        self.circuit.succeeded(pass)
     }
 
     /// Returns whether this opens its circuit.
@@ -119,10 +101,5 @@ impl Polled {
         if self.is_refused {
             self.last = None;
         }
-    }
-
-    /// Whether the stream took the last data.
-    pub(super) fn is_taken(&self) -> bool {
-        !self.is_refused
     }
 }

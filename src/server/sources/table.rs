@@ -48,7 +48,7 @@ pub(crate) struct DuePoll {
 #[derive(Debug)]
 pub(crate) enum PollResult {
     /// Data to publish; the embedding program's or not.
-    Fresh { data: Data, is_programs: bool, id: JobId },
+    Fresh { data: Data, is_programs: bool },
     /// Nothing new: the stream has the latest data.
     Same,
 }
@@ -177,7 +177,7 @@ impl Sources {
             if polled.is_ready {
                 self.turns.leave(&polled.feed, stream);
             }
-            if polled.state() != CircuitState::Closed {
+            if polled.circuit.state() != CircuitState::Closed {
                 self.count_down(&polled.feed, false);
             }
         }
@@ -299,7 +299,7 @@ impl Sources {
 
     pub(crate) fn poll_started(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
         if let Some(polled) = self.polled.get_mut(stream) {
-            polled.set_job(now, id, pass);
+            polled.job = Some((id, pass, now));
             self.turns.add_job(&polled.feed, id);
         }
     }
@@ -313,7 +313,7 @@ impl Sources {
         failure: &Failure,
     ) {
         if let Some(polled) = self.polled.get_mut(stream) {
-            polled.unused(pass);
+            polled.circuit.unused(pass);
         }
         self.failed(now, now, stream, pass, failure);
     }
@@ -341,7 +341,7 @@ impl Sources {
             }
         };
         let feed = Arc::clone(&polled.feed);
-        if polled.succeeded(&pass) {
+        if polled.circuit.succeeded(&pass) {
             log::info!("the source of {stream} answers again");
             self.count_down(&feed, false);
         }
@@ -353,10 +353,10 @@ impl Sources {
         }
         match output {
             JobOutput::Data(data) if polled.has_changed(&data, id) => {
-                Some(PollResult::Fresh { data, is_programs, id })
+                Some(PollResult::Fresh { data, is_programs })
             }
             JobOutput::Data(_) | JobOutput::Nothing | JobOutput::Answer { .. } => {
-                polled.is_taken().then_some(PollResult::Same)
+                (!polled.is_refused).then_some(PollResult::Same)
             }
         }
     }
