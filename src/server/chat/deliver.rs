@@ -301,7 +301,7 @@ impl<S: RecordStore> Chat<S> {
             }
             // Its rooms go on, but the streams that it asked for do not begin.
             Err(refusal)
-                if self.places(conn).is_some_and(Places::are_asked_for)
+                if self.places(conn).is_some_and(|places| places.is_asking)
                     || !self.hub.is_resuming(conn) =>
             {
                 self.cannot_watch(net, conn, refusal);

@@ -222,7 +222,7 @@ impl<S: RecordStore> Chat<S> {
                 }
                 if !streams.is_empty() && net.is_open(conn) {
                     if let Some(places) = self.places_mut(conn) {
-                        places.ask();
+                        places.is_asking = true;
                     }
                     self.subscribe(net, by, rights, Form::Envelope, streams);
                 }

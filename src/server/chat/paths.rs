@@ -150,7 +150,7 @@ impl<S: RecordStore> Chat<S> {
         let person = person.filter(|person| !person.is_guest);
         let caller = person.map(|person| self.program_caller(&person));
         let shared = Arc::clone(&self.shared);
-        let socket = Socket::new(SocketState { conn, params, query, caller, shared });
+        let socket = Socket(Arc::new(SocketState { conn, params, query, caller, shared }));
         if let Some(session) = self.sessions.get_mut(conn)
             && let Some(Visitor::Own(own)) = session.visitor_mut()
         {

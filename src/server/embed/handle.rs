@@ -114,9 +114,9 @@ impl Handle {
         path: SocketPath,
         handler: impl SocketHandler,
     ) -> Result<(), HandleError> {
-        let template = path.template().to_owned();
-        self.shared
-            .take_path(&template, true, || Command::RegisterSocket(OwnPath::new(path, handler)))
+        let path = OwnPath { path, handler: Arc::new(handler) };
+        let template = path.path.template.clone();
+        self.shared.take_path(&template, true, || Command::RegisterSocket(path))
     }
 
     /// Sends a message to many of your own [`Socket`]s; it is encoded once. A socket whose outbox

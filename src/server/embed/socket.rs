@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// A path on which WebSockets speak the program's own protocol.
 #[derive(Clone, Debug)]
 pub struct SocketPath {
-    pub(super) template: String,
-    pub(super) access: Access,
-    pub(super) subprotocol: Option<String>,
+    pub(crate) template: String,
+    pub(crate) access: Access,
+    pub(crate) subprotocol: Option<String>,
     pub(crate) message_bytes: Option<u64>,
 }
 
@@ -26,19 +26,6 @@ impl SocketPath {
     pub fn new(template: &str) -> SocketPath {
         let template = template.to_owned();
         SocketPath { template, access: Access::Public, subprotocol: None, message_bytes: None }
-    }
-
-    pub(crate) fn template(&self) -> &str {
-        &self.template
-    }
-
-    pub(crate) fn asked_access(&self) -> Access {
-        self.access
-    }
-
-    /// The subprotocol to agree to, if a client offers it.
-    pub(crate) fn agreed(&self, offered: &[&str]) -> Option<&str> {
-        self.subprotocol.as_deref().filter(|own| offered.contains(own))
     }
 
     /// Sets who may connect. A client with a token sends it with the request.
@@ -101,7 +88,7 @@ pub trait SocketHandler: Send + Sync + 'static {
 
 /// A WebSocket on a path of the program. Cheap to clone, and usable on any thread.
 #[derive(Clone)]
-pub struct Socket(Arc<SocketState>);
+pub struct Socket(pub(crate) Arc<SocketState>);
 
 #[derive(Debug)]
 pub(crate) struct SocketState {
@@ -119,10 +106,6 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(inner: SocketState) -> Socket {
-        Socket(Arc::new(inner))
-    }
-
     /// Its connection's name, as in the server's log.
     #[must_use]
     pub fn id(&self) -> ConnId {
@@ -219,12 +202,6 @@ pub(crate) struct OwnPath {
     pub(crate) handler: Arc<dyn SocketHandler>,
 }
 
-impl OwnPath {
-    pub(crate) fn new(path: SocketPath, handler: impl SocketHandler) -> OwnPath {
-        OwnPath { path, handler: Arc::new(handler) }
-    }
-}
-
 impl fmt::Debug for OwnPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnPath").field("path", &self.path).finish_non_exhaustive()
@@ -232,23 +209,11 @@ impl fmt::Debug for OwnPath {
 }
 
 /// A WebSocket of the program that is open, or about to be.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct OwnSocket {
     pub(crate) path: OwnPath,
     pub(crate) params: Params,
     pub(crate) query: String,
     /// Set when it is open.
     pub(crate) socket: Option<Socket>,
-}
-
-impl fmt::Debug for OwnSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnSocket").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl OwnSocket {
-    pub(crate) fn new(path: &OwnPath, params: Params, query: &str) -> OwnSocket {
-        OwnSocket { path: path.clone(), params, query: query.to_owned(), socket: None }
-    }
 }

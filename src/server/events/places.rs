@@ -44,7 +44,7 @@ pub(crate) struct Places {
     /// `None` until the streams have begun: until then no `id` may cover them.
     streams: Option<Vec<StreamPlace>>,
     /// The streams have been asked for: a refusal that comes now refuses them.
-    is_asking: bool,
+    pub(crate) is_asking: bool,
     /// The lowest priority among events that may wait. Events above it are sent first.
     lowest: Option<Priority>,
 }
@@ -57,15 +57,6 @@ struct StreamPlace {
 }
 
 impl Places {
-    /// The streams are asked for.
-    pub(crate) fn ask(&mut self) {
-        self.is_asking = true;
-    }
-
-    pub(crate) fn are_asked_for(&self) -> bool {
-        self.is_asking
-    }
-
     /// The streams have begun.
     pub(crate) fn begin(&mut self, streams: &[Subscribed]) {
         self.is_asking = false;

@@ -12,7 +12,7 @@ use crate::base::declaration::Declaration;
 use crate::base::{StreamId, StreamRights};
 use crate::http1::{HttpRefusal, RequestHead};
 use crate::protocol::handshake::Upgrade;
-use crate::server::embed::{OwnPath, OwnSocket, Params};
+use crate::server::embed::{OwnPath, OwnSocket, Params, SocketPath};
 use std::borrow::Cow;
 
 /// The chat's subprotocol.
@@ -71,19 +71,22 @@ pub(super) fn open_own<'b>(
 ) -> Result<Destination<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, &rules.config.allowed_origins)?;
-    let is_public = path.path.asked_access() == Access::Public;
+    let SocketPath { access, subprotocol, .. } = &path.path;
     let identity = if !rules.verifier.is_open() {
         identity_of_tokens(head, rules)?
-    } else if is_public && head.query_value("user").is_none() {
+    } else if *access == Access::Public && head.query_value("user").is_none() {
         None
     } else {
         Some(named(head)?)
     };
     let is_admin = identity.as_ref().is_some_and(|identity| identity.admin);
-    check_access(path.path.asked_access(), identity.is_some(), is_admin, "say who you are")?;
-    let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
+    check_access(*access, identity.is_some(), is_admin, "say who you are")?;
+    let agreed = subprotocol.clone().filter(|own| upgrade.protocols().contains(&own.as_str()));
+    let protocol = agreed.map(Cow::Owned);
     let is_guest = identity.is_none();
-    let visitor = Some(Box::new(Visitor::Own(OwnSocket::new(path, params, head.query))));
+    let query = head.query.to_owned();
+    let own = OwnSocket { path: path.clone(), params, query, socket: None };
+    let visitor = Some(Box::new(Visitor::Own(own)));
     Ok(Destination::Open { upgrade, protocol, identity, is_guest, resumes: false, visitor })
 }
 
