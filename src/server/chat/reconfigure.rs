@@ -15,7 +15,7 @@ impl<S: RecordStore> Chat<S> {
         self.verifier.replace_keys(keys);
         self.verifier.expect(config.expected());
         self.hub.reconfigure(config.settings());
-        self.shared.set_limits(&config.limits);
+        self.shared.limits().clone_from(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
         for asking in self.remotes.declare(&config.limits, &config.handlers) {
             self.refuse_remote(net, &asking, UNDECLARED);

@@ -269,13 +269,11 @@ impl Handle {
     ) -> Result<Ticket, HandleError> {
         let user = UserId::parse_any(user)?;
         let target = Target::Room(RoomId::parse(room)?);
-        let (text_max, cid_max) = self.shared.text_and_cid_bytes_max();
-        if text.len() > text_max {
-            return Err(HandleError::Size { what: "text", limit: text_max });
+        let limit = self.shared.limits().text_bytes as usize;
+        if text.len() > limit {
+            return Err(HandleError::Size { what: "text", limit });
         }
-        if cid.is_some_and(|cid| cid.is_empty() || cid.len() > cid_max) {
-            return Err(HandleError::Size { what: "cid", limit: cid_max });
-        }
+        cid.map_or(Ok(()), |cid| self.check_own_id("cid", cid))?;
         let body = Body { text: text.into(), data: None, reply_to: None };
         self.change(user, Request::Send { target, body, cid: cid.map(Arc::from) })
     }
@@ -302,10 +300,7 @@ impl Handle {
         data: &Value,
         id: &str,
     ) -> Result<(), HandleError> {
-        let (_, limit) = self.shared.text_and_cid_bytes_max();
-        if id.is_empty() || id.len() > limit {
-            return Err(HandleError::Size { what: "id", limit });
-        }
+        self.check_own_id("id", id)?;
         self.publish_data(stream, Data::Json(data.to_string().into()), Some(id))
     }
 
@@ -393,6 +388,12 @@ impl Handle {
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
+    }
+
+    fn check_own_id(&self, what: &'static str, id: &str) -> Result<(), HandleError> {
+        let limit = self.shared.limits().cid_bytes as usize;
+        let is_sound = !id.is_empty() && id.len() <= limit;
+        if is_sound { Ok(()) } else { Err(HandleError::Size { what, limit }) }
     }
 
     fn check_push(&self, kind: &str) -> Result<(), HandleError> {

@@ -72,7 +72,7 @@ impl Handle {
     fn checked_title(&self, title: &str) -> Result<Arc<str>, HandleError> {
         let refused = |why| HandleError::refused(RefusalCode::BadRequest, why);
         let title = display_name::asked(title).map_err(refused)?;
-        let limit = self.shared.title_bytes_max();
+        let limit = self.shared.limits().title_bytes as usize;
         if title.len() > limit {
             return Err(HandleError::Size { what: "title", limit });
         }

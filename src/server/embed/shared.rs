@@ -22,7 +22,7 @@ use crate::server::sources::FunctionPoll;
 use crate::web::Exchange;
 use crate::wire::json::tree;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
@@ -120,9 +120,8 @@ pub(crate) struct Shared {
     pub(crate) config: Mutex<Config>,
     /// The embedding program's paths, changed only while the configuration is held.
     own_paths: Mutex<Vec<OwnTemplate>>,
-    text_bytes_max: AtomicU32,
-    cid_bytes_max: AtomicU32,
-    title_bytes_max: AtomicU32,
+    /// The limits that hold now.
+    limits: Mutex<Limits>,
     /// Families of pushes that the embedding program may send: bits of [`FAMILIES`].
     taken_over: AtomicU8,
     /// Whether anybody can ask who is online.
@@ -158,9 +157,7 @@ impl Shared {
             reactor_thread: OnceLock::new(),
             config: Mutex::new(config.clone()),
             own_paths: Mutex::default(),
-            text_bytes_max: AtomicU32::new(config.limits.text_bytes),
-            cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
-            title_bytes_max: AtomicU32::new(config.limits.title_bytes),
+            limits: Mutex::new(config.limits.clone()),
             taken_over: AtomicU8::new(0),
             has_handles: AtomicBool::new(false),
         })
@@ -176,15 +173,8 @@ impl Shared {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most bytes of a text, and of a `cid`.
-    pub(crate) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
-        let bytes = |of: &AtomicU32| of.load(Ordering::Relaxed) as usize;
-        (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
-    }
-
-    /// The most bytes of a room's title.
-    pub(crate) fn title_bytes_max(&self) -> usize {
-        self.title_bytes_max.load(Ordering::Relaxed) as usize
+    pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a stream takes an event of the embedding program, as far as its declaration says.
@@ -192,12 +182,6 @@ impl Shared {
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let declaration = declared(&config.streams, stream.as_str()).ok_or(NO_SUCH_STREAM)?;
         declaration.of_program()?.judge(data, tree).map(|_| ())
-    }
-
-    pub(crate) fn set_limits(&self, limits: &Limits) {
-        self.text_bytes_max.store(limits.text_bytes, Ordering::Relaxed);
-        self.cid_bytes_max.store(limits.cid_bytes, Ordering::Relaxed);
-        self.title_bytes_max.store(limits.title_bytes, Ordering::Relaxed);
     }
 
     /// Who is online is recorded for handles only. All of them come from one that was made before
