@@ -10,13 +10,13 @@ use crate::base::answer::RoomPage;
 use crate::base::limits::{RETRY_MS, TICKET_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::rates::Asker;
-use crate::base::subscription::{Ask, Form};
-use crate::base::{Address, Class, ConnId, Frame, Origin, Request, StreamRights};
+use crate::base::subscription::Form;
+use crate::base::{Address, Class, ConnId, Frame, Origin, Request};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
 use crate::server::events::places::LastSeen;
 use crate::server::http::{
-    ListenRequest, ListenSender, ListenTarget, Visitor, Watch, WatchForm, judge_watch, public,
+    ListenRequest, ListenSender, ListenTarget, Visitor, Watch, WatchForm, judge_target, public,
     shared_with, unauthorized,
 };
 use crate::store::RecordStore;
@@ -60,7 +60,9 @@ impl<S: RecordStore> Chat<S> {
                 let now = (net.now(), net.timestamp());
                 let owner = self.tickets.owner(ticket, now, &self.verifier);
                 let rights = owner.map(|identity| identity.rights.clone());
-                self.judge_streams(net, &rights.ok_or_else(bad_ticket)?, &target)?;
+                let rights = rights.ok_or_else(bad_ticket)?;
+                let rules = self.rules(net, Address::UNKNOWN, false);
+                judge_target(rules, &rights, true, &target)?;
             }
             return Ok(HttpAnswer::Respond(response));
         }
@@ -74,7 +76,8 @@ impl<S: RecordStore> Chat<S> {
                 let now = (net.now(), net.timestamp());
                 let identity = self.tickets.redeem(&ticket, now, &self.verifier);
                 let identity = identity.ok_or_else(bad_ticket)?;
-                self.judge_streams(net, &identity.rights, &target)?;
+                let rules = self.rules(net, Address::UNKNOWN, false);
+                judge_target(rules, &identity.rights, true, &target)?;
                 Some(identity)
             }
         };
@@ -105,24 +108,6 @@ impl<S: RecordStore> Chat<S> {
         let arriving = Arrival { known, listen_target };
         self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
-    }
-
-    /// Whether a ticket's owner may watch what is asked for.
-    fn judge_streams(
-        &self,
-        net: &Net<'_>,
-        rights: &StreamRights,
-        target: &ListenTarget,
-    ) -> Result<(), HttpRefusal> {
-        let rules = self.rules(net, Address::UNKNOWN, false);
-        let judge = |ask: &Ask, form| judge_watch(rules, rights, true, &ask.stream, form);
-        match target {
-            ListenTarget::All { streams, .. } => {
-                streams.iter().try_for_each(|ask| judge(ask, WatchForm::Events))
-            }
-            ListenTarget::Stream { ask, form } => judge(ask, *form),
-            ListenTarget::Ticket => Ok(()),
-        }
     }
 
     fn give_ticket(

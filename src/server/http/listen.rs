@@ -167,19 +167,23 @@ fn judge(
                 .map(|names| listened(&rules.config.limits, &names))
                 .transpose()?
                 .unwrap_or_default();
-            for ask in &streams {
-                may_watch(rules, &sender, &ask.stream, WatchForm::Events)?;
-            }
             ListenTarget::All { streams, last }
         }
         ListenPath::Stream(name, form) => {
             let ask = ask(head, &rules.config.limits, name)?;
             let last = last_event_id(head)?;
             let (epoch, since) = last.as_deref().map(of_one).unzip();
-            may_watch(rules, &sender, &ask.stream, *form)?;
             ListenTarget::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
         }
     };
+    match &sender {
+        ListenSender::User(identity) | ListenSender::Token(identity) => {
+            judge_target(rules, &identity.rights, true, &target)?;
+        }
+        ListenSender::Guest => judge_target(rules, &StreamRights::default(), false, &target)?,
+        // The owner of a ticket is judged when it is known.
+        ListenSender::Ticket(_) => {}
+    }
     Ok((sender, target))
 }
 
@@ -246,24 +250,24 @@ fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), HttpRefusal> {
     Ok(())
 }
 
-/// Whether the asker may watch a stream in this form. The owner of a ticket is judged when it is
-/// known.
-fn may_watch(
+/// Whether somebody may watch what is asked for.
+pub(crate) fn judge_target(
     rules: Rules<'_>,
-    sender: &ListenSender,
-    stream: &StreamId,
-    form: WatchForm,
+    rights: &StreamRights,
+    is_user: bool,
+    target: &ListenTarget,
 ) -> Result<(), HttpRefusal> {
-    let nobody = StreamRights::default();
-    let rights = match sender {
-        ListenSender::User(identity) | ListenSender::Token(identity) => &identity.rights,
-        ListenSender::Guest => &nobody,
-        ListenSender::Ticket(_) => return Ok(()),
-    };
-    judge_watch(rules, rights, !matches!(sender, ListenSender::Guest), stream, form)
+    let judge = |ask: &Ask, form| judge_watch(rules, rights, is_user, &ask.stream, form);
+    match target {
+        ListenTarget::All { streams, .. } => {
+            streams.iter().try_for_each(|ask| judge(ask, WatchForm::Events))
+        }
+        ListenTarget::Stream { ask, form } => judge(ask, *form),
+        ListenTarget::Ticket => Ok(()),
+    }
 }
 
-pub(crate) fn judge_watch(
+fn judge_watch(
     rules: Rules<'_>,
     rights: &StreamRights,
     is_user: bool,

@@ -18,7 +18,9 @@ pub(super) use identity::{
     admin, bearer, caller, denied, known, named_with_display_name, needs_proof, tokens,
     unauthorized,
 };
-pub(super) use listen::{ListenRequest, ListenSender, ListenTarget, Watch, WatchForm, judge_watch};
+pub(super) use listen::{
+    ListenRequest, ListenSender, ListenTarget, Watch, WatchForm, judge_target,
+};
 pub(super) use opening::{Visitor, is_set};
 pub(super) use origin::{check_origin, public, sealed, shared_with};
 pub(super) use reading::Readiness;
