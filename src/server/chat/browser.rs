@@ -12,7 +12,7 @@ use crate::server::chat::http_answer::IncomingRequest;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, set_cookie, user};
 use crate::server::http::{
-    CookieAnswer, Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
+    Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
 };
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net};
@@ -111,7 +111,7 @@ impl<S: RecordStore> Chat<S> {
             w.text("by", "link");
             w.number("expires", expires.0);
         });
-        let answer = CookieAnswer { payload, cookie };
+        let answer = json(Status::Ok, payload).with("Set-Cookie", cookie);
         self.revoke_for(net, incoming.exchange, who, (revocation, true), answer);
         Ok(())
     }
@@ -133,12 +133,12 @@ impl<S: RecordStore> Chat<S> {
             let message = "a token is not signed out: auth:revoke ends it";
             return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
-        let cookie = set_cookie(head, "", 0);
-        let payload = encode::payload(|_| {});
+        let answer = json(Status::Ok, encode::payload(|_| {}));
+        let answer = answer.with("Set-Cookie", set_cookie(head, "", 0));
         let rules = self.rules(net, incoming.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
             // The cookie, if there is one, is not valid.
-            return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
+            return Ok(Some(answer));
         };
         self.count_for_program(net, incoming, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
@@ -153,7 +153,6 @@ impl<S: RecordStore> Chat<S> {
             let message = "the limit of revocations is reached: nothing has changed";
             return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
-        let answer = CookieAnswer { payload, cookie };
         self.revoke_for(net, incoming.exchange, identity.user, (revocation, false), answer);
         Ok(None)
     }
@@ -164,11 +163,11 @@ impl<S: RecordStore> Chat<S> {
         exchange: Exchange,
         user: crate::base::UserId,
         (revocation, once): (Revocation, bool),
-        answer: CookieAnswer,
+        answer: Response,
     ) {
         let now = self.read_clocks(net);
         self.verifier.revocations_mut().forget(now.age_by);
-        let call = HttpCall { cookie: Some(answer), ..HttpCall::new(exchange) };
+        let call = HttpCall { known: Some(answer), ..HttpCall::new(exchange) };
         let call = self.calls.begin(CallWaiter::Http(Box::new(call)));
         let request = Request::Revoke { revocation, once };
         self.decide(net, Input::Call { call, user, rights: Rights::Program, request });

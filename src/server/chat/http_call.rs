@@ -10,9 +10,7 @@ use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
 use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
-use crate::server::http::{
-    ApiCall, CookieAnswer, json, known, public, refused, sealed, shared_with,
-};
+use crate::server::http::{ApiCall, json, known, public, refused, sealed, shared_with};
 use crate::server::sources::HookCall;
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net};
@@ -32,15 +30,15 @@ pub(super) struct HttpCall {
     pub(super) shared_with: Option<Box<str>>,
     /// Set for a message to a webhook.
     pub(super) hook: Option<HookCall>,
-    /// Set for a sign-in or sign-out.
-    pub(super) cookie: Option<CookieAnswer>,
+    /// The successful answer, if it is known before: that to a sign-in or sign-out.
+    pub(super) known: Option<Response>,
 }
 
 impl HttpCall {
     /// A call without a caller; its success has status 200.
     pub(super) fn new(exchange: Exchange) -> HttpCall {
-        let (caller, payer, shared_with, hook, cookie) = (None, None, None, None, None);
-        HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, cookie }
+        let (caller, payer, shared_with, hook, known) = (None, None, None, None, None);
+        HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, known }
     }
 
     /// A call of the API.
@@ -208,12 +206,10 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn call_replied(&mut self, net: &mut Net<'_>, call: u64, payload: String) {
         self.counters.answered();
         self.pay_for_answer(net, &Origin::Call(call), payload.len());
-        self.finish(net, call, |call| match (&call.cookie, &call.hook) {
+        self.finish(net, call, |call| match (&call.known, &call.hook) {
             (None, None) => json(call.success, payload),
             (None, Some(hook)) => hook.answer(payload),
-            (Some(CookieAnswer { payload, cookie }), _) => {
-                json(call.success, payload.clone()).with("Set-Cookie", cookie.clone())
-            }
+            (Some(response), _) => response.clone(),
         });
     }
 

@@ -19,13 +19,6 @@ use crate::wire::json::{Object, Writer, scan, string};
 const COOKIE: &str = "parlor_sign_in";
 pub(crate) const METHODS: &str = "DELETE, GET, HEAD, POST";
 
-/// The answer to a sign-in or sign-out, sent when the store has recorded it.
-#[derive(Debug)]
-pub(crate) struct CookieAnswer {
-    pub(crate) payload: String,
-    pub(crate) cookie: String,
-}
-
 /// The cookie's name. Another server on this host has another one.
 pub(crate) fn cookie_name(host: &str) -> String {
     match host.rsplit_once(':') {

@@ -13,7 +13,7 @@ pub(super) mod route;
 pub(super) mod status;
 
 pub(super) use api::{ApiCall, idempotency_key};
-pub(super) use browser::{CookieAnswer, signed_in, without_sign_ins};
+pub(super) use browser::{signed_in, without_sign_ins};
 pub(super) use identity::{
     admin, bearer, caller, denied, known, named_with_display_name, needs_proof, tokens,
     unauthorized,
