@@ -153,7 +153,7 @@ impl<S: RecordStore> Chat<S> {
         let answers = std::mem::take(&mut self.shared.queue().answers);
         for (asking, result) in answers {
             if let HandlerWaiter::Conn(conn, _) = asking {
-                self.count_pending_call(net, conn, false);
+                self.count_pending_call(net, &Origin::Conn(conn, None), false);
             }
             match (asking, result) {
                 (HandlerWaiter::Call(call), Ok(payload)) => self.call_replied(net, call, payload),

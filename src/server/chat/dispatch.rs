@@ -106,17 +106,16 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let person = person.as_ref();
         let chat_request = ChatRequest { origin, person, envelope };
-        let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
-            match refused(handler.access, is_known, is_admin) {
+            match refused(handler.access, person) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_handler(net, chat_request, &*handler.run),
             }
             return;
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
-            match refused(handler.access, is_known, is_admin) {
+            match refused(handler.access, person) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_remote(net, chat_request, &handler),
             }
@@ -133,6 +132,10 @@ impl<S: RecordStore> Chat<S> {
             },
             _ => match person {
                 Some(_) if self.is_beyond_budget(net, chat_request) => {}
+                Some(_) if envelope.kind == "ping" => {
+                    let ts = net.timestamp().0;
+                    self.reply(net, origin, |w| w.number("ts", ts));
+                }
                 Some(person) if person.is_guest => self.guest_request(net, chat_request, person),
                 Some(person) => self.request(net, chat_request, person),
                 None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
@@ -143,17 +146,11 @@ impl<S: RecordStore> Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, chat_request: ChatRequest<'_>, person: &Person) {
         let ChatRequest { origin, envelope, .. } = chat_request;
         let (kind, is_admin) = (&*envelope.kind, person.is_admin);
-        match kind {
-            "ping" => {
-                let ts = net.timestamp().0;
-                self.reply(net, origin, |w| w.number("ts", ts));
-            }
-            _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
-                self.refuse(net, origin, (&FOR_ADMINS).into());
-            }
-            _ if stored_bytes(kind, envelope)
-                .is_some_and(|adds| self.is_beyond_store(net, origin, person, adds)) => {}
-            _ => match envelope.request(self.limits_for(person), net.timestamp()) {
+        let adds = stored_bytes(kind, envelope);
+        if kind.starts_with(ADMIN_PREFIX) && !is_admin {
+            self.refuse(net, origin, (&FOR_ADMINS).into());
+        } else if adds.is_none_or(|adds| !self.is_beyond_store(net, origin, person, adds)) {
+            match envelope.request(self.limits_for(person), net.timestamp()) {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
@@ -164,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
                 Ok(Some(request)) => self.ask_hub(net, origin, person, request),
                 Ok(None) => self.stream_request(net, chat_request, person),
                 Err(fault) => self.fault(net, origin, fault),
-            },
+            }
         }
         self.count_nothing();
     }
@@ -245,7 +242,7 @@ impl<S: RecordStore> Chat<S> {
     /// The types of requests that somebody may send: the wire's, and those of handlers.
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
         let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
-        let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
+        let may_call = |access: Access| refused(access, person).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
         let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
         let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
@@ -270,17 +267,15 @@ impl<S: RecordStore> Chat<S> {
             let error = ErrorReply::new(RefusalCode::BadJson, "the payload cannot be read");
             return self.refuse(net, origin, error);
         };
-        let (asking, connection) = match origin {
-            Origin::Conn(conn, id) => {
-                self.count_pending_call(net, *conn, true);
-                (HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
-            }
-            Origin::Call(call) => (HandlerWaiter::Call(*call), None),
+        self.count_pending_call(net, origin, true);
+        let asking = match origin {
+            Origin::Conn(conn, id) => HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)),
+            Origin::Call(call) => HandlerWaiter::Call(*call),
         };
         let reply = Reply::new(Arc::clone(&self.shared), asking);
         let caller = known(person).map(|person| self.program_caller(person));
         let kind = envelope.kind.clone().into_owned();
-        let call = Call { kind, payload, caller, connection };
+        let call = Call { kind, payload, caller, connection: origin.conn() };
         // A panic drops the reply, which then answers `internal`.
         if catch_unwind(AssertUnwindSafe(|| run(call, reply))).is_err() {
             log::error!("the handler of {:?} has panicked", envelope.kind);
@@ -355,8 +350,8 @@ const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for ad
 pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket's own connection";
 
 /// Why somebody may not call a handler, if so.
-fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
-    access.judge(is_known, is_admin).err().map(|denied| match denied {
+fn refused(access: Access, person: Option<&Person>) -> Option<Refusal> {
+    access.judge(known(person).is_some(), is_admin(person)).err().map(|denied| match denied {
         Denied::Unauthorized => SIGN_IN_FIRST,
         Denied::Forbidden => FOR_ADMINS,
     })

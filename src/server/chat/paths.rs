@@ -302,10 +302,6 @@ impl<S: RecordStore> Chat<S> {
     ) {
         let ChatRequest { origin, envelope, .. } = chat_request;
         match envelope.kind.as_ref() {
-            "ping" => {
-                let ts = net.timestamp().0;
-                self.reply(net, origin, |w| w.number("ts", ts));
-            }
             "info" => {
                 if let Err(fault) = envelope.request(self.limits_for(person), net.timestamp()) {
                     return self.fault(net, origin, fault);

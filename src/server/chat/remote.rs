@@ -5,7 +5,7 @@ use super::dispatch::ChatRequest;
 use super::errands::JobPurpose;
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
-use crate::base::{ConnId, Origin, RefusalCode};
+use crate::base::{Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
 use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, RequestPlace};
@@ -46,7 +46,7 @@ impl<S: RecordStore> Chat<S> {
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
-        self.count_pending_call_of(net, origin, true);
+        self.count_pending_call(net, origin, true);
         for asking in self.remotes.wait(&chat_request.envelope.kind, payer, asking) {
             self.refuse_remote(net, &asking, OVERLOADED);
         }
@@ -106,7 +106,7 @@ impl<S: RecordStore> Chat<S> {
     /// Tells a client that the backend was not asked.
     fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
         self.refuse(net, &asking.origin, error);
-        self.count_pending_call_of(net, &asking.origin, false);
+        self.count_pending_call(net, &asking.origin, false);
     }
 
     /// What the backend is sent: the request as it came, and its sender.
@@ -136,18 +136,13 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// A connection waits for one more answer of a handler, or for one fewer.
-    fn count_pending_call_of(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
-        if let Origin::Conn(conn, _) = origin {
-            self.count_pending_call(net, *conn, is_more);
-        }
-    }
-
-    pub(super) fn count_pending_call(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
-        if let Some(session) = self.sessions.get_mut(conn) {
+    pub(super) fn count_pending_call(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+        let Origin::Conn(conn, _) = origin else { return };
+        if let Some(session) = self.sessions.get_mut(*conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
         }
-        self.settle_pause(net, conn);
+        self.settle_pause(net, *conn);
     }
 
     /// Takes the backend's answer.
@@ -169,7 +164,7 @@ impl<S: RecordStore> Chat<S> {
                 self.refuse(net, &origin, error);
             }
         }
-        self.count_pending_call_of(net, &origin, false);
+        self.count_pending_call(net, &origin, false);
     }
 }
 
