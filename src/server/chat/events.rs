@@ -3,7 +3,6 @@
 use super::chat::Chat;
 use super::drain::restarting;
 use super::http_answer::IncomingRequest;
-use super::paths::{guest, too_many_guests};
 use super::session::{Arrival, Session, SessionPhase, SignedIn};
 use crate::auth::Identity;
 use crate::base::answer::RoomPage;
@@ -96,12 +95,10 @@ impl<S: RecordStore> Chat<S> {
         if let (Some(identity), None) = (&identity, &visitor) {
             self.owed_by(net, identity)?;
         }
-        if is_guest && !self.take_guest() {
-            self.counters.limited("guests");
-            return Err(too_many_guests());
-        }
-        // A guest's name is made from the connection's, and is valid.
-        let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
+        let identity = match identity {
+            Some(identity) => identity,
+            None => self.take_guest(conn)?,
+        };
         let listen_target = Some(target);
         let response = if is_public { public(response) } else { response };
         let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };

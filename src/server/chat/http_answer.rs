@@ -4,7 +4,6 @@
 use super::chat::Chat;
 use super::drain::restarting;
 use super::journal::Limited;
-use super::paths::{guest, too_many_guests};
 use super::session::{Arrival, Session, SessionPhase, SignedIn};
 use crate::base::Address;
 use crate::http1::{RequestHead, Response};
@@ -70,42 +69,40 @@ impl<S: RecordStore> Chat<S> {
         let address = incoming.address();
         let rules =
             Rules { proven: proven.as_deref(), ..self.rules(net, address, incoming.is_elsewhere) };
-        let (answer, identity, is_guest, resumes, visitor) = match route(incoming.head, rules) {
+        match route(incoming.head, rules) {
             Destination::Respond(response) => {
                 let is_head = incoming.head.method == "HEAD";
-                let paid = self.paid_by_address(net, address, (is_head, response));
-                return HttpAnswer::Respond(paid);
+                self.paid_by_address(net, address, (is_head, response)).into()
             }
-            Destination::Metrics => return HttpAnswer::Respond(self.paid_metrics(net, address)),
-            Destination::Ready => return HttpAnswer::Respond(self.readyz(net)),
-            Destination::Call(call) => return self.call(net, incoming, &call),
-            Destination::SignIn => return self.browser_call(net, incoming, proven),
-            Destination::Listen(listening) => return self.listen(net, incoming, *listening),
-            Destination::Program(call) => return self.call_program(net, incoming, *call),
-            Destination::Hook(hook) => return self.hook(net, incoming, *hook),
+            Destination::Metrics => self.paid_metrics(net, address).into(),
+            Destination::Ready => self.readyz(net).into(),
+            Destination::Call(call) => self.call(net, incoming, &call),
+            Destination::SignIn => self.browser_call(net, incoming, proven),
+            Destination::Listen(listening) => self.listen(net, incoming, *listening),
+            Destination::Program(call) => self.call_program(net, incoming, *call),
+            Destination::Hook(hook) => self.hook(net, incoming, *hook),
             Destination::Open { .. } if self.is_draining() => {
-                return with_fallback(restarting().into()).into();
-            }
-            Destination::Open { is_guest: true, .. } if !self.take_guest() => {
-                self.counters.limited("guests");
-                return with_fallback(too_many_guests().into()).into();
+                with_fallback(restarting().into()).into()
             }
             Destination::Open { upgrade, protocol, identity, is_guest, resumes, visitor } => {
-                let identity = if is_guest { guest(conn) } else { identity };
-                let answer = net.accept(&upgrade, protocol.as_deref());
-                (answer, identity, is_guest, resumes, visitor)
+                let identity = match is_guest.then(|| self.take_guest(conn)).transpose() {
+                    Ok(guest) => guest.or(identity),
+                    Err(refusal) => return with_fallback(refusal.into()).into(),
+                };
+                let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
+                let phase = match identity {
+                    Some(identity) => {
+                        let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
+                        SessionPhase::Arriving(Box::new(Arrival { known, listen_target: None }))
+                    }
+                    None => SessionPhase::Anonymous { deadline, visitor },
+                };
+                let mut session = Session::new(phase);
+                session.is_announcing_resume = resumes;
+                self.sessions.put(conn, session);
+                net.accept(&upgrade, protocol.as_deref())
             }
-        };
-        let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
-        let phase = match identity {
-            Some(identity) => {
-                let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
-                SessionPhase::Arriving(Box::new(Arrival { known, listen_target: None }))
-            }
-            None => SessionPhase::Anonymous { deadline, visitor },
-        };
-        self.sessions.put(conn, Session::new(phase).announcing_resume(resumes));
-        answer
+        }
     }
 
     /// The answer to a request, if its content is not needed.

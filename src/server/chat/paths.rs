@@ -12,7 +12,7 @@ use crate::base::limits::{BODIES_BYTES_MAX, HTTP_CALLS_MAX};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::subscription::{Ask, Form};
 use crate::base::{Answer, Class, ConnId, Origin, RefusalCode, StreamRights, UserId};
-use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::http1::{HttpRefusal, RequestHead, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::embed::socket::SocketState;
@@ -33,18 +33,6 @@ pub(super) fn fields(head: &RequestHead<'_>) -> Vec<(String, String)> {
     const TOKENS: &[&str] = &["authorization", "sec-websocket-protocol"];
     let fields = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
     fields.filter(|(name, _)| !TOKENS.contains(&name.as_str())).collect()
-}
-
-/// A guest's identity. Its name is made from the connection's, so that no two guests share one.
-pub(super) fn guest(conn: ConnId) -> Option<Identity> {
-    Some(Identity::without_token(UserId::guest(Some(conn)), StreamRights::default()))
-}
-
-/// The refusal when there are too many guests.
-pub(super) fn too_many_guests() -> HttpRefusal {
-    let message = "the limit of guests is reached";
-    HttpRefusal::new(Status::TooManyRequests, "rate_limited", message)
-        .with(&[("Retry-After", "10")])
 }
 
 /// Calls of the embedding program's paths that it has not answered.
@@ -88,7 +76,13 @@ impl<S: RecordStore> Chat<S> {
         call: ProgramCall,
     ) -> HttpAnswer {
         let ProgramCall { path, params, caller, origin } = call;
-        if let Err(response) = self.may_call(net, incoming, caller.as_ref()) {
+        let bytes = incoming.body.len();
+        let counted = if self.path_calls.has_room(bytes) {
+            self.count_for_program(net, incoming, caller.as_ref())
+        } else {
+            Err(too_many_wait().into())
+        };
+        if let Err(response) = counted {
             return HttpAnswer::Respond(shared_with(response, origin.as_deref()));
         }
         let head = incoming.head;
@@ -102,7 +96,6 @@ impl<S: RecordStore> Chat<S> {
             caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
             address: incoming.peer,
         };
-        let bytes = incoming.body.len();
         self.path_calls.begin(bytes);
         let reply = PathReply::new(Arc::clone(&self.shared), incoming.exchange, origin, bytes);
         // A panic drops the reply, which then answers 500.
@@ -111,18 +104,6 @@ impl<S: RecordStore> Chat<S> {
         }
         self.take_path_answers(net);
         HttpAnswer::Later
-    }
-
-    fn may_call(
-        &mut self,
-        net: &Net<'_>,
-        incoming: IncomingRequest<'_>,
-        caller: Option<&Person>,
-    ) -> Result<(), Response> {
-        if !self.path_calls.has_room(incoming.body.len()) {
-            return Err(too_many_wait().into());
-        }
-        self.count_for_program(net, incoming, caller)
     }
 
     /// Sends the program's answers.
@@ -322,8 +303,15 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Whether one more guest may come. If so, it counts.
-    pub(super) fn take_guest(&mut self) -> bool {
-        self.sessions.take_guest(self.config.limits.guests as usize)
+    /// Counts one more guest, if it may come. Its name is made from the connection's, so that no
+    /// two guests share one.
+    pub(super) fn take_guest(&mut self, conn: ConnId) -> Result<Identity, HttpRefusal> {
+        if self.sessions.take_guest(self.config.limits.guests as usize) {
+            return Ok(Identity::without_token(UserId::guest(Some(conn)), StreamRights::default()));
+        }
+        self.counters.limited("guests");
+        let message = "the limit of guests is reached";
+        let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
+        Err(refusal.with(&[("Retry-After", "10")]))
     }
 }

@@ -85,11 +85,6 @@ impl Session {
         }
     }
 
-    /// Sets whether its client will send a `resume`.
-    pub(super) fn announcing_resume(self, resumes: bool) -> Session {
-        Session { is_announcing_resume: resumes, ..self }
-    }
-
     pub(super) fn signed_in(&self) -> Option<&SignedIn> {
         match &self.phase {
             SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => None,
