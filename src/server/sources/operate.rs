@@ -5,9 +5,9 @@ use super::polled::Polled;
 use super::running::RunningFeed;
 use super::table::Sources;
 use crate::backend::CircuitState;
+use crate::base::Moment;
 use crate::base::limits::LATE_POLLS_CHECKED_MS;
 use crate::base::subscription::StreamInfo;
-use crate::base::{Moment, StreamId};
 use crate::wire::json::Writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -210,18 +210,13 @@ impl Sources {
             log::info!("the source of {name} {}", if is_paused { "is paused" } else { "goes on" });
         }
         if !is_paused {
-            let waiting: Vec<StreamId> = self
-                .polled
-                .iter()
-                .filter(|(_, polled)| *polled.feed == *name && polled.due == Moment::NEVER)
-                .map(|(stream, _)| stream.clone())
-                .collect();
-            for stream in waiting {
-                self.schedule(now, &stream);
-            }
-            // While it was paused, nobody waited for it.
-            for polled in self.polled.values_mut().filter(|polled| *polled.feed == *name) {
+            for stream in self.polled_of(name) {
+                let Some(polled) = self.polled.get_mut(&stream) else { continue };
+                // While it was paused, nobody waited for it.
                 polled.polled_at = now;
+                if polled.due == Moment::NEVER {
+                    self.schedule(now, &stream);
+                }
             }
         }
         self.feeds.get(name)

@@ -133,14 +133,11 @@ impl Sources {
     /// Polled streams that are not of a family are always polled.
     fn begin_named(&mut self, now: Moment) {
         self.turns.expect(self.feeds.values().filter(|one| one.every_ms().is_some()).count());
-        let is_named =
-            |running: &&RunningFeed| !running.pattern.is_open() && running.every_ms().is_some();
-        let named: Vec<Arc<str>> = self
+        let named = self
             .feeds
-            .values()
-            .filter(is_named)
-            .map(|running| running.pattern.as_str().into())
-            .collect();
+            .iter()
+            .filter(|(_, running)| !running.pattern.is_open() && running.every_ms().is_some());
+        let named: Vec<Arc<str>> = named.map(|(name, _)| Arc::clone(name)).collect();
         for name in named {
             if let Ok(stream) = StreamId::parse(&name)
                 && !self.polled.contains_key(&stream)
@@ -157,15 +154,15 @@ impl Sources {
     }
 
     fn end_polls(&mut self, feed: &str) {
-        let ended: Vec<StreamId> = self
-            .polled
-            .iter()
-            .filter(|(_, polled)| *polled.feed == *feed)
-            .map(|(stream, _)| stream.clone())
-            .collect();
-        for stream in ended {
+        for stream in self.polled_of(feed) {
             self.end(&stream);
         }
+    }
+
+    /// The polled streams of a feed.
+    pub(super) fn polled_of(&self, feed: &str) -> Vec<StreamId> {
+        let polled = self.polled.iter().filter(|(_, polled)| *polled.feed == *feed);
+        polled.map(|(stream, _)| stream.clone()).collect()
     }
 
     /// A stream is polled no more. The result of a poll under way is dropped.
