@@ -123,6 +123,18 @@ impl<S: RecordStore> Chat<S> {
         let who = Limited { conn: Some(conn), user: user.as_ref(), address: None };
         self.note_limited(net.now(), limit, who);
     }
+
+    /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
+    /// Returns whether there was one that was not checked.
+    pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
+        let (checked, is_over) = self.failed_proofs.take_notes();
+        net.weigh(checked as usize * REQUESTS_PER_PROOF);
+        if is_over {
+            self.counters.limited(failed_proofs::LIMIT);
+            self.note_limited(net.now(), failed_proofs::LIMIT, who);
+        }
+        is_over
+    }
 }
 
 /// Logs how many lines were left out.
@@ -141,20 +153,6 @@ fn name(code: u16) -> &'static str {
     let own = close_codes::ALL.iter().find(|one| one.code == code).map(|one| one.name);
     let other = || OTHERS.iter().find(|(known, _)| *known == code).map(|(_, name)| *name);
     own.or_else(other).unwrap_or("other")
-}
-
-impl<S: RecordStore> Chat<S> {
-    /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
-    /// Returns whether there was one that was not checked.
-    pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
-        let (checked, is_over) = self.failed_proofs.take_notes();
-        net.weigh(checked as usize * REQUESTS_PER_PROOF);
-        if is_over {
-            self.counters.limited(failed_proofs::LIMIT);
-            self.note_limited(net.now(), failed_proofs::LIMIT, who);
-        }
-        is_over
-    }
 }
 
 #[cfg(test)]

@@ -67,12 +67,11 @@ impl<S: RecordStore> Chat<S> {
                 self.decide(net, Input::RightsChanged { conn, rights, holder });
             }
             // A failed refresh changes nothing.
-            (Ok(_), Some(_)) => {
-                let message = "the token belongs to another user";
-                self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
-            }
-            (Err(error), Some(_)) => {
-                let message = error.to_string();
+            (verified, Some(_)) => {
+                let message = match verified {
+                    Ok(_) => "the token belongs to another user".to_owned(),
+                    Err(error) => error.to_string(),
+                };
                 self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
             }
             (Ok(identity), None) => {

@@ -148,9 +148,7 @@ impl ApiCall {
             }
         }))
     }
-}
 
-impl ApiCall {
     /// The stream to which the content is published, if it is a publication.
     pub(crate) fn stream(&self) -> Option<&str> {
         (self.route.types == ["publish"]).then(|| self.param("stream"))

@@ -81,10 +81,7 @@ pub(crate) fn admin(
     if !bearer(head)?.is_some_and(is_it) {
         return Ok(None);
     }
-    let user = match user_of_query(head)? {
-        Some(user) => user,
-        None => UserId::admin(),
-    };
+    let user = user_of_query(head)?.unwrap_or_else(UserId::admin);
     let rights = StreamRights {
         is_user: true,
         is_admin: true,
@@ -125,9 +122,8 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, HttpRefusal> {
     let Some(name) = head.query_value("user") else { return Ok(None) };
     let name = name.map_err(|error| bad(error.to_string()))?;
-    let user =
-        UserId::parse(&name).map_err(|error| bad(format!("?user= is no user id: it {error}")))?;
-    Ok(Some(user))
+    let user = UserId::parse(&name).map(Some);
+    user.map_err(|error| bad(format!("?user= is no user id: it {error}")))
 }
 
 fn bad(why: String) -> HttpRefusal {
@@ -141,8 +137,7 @@ pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     }
     let user = user_of_query(head)?;
     let user = user.ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?;
-    let rights = rights_in_open_mode();
-    Ok(Identity::without_token(user, rights))
+    Ok(Identity::without_token(user, rights_in_open_mode()))
 }
 
 /// Open mode, for connections: clients choose their display name, too.

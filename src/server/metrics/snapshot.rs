@@ -13,7 +13,6 @@ use crate::web::{Level, WebCounters};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
-use std::borrow::Cow;
 use std::fmt;
 
 /// All counts, and how much there is of everything now.
@@ -65,14 +64,11 @@ impl MetricsSnapshot {
         page.counter("idle_connections_ended", self.of_web.idle_ended)?;
         page.counter("websockets_opened", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {
-            let of_code = |code: Option<u16>| match code {
-                Some(code) => Cow::Owned(code.to_string()),
-                None => Cow::Borrowed("other"),
+            let labels = |code: Option<u16>| {
+                let code = code.map_or_else(|| "other".to_owned(), |code| code.to_string());
+                [("by", by.to_owned()), ("code", code)]
             };
-            closes
-                .iter()
-                .map(|(code, count)| ([("by", Cow::Borrowed(by)), ("code", of_code(code))], count))
-                .collect::<Vec<_>>()
+            closes.iter().map(|(code, count)| (labels(code), count)).collect::<Vec<_>>()
         };
         let mut closed = closes("client", &self.of_chat.closed_by_client);
         closed.extend(closes("server", &self.of_chat.closed_by_server));
