@@ -186,13 +186,6 @@ impl<S: RecordStore> Chat<S> {
         self.note_arrival(net, conn);
     }
 
-    /// As [`Chat::settle_limits`] for all connections, after a change of the configuration.
-    pub(super) fn settle_all_limits(&mut self) {
-        for conn in self.conns() {
-            self.settle_limits(conn);
-        }
-    }
-
     /// Counts a message of a connection; an error is why it is refused.
     pub(super) fn take_message(&mut self, now: Moment, conn: ConnId) -> Result<(), TooSoon> {
         let limits = self.limits_on(conn);

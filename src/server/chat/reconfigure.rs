@@ -1,7 +1,7 @@
 //! Gives a running server another configuration.
 
 use crate::auth::Keys;
-use crate::base::Origin;
+use crate::base::{ConnId, Origin};
 use crate::config::Config;
 use crate::hub::Input;
 use crate::server::chat::chat::Chat;
@@ -22,22 +22,24 @@ impl<S: RecordStore> Chat<S> {
         }
         self.outbound.reconfigure(&config.limits);
         self.config = config;
-        self.settle_all_limits();
+        for conn in self.conns() {
+            self.settle_limits(conn);
+        }
         self.scan_queue.retry_now();
         self.declare_sources(net);
         self.decide(net, Input::Redeclared);
-        self.judge_rights(net);
+        for conn in self.conns() {
+            self.judge_rights(net, conn);
+        }
     }
 
-    /// The rights to watch streams and to publish to them may have changed: subscriptions that are
-    /// not allowed any more end.
-    fn judge_rights(&mut self, net: &mut Net<'_>) {
-        let here = self.sessions.signed_in(None);
-        let known = here.map(|(conn, known)| (conn, known.identity.rights.clone()));
-        for (conn, rights) in known.collect::<Vec<_>>() {
-            self.widen(net, conn);
-            let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
-            self.decide(net, Input::RightsChanged { conn, rights, holder });
-        }
+    /// The rights of a connection to watch streams and to publish to them may have changed:
+    /// subscriptions that are not allowed any more end.
+    pub(super) fn judge_rights(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let Some(known) = self.signed_in(conn) else { return };
+        let rights = known.identity.rights.clone();
+        self.widen(net, conn);
+        let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
+        self.decide(net, Input::RightsChanged { conn, rights, holder });
     }
 }

@@ -56,15 +56,12 @@ impl<S: RecordStore> Chat<S> {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, even if they are fewer.
                 let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
-                let rights = identity.rights.clone();
                 session.phase =
                     SessionPhase::Known(SignedIn { widened_to, ..SignedIn::from(identity) });
                 self.settle_limits(conn);
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, origin);
-                self.widen(net, conn);
-                let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
-                self.decide(net, Input::RightsChanged { conn, rights, holder });
+                self.judge_rights(net, conn);
             }
             // A failed refresh changes nothing.
             (verified, Some(_)) => {
