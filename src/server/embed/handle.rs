@@ -242,7 +242,7 @@ impl Handle {
     /// [`HandleError::Stopped`], [`HandleError::Name`].
     pub fn is_online(&self, user: &str) -> Result<bool, HandleError> {
         let id = UserId::parse_any(user)?;
-        self.check_running()?;
+        drop(self.shared.running_queue()?);
         Ok(self.shared.online().contains_key(&id))
     }
 
@@ -251,7 +251,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stopped`].
     pub fn online_users(&self) -> Result<Vec<UserId>, HandleError> {
-        self.check_running()?;
+        drop(self.shared.running_queue()?);
         Ok(self.shared.online().keys().cloned().collect())
     }
 
@@ -398,10 +398,6 @@ impl Handle {
 
     fn check_push(&self, kind: &str) -> Result<(), HandleError> {
         if self.shared.is_taken_over(kind) { check_name(kind) } else { check_push(kind) }
-    }
-
-    fn check_running(&self) -> Result<(), HandleError> {
-        if self.shared.has_stopped() { Err(HandleError::Stopped) } else { Ok(()) }
     }
 }
 

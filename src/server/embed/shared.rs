@@ -242,8 +242,10 @@ impl Shared {
         self.online().clear();
     }
 
-    pub(crate) fn has_stopped(&self) -> bool {
-        self.queue().is_stopped
+    /// The queue, unless the server has stopped.
+    pub(crate) fn running_queue(&self) -> Result<MutexGuard<'_, CallQueue>, HandleError> {
+        let queue = self.queue();
+        if queue.is_stopped { Err(HandleError::Stopped) } else { Ok(queue) }
     }
 
     pub(crate) fn stop(&self, why: End) -> Result<(), HandleError> {
@@ -252,10 +254,7 @@ impl Shared {
 
     /// Puts an answer into the queue. It is not counted, because only a bounded number is in flight.
     pub(crate) fn answer(&self, put: impl FnOnce(&mut CallQueue)) -> Result<(), HandleError> {
-        let mut queue = self.queue();
-        if queue.is_stopped {
-            return Err(HandleError::Stopped);
-        }
+        let mut queue = self.running_queue()?;
         put(&mut queue);
         drop(queue);
         self.wake.wake();
@@ -263,10 +262,7 @@ impl Shared {
     }
 
     pub(crate) fn call(&self, command: Command) -> Result<(), HandleError> {
-        let mut queue = self.queue();
-        if queue.is_stopped {
-            return Err(HandleError::Stopped);
-        }
+        let mut queue = self.running_queue()?;
         let bytes = queue.bytes + weight(&command);
         let is_full = queue.commands.len() >= CALLS_WAITING_MAX || bytes > CALL_BYTES_WAITING_MAX;
         if is_full {
