@@ -82,15 +82,15 @@ impl<S: RecordStore> Chat<S> {
         };
         let is_guest = identity.is_none();
         let is_public = is_guest || is_by_ticket;
-        let (visitor, target) = match target {
+        let visitor = match &target {
             ListenTarget::Ticket => {
                 return self.give_ticket(net, identity, address, has_rate, response);
             }
             ListenTarget::Stream { ask, form } => {
-                let watch = Watch { stream: ask.stream.clone(), form };
-                (Some(Box::new(Visitor::Watch(watch))), ListenTarget::Stream { ask, form })
+                let watch = Watch { stream: ask.stream.clone(), form: *form };
+                Some(Box::new(Visitor::Watch(watch)))
             }
-            all @ ListenTarget::All { .. } => (None, all),
+            ListenTarget::All { .. } => None,
         };
         if let (Some(identity), None) = (&identity, &visitor) {
             self.owed_by(net, identity)?;
@@ -99,10 +99,9 @@ impl<S: RecordStore> Chat<S> {
             Some(identity) => identity,
             None => self.take_guest(conn)?,
         };
-        let listen_target = Some(target);
         let response = if is_public { public(response) } else { response };
         let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
-        let arriving = Arrival { known, listen_target };
+        let arriving = Arrival { known, listen_target: Some(target) };
         self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
     }
