@@ -289,17 +289,7 @@ impl<S: RecordStore> Chat<S> {
         origin: &Origin,
         payload: impl FnOnce(&mut Writer),
     ) {
-        match origin {
-            Origin::Conn(conn, id) => {
-                self.counters.answered();
-                if let Some(id) = id {
-                    let text = encode::reply(id, payload);
-                    self.pay_for_answer(net, origin, text.len());
-                    self.say(net, *conn, &text);
-                }
-            }
-            Origin::Call(call) => self.call_replied(net, *call, encode::payload(payload)),
-        }
+        self.reply_raw(net, origin, encode::payload(payload));
     }
 
     /// As [`Chat::reply`], with a payload that is already JSON.
@@ -308,8 +298,9 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, id) => {
                 self.counters.answered();
                 if let Some(id) = id {
-                    self.pay_for_answer(net, origin, payload.len());
-                    self.say(net, *conn, &encode::reply_raw(id, &payload));
+                    let text = encode::reply_raw(id, &payload);
+                    self.pay_for_answer(net, origin, text.len());
+                    self.say(net, *conn, &text);
                 }
             }
             Origin::Call(call) => self.call_replied(net, *call, payload),
