@@ -23,7 +23,8 @@ impl<S: RecordStore> Chat<S> {
     /// Takes the results of jobs, and begins what is due.
     pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
         let now = net.now();
-        self.proofs.forget_senders();
+        // Those that are left are of connections that have closed meanwhile.
+        self.proofs.senders.clear();
         let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
         for (id, outcome) in outcomes {
             if let Some((purpose, outcome)) = self.outbound.take_result(now, id, outcome) {

@@ -40,7 +40,7 @@ impl<S: RecordStore> Chat<S> {
         net: &mut Net<'_>,
         incoming: IncomingRequest<'_>,
     ) -> Result<Option<Box<Identity>>, HttpAnswer> {
-        if let Some(sender) = self.proofs.take_sender(incoming.exchange) {
+        if let Some(sender) = self.proofs.senders.remove(&incoming.exchange) {
             return Ok(Some(sender?));
         }
         let head = incoming.head;
@@ -94,7 +94,7 @@ impl<S: RecordStore> Chat<S> {
         if has_cookie {
             check_origin(head, &self.config.allowed_origins)?;
         }
-        if self.proofs.left_alone_ms(now).is_some() {
+        if self.proofs.circuit.left_alone_ms(now).is_some() {
             return Err(unavailable(LEFT_ALONE).into());
         }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
@@ -113,7 +113,7 @@ impl<S: RecordStore> Chat<S> {
         }
         self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
-        match self.proofs.take_sender(incoming.exchange) {
+        match self.proofs.senders.remove(&incoming.exchange) {
             Some(sender) => Ok(Some(sender?)),
             None => Err(HttpAnswer::Again),
         }
@@ -193,7 +193,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Hands a request over again, with what was found out about it.
     fn settle_sender(&mut self, net: &mut Net<'_>, exchange: Exchange, sender: SenderResult) {
-        self.proofs.keep_sender(exchange, sender);
+        self.proofs.senders.insert(exchange, sender);
         net.ask_again(exchange);
     }
 

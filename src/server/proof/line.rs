@@ -16,8 +16,8 @@ pub(crate) type SenderResult = Result<Box<Identity>, Response>;
 #[derive(Debug)]
 pub(crate) struct Proofs {
     /// For requests that are handed over again in this turn.
-    senders: BTreeMap<Exchange, SenderResult>,
-    circuit: Circuit,
+    pub(crate) senders: BTreeMap<Exchange, SenderResult>,
+    pub(crate) circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
     under_way_max: u64,
@@ -59,19 +59,6 @@ impl Proofs {
         }
     }
 
-    pub(crate) fn keep_sender(&mut self, exchange: Exchange, sender: SenderResult) {
-        self.senders.insert(exchange, sender);
-    }
-
-    pub(crate) fn take_sender(&mut self, exchange: Exchange) -> Option<SenderResult> {
-        self.senders.remove(&exchange)
-    }
-
-    /// Forgets what was found out for connections that have closed meanwhile.
-    pub(crate) fn forget_senders(&mut self) {
-        self.senders.clear();
-    }
-
     /// How many requests have a place or wait, and how many may.
     pub(crate) fn used(&self) -> (usize, usize) {
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -86,11 +73,6 @@ impl Proofs {
         if self.line.len() >= PROOFS_WAITING_MAX {
             self.line.forget(|asking| is_gone(asking.exchange.conn()));
         }
-    }
-
-    /// If the circuit is open, in how many ms the backend may be tried.
-    pub(crate) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
-        self.circuit.left_alone_ms(now)
     }
 
     /// Queues a request of an address; [`Proofs::next`] may take it out at once. Returns the
