@@ -148,14 +148,15 @@ impl Remotes {
         let (all, all_max) = (&self.under_way, self.under_way_max);
         let found = self.list.iter_mut().find(|remote| remote.declared.takes(kind));
         let Some(remote) = found else { return vec![asking] };
-        let BackendHandler { waiting, waiting_ms, .. } = *remote.declared;
+        let BackendHandler { waiting, waiting_ms, concurrency, .. } = *remote.declared;
         let (until, bytes) = (asking.since.plus_millis(waiting_ms), asking.bytes());
         // A request with a free place does not wait, so it needs no room, whatever its size.
-        let room = if remote.has_place(&payer) && may_add(all, &payer, all_max) {
-            QueueBounds { len: usize::MAX, bytes: usize::MAX }
-        } else {
-            QueueBounds { len: waiting as usize, bytes: HANDLER_WAITING_BYTES_MAX }
-        };
+        let room =
+            if may_add(&remote.under_way, &payer, concurrency) && may_add(all, &payer, all_max) {
+                QueueBounds { len: usize::MAX, bytes: usize::MAX }
+            } else {
+                QueueBounds { len: waiting as usize, bytes: HANDLER_WAITING_BYTES_MAX }
+            };
         let out = remote.line.push(payer, (asking, bytes), until, room);
         remote.turned_away[0] += out.len() as u64;
         out
@@ -176,9 +177,9 @@ impl Remotes {
         for step in 0..handlers {
             let place = (self.turn + step) % handlers;
             let Some(remote) = self.list.get_mut(place) else { continue };
-            let Some((payer, asking)) = remote.take(|payer| may_add(all, payer, all_max)) else {
-                continue;
-            };
+            let (own, own_max) = (&remote.under_way, remote.declared.concurrency);
+            let may = |payer: &_| may_add(all, payer, all_max) && may_add(own, payer, own_max);
+            let Some((payer, asking)) = remote.line.pop_of(may) else { continue };
             self.turn = place + 1;
             return Some(match remote.circuit.pass(now) {
                 Ok(pass) => {
@@ -206,7 +207,7 @@ impl Remotes {
     /// A connection has closed: its requests do not wait any more.
     pub(crate) fn forget(&mut self, conn: ConnId) {
         for remote in self.list.iter_mut().filter(|remote| !remote.line.is_empty()) {
-            let gone = remote.line.forget(|asking| asking.is_of(conn));
+            let gone = remote.line.forget(|asking| asking.origin.conn() == Some(conn));
             remote.counts[CallOutcome::NotAsked as usize] += gone.len() as u64;
         }
     }
@@ -283,18 +284,6 @@ impl Remotes {
     }
 }
 
-impl Remote {
-    fn has_place(&self, payer: &Payer) -> bool {
-        may_add(&self.under_way, payer, self.declared.concurrency)
-    }
-
-    /// Takes the next request that has a place here and whose payer `may` have one at all.
-    fn take(&mut self, may: impl Fn(&Payer) -> bool) -> Option<(Payer, BackendRequest)> {
-        let (under_way, concurrency) = (&self.under_way, self.declared.concurrency);
-        self.line.pop_of(|payer| may(payer) && may_add(under_way, payer, concurrency))
-    }
-}
-
 /// Whether a payer may have one more of `max` places. Users and addresses get a share, others any
 /// place that is free.
 fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
@@ -319,11 +308,6 @@ impl BackendRequest {
     /// About how many bytes it occupies.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<BackendRequest>() + self.request.body.as_ref().map_or(0, Vec::len)
-    }
-
-    /// Whether its answer would go to this connection.
-    pub(crate) fn is_of(&self, conn: ConnId) -> bool {
-        matches!(self.origin, Origin::Conn(one, _) if one == conn)
     }
 
     #[cfg(test)]
