@@ -1,6 +1,6 @@
 //! Signing in and out by a cookie (`docs/http.md`).
 
-use crate::auth::{Code, Identity, Secret};
+use crate::auth::{Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
 use crate::base::{RefusalCode, Request, Revocation};
 use crate::http1::response::other_methods;
@@ -95,10 +95,8 @@ impl<S: RecordStore> Chat<S> {
             let message = "too many links were used lately";
             return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
-        let Code { identity, .. } = &code;
-        let (who, name, admin) = (identity.user.clone(), identity.name.clone(), identity.admin);
-        let made = self.verifier.cookie(code, net.timestamp()).map_err(denied)?;
-        let (value, expires) = made;
+        let Identity { user: who, name, admin, .. } = code.identity.clone();
+        let (value, expires) = self.verifier.cookie(code, net.timestamp()).map_err(denied)?;
         let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
         let cookie = set_cookie(head, &value, seconds);
         if cookie.len() > SIGN_IN_COOKIE_BYTES_MAX {

@@ -97,7 +97,8 @@ impl<S: RecordStore> Chat<S> {
             address: incoming.peer,
         };
         self.path_calls.begin(bytes);
-        let reply = PathReply::new(Arc::clone(&self.shared), incoming.exchange, origin, bytes);
+        let (shared, to) = (Arc::clone(&self.shared), Some(incoming.exchange));
+        let reply = PathReply { shared, to, origin, bytes };
         // A panic drops the reply, which then answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);

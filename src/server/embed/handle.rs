@@ -233,7 +233,7 @@ impl Handle {
     ) -> Result<Ticket<()>, HandleError> {
         let state = Arc::new(TicketState::default());
         self.shared.call(command(Arc::clone(&state)))?;
-        Ok(Ticket::new(state, Arc::clone(&self.shared), |_| Ok(())))
+        Ok(Ticket { state, shared: Arc::clone(&self.shared), read: |_| Ok(()) })
     }
 
     /// Whether a user has a connection.

@@ -117,10 +117,6 @@ impl PathAnswer {
         self.response = self.response.with(name.to_owned(), value.to_owned());
         Ok(self)
     }
-
-    pub(super) fn into_response(self) -> Response {
-        self.response
-    }
 }
 
 /// RFC 9110 §5.5: visible characters, with spaces and tabs between them.
@@ -133,24 +129,15 @@ fn is_value(value: &str) -> bool {
 /// answer is 500.
 #[derive(Debug)]
 pub struct PathReply {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// `None` when it is answered.
-    to: Option<Exchange>,
-    origin: Option<Box<str>>,
+    pub(crate) to: Option<Exchange>,
+    pub(crate) origin: Option<Box<str>>,
     /// Bytes of the request's content, which count until it is answered.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl PathReply {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        to: Exchange,
-        origin: Option<Box<str>>,
-        bytes: usize,
-    ) -> PathReply {
-        PathReply { shared, to: Some(to), origin, bytes }
-    }
-
     /// Sends the answer. The client may have gone meanwhile.
     ///
     /// # Errors
@@ -160,7 +147,7 @@ impl PathReply {
     }
 
     fn answer(&mut self, answer: PathAnswer) -> Result<(), HandleError> {
-        let response = readable_by(answer.into_response(), self.origin.as_deref());
+        let response = readable_by(answer.response, self.origin.as_deref());
         let answered = self.to.take().map(|to| (to, response, self.bytes));
         self.shared.answer(|queue| queue.path_answers.extend(answered))
     }

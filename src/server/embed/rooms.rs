@@ -192,6 +192,6 @@ impl Handle {
     ) -> Result<Ticket<T>, HandleError> {
         let state = Arc::new(TicketState::default());
         self.shared.call(Command::Ask { user, request, ticket: Arc::clone(&state) })?;
-        Ok(Ticket::new(state, Arc::clone(&self.shared), read))
+        Ok(Ticket { state, shared: Arc::clone(&self.shared), read })
     }
 }

@@ -87,9 +87,9 @@ pub(crate) const NOT_ASKED: HandleError =
 /// A call that the server may not have answered yet. Dropping it does not cancel the call.
 #[must_use = "the call may still fail: wait for it, or drop it knowingly"]
 pub struct Ticket<T = (RoomId, u64)> {
-    state: Arc<TicketState>,
-    shared: Arc<Shared>,
-    read: fn(Answered) -> Result<T, HandleError>,
+    pub(super) state: Arc<TicketState>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) read: fn(Answered) -> Result<T, HandleError>,
 }
 
 impl<T> fmt::Debug for Ticket<T> {
@@ -99,14 +99,6 @@ impl<T> fmt::Debug for Ticket<T> {
 }
 
 impl<T> Ticket<T> {
-    pub(crate) fn new(
-        state: Arc<TicketState>,
-        shared: Arc<Shared>,
-        read: fn(Answered) -> Result<T, HandleError>,
-    ) -> Ticket<T> {
-        Ticket { state, shared, read }
-    }
-
     /// Waits for the answer; if something is stored, until it is on disk. A call that puts
     /// something into a room returns the room and a `seq`: that of the message, or for a membership
     /// the room's newest.

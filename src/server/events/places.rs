@@ -7,7 +7,6 @@ use crate::base::{Priority, StreamId, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
-use std::fmt::Write;
 
 /// Bytes of a stream's position: its tag and its `seq`.
 const PLACE_BYTES: usize = TAG_BYTES + SEQ_BYTES;
@@ -108,12 +107,8 @@ impl Places {
 
 /// `epoch.time`, or `epoch.time.places`.
 pub(crate) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
-    let mut id = format!("{epoch}.{}", time.0);
-    if let Some(places) = places {
-        // Writing to a string does not fail.
-        let _ = write!(id, ".{}", URL_SAFE_NO_PAD.encode(places.written()));
-    }
-    id
+    let Some(places) = places else { return format!("{epoch}.{}", time.0) };
+    format!("{epoch}.{}.{}", time.0, URL_SAFE_NO_PAD.encode(places.written()))
 }
 
 /// The position that a client says it has seen.
