@@ -43,7 +43,7 @@ pub(super) struct Decisions {
     inputs: VecDeque<Input>,
     effects: Effects,
     /// The hub or the store is at work: a panic now leaves them in doubt.
-    is_under_way: bool,
+    pub(super) is_under_way: bool,
     /// Frames that were handed to connections in this turn.
     deliveries: usize,
     wall_clock: WallClock,
@@ -52,10 +52,6 @@ pub(super) struct Decisions {
 impl Decisions {
     pub(super) fn new(wall_clock: WallClock) -> Decisions {
         Decisions { wall_clock, ..Decisions::default() }
-    }
-
-    pub(super) fn is_under_way(&self) -> bool {
-        self.is_under_way
     }
 }
 
@@ -154,7 +150,7 @@ impl<S: RecordStore> Chat<S> {
         answer: &Result<Answer, Refusal>,
     ) {
         if answer.is_ok() {
-            self.counters.answered();
+            self.counters.requests_ok += 1;
         }
         match (answer, id) {
             (Ok(answer), Some(id)) => {

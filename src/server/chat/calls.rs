@@ -159,7 +159,7 @@ impl<S: RecordStore> Chat<S> {
                 (HandlerWaiter::Call(call), Ok(payload)) => self.call_replied(net, call, payload),
                 (HandlerWaiter::Call(call), Err(error)) => self.call_refused(net, call, &error),
                 (HandlerWaiter::Conn(conn, id), Ok(payload)) => {
-                    self.counters.answered();
+                    self.counters.requests_ok += 1;
                     if let Some(id) = id {
                         self.say(net, conn, &encode::reply_raw(&id, &payload));
                     }
@@ -189,7 +189,7 @@ impl<S: RecordStore> Chat<S> {
     /// fails.
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
-        self.store_client.store_mut().close();
+        self.store_client.store.close();
         self.shared.fail_calls();
         for (_, waiting) in self.calls.waiting.drain() {
             match waiting {

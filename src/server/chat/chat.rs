@@ -160,7 +160,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Its store.
     pub fn store(&mut self) -> &mut S {
-        self.store_client.store_mut()
+        &mut self.store_client.store
     }
 
     /// The state of rooms and users.
@@ -350,6 +350,6 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn is_poisoned(&self) -> bool {
-        self.decisions.is_under_way()
+        self.decisions.is_under_way
     }
 }

@@ -296,7 +296,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn reply_raw(&mut self, net: &mut Net<'_>, origin: &Origin, payload: String) {
         match origin {
             Origin::Conn(conn, id) => {
-                self.counters.answered();
+                self.counters.requests_ok += 1;
                 if let Some(id) = id {
                     let text = encode::reply_raw(id, &payload);
                     self.pay_for_answer(net, origin, text.len());

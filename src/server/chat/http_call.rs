@@ -183,7 +183,7 @@ impl<S: RecordStore> Chat<S> {
     /// encoded.
     fn call_ended(&mut self, now: Moment, call: u64, answer: &Result<Answer, Refusal>) {
         match answer {
-            Ok(_) => self.counters.answered(),
+            Ok(_) => self.counters.requests_ok += 1,
             Err(refusal) => self.counters.refused(refusal.code.as_str()),
         }
         match (self.calls.end(call), answer) {
@@ -204,7 +204,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     pub(super) fn call_replied(&mut self, net: &mut Net<'_>, call: u64, payload: String) {
-        self.counters.answered();
+        self.counters.requests_ok += 1;
         self.pay_for_answer(net, &Origin::Call(call), payload.len());
         self.finish(net, call, |call| match (&call.known, &call.hook) {
             (None, None) => json(call.success, payload),

@@ -96,7 +96,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
         match self.stopping {
             Some(_) => Readiness::Stopping,
-            None if self.store_client.store().has_lost_files() => Readiness::StoreRefuses,
+            None if self.store_client.store.has_lost_files() => Readiness::StoreRefuses,
             None if self.disk_is_reserved() => Readiness::DiskIsFull,
             None if self.store_client.has_refused_lately(net.now()) => Readiness::StoreRefuses,
             None if self.sources.lacks_required() => Readiness::SourceDown,
@@ -124,11 +124,13 @@ impl<S: RecordStore> Chat<S> {
         let limits = &self.config.limits;
         let counts = self.hub.counts();
         let (streams, stream_bytes) = self.hub.streams().pinned();
-        let disk = self.store_client.store().space().map_or(Used::default(), |space| Used {
+        let disk = self.store_client.store.space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
             is_enough: false,
         });
+        let polls_max = limits.backend_poll_threads as usize;
+        let calls_max = limits.backend_call_threads as usize;
         let (proofs, proofs_max) = self.proofs.used();
         [
             Used::new(net.connections(), net.connections_max()),
@@ -136,16 +138,8 @@ impl<S: RecordStore> Chat<S> {
             Used::new(counts.rooms, limits.all_rooms as usize),
             Used::new(streams, limits.streams as usize),
             Used::new(stream_bytes, limits.all_streams_bytes),
-            Used::of_places(
-                self.sources.under_way(),
-                limits.backend_poll_threads as usize,
-                self.sources.waiting(),
-            ),
-            Used::of_places(
-                self.remotes.under_way(),
-                limits.backend_call_threads as usize,
-                self.remotes.waiting(),
-            ),
+            Used::of_places(self.sources.under_way(), polls_max, self.sources.waiting()),
+            Used::of_places(self.remotes.under_way(), calls_max, self.remotes.waiting()),
             Used::new(proofs, proofs_max),
             Used::new(self.tickets.len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
@@ -173,7 +167,7 @@ impl<S: RecordStore> Chat<S> {
             of_loop: net.loop_counters().clone(),
             of_web: net.counters().clone(),
             of_chat: self.counters.clone(),
-            of_store: self.store_client.store().counters(),
+            of_store: self.store_client.store.counters(),
             counts: self.hub.counts(),
             pools: self.pools_used(net).to_vec(),
             connections: net.connections() as u64,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// A store and what is under way at it.
 #[derive(Debug)]
 pub(super) struct StoreClient<S> {
-    store: S,
+    pub(super) store: S,
     /// Records and queries without an answer, and answers of which the hub has not been told.
     waiting: usize,
     outcomes: VecDeque<(u64, Outcome)>,
@@ -20,14 +20,6 @@ pub(super) struct StoreClient<S> {
 impl<S: RecordStore> StoreClient<S> {
     pub(super) fn new(store: S) -> StoreClient<S> {
         StoreClient { store, waiting: 0, outcomes: VecDeque::new(), refused: None }
-    }
-
-    pub(super) fn store(&self) -> &S {
-        &self.store
-    }
-
-    pub(super) fn store_mut(&mut self) -> &mut S {
-        &mut self.store
     }
 
     /// Asks the store for something. If it takes that, it will answer it.

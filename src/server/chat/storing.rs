@@ -164,7 +164,7 @@ impl<S: RecordStore> Chat<S> {
     /// Whether the disk has too little space left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
-        self.store_client.store().space().is_some_and(|space| space.free < reserve)
+        self.store_client.store.space().is_some_and(|space| space.free < reserve)
     }
 
     /// Publishes an event with these rights. If a durable stream would grow beyond what the user

@@ -96,10 +96,6 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn answered(&mut self) {
-        self.requests_ok += 1;
-    }
-
     pub(crate) fn refused(&mut self, code: &str) {
         let place = RefusalCode::ALL.iter().position(|known| known.as_str() == code);
         let count = place.and_then(|place| self.refused.get_mut(place));
