@@ -66,13 +66,15 @@ impl Reloader {
     /// [`ReloadError`]: nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<Reloaded, ReloadError> {
         config.check().map_err(ReloadError::Config)?;
-        let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let MergedConfig { mut config, taken, waiting } = merge(&running, config);
-        self.shared.check_paths(&config).map_err(ReloadError::Config)?;
+        let _turn = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let MergedConfig { mut config, taken, waiting } = merge(&self.config(), config);
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;
         let reloaded = Reloaded { taken, waiting, keys: shown(&keys) };
+        // Held only now: handles on the reactor's thread need it, too, and must not wait for the disk.
+        let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.check_paths(&config).map_err(ReloadError::Config)?;
         let command = Command::Reconfigure(Box::new(config.clone()), keys);
         self.shared.call(command).map_err(ReloadError::Server)?;
         *running = config;

@@ -118,6 +118,8 @@ pub(crate) struct Shared {
     /// The configuration, as of the last call that changes it. A change holds it until its call is
     /// in the queue, so that changes take effect in order.
     pub(crate) config: Mutex<Config>,
+    /// Held during a reload, so that there is one at a time.
+    pub(crate) reloads: Mutex<()>,
     /// The embedding program's paths, changed only while the configuration is held.
     own_paths: Mutex<Vec<OwnTemplate>>,
     /// The limits that hold now.
@@ -156,6 +158,7 @@ impl Shared {
             wake,
             reactor_thread: OnceLock::new(),
             config: Mutex::new(config.clone()),
+            reloads: Mutex::default(),
             own_paths: Mutex::default(),
             limits: Mutex::new(config.limits.clone()),
             taken_over: AtomicU8::new(0),
