@@ -5,12 +5,14 @@ Set PARLOR_BIN, PARLOR_ECHO and PARLOR_FAN_OUT to test other binaries than those
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -76,10 +78,17 @@ def tool(name, how):
     return path
 
 
+# Below those that Linux gives to outgoing connections (ip_local_port_range): one of these could take the port before
+# its server does, or while it is away.
+SERVER_PORTS = range(20_000, 32_000)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.choice(SERVER_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def clean_environment(**more):

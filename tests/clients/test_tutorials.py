@@ -112,6 +112,7 @@ class Shell:
     """A shell, and what it prints, line by line."""
 
     def __init__(self, directory, port):
+        self.directory = directory
         binaries, home = directory.parent / "bin", directory.parent / "home"
         binaries.mkdir()
         home.mkdir()
@@ -145,7 +146,8 @@ class Shell:
             try:
                 line = self.lines.get(timeout=max(0, until - time.monotonic()))
             except queue.Empty:
-                pytest.fail(f"$ {command}\ndoes not end; it printed\n" + "\n".join(printed))
+                logs = [log.read_text() for log in [self.directory / "log"] if log.exists()]
+                pytest.fail(f"$ {command}\ndoes not end; it printed\n" + "\n".join(printed + logs))
             if line.startswith(mark):
                 break
             line, told = KILLED.subn("", line)
