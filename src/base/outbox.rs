@@ -164,6 +164,7 @@ impl Outbox {
 
     /// Lends a buffer for the next answers if nothing waits. Its capacity is the bound. Its content
     /// belongs to others: this connection's bytes begin at the mark.
+    #[inline]
     pub fn lend_buffer(&mut self, buffer: &mut Option<Box<Buffer>>) {
         if !self.is_queue_empty() || self.lent().is_some() {
             return;

@@ -42,6 +42,7 @@ impl Clock {
 
     /// The wall clock's time; 0 before 1970.
     #[must_use]
+    #[inline]
     pub fn timestamp() -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))

@@ -183,6 +183,7 @@ impl Io {
     /// The outbox of an open connection, flushed at the end of this turn; `None` if the connection
     /// is gone or ending. If all outboxes together hold too much, the largest holder is cut first,
     /// which may be this connection.
+    #[inline]
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if self.budget.is_over() {
             self.make_room();
@@ -231,11 +232,13 @@ impl Io {
     /// Whether more should be read from this connection now: it is open, not paused, and its
     /// outbox is not full.
     #[must_use]
+    #[inline]
     pub fn may_read(&self, conn: ConnId) -> bool {
         self.known(conn).is_some_and(Slot::may_read)
     }
 
     /// Like [`Io::outbox`], if more should be read from this connection now.
+    #[inline]
     pub fn outbox_to_read(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if self.budget.is_over() {
             self.make_room();
@@ -413,6 +416,7 @@ impl Io {
         ConnId::new(index as u32, self.generation)
     }
 
+    #[inline]
     pub(super) fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
         self.table.get_mut(conn.index()).filter(|slot| slot.generation == conn.generation())
     }
@@ -427,6 +431,7 @@ impl Io {
 
     /// Takes the buffer back, if it was lent, with the bytes to send at once. Schedules everything
     /// else done for the connection for the end of the turn.
+    #[inline]
     pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<Buffer>> {
         self.reading = None;
         let slot = self.table.get_mut(conn.index())?;

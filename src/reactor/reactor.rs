@@ -262,6 +262,7 @@ impl<S: System> Reactor<S> {
         timers.min(self.io.tick_at).min(self.io.stop_at.unwrap_or(Moment::NEVER))
     }
 
+    #[inline]
     pub(super) fn note_one(&mut self, conn: ConnId, readiness: IoReadiness) {
         // A late event: the connection may be gone and its index reused.
         if self.io.slot(conn).is_none() {

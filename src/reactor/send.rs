@@ -45,6 +45,7 @@ pub(super) fn send(
 }
 
 /// Sends bytes in one call; returns how many the system accepted.
+#[inline]
 pub(super) fn send_bytes(stream: &mut impl Transport, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match stream.write(bytes) {

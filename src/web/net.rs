@@ -342,6 +342,7 @@ impl Net<'_> {
     ///
     /// # Errors
     /// [`OutboxFull`] if it is not open.
+    #[inline]
     pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), OutboxFull> {
         let sending = self.sockets.get(conn).ok_or(OutboxFull)?;
         let Half::Frames(half) = &mut sending.half else { return Err(OutboxFull) };
