@@ -539,6 +539,24 @@ fn calls_beyond_the_queue_fail_and_nothing_is_lost_in_silence() {
     server.join().unwrap();
 }
 
+#[test]
+fn large_answers_of_a_handler_are_charged_as_work_on_a_websocket_too() {
+    let mut config = config();
+    config.limits.user_work_per_second = 1;
+    config.limits.user_work_burst = 12;
+    let server = Server::start(config).unwrap();
+    let answer = json!({ "text": "x".repeat(500_000) });
+    server
+        .handle()
+        .handle("large", Access::User, move |_, reply| reply.ok(answer.clone()).unwrap())
+        .unwrap();
+    let mut ada = user(&server, "ada");
+    assert_eq!(ada.request("large", 1, json!({}))["type"], "reply");
+    let refused = ada.request("room:list", 2, json!({}));
+    assert_eq!(refused["payload"]["code"], "rate_limited", "{refused}");
+    stop(server);
+}
+
 /// Makes a call over HTTP; gives the status and what the content says.
 fn call(server: &Running, kind: &str, user: &str, payload: &Value) -> (u16, Value) {
     let mut stream = TcpStream::connect(server.local_addr()).unwrap();

@@ -151,23 +151,17 @@ impl<S: RecordStore> Chat<S> {
     /// Hands on the answers of handlers.
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().answers);
-        for (asking, result) in answers {
-            if let HandlerWaiter::Conn(conn, _) = asking {
-                self.count_pending_call(net, &Origin::Conn(conn, None), false);
-            }
-            match (asking, result) {
-                (HandlerWaiter::Call(call), Ok(payload)) => self.call_replied(net, call, payload),
-                (HandlerWaiter::Call(call), Err(error)) => self.call_refused(net, call, &error),
-                (HandlerWaiter::Conn(conn, id), Ok(payload)) => {
-                    self.counters.requests_ok += 1;
-                    if let Some(id) = id {
-                        self.say(net, conn, &encode::reply_raw(&id, &payload));
-                    }
+        for (waiter, result) in answers {
+            let origin = match waiter {
+                HandlerWaiter::Call(call) => Origin::Call(call),
+                HandlerWaiter::Conn(conn, id) => {
+                    self.count_pending_call(net, &Origin::Conn(conn, None), false);
+                    Origin::Conn(conn, id.as_deref().map(Rc::from))
                 }
-                (HandlerWaiter::Conn(conn, id), Err(error)) => {
-                    let origin = Origin::Conn(conn, id.as_deref().map(Rc::from));
-                    self.refuse(net, &origin, error);
-                }
+            };
+            match result {
+                Ok(payload) => self.reply_raw(net, &origin, payload),
+                Err(error) => self.refuse(net, &origin, error),
             }
         }
     }
