@@ -375,7 +375,7 @@ const KEYS: &[ConfigKey] = &[
         "Most bytes for all connections' windows. Beyond it, no context is taken over."),
     key("log.level", Live,
         "What is logged, in all or by module.", ValueKind::Text {
-        wants: "off, error, warn, info, debug or trace, or a list of such with commas between them, each of a MODULE=",
+        wants: "off, error, warn, info, debug or trace, or a comma-separated list of these, each for one MODULE=",
         get: |config| config.log_level.clone(),
         set: |config, text| text.split(',').all(values::is_log_filter).then(|| config.log_level = text.to_owned()),
     }),
