@@ -38,6 +38,8 @@ export class House {
   #shown = null;
   #opener = null;
   #offlineSince = null;
+  /** The code that ended the connection; null while there is one. */
+  #closeCode = null;
   #ticking = 0;
   #narrow = matchMedia('(max-width: 47.5em)');
   #medium = matchMedia('(max-width: 67.5em)');
@@ -192,10 +194,13 @@ export class House {
     clearInterval(this.#ticking);
     if (state.name === 'online') {
       this.#offlineSince = null;
+      this.#closeCode = null;
       byId('banner').hidden = true;
       return;
     }
     this.#offlineSince ??= Date.now();
+    // What ended the connection says more than that the next attempts fail.
+    if (state.code !== undefined && (state.code !== 1006 || this.#closeCode === null)) this.#closeCode = state.code;
     this.#banner();
     this.#ticking = setInterval(() => this.#banner(), 250);
   }
@@ -209,7 +214,7 @@ export class House {
     const waiting = state.name === 'waiting';
     const stopped = state.name === 'failed';
     const token = wantsLink(state);
-    const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Reconnecting…';
+    const reason = waiting || stopped ? closedBecause(this.#closeCode ?? 1006) : 'Reconnecting…';
     setText(byId('banner-text'), token ? `${reason} Open a new link to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');

@@ -412,6 +412,15 @@ test('a server that restarts lets its people go and has them back, with what the
     await ada.locator('#state[data-state="waiting"]').waitFor();
     await say(ada, 'said while it restarts');
     await ada.locator('.msg.queued').waitFor();
+    // Attempts that fail meanwhile do not hide why the connection ended.
+    await ada.locator('#banner:not([hidden])').waitFor();
+    const reasons = new Set();
+    for (let look = 0; look < 40; look += 1) {
+      reasons.add(await ada.locator('#banner-text').textContent());
+      await sleep(100);
+    }
+    reasons.delete('Reconnecting…');
+    assert.deepEqual([...reasons], ['The server is restarting.']);
     await server.start();
     await live(ada, 40_000);
     await shows(ada, ['said while it restarts']);
