@@ -40,6 +40,8 @@ class App {
   #signedIn;
   #outbox = indexedDbOutbox();
   #dirty = new Set();
+  /** Counts the user's ways to rooms: only the last one is followed. */
+  #turn = 0;
   #frame = 0;
   #arrived = false;
   /** Whether unsent messages are kept when the sign-in ends: yes, unless another tab said otherwise. */
@@ -170,8 +172,14 @@ class App {
     return this.online ? this.client.request(type, payload, options) : Promise.reject(new ParlorError('disconnected'));
   }
 
-  /** Shows a room and loads the missing part of it. */
+  /** Shows a room to which the user goes, or to which they are led. */
   show(room) {
+    this.#turn += 1;
+    this.#display(room);
+  }
+
+  /** Shows a room and loads the missing part of it. */
+  #display(room) {
     if (this.room === room) return;
     this.room = room;
     this.settled ||= room !== null;
@@ -333,10 +341,10 @@ class App {
    * null. A user who goes to another room before the server has answered stays there.
    */
   async enter(name, title) {
-    const before = this.room;
+    const turn = (this.#turn += 1);
     try {
       const room = this.rooms.get(name) ?? (await this.rooms.join(name, title));
-      if (this.room === before) this.show(room);
+      if (turn === this.#turn || this.room === null) this.#display(room);
       return null;
     } catch (refusal) {
       this.redraw('log', 'rooms');
@@ -369,7 +377,7 @@ class App {
     if (room === this.room) {
       // After a loss of everything the user starts as a newcomer.
       if (reason === 'reset') this.settled = false;
-      this.show(reason === 'reset' ? null : this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
+      this.#display(reason === 'reset' ? null : this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
     }
     // Unsent text is not discarded with its room.
     if (unsaid.length > 0) this.house.giveBack(unsaid.join('\n'));

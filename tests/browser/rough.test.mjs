@@ -215,6 +215,28 @@ scene('whoever goes elsewhere before the lobby is entered stays there', {}, asyn
   assert.equal(await ada.locator('#room-title').textContent(), 'bob');
 });
 
+scene('a room that is entered before the lobby is shown after it', {}, async ({ server, open }) => {
+  const ada = await open();
+  const held = [];
+  const wire = await between(ada, {
+    toServer: (message) => {
+      if (message.type !== 'room:join' || held.length === 2) return message;
+      held.push(message);
+      return null;
+    },
+  });
+  await comeIn(ada, server.url, 'ada');
+  await eventually('the lobby is asked for', () => held.length === 1);
+  await ada.getByRole('button', { name: 'Open or join a room' }).click();
+  await ada.getByLabel('Its name').fill('den');
+  await ada.locator('#room-dialog').getByRole('button', { name: 'Join' }).click();
+  await eventually('the den is asked for', () => held.length === 2);
+  wire.ask(held[0]);
+  await inRoom(ada, 'lobby');
+  wire.ask(held[1]);
+  await inRoom(ada, 'den');
+});
+
 scene('a click counts, though its row changes between the press and the release', {}, async ({ server, open }) => {
   const ada = await open();
   await comeIn(ada, server.url, 'ada');
