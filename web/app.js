@@ -40,7 +40,7 @@ class App {
   #signedIn;
   #outbox = indexedDbOutbox();
   #dirty = new Set();
-  /** Counts the user's ways to rooms: only the last one is followed. */
+  /** Numbers the requests to show a room: only the last one counts. */
   #turn = 0;
   #frame = 0;
   #arrived = false;
@@ -172,7 +172,7 @@ class App {
     return this.online ? this.client.request(type, payload, options) : Promise.reject(new ParlorError('disconnected'));
   }
 
-  /** Shows a room to which the user goes, or to which they are led. */
+  /** Shows a room, whatever was to be shown before. */
   show(room) {
     this.#turn += 1;
     this.#display(room);
@@ -338,7 +338,7 @@ class App {
 
   /**
    * Enters a room by its id: one of the user's, an open one, or a new one, with its title. Resolves to a refusal, or
-   * null. A user who goes to another room before the server has answered stays there.
+   * null. It is not shown if another one was asked for before the server has answered.
    */
   async enter(name, title) {
     const turn = (this.#turn += 1);

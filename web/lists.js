@@ -24,7 +24,10 @@ class Kept {
   }
 }
 
-/** Makes `made` the content of a row. A button stays the same one, so that neither its focus nor a click is lost. */
+/**
+ * Makes `made` the content of a row. A button stays the same one, so that neither its focus nor a click is lost; its
+ * listeners, too, stay the first ones, and so must look up whatever may be replaced.
+ */
 function renew(row, made) {
   const old = row.firstElementChild;
   if (old?.tagName !== made.tagName) {
@@ -78,7 +81,7 @@ export class Lists {
           class: 'place',
           'aria-current': current && 'true',
           dataset: { unread: unread > 0 ? 'yes' : 'no' },
-          onclick: () => this.#go(room),
+          onclick: () => this.#go(this.#app.rooms.get(room.name)),
         },
         room.peer === null
           ? el('span', { class: 'hash', 'aria-hidden': 'true' }, '#')
@@ -107,7 +110,9 @@ export class Lists {
     };
   }
 
+  /** Goes to a room; not if it is gone, which the next frame shows. */
   #go(room) {
+    if (room === undefined) return;
     this.#app.house.closeDrawers(false);
     this.#app.show(room);
     this.#app.house.focusMessage();

@@ -253,6 +253,43 @@ scene('a click counts, though its row changes between the press and the release'
   bob.end();
 });
 
+scene('a room that was left and joined in another window between two frames is the new one', {}, async ({ server, open }) => {
+  const [ada, other] = [await open(), await open()];
+  await comeIn(ada, server.url, 'ada');
+  await joinRoom(ada, 'tea');
+  await ada.locator('#room-list .place', { hasText: 'lobby' }).click();
+  await inRoom(ada, 'lobby');
+  await comeIn(other, server.url, 'ada');
+  await joinRoom(other, 'tea');
+  const bob = await Program.connect(server.url, 'bob');
+  await bob.ask('room:join', { room: 'tea' });
+  // As in a window that is hidden: no frame is drawn.
+  await ada.evaluate(() => {
+    const draw = globalThis.requestAnimationFrame.bind(globalThis);
+    const held = [];
+    globalThis.requestAnimationFrame = (call) => held.push(call);
+    globalThis.goOn = () => {
+      globalThis.requestAnimationFrame = draw;
+      for (const call of held) draw(call);
+    };
+  });
+  await other.getByRole('button', { name: 'Leave this room' }).click();
+  await other.locator('#leave-dialog').getByRole('button', { name: 'Leave' }).click();
+  await inRoom(other, 'lobby');
+  await joinRoom(other, 'tea');
+  await other.locator('#room-list .place', { hasText: 'lobby' }).click();
+  await inRoom(other, 'lobby');
+  await bob.ask('chat:send', { room: 'tea', text: 'welcome back' });
+  await eventually('it is counted', async () => (await ada.title()).startsWith('(1)'));
+  await ada.evaluate(() => globalThis.goOn());
+  const row = ada.locator('#room-list .place', { hasText: 'tea' });
+  await row.locator('.badge').waitFor();
+  await row.click();
+  await inRoom(ada, 'tea');
+  await shows(ada, ['welcome back']);
+  bob.end();
+});
+
 scene('a slow pace is kept, and what one says goes first', { args: ['--set', 'limits.requests_per_second=2', '--set', 'limits.burst=3'] }, async ({ server, open }) => {
   const ada = await open();
   let limited = 0;
