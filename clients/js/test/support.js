@@ -4,26 +4,19 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { setTimeout as rest } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../src/index.js';
 import { fakeBrowser } from '../src/testing.js';
+import { freePort } from '../../../tests/free-port.mjs';
+
+export { freePort };
 
 const PATIENCE_MS = 20_000;
 const ROOT = new URL('../../../', import.meta.url);
 export const BINARY = process.env.PARLOR_BIN ?? fileURLToPath(new URL('target/release/parlor', ROOT));
 /** What Node.js 20 has none of. */
 export const { WebSocket } = createRequire(new URL('tests/', ROOT))('ws');
-
-export function freePort() {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 /** Waits until something holds, for 20 s at most. */
 export async function until(holds, what = 'it') {
