@@ -88,7 +88,7 @@ test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS) $(TARGETS)
 
-bench: ## parlor beside other servers and bare minimums; about ten minutes, needs Node
+bench: ## parlor beside other servers and a floor, the least that any must do; about ten minutes, needs Node
 	cargo build --profile bench --locked --no-default-features --features reactor --example echo --example fan_out
 	npm ci --silent --prefix benches/peers/node
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
