@@ -1162,6 +1162,25 @@ fn who_was_refused_while_leaving_is_ended_if_the_leaving_comes_to_nothing() {
 }
 
 #[test]
+fn who_is_told_their_rooms_while_leaving_one_is_ended_if_the_leaving_comes_to_nothing() {
+    for (after, is_left_out) in
+        [(None, true), (Some(room("sea")), true), (Some(room("tea")), false)]
+    {
+        let mut world = World::new(Limits::default());
+        let (ada, other) = (world.connect("ada"), world.connect("ada"));
+        world.request(ada, Request::Join(room("tea"))).unwrap();
+        let leaving = world.on_their_way([(ada, false, Request::Leave(room("tea")))]);
+        let Ok(Answer::Info { rooms, .. }) = world.request(other, Request::Info { after }) else {
+            panic!("no answer")
+        };
+        assert!(rooms.rooms.is_empty(), "she is leaving it");
+        world.comes_back(leaving[0].0, Outcome::Unavailable);
+        let wanted = if is_left_out { vec![other] } else { Vec::new() };
+        assert_eq!(told_wrong(&world), wanted);
+    }
+}
+
+#[test]
 fn who_came_while_a_room_was_to_end_is_ended_if_it_does_not() {
     for removal in [
         Request::Leave(room("tea")),

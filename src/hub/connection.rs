@@ -1,8 +1,9 @@
 //! Connections whose user is known: opening, closing, and the order of their requests.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Standing};
 use super::hub::Hub;
 use super::pending::Pending;
+use super::request::Requester;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::answer::RoomPage;
@@ -10,7 +11,7 @@ use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
 use crate::base::request::Target;
-use crate::base::{ConnId, Effect, Effects, Record, Request, RequestId, RoomId, UserId};
+use crate::base::{ConnId, Effect, Effects, Origin, Record, Request, RequestId, RoomId, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -102,9 +103,24 @@ impl Hub {
         self.connection_opened(ix, effects);
     }
 
-    pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
-        let Some(user) = self.user(user) else { return RoomPage::default() };
-        self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
+    pub(super) fn rooms_of(&mut self, asker: &Requester, after: Option<&RoomId>) -> RoomPage {
+        let Some(user) = self.user(&asker.user) else { return RoomPage::default() };
+        let rooms = user.rooms.as_slice().to_vec();
+        if let Origin::Conn(conn, _) = asker.origin {
+            self.note_unlisted(conn, &rooms, after);
+        }
+        self.greeted_rooms(&asker.user, &rooms, after)
+    }
+
+    /// Notes the rooms that a list leaves out because the user is leaving them: if an end fails, its
+    /// connection would not hear of the room.
+    fn note_unlisted(&mut self, conn: ConnId, rooms: &[RoomIx], after: Option<&RoomId>) {
+        for &room in rooms {
+            let is_listed = after.is_none_or(|after| self.rooms[room].name > *after);
+            if is_listed && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, room) {
+                *was = Standing::Unlisted;
+            }
+        }
     }
 
     /// A page of the rooms of a `hello`. Of direct rooms in which the user never wrote, only the

@@ -104,7 +104,7 @@ impl Hub {
             Request::Typing(room, typing) => self.typing(asker, &room, typing, effects).map(Some),
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
             Request::Info { after } => Ok(Some(Answer::Info {
-                rooms: self.rooms_of(&asker.user, after.as_ref()),
+                rooms: self.rooms_of(asker, after.as_ref()),
                 invites: self.invites_of(&asker.user),
             })),
             Request::Room(room) => self.room_info(asker, &room).map(Some),
