@@ -1162,21 +1162,41 @@ fn who_was_refused_while_leaving_is_ended_if_the_leaving_comes_to_nothing() {
 }
 
 #[test]
-fn who_is_told_their_rooms_while_leaving_one_is_ended_if_the_leaving_comes_to_nothing() {
-    for (after, is_left_out) in
-        [(None, true), (Some(room("sea")), true), (Some(room("tea")), false)]
-    {
-        let mut world = World::new(Limits::default());
-        let (ada, other) = (world.connect("ada"), world.connect("ada"));
-        world.request(ada, Request::Join(room("tea"))).unwrap();
-        let leaving = world.on_their_way([(ada, false, Request::Leave(room("tea")))]);
-        let Ok(Answer::Info { rooms, .. }) = world.request(other, Request::Info { after }) else {
-            panic!("no answer")
-        };
-        assert!(rooms.rooms.is_empty(), "she is leaving it");
-        world.comes_back(leaving[0].0, Outcome::Unavailable);
-        let wanted = if is_left_out { vec![other] } else { Vec::new() };
-        assert_eq!(told_wrong(&world), wanted);
+fn who_lists_their_rooms_while_one_is_to_end_is_ended_if_it_does_not_and_told_if_it_does() {
+    let list = |after: Option<&str>| Request::Info { after: after.map(room) };
+    let leave = Request::Leave(room("tea"));
+    for (removal, asked, is_left_out) in [
+        (Request::End(room("tea")), list(None), true),
+        (Request::Ban(room("tea"), user("ada")), list(None), true),
+        (leave.clone(), list(None), true),
+        (leave.clone(), list(Some("sea")), true),
+        (leave, list(Some("tea")), false),
+    ] {
+        for is_stored in [false, true] {
+            let mut world = World::new(Limits::default());
+            let (ada, other) = (world.connect("ada"), world.connect("ada"));
+            world.request(ada, Request::Join(room("tea"))).unwrap();
+            let by = if matches!(removal, Request::Leave(_)) { ada } else { world.connect("root") };
+            let leaving = world.on_their_way([(by, by != ada, removal.clone())]);
+            let Ok(Answer::Info { rooms, .. }) = world.request(other, asked.clone()) else {
+                panic!("no answer")
+            };
+            assert!(rooms.rooms.is_empty(), "the end is in force");
+            let (ticket, record) = &leaving[0];
+            let outcome = match is_stored {
+                true => world.store.write(world.now.timestamp, record),
+                false => Outcome::Unavailable,
+            };
+            world.comes_back(*ticket, outcome);
+            let ended = if !is_stored && is_left_out { vec![other] } else { Vec::new() };
+            assert_eq!(told_wrong(&world), ended, "{removal:?}, stored: {is_stored}");
+            let is_removal = |what: &str| what.starts_with("removed from tea");
+            let notices = world.notices();
+            let told = notices.iter().filter(|(_, what)| is_removal(what));
+            let told: Vec<ConnId> = told.flat_map(|(conns, _)| conns).copied().collect();
+            let told_wanted = if is_stored { vec![ada, other] } else { Vec::new() };
+            assert_eq!(told, told_wanted, "{removal:?}, stored: {is_stored}");
+        }
     }
 }
 

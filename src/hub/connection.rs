@@ -1,6 +1,6 @@
 //! Connections whose user is known: opening, closing, and the order of their requests.
 
-use super::cursor::{Cursor, Standing};
+use super::cursor::Cursor;
 use super::hub::Hub;
 use super::pending::Pending;
 use super::request::Requester;
@@ -107,20 +107,13 @@ impl Hub {
         let Some(user) = self.user(&asker.user) else { return RoomPage::default() };
         let rooms = user.rooms.as_slice().to_vec();
         if let Origin::Conn(conn, _) = asker.origin {
-            self.note_unlisted(conn, &rooms, after);
-        }
-        self.greeted_rooms(&asker.user, &rooms, after)
-    }
-
-    /// Notes the rooms that a list leaves out because the user is leaving them: if an end fails, its
-    /// connection would not hear of the room.
-    fn note_unlisted(&mut self, conn: ConnId, rooms: &[RoomIx], after: Option<&RoomId>) {
-        for &room in rooms {
-            let is_listed = after.is_none_or(|after| self.rooms[room].name > *after);
-            if is_listed && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, room) {
-                *was = Standing::Unlisted;
+            for &room in &rooms {
+                if after.is_none_or(|after| self.rooms[room].name > *after) {
+                    self.unfollow_leaving(conn, room);
+                }
             }
         }
+        self.greeted_rooms(&asker.user, &rooms, after)
     }
 
     /// A page of the rooms of a `hello`. Of direct rooms in which the user never wrote, only the

@@ -36,8 +36,6 @@ pub(super) enum Standing {
     /// Waiting for the `resume`, from the entry before `next`.
     Waiting,
     Refused,
-    /// A list of the user's rooms left this one out meanwhile.
-    Unlisted,
 }
 
 impl Cursor {
@@ -110,10 +108,6 @@ impl Hub {
         let stands = match was {
             Standing::Waiting if self.is_resuming(conn) => Cursor::Waiting { from: next - 1 },
             Standing::Refused => Cursor::Refused,
-            Standing::Unlisted => {
-                effects.push(Effect::StaleMembership { conn });
-                Cursor::Refused
-            }
             // `Waiting` here: the `resume` ended meanwhile without naming the room.
             Standing::Following | Standing::Waiting => {
                 self.follow_after(conn, room, next - 1);

@@ -2,6 +2,7 @@
 //! delivered. If the store cannot write it, the end is undone and delivery continues where it
 //! stopped.
 
+use super::cursor::Cursor;
 use super::hub::Hub;
 use super::manage::{Progress, Reason};
 use super::pending::Write;
@@ -124,8 +125,8 @@ impl Hub {
         self.open_rooms.remove(&name);
         let invited: Vec<UserId> =
             permits.into_iter().flat_map(|permits| permits.invites.into_keys()).collect();
-        let of_invited = invited.iter().flat_map(|user| self.connections_of(user));
-        let told: Vec<ConnId> = followers.iter().chain(of_invited).copied().collect();
+        let told = members.keys().chain(&invited).flat_map(|user| self.connections_of(user));
+        let told: Vec<ConnId> = told.copied().collect();
         let notice = Notice::Removed { room: name.clone(), by, reason: Reason::Deleted.as_str() };
         effects.deliver(notice, told);
         for member in members.into_values() {
@@ -159,8 +160,17 @@ impl Hub {
         self.forget_if_unneeded(member.user);
     }
 
-    /// Closes connections that opened or resumed while the membership was to end: they were not
-    /// told of the room, and would not be later.
+    /// Stops following a room that the user is leaving, as the connection is told now that they are
+    /// no member. If the end fails, the connection is closed.
+    pub(super) fn unfollow_leaving(&mut self, conn: ConnId, room: RoomIx) {
+        if let Some(Cursor::Leaving { .. }) = self.cursor(conn, room) {
+            self.rooms[room].followers.remove(&conn);
+            self.drop_unsent_update(conn, room);
+        }
+    }
+
+    /// Closes connections that do not follow the room, as they opened, resumed or listed their rooms
+    /// while the membership was to end: nothing would tell them of it.
     fn end_misinformed(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         // Another end may be in flight.

@@ -50,15 +50,13 @@ impl Hub {
         let Ok((ix, room, _)) = self.room_of_member(asker, &name) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
-            // A room that the user is leaving stays refused, even if the end fails. To a client
-            // told that it is no member it is a room to join, otherwise one to read anew.
-            if let Some(ix) = self.room_ix(&name)
-                && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix)
-            {
-                *was = Standing::Refused;
+            // If an end fails, a client that was told that it is no member must come again. Told to
+            // read the room anew, it does: the room stays refused.
+            if let Some(ix) = self.room_ix(&name) {
                 if is_same_life {
-                    self.rooms[ix].followers.remove(&conn);
-                    self.drop_unsent_update(conn, ix);
+                    self.unfollow_leaving(conn, ix);
+                } else if let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix) {
+                    *was = Standing::Refused;
                 }
             }
             resumed.refused.push(NotResumed { room: name, code, kept: None });
