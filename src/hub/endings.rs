@@ -102,20 +102,23 @@ impl Hub {
         outcome: &Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let followers: Vec<ConnId> = self.rooms[room].followers.keys().copied().collect();
+        let members: Vec<UserId> = self.rooms[room].members.keys().cloned().collect();
         let Outcome::Room { .. } = outcome else {
             self.rooms[room].life = Life::Live;
+            let followers: Vec<ConnId> = self.rooms[room].followers.keys().copied().collect();
             for conn in followers {
                 self.resume_cursor(conn, room, effects);
             }
-            let members: Vec<UserId> = self.rooms[room].members.keys().cloned().collect();
             for member in members {
                 self.end_misinformed(room, &member, effects);
             }
             return Err(Refusal::from(outcome));
         };
-        for &conn in &followers {
-            self.cut_off(conn, room, effects);
+        // Not only those that follow: one that does not may still have entries of it queued.
+        for member in &members {
+            for conn in self.connections_of(member).to_vec() {
+                self.cut_off(conn, room, effects);
+            }
         }
         let of_room = &mut self.rooms[room];
         let name = of_room.name.clone();
