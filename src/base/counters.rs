@@ -53,6 +53,17 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
+/// How the handshakes of connections ended, where a transport has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// Done, with certificate and signature.
+    pub full: u64,
+    /// Done, as the client resumed an earlier session.
+    pub resumed: u64,
+    /// Begun and not done.
+    pub failed: u64,
+}
+
 /// Counters of the reactor's loop.
 #[derive(Clone, Debug)]
 pub struct LoopCounters {
@@ -64,6 +75,8 @@ pub struct LoopCounters {
     pub bytes_sent: u64,
     /// Connections cut because all outboxes together were full and theirs held most.
     pub cut_for_room: u64,
+    /// Handshakes of transports.
+    pub handshakes: Handshakes,
     /// How long turns took without their wait, in µs.
     pub turns: Histogram<16>,
 }
@@ -75,6 +88,7 @@ impl Default for LoopCounters {
             bytes_received: 0,
             bytes_sent: 0,
             cut_for_room: 0,
+            handshakes: Handshakes::default(),
             turns: Histogram::new(&DURATION_BOUNDS_US),
         }
     }

@@ -4,12 +4,12 @@ use super::connection::OpenSocket;
 use super::io::Handler;
 use super::listener::AcceptResult;
 use super::reactor::Reactor;
-use super::system::{Machine, System};
+use super::system::{Acceptor, Machine, System};
 use crate::base::ConnId;
 use crate::base::limits::{ACCEPTS_PER_TURN, TURNED_AWAY_MAX};
 use std::net::SocketAddr;
 
-impl Reactor<Machine> {
+impl<A: Acceptor> Reactor<Machine<A>> {
     pub(super) fn accept(&mut self, handler: &mut impl Handler) {
         if !self.io.is_accepting {
             // Closes the listener, so that clients in the backlog are refused now and not at the
@@ -29,8 +29,8 @@ impl Reactor<Machine> {
                 return;
             }
             match listener.accept(self.io.now) {
-                AcceptResult::Connection(stream, peer) => {
-                    self.take_in(handler, stream, peer);
+                AcceptResult::Connection(socket, peer) => {
+                    self.take_in(handler, socket, peer);
                 }
                 AcceptResult::Nothing => return,
                 AcceptResult::Exhausted(error) => {
@@ -47,16 +47,19 @@ impl<S: System> Reactor<S> {
     pub(super) fn take_in(
         &mut self,
         handler: &mut impl Handler,
-        mut stream: S::Stream,
+        socket: S::Socket,
         peer: SocketAddr,
     ) -> ConnId {
         let conn = self.io.open();
         self.io.counters.accepted += 1;
-        if let Err(error) = self.system.watch_reading(&mut stream, conn) {
-            log::error!("cannot watch a connection: {error}");
-            self.io.remove(conn);
-            return conn;
-        }
+        let stream = match self.system.take_in(socket, conn, &self.io.budget) {
+            Ok(stream) => stream,
+            Err(error) => {
+                log::error!("cannot take a connection in: {error}");
+                self.io.remove(conn);
+                return conn;
+            }
+        };
         if self.sockets.len() <= conn.index() {
             self.sockets.resize_with(conn.index() + 1, || None);
         }

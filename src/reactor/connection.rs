@@ -21,8 +21,6 @@ pub(super) struct OpenSocket<T> {
     pub(super) is_in_ready_list: bool,
     /// The connection waits for the budget of all outboxes.
     pub(super) is_in_starved_list: bool,
-    /// The handler has been told that the connection is over.
-    pub(super) is_told: bool,
 }
 
 impl<T> OpenSocket<T> {
@@ -37,7 +35,6 @@ impl<T> OpenSocket<T> {
             is_hung_up: false,
             is_in_ready_list: false,
             is_in_starved_list: false,
-            is_told: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::io::Handler;
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
 use super::slot::{CloseCause, Phase, Stall};
-use super::system::System;
+use super::system::{System, Transport};
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
 use crate::base::{Buffer, ConnId};
 
@@ -126,12 +126,15 @@ impl<S: System> Reactor<S> {
             match sent {
                 Ok(sent) => {
                     slot.bytes_sent += sent as u64;
+                    let has_unsent = socket.stream.has_unsent();
                     if sent < bytes.len() {
                         slot.outbox.put_back(&bytes[sent..]);
                         // Like everything that waits, it is watched from the end of the turn on.
                         if !std::mem::replace(&mut slot.is_flush_queued, true) {
                             self.io.flushes.push_back(conn);
                         }
+                    }
+                    if sent < bytes.len() || has_unsent {
                         self.watch_for_writing(conn);
                     }
                     self.io.counters.bytes_sent += sent as u64;

@@ -403,6 +403,7 @@ impl Io {
             phase: Phase::Open,
             is_flush_queued: false,
             is_paused: false,
+            is_told: false,
             tells_drained: false,
             refused_at: u32::MAX,
             deadline: Moment::NEVER,

@@ -25,5 +25,5 @@ pub use io::{Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
 pub use slot::CloseCause;
-pub use system::{Machine, System, Transport};
+pub use system::{Acceptor, Machine, Plain, System, Transport};
 pub use wake::{SIGINT, SIGTERM, Wake, on_signal};

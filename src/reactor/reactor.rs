@@ -8,7 +8,7 @@ use super::listener::{Listener, file_limit};
 use super::memory::all_outboxes_bytes;
 use super::read::Drains;
 use super::slot::{CloseCause, Phase};
-use super::system::{IoReadiness, Machine, System, Transport};
+use super::system::{Acceptor, IoReadiness, Machine, Plain, System, Transport};
 use super::wake::Wake;
 use crate::base::limits::{
     CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_FEW, FILES_RESERVED, READ_BUFFER_BYTES,
@@ -68,12 +68,22 @@ pub struct Reactor<S: System = Machine> {
     pub(super) exhausted_log: Moment,
 }
 
-impl Reactor<Machine> {
+impl Reactor {
     /// Binds and listens.
     ///
     /// # Errors
     /// The system's error, such as that the address is in use.
     pub fn bind(config: &ReactorConfig) -> io::Result<Reactor> {
+        Reactor::bind_with(config, Plain)
+    }
+}
+
+impl<A: Acceptor> Reactor<Machine<A>> {
+    /// Like [`Reactor::bind`], with transports by `acceptor`.
+    ///
+    /// # Errors
+    /// As [`Reactor::bind`].
+    pub fn bind_with(config: &ReactorConfig, acceptor: A) -> io::Result<Reactor<Machine<A>>> {
         let poll = Poll::new()?;
         let mut listener = Listener::bind(config.listen)?;
         poll.registry().register(&mut listener.socket, LISTENER, Interest::READABLE)?;
@@ -90,7 +100,7 @@ impl Reactor<Machine> {
         Ok(Reactor {
             listener: Some(listener),
             has_outboxes_by_memory: config.limits.all_outboxes_bytes == 0,
-            ..Reactor::new(Machine { poll }, clock, wake, io, &config.limits)
+            ..Reactor::new(Machine { poll, acceptor }, clock, wake, io, &config.limits)
         })
     }
 
@@ -233,6 +243,7 @@ impl<S: System> Reactor<S> {
 
     /// Handles the recorded events. Returns whether the reactor has stopped.
     pub(super) fn turn(&mut self, handler: &mut impl Handler, is_woken: bool) -> bool {
+        self.io.counters.handshakes = self.system.turn_begins();
         if is_woken {
             handler.woken(&mut self.io);
         }
@@ -282,13 +293,12 @@ impl<S: System> Reactor<S> {
         }
     }
 
-    fn writable(&mut self, conn: ConnId) {
-        if let Some(Some(socket)) = self.sockets.get_mut(conn.index()) {
-            socket.is_writable = true;
-        }
+    pub(super) fn writable(&mut self, conn: ConnId) {
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        socket.is_writable = true;
         if let Some(slot) = self.io.slot(conn)
             && !slot.is_flush_queued
-            && !slot.outbox.is_empty()
+            && (!slot.outbox.is_empty() || socket.stream.has_unsent())
         {
             slot.is_flush_queued = true;
             self.io.flushes.push_back(conn);
@@ -335,11 +345,18 @@ impl<S: System> Reactor<S> {
                     let cause = *cause;
                     self.over(handler, conn, cause);
                 }
-                // Handled again when the last waiting bytes have been sent, or at its deadline.
-                Phase::Ending(_) if !slot.outbox.is_empty() => {}
-                Phase::Ending(ending) if ending.is_shut_down => {}
                 Phase::Ending(ending) => {
                     let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
+                    // Handled again when the last waiting bytes have been sent, or at its deadline.
+                    let is_flushed = slot.outbox.is_empty() && !socket.stream.has_unsent();
+                    if !is_flushed || ending.is_shut_down {
+                        continue;
+                    }
+                    let is_blocked = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                    if socket.stream.notify_end().is_err_and(is_blocked) {
+                        self.watch_for_writing(conn);
+                        continue;
+                    }
                     // Closing with unread input would cause a reset.
                     let is_read = !socket.is_readable && !socket.has_unread;
                     if !ending.drains && is_read {
@@ -349,7 +366,7 @@ impl<S: System> Reactor<S> {
                     ending.is_shut_down = true;
                     socket.has_unread = false;
                     self.unread.remove(&conn);
-                    let is_told = socket.is_told;
+                    let is_told = slot.is_told;
                     if socket.stream.end().is_err() || is_told {
                         self.over(handler, conn, CloseCause::Ended);
                     } else {
@@ -386,8 +403,8 @@ impl<S: System> Reactor<S> {
     }
 
     pub(super) fn tell(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
-        if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && !std::mem::replace(&mut socket.is_told, true)
+        if let Some(slot) = self.io.slot(conn)
+            && !std::mem::replace(&mut slot.is_told, true)
         {
             self.guarded(handler, conn, |handler, io| handler.closed(io, conn, cause));
         }

@@ -5,7 +5,7 @@ use super::connection::UnreadBytes;
 use super::io::Handler;
 use super::reactor::Reactor;
 use super::slot::{CloseCause, Phase};
-use super::system::System;
+use super::system::{System, Transport};
 use crate::base::limits::{
     DRAIN_BYTES_MAX, DRAIN_BYTES_PER_PERIOD, DRAIN_BYTES_PER_TURN, DRAIN_PERIOD_MS,
     DRAIN_READ_BYTES, SEND_BUFFER_BYTES,
@@ -83,14 +83,17 @@ impl<S: System> Reactor<S> {
         }
         // Input to be discarded must not delay other connections.
         let most = if is_open { self.read_buffer.len() } else { DRAIN_READ_BYTES };
-        match socket.stream.read(&mut self.read_buffer[..most]) {
+        let read = self.read_socket(conn, most, is_open);
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        match read {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 self.io.counters.bytes_received += len as u64;
                 self.io.table[conn.index()].bytes_received += len as u64;
                 // A short read means that the socket is drained, unless the end of the stream is
                 // still to be read.
-                socket.is_readable = len == most || socket.is_read_closed;
+                socket.is_readable =
+                    socket.stream.may_have_more(len, most) || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);
@@ -121,6 +124,22 @@ impl<S: System> Reactor<S> {
                 _ => self.over(handler, conn, CloseCause::Failed),
             },
         }
+    }
+
+    /// Reads at most `most` bytes, for the handler or to be discarded. A transport of its own may have
+    /// something to send then.
+    fn read_socket(&mut self, conn: ConnId, most: usize, is_wanted: bool) -> io::Result<usize> {
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return Ok(0) };
+        let stream = &mut socket.stream;
+        let room = &mut self.read_buffer[..most];
+        let was_ready = stream.is_ready();
+        let read = if is_wanted { stream.read(room) } else { stream.read_away(room) };
+        if !was_ready && stream.is_ready() {
+            self.writable(conn);
+        } else if stream.has_unsent() {
+            self.watch_for_writing(conn);
+        }
+        read
     }
 
     /// Whether an ending connection may not be read yet; it is scheduled for later then.
@@ -202,7 +221,7 @@ impl<S: System> Reactor<S> {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         socket.is_readable = false;
         let slot = &self.io.table[conn.index()];
-        let is_flushed = slot.outbox.is_empty();
+        let is_flushed = slot.outbox.is_empty() && !socket.stream.has_unsent();
         match slot.phase {
             Phase::Open if is_flushed => self.over(handler, conn, CloseCause::PeerClosed),
             Phase::Open => {

@@ -20,6 +20,13 @@ pub(super) fn send(
     joined: &mut Buffer,
 ) -> io::Result<SendResult> {
     let mut sent = SendResult { bytes: 0, is_blocked: false };
+    match stream.flush() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            sent.is_blocked = true;
+            return Ok(sent);
+        }
+        flushed => flushed?,
+    }
     while !outbox.is_empty() {
         let (result, offered) = send_once(stream, outbox, joined);
         match result {
@@ -41,6 +48,7 @@ pub(super) fn send(
             Err(error) => return Err(error),
         }
     }
+    sent.is_blocked = stream.has_unsent();
     Ok(sent)
 }
 

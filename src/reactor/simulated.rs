@@ -4,9 +4,10 @@
 use super::clock::Clock;
 use super::io::{Handler, Io};
 use super::reactor::Reactor;
-use super::system::{IoReadiness, System, Transport};
+use super::system::{Acceptor, IoReadiness, Plain, System, Transport};
 use super::wake::Wake;
-use crate::base::{ConnId, Limits, Moment, Timestamp};
+use crate::base::counters::Handshakes;
+use crate::base::{Budget, ConnId, Limits, Moment, Timestamp};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Read, Write};
@@ -115,26 +116,38 @@ impl Drop for SimulatedStream {
 
 /// Watches nothing: the driver reports the events.
 #[derive(Debug)]
-pub struct Simulation;
+pub struct Simulation<A = Plain> {
+    acceptor: A,
+}
 
-impl System for Simulation {
-    type Stream = SimulatedStream;
+impl<A: Acceptor> System for Simulation<A> {
+    type Socket = SimulatedStream;
+    type Stream = A::Stream<SimulatedStream>;
     const CATCHES_PANICS: bool = false;
 
-    fn watch_reading(&mut self, _: &mut SimulatedStream, _: ConnId) -> io::Result<()> {
-        Ok(())
+    fn take_in(
+        &mut self,
+        socket: SimulatedStream,
+        _: ConnId,
+        budget: &Rc<Budget>,
+    ) -> io::Result<Self::Stream> {
+        self.acceptor.accept(socket, budget)
     }
 
-    fn watch_writing(&mut self, stream: &mut SimulatedStream, _: ConnId) -> io::Result<()> {
-        stream.0.borrow_mut().is_watched_for_writing = true;
+    fn turn_begins(&mut self) -> Handshakes {
+        self.acceptor.turn_begins()
+    }
+
+    fn watch_writing(&mut self, stream: &mut Self::Stream, _: ConnId) -> io::Result<()> {
+        A::socket(stream).0.borrow_mut().is_watched_for_writing = true;
         Ok(())
     }
 }
 
 /// A reactor whose driver controls connections, clocks and turns.
 #[derive(Debug)]
-pub struct SimulatedReactor {
-    reactor: Reactor<Simulation>,
+pub struct SimulatedReactor<A: Acceptor = Plain> {
+    reactor: Reactor<Simulation<A>>,
     wires: BTreeMap<ConnId, Rc<RefCell<Wire>>>,
 }
 
@@ -142,8 +155,22 @@ impl SimulatedReactor {
     /// A reactor without connections, at this time.
     #[must_use]
     pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> SimulatedReactor {
+        SimulatedReactor::with(Plain, limits, now, timestamp)
+    }
+}
+
+impl<A: Acceptor> SimulatedReactor<A> {
+    /// Like [`SimulatedReactor::new`], with transports by `acceptor`.
+    #[must_use]
+    pub fn with(
+        acceptor: A,
+        limits: &Limits,
+        now: Moment,
+        timestamp: Timestamp,
+    ) -> SimulatedReactor<A> {
         let io = Io::new(limits, now, timestamp);
-        let reactor = Reactor::new(Simulation, Clock::start(), Wake::of_nobody(), io, limits);
+        let system = Simulation { acceptor };
+        let reactor = Reactor::new(system, Clock::start(), Wake::of_nobody(), io, limits);
         SimulatedReactor { reactor, wires: BTreeMap::new() }
     }
 
@@ -243,6 +270,13 @@ impl SimulatedReactor {
         if tells {
             self.reactor
                 .note_one(conn, IoReadiness { is_writable: true, ..IoReadiness::default() });
+        }
+    }
+
+    /// Lets the system accept nothing more for a connection, until there is room again.
+    pub fn take_room(&mut self, conn: ConnId) {
+        if let Some(wire) = self.wires.get(&conn) {
+            wire.borrow_mut().room = 0;
         }
     }
 

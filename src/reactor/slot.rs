@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     pub(super) is_flush_queued: bool,
     pub(super) is_paused: bool,
+    /// The handler has been told that the connection is over.
+    pub(super) is_told: bool,
     /// Something was refused, or more than the low mark waits: the handler is told when it drains.
     pub(super) tells_drained: bool,
     /// How much waited when something was refused, if less than the low mark: no room appears
