@@ -9,6 +9,7 @@
            - [`client`]: what a client takes from the system\n\
            - [`web`]: HTTP and WebSockets on the reactor, as applications see them"
 )]
+#![cfg_attr(feature = "tls", doc = "- [`tls`]: TLS between sockets and the reactor")]
 #![cfg_attr(
     feature = "wire",
     doc = "- [`wire`]: JSON of the protocol\n\
@@ -49,6 +50,8 @@ mod routes;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "reactor")]
 pub mod web;
 #[cfg(feature = "wire")]

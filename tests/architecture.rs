@@ -14,13 +14,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("hub", &["base"]),
     ("store", &["base"]),
     ("reactor", &["base"]),
+    ("tls", &["base", "protocol", "reactor"]),
     ("wire", &["base"]),
     ("decode", &["protocol", "wire"]),
     ("web", &["base", "http1", "protocol", "reactor"]),
     ("routes", &["base", "http1"]),
     ("auth", &["base", "http1", "wire"]),
     ("backend", &["base", "reactor", "wire"]),
-    ("config", &["base", "http1", "protocol", "hub", "store", "wire", "web", "routes", "auth"]),
+    (
+        "config",
+        &["base", "http1", "protocol", "hub", "store", "tls", "wire", "web", "routes", "auth"],
+    ),
     ("server/events", &["base", "auth"]),
     ("server/sources", &["base", "http1", "wire", "routes", "auth", "backend", "config"]),
     ("server/remote", &["base", "wire", "backend", "config"]),
@@ -32,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "protocol",
             "hub",
             "reactor",
+            "tls",
             "wire",
             "web",
             "routes",
@@ -88,7 +93,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["base", "store", "reactor", "web", "auth", "config", "server/embed", "server/chat"],
+        &[
+            "base",
+            "store",
+            "reactor",
+            "tls",
+            "web",
+            "auth",
+            "config",
+            "server/embed",
+            "server/chat",
+        ],
     ),
     ("client", &["protocol"]),
     (
@@ -111,7 +126,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["http1/", "protocol/handshake/"]),
     ("jsonwebtoken", &["auth/"]),
     // In the client as the provider of TLS.
-    ("aws_lc_rs", &["auth/", "backend/client.rs"]),
+    ("aws_lc_rs", &["auth/", "backend/client.rs", "tls/"]),
     ("serde_json", &["wire/", "auth/", "server/", "store/data/lines.rs"]),
     // A ticket is a secret, and nobody's seed repeats it.
     (
@@ -132,7 +147,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
     ("ureq", &["backend/client.rs"]),
-    ("rustls", &["backend/client.rs"]),
+    ("rustls", &["backend/client.rs", "tls/"]),
+    ("x509_cert", &["tls/"]),
     // In the pool, as a function of the embedding program may panic there.
     (
         "catch_unwind",

@@ -363,7 +363,7 @@ fn what_is_gone_or_miscounted_is_told() {
         ("| 5.1-2 |", "| 5.1-3 |", "§5.1: 3 stands where 2 is expected"),
         ("| 5.1-1 |", "| 5.1 |", "no number: 5.1"),
         ("| 5.1-4 | MUST |", "| 5.1-4 | OUGHT |", "\"OUGHT\" is no keyword"),
-        ("| not kept: ", "| ", "no function keeps it"),
+        ("| left to the program: ", "| ", "no function keeps it"),
         ("| all | 1", "| all | 9", "all: the tables have"),
         ("| duties of others | 1", "| duties of others | 9", "duties of others: the tables have"),
     ] {

@@ -1197,7 +1197,8 @@ fn who_lists_their_rooms_while_one_is_to_end_is_ended_if_it_does_not_and_told_if
             let told_wanted = if is_stored { vec![ada, other] } else { Vec::new() };
             assert_eq!(told, told_wanted, "{removal:?}, stored: {is_stored}");
             // Entries that were queued before the list are theirs no more.
-            let taken_back: Vec<ConnId> = world.effects.list.iter().filter_map(taken_back).collect();
+            let taken_back: Vec<ConnId> =
+                world.effects.list.iter().filter_map(taken_back).collect();
             assert_eq!(taken_back, told_wanted, "{removal:?}, stored: {is_stored}");
         }
     }

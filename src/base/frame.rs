@@ -120,11 +120,11 @@ impl Budget {
         self.used.get() <= self.limit.get() / 4 * 3
     }
 
-    pub(super) fn count_in(&self, bytes: usize) {
+    pub(crate) fn count_in(&self, bytes: usize) {
         self.used.set(self.used.get() + bytes);
     }
 
-    pub(super) fn count_out(&self, bytes: usize) {
+    pub(crate) fn count_out(&self, bytes: usize) {
         self.used.set(self.used.get() - bytes);
     }
 }

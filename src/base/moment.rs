@@ -66,6 +66,12 @@ impl Timestamp {
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000)
     }
+
+    /// Whole days since `earlier`, rounded down; negative if that is later.
+    #[must_use]
+    pub const fn days_since(self, earlier: Timestamp) -> i64 {
+        self.0.saturating_sub(earlier.0).div_euclid(24 * 60 * 60 * 1_000)
+    }
 }
 
 /// The time of an input, on both clocks.

@@ -27,6 +27,15 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16), conflicts_with = "listen")]
     port: Option<u16>,
 
+    /// A file with the certificate for TLS (PEM), and those above it; with --tls-key. Read again at
+    /// SIGHUP and when it changes
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+
+    /// A file with the certificate's private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+
     /// The directory for the data, or `:memory:` to keep nothing
     /// [default: parlor in the user's data directory]
     #[arg(long, value_name = "DIR")]
@@ -102,6 +111,8 @@ impl SourceArgs {
         let short = [
             text("--listen", "listen", self.listen),
             text("--port", "listen", self.port.map(|port| port.to_string())),
+            text("--tls-cert", "tls.cert_file", self.tls_cert),
+            text("--tls-key", "tls.key_file", self.tls_key),
             text("--data", "data", self.data),
             text("--secret-file", "auth.secret_file", self.secret_file),
             list("--key-file", "auth.key_files", self.key_file),

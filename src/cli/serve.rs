@@ -3,6 +3,7 @@
 use super::CommandFailure;
 use super::config::SourceArgs;
 use super::log::ProgramLog;
+use crate::base::date::rfc3339;
 use crate::config::{ConfigSources, keys_and_defaults};
 use crate::reactor::{SIGINT, SIGTERM, on_signal};
 use crate::server::{Reloaded, Reloader, Server, ServerError};
@@ -34,6 +35,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     }
     let (is_open, data) = (config.is_open(), config.data.clone());
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
+    let has_tls = config.has_tls();
+    let scheme = if has_tls { "https" } else { "http" };
     let methods = SignInMethods { is_open, has_backend, has_keys };
     // A write beyond the file size limit then fails, instead of killing the process.
     on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
@@ -42,10 +45,10 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
         _ => CommandFailure::new(error),
     })?;
     let (stopper, reloader) = (server.stopper(), server.reloader());
-    // In open mode without a file there is nothing to reload, so closing the terminal ends the
-    // program.
+    // In open mode without a file and a certificate there is nothing to reload, so closing the
+    // terminal ends the program.
     let signals = [SIGINT, SIGTERM, SIGHUP];
-    let is_hangup_the_end = is_open && sources.file.is_none();
+    let is_hangup_the_end = is_open && sources.file.is_none() && !has_tls;
     let signals = if is_hangup_the_end { &signals[..2] } else { &signals[..] };
     on_signal(signals, move |signal| match signal {
         SIGHUP => read_again(&sources, &reloader, &log),
@@ -54,7 +57,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
         _ => drop(stopper.stop()),
     })
     .map_err(CommandFailure::new)?;
-    greet(methods, &data, server.local_addr());
+    let url = format!("{scheme}://{}/", reachable(server.local_addr()));
+    greet(methods, &data, &url);
     server.run().map_err(CommandFailure::new)
 }
 
@@ -71,7 +75,7 @@ fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
         }
     };
     match reloader.reload(&config) {
-        Ok(Reloaded { taken, waiting, keys }) => {
+        Ok(Reloaded { taken, waiting, keys, certificate }) => {
             // Logged with the old filter, so that a change that silences the log is still logged.
             for change in &taken {
                 log::info!("configuration: {change}");
@@ -87,6 +91,9 @@ fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
             );
             if !keys.is_empty() {
                 log::info!("keys, read again: {keys}");
+            }
+            if let Some(expires) = certificate {
+                log::info!("certificate, read again: valid until {}", rfc3339(expires));
             }
         }
         Err(error) => {
@@ -104,7 +111,7 @@ struct SignInMethods {
 }
 
 /// Prints what a user needs to know first.
-fn greet(methods: SignInMethods, data: &Place, address: SocketAddr) {
+fn greet(methods: SignInMethods, data: &Place, url: &str) {
     let mut lines = String::new();
     if methods.is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
@@ -114,16 +121,15 @@ fn greet(methods: SignInMethods, data: &Place, address: SocketAddr) {
     }
     if methods.has_keys {
         lines += &format!(
-            "Tokens are needed to sign in. A link: `parlor token --user NAME --url http://{}/`, \
-             with the same secret, or with --key and a private key.\n",
-            reachable(address)
+            "Tokens are needed to sign in. A link: `parlor token --user NAME --url {url}`, \
+             with the same secret, or with --key and a private key.\n"
         );
     }
     match data {
         Place::Directory(directory) => lines += &format!("Data: {}\n", directory.display()),
         Place::Memory => lines += "Data: in memory, gone when this program ends\n",
     }
-    lines += &format!("Chat: http://{}/\n", reachable(address));
+    lines += &format!("Chat: {url}\n");
     // Standard output may be closed.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     let _ = std::io::stdout().flush();

@@ -29,6 +29,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is stored.
     pub data: Place,
+    /// A file with the certificate that clients are shown (PEM), and those above it. Without it
+    /// connections are plain.
+    pub tls_cert_file: Option<PathBuf>,
+    /// A file with its private key (PEM).
+    pub tls_key_file: Option<PathBuf>,
     /// Whether open mode was requested explicitly: a key is then an error.
     pub is_open_asked: bool,
     /// A secret that signs tokens. Without any key, `authenticate` or `auth_url` the server is in
@@ -123,6 +128,8 @@ impl Config {
         Config {
             listen,
             data,
+            tls_cert_file: None,
+            tls_key_file: None,
             is_open_asked: false,
             secret: None,
             secret_file: None,
@@ -203,7 +210,8 @@ impl Config {
         all.filter_map(fault).collect()
     }
 
-    /// The keys that verify tokens, and all errors in them, in the admin token and in secrets.
+    /// The keys that verify tokens, and all errors in them, in the admin token, in secrets and in
+    /// the files for TLS.
     pub(super) fn read_all_keys(&mut self) -> (Keys, Vec<ConfigError>) {
         let (keys, faults) = self.key_sources().read_all();
         let of = |source| match source {
@@ -217,6 +225,7 @@ impl Config {
         let fault = |(key, error)| ConfigError::Keys { key, entry: String::new(), error };
         let mut faults: Vec<ConfigError> = faults.map(fault).collect();
         faults.extend(self.read_all_secrets());
+        faults.extend(self.read_certificates().err());
         (keys, faults)
     }
 
@@ -268,6 +277,9 @@ impl Config {
         }
         if self.is_open_asked && !self.is_open() {
             found.push(ConfigError::OpenWithKeys);
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            found.push(ConfigError::HalfTls);
         }
         if self.secret.is_some() && self.secret_file.is_some() {
             found.push(ConfigError::TwoSecrets);

@@ -3,10 +3,12 @@
 use super::keys::find;
 use super::origin::ValueOrigin;
 use super::redaction::masked;
+use super::tls::{CERT_FILE, TlsFileError};
 use crate::auth::KeyError;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
 use crate::base::pattern::Pattern;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::{fmt, io};
 
 /// The key of streams.
@@ -117,6 +119,21 @@ pub enum ConfigError {
         "an admin token (PARLOR_ADMIN_TOKEN) and a file with one (auth.admin_token_file) are both given: give one"
     )]
     TwoAdminTokens,
+    /// Only one of the two files for TLS.
+    #[error(
+        "a certificate (tls.cert_file, --tls-cert) and its private key (tls.key_file, --tls-key) belong together: give both"
+    )]
+    HalfTls,
+    /// A file for TLS cannot be used.
+    #[error("{key}: {} {error}", .path.display())]
+    Tls {
+        /// The configuration key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TlsFileError,
+    },
     /// No data directory is configured.
     #[error("there is no home directory: say with --data, or data, where to keep the data")]
     NoData,
@@ -175,6 +192,8 @@ impl ConfigError {
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
+            ConfigError::HalfTls => Some(CERT_FILE),
+            ConfigError::Tls { key, .. } => Some(key),
             ConfigError::TwoAdminTokens => Some("auth.admin_token_file"),
             ConfigError::NoData => Some("data"),
             _ => None,

@@ -106,6 +106,10 @@ const KEYS: &[ConfigKey] = &[
             Some(())
         },
     }),
+    option!("tls.cert_file", Live, "a file's name, or empty for none", tls_cert_file,
+        "File of the certificate, and those above it (PEM). Without it connections are plain. It is read again at SIGHUP and when it changes."),
+    option!("tls.key_file", Live, "a file's name, or empty for none", tls_key_file,
+        "File of the certificate's private key (PEM)."),
     number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,
         "Requests of a connection per second."),
     number!("limits.burst", Live, "requests", limits.burst: u32, 1,

@@ -27,6 +27,7 @@ mod streams;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod user_limits;
 mod values;
 mod webhook;
@@ -41,5 +42,6 @@ pub use key::{ConfigKey, RawValue, TakesEffect};
 pub use keys::keys;
 pub use origin::{Origins, ValueOrigin};
 pub use sources::{Assignment, ConfigSources, Loaded};
+pub use tls::TlsFileError;
 pub use user_limits::Exceptions;
 pub use webhook::Webhook;

@@ -82,7 +82,7 @@ fn every_key_sets_its_own_value_and_no_other() {
                 }
                 "log.level" => "warn,parlor::store=debug",
                 "log.format" => "json",
-                name if name.starts_with("auth.") => "a=b,./c=d",
+                name if name.starts_with("auth.") || name.starts_with("tls.") => "a=b,./c=d",
                 name => panic!("{name} has no other value in this test"),
             }
             .to_owned(),
@@ -133,7 +133,8 @@ fn short_texts_are_as_long_as_a_sound_store_may_have_them_however_they_are_set()
 
 #[test]
 fn an_empty_text_takes_a_value_away() {
-    for key in keys().iter().filter(|key| key.name.starts_with("auth.")) {
+    let may_be_empty = |name: &str| name.starts_with("auth.") || name.starts_with("tls.");
+    for key in keys().iter().filter(|key| may_be_empty(key.name)) {
         if !matches!(key.kind, ValueKind::Text { .. } | ValueKind::List { .. }) {
             continue;
         }

@@ -5,6 +5,7 @@
 //! `sources`, `remote`, `embed`, `http`, `proof`, `metrics`. [`Server`] puts it on sockets and a
 //! store; [`Reloader`] changes its configuration.
 
+mod certificate_watch;
 mod chat;
 mod embed;
 mod events;

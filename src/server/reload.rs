@@ -4,7 +4,9 @@
 use super::embed::handle_error::HandleError;
 use super::embed::shared::{Command, Shared};
 use crate::auth::Keys;
+use crate::base::Timestamp;
 use crate::config::{Config, ConfigError, TakesEffect, keys};
+use crate::tls::Certificates;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -23,6 +25,8 @@ pub struct Reloaded {
     pub waiting: Vec<Change>,
     /// The keys that judge tokens now: algorithms and `kid`s. Empty in open mode.
     pub keys: String,
+    /// When the certificate that clients are shown now ends; `None` without TLS.
+    pub certificate: Option<Timestamp>,
 }
 
 /// A key of the configuration whose value has changed.
@@ -57,8 +61,8 @@ impl Reloader {
         self.shared.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Applies what can change while the server runs ([`TakesEffect`]), and reads all key files
-    /// again. The changes take effect in the reactor's next turn; open connections stay. With an
+    /// Applies what can change while the server runs ([`TakesEffect`]), and reads all key files and
+    /// the certificate again. The changes take effect in the reactor's next turn; open connections stay. With an
     /// unchanged [`Reloader::config`] this only reads the keys again. It waits for the disk: do not
     /// call it on the reactor's thread.
     ///
@@ -71,14 +75,35 @@ impl Reloader {
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;
-        let reloaded = Reloaded { taken, waiting, keys: shown(&keys) };
+        let certificates = config.read_certificates().map_err(ReloadError::Config)?;
+        let certificate = certificates.as_ref().map(|certificates| certificates.first_expiry());
+        let reloaded = Reloaded { taken, waiting, keys: shown(&keys), certificate };
         // Held only now: handles on the reactor's thread need it, too, and must not wait for the disk.
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.check_paths(&config).map_err(ReloadError::Config)?;
         let command = Command::Reconfigure(Box::new(config.clone()), keys);
         self.shared.call(command).map_err(ReloadError::Server)?;
         *running = config;
+        self.show(certificates);
         Ok(reloaded)
+    }
+
+    /// Reads only the certificate again. Returns when it ends. Waits for the disk.
+    pub(super) fn read_certificate(&self) -> Result<Timestamp, ConfigError> {
+        let _turn = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        self.show(self.config().read_certificates()?);
+        Ok(self.certificate_expiry().unwrap_or_default())
+    }
+
+    /// When the certificate in force ends; `None` without TLS.
+    pub(super) fn certificate_expiry(&self) -> Option<Timestamp> {
+        self.shared.certificate_expiry()
+    }
+
+    fn show(&self, new: Option<Arc<Certificates>>) {
+        if let (Some(shown), Some(new)) = (self.shared.certificates.get(), new) {
+            shown.replace(&new);
+        }
     }
 }
 
@@ -102,11 +127,17 @@ fn merge(running: &Config, new: &Config) -> MergedConfig {
     if is_same_mode {
         merged.config.secret.clone_from(&new.secret);
     }
+    // Connections that are open would be of another kind than those that come.
+    let has_same_tls = running.has_tls() == new.has_tls();
     for key in keys() {
         let Some(what) = key.change(running, new) else { continue };
         let change = Change { key: key.name(), what };
-        let decides_mode = matches!(change.key, "auth.secret_file" | "auth.key_files");
-        if key.effect() == TakesEffect::Restart || (decides_mode && !is_same_mode) {
+        let waits = match change.key {
+            "auth.secret_file" | "auth.key_files" => !is_same_mode,
+            "tls.cert_file" | "tls.key_file" => !has_same_tls,
+            _ => key.effect() == TakesEffect::Restart,
+        };
+        if waits {
             merged.waiting.push(change);
         } else {
             key.copy(new, &mut merged.config);

@@ -1,5 +1,6 @@
 //! Puts a server together: reactor, store, hub, chat.
 
+use super::certificate_watch::CertificateWatch;
 use super::chat::Chat;
 use super::embed::handle::{Handle, Stopper};
 use super::embed::shared::FailCallsOnDrop;
@@ -7,8 +8,9 @@ use super::reload::Reloader;
 use crate::auth::cookie_secret;
 use crate::base::{Chance, StreamId};
 use crate::config::{Config, ConfigError};
-use crate::reactor::{Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
+use crate::reactor::{Machine, Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
 use crate::store::{EventsWanted, LockError, OpenError, Store};
+use crate::tls::{TlsAcceptor, server_config};
 use crate::web::Web;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -73,7 +75,7 @@ fn suggestion(address: SocketAddr) -> SocketAddr {
 /// A server that has bound its address and opened its data; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
-    reactor: Reactor,
+    reactor: Reactor<Machine<TlsAcceptor>>,
     web: Web<Chat>,
     address: SocketAddr,
 }
@@ -95,7 +97,11 @@ impl Server {
             log::info!("keys: {keys}");
         }
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
-        let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
+        let certificates = config.read_certificates().map_err(ServerError::Config)?;
+        let tls = certificates.clone().map(server_config).transpose();
+        let tls = tls.map_err(|error| ServerError::System(io::Error::other(error)))?;
+        let acceptor = TlsAcceptor::new(tls);
+        let mut reactor = Reactor::bind_with(&reactor_config, acceptor).map_err(|error| {
             // If another process holds the data, it most likely uses the address, too.
             match Store::held_by_another(&config.data) {
                 Some(held) => ServerError::Twice(config.listen, held),
@@ -125,6 +131,9 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
+        if let Some(certificates) = certificates {
+            let _ = web.application().shared().certificates.set(certificates);
+        }
         Ok(Server { reactor, web, address })
     }
 
@@ -162,6 +171,10 @@ impl Server {
         let shared = Arc::clone(self.web.application().shared());
         let _ = shared.reactor_thread.set(std::thread::current().id());
         let _guard = FailCallsOnDrop(Arc::clone(&shared));
+        let _watch = match shared.certificates.get() {
+            Some(_) => Some(CertificateWatch::start(self.reloader()).map_err(ServerError::System)?),
+            None => None,
+        };
         log::info!(address:% = self.address, version = env!("CARGO_PKG_VERSION"); "started");
         let result = self.reactor.run(&mut self.web);
         self.web.application_mut().end();

@@ -115,6 +115,7 @@ impl<S: RecordStore> Chat<S> {
             is_elsewhere,
             readiness: self.readiness(net),
             paths: &self.paths,
+            certificate_expiry: self.shared.certificate_expiry(),
             proven: None,
         }
     }
@@ -173,6 +174,7 @@ impl<S: RecordStore> Chat<S> {
             connections: net.connections() as u64,
             waiting_bytes: net.all_waiting_bytes() as u64,
             waiting_at_store: self.store_client.waiting() as u64,
+            certificate_expiry: self.shared.certificate_expiry(),
             uptime_ms: net.now().millis_since(self.started),
             sources: self.sources.metrics(),
             remotes: self.remotes.metrics(),

@@ -11,7 +11,7 @@ use crate::base::declaration::declared;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::{
-    ConnId, Data, Limits, PublicationId, Refusal, Request, RoomId, StreamId, UserId,
+    ConnId, Data, Limits, PublicationId, Refusal, Request, RoomId, StreamId, Timestamp, UserId,
 };
 use crate::config::{Config, ConfigError};
 use crate::http1::Response;
@@ -19,6 +19,7 @@ use crate::hub::streams::NO_SUCH_STREAM;
 use crate::protocol::CloseCode;
 use crate::reactor::Wake;
 use crate::server::sources::FunctionPoll;
+use crate::tls::Certificates;
 use crate::web::Exchange;
 use crate::wire::json::tree;
 use std::collections::{BTreeMap, VecDeque};
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(crate) wake: Wake,
     pub(crate) reactor_thread: OnceLock<ThreadId>,
+    /// What clients of a server with TLS are shown.
+    pub(crate) certificates: OnceLock<Arc<Certificates>>,
     /// The configuration, as of the last call that changes it. A change holds it until its call is
     /// in the queue, so that changes take effect in order.
     pub(crate) config: Mutex<Config>,
@@ -157,6 +160,7 @@ impl Shared {
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
+            certificates: OnceLock::new(),
             config: Mutex::new(config.clone()),
             reloads: Mutex::default(),
             own_paths: Mutex::default(),
@@ -178,6 +182,11 @@ impl Shared {
 
     pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the certificate ends, with TLS.
+    pub(crate) fn certificate_expiry(&self) -> Option<Timestamp> {
+        self.certificates.get().map(|certificates| certificates.first_expiry())
     }
 
     /// Whether a stream takes an event of the embedding program, as far as its declaration says.

@@ -5,6 +5,7 @@ use super::identity::{caller, check_access};
 use super::openapi;
 use super::route::{Rules, SAY_WHO};
 use crate::auth::Access;
+use crate::base::limits::CERTIFICATE_WARNING_DAYS;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
@@ -49,7 +50,7 @@ impl Readiness {
 /// The answer for what everybody may read.
 pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
     if head.path == "/healthz" {
-        let body = healthz(rules.verifier.is_open()).into_bytes();
+        let body = healthz(rules).into_bytes();
         let response = Response::new(Status::Ok, "application/json", body);
         return Some(response.with("Cache-Control", "no-store"));
     }
@@ -101,10 +102,28 @@ fn has_current(head: &RequestHead<'_>, tag: &str) -> bool {
     items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
 }
 
-fn healthz(is_open: bool) -> String {
+fn healthz(rules: Rules<'_>) -> String {
     object(|w| {
         w.text("status", "ok");
-        w.flag("open", is_open);
+        w.flag("open", rules.verifier.is_open());
         w.text("version", env!("CARGO_PKG_VERSION"));
+        if let Some(expires) = rules.certificate_expiry {
+            let days = expires.days_since(rules.now);
+            w.object_in("certificate", |w| {
+                w.number("expires", expires.0);
+                if days < CERTIFICATE_WARNING_DAYS {
+                    w.text("warning", &ending(days));
+                }
+            });
+        }
     })
+}
+
+/// What to do about a certificate with so many whole days left.
+fn ending(days: i64) -> String {
+    match days {
+        ..0 => "the certificate has ended: renew it".to_owned(),
+        0 => "the certificate ends within a day: renew it".to_owned(),
+        _ => format!("the certificate ends in {days} days: renew it"),
+    }
 }

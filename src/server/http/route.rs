@@ -43,6 +43,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) readiness: Readiness,
     /// The embedding program's paths.
     pub(crate) paths: &'a Paths,
+    /// When the certificate ends, with TLS.
+    pub(crate) certificate_expiry: Option<Timestamp>,
     /// Who sends it, if something other than a token has said so.
     pub(crate) proven: Option<&'a Identity>,
 }
@@ -289,6 +291,7 @@ mod tests {
             is_elsewhere: false,
             readiness,
             paths: &PATHS,
+            certificate_expiry: None,
             proven: None,
         }
     }

@@ -1,6 +1,7 @@
 //! All numbers of one moment, and their names.
 
-use crate::base::{LoopCounters, StoreCounters};
+use crate::base::counters::Handshakes;
+use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::http1::Status;
 use crate::hub::HubCounts;
 use crate::server::metrics::Counters;
@@ -27,6 +28,8 @@ pub(crate) struct MetricsSnapshot {
     pub(crate) connections: u64,
     pub(crate) waiting_bytes: u64,
     pub(crate) waiting_at_store: u64,
+    /// With TLS.
+    pub(crate) certificate_expiry: Option<Timestamp>,
     pub(crate) uptime_ms: u64,
     pub(crate) sources: Vec<SourceMetrics>,
     pub(crate) remotes: Vec<RemoteMetrics>,
@@ -61,6 +64,9 @@ impl MetricsSnapshot {
         ];
         let refused = refused.into_iter().chain(self.upgrades_refused());
         page.counters("connections_refused", by("reason", refused))?;
+        let Handshakes { full, resumed, failed } = self.of_loop.handshakes;
+        let handshakes = [("full", full), ("resumed", resumed), ("failed", failed)];
+        page.counters("tls_handshakes", by("outcome", handshakes))?;
         page.counter("idle_connections_ended", self.of_web.idle_ended)?;
         page.counter("websockets_opened", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {
@@ -169,6 +175,9 @@ impl MetricsSnapshot {
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {
         page.counters("clock_jumps", by("direction", self.of_chat.clock_jumps()))?;
         page.durations("loop_turn_seconds", &self.of_loop.turns)?;
+        if let Some(expires) = self.certificate_expiry {
+            page.gauge("tls_certificate_expiry_seconds", expires.seconds())?;
+        }
         page.gauge("uptime_seconds", seconds(self.uptime_ms))?;
         page.gauges("build_info", by("version", [(env!("CARGO_PKG_VERSION"), 1)]))
     }
@@ -296,8 +305,15 @@ mod tests {
         let remotes = vec![RemoteMetrics::default()];
         let pools = vec![Used { max: 1, ..Used::default() }];
         let sources = vec![source];
-        let snapshot =
-            MetricsSnapshot { sources, pools, remotes, ages_ms, ..MetricsSnapshot::default() };
+        let certificate_expiry = Some(Timestamp(1));
+        let snapshot = MetricsSnapshot {
+            sources,
+            pools,
+            remotes,
+            ages_ms,
+            certificate_expiry,
+            ..MetricsSnapshot::default()
+        };
         let rows = rows(&snapshot.text());
         assert!(rows.len() > 20, "{rows:?}");
         let document = include_str!("../../../docs/metrics.md");

@@ -1,0 +1,64 @@
+//! Makes a TLS connection of each accepted socket, and what those connections share.
+
+use super::connection::TlsConnection;
+use super::stream::TlsStream;
+use crate::base::Budget;
+use crate::base::counters::Handshakes;
+use crate::base::limits::TLS_HANDSHAKES_PER_TURN;
+use crate::reactor::{Acceptor, Transport};
+use rustls::ServerConfig;
+use rustls::server::UnbufferedServerConnection;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Accepts connections with TLS, or plain ones.
+#[derive(Debug)]
+pub struct TlsAcceptor {
+    config: Option<Arc<ServerConfig>>,
+    shared: Rc<TlsShared>,
+}
+
+/// What all connections of a reactor share.
+#[derive(Debug)]
+pub(super) struct TlsShared {
+    /// Encrypted bytes on their way to a socket. Empty between calls.
+    pub(super) outgoing: RefCell<Vec<u8>>,
+    /// How many more handshakes may be continued in this turn: each costs a signature.
+    pub(super) handshakes_left: Cell<usize>,
+    pub(super) handshakes: Cell<Handshakes>,
+}
+
+impl TlsAcceptor {
+    /// An acceptor. Without `config`, connections are plain.
+    #[must_use]
+    pub fn new(config: Option<Arc<ServerConfig>>) -> TlsAcceptor {
+        let shared = TlsShared {
+            outgoing: RefCell::new(Vec::new()),
+            handshakes_left: Cell::new(TLS_HANDSHAKES_PER_TURN),
+            handshakes: Cell::default(),
+        };
+        TlsAcceptor { config, shared: Rc::new(shared) }
+    }
+}
+
+impl Acceptor for TlsAcceptor {
+    type Stream<T: Transport> = TlsStream<T>;
+
+    fn accept<T: Transport>(&mut self, socket: T, budget: &Rc<Budget>) -> io::Result<TlsStream<T>> {
+        let Some(config) = &self.config else { return Ok(TlsStream::plain(socket)) };
+        let tls = UnbufferedServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        let tls = TlsConnection::new(tls, Rc::clone(budget), Rc::clone(&self.shared));
+        Ok(TlsStream::encrypted(socket, tls))
+    }
+
+    fn socket<T: Transport>(stream: &mut TlsStream<T>) -> &mut T {
+        stream.socket()
+    }
+
+    fn turn_begins(&mut self) -> Handshakes {
+        self.shared.handshakes_left.set(TLS_HANDSHAKES_PER_TURN);
+        self.shared.handshakes.get()
+    }
+}
