@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import io
 import itertools
 import json
 import os
@@ -16,9 +17,11 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -31,6 +34,8 @@ try:
     from websockets.sync.client import connect
 except ImportError:
     pytest.exit("websockets is missing: pip install -r tests/requirements.txt", 1)
+
+from certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -110,12 +115,13 @@ def run_parlor(*arguments, seconds=5, env=None):
 
 
 class Server:
-    """A server process of this test's own: ended by its process id, and nothing else is."""
+    """A server process of this test's own: ended by its process id, and nothing else is. With `tls`,
+    a client's context, it is spoken to in TLS."""
 
     _recent = []
 
-    def __init__(self, command, port, name, is_ready, env=None, preexec=None):
-        self.port, self.name = port, name
+    def __init__(self, command, port, name, is_ready, env=None, preexec=None, tls=None):
+        self.port, self.name, self.tls = port, name, tls
         self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [str(part) for part in command],
@@ -186,9 +192,16 @@ class Server:
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def http_connection(self):
+        """One that takes several requests."""
+        where = {"host": HOST, "port": self.port, "timeout": PATIENCE}
+        if self.tls:
+            return http.client.HTTPSConnection(context=self.tls, **where)
+        return http.client.HTTPConnection(**where)
+
     def http(self, path, method="GET", headers=None, body=None):
         """One HTTP request; gives status, header fields (names in lower case) and body."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
+        connection = self.http_connection()
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
@@ -215,7 +228,8 @@ class Server:
     def url(self, user=None, **query):
         query = {"user": user, **query} if user is not None else query
         text = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"ws://{HOST}:{self.port}/ws" + (f"?{text}" if text else "")
+        scheme = "wss" if self.tls else "ws"
+        return f"{scheme}://{HOST}:{self.port}/ws" + (f"?{text}" if text else "")
 
 
 def _port_answers(server):
@@ -232,6 +246,9 @@ def _is_healthy(server):
     except OSError:
         return False
 
+
+#: Whether every chat server has TLS: `make test-tls`.
+TLS_EVERYWHERE = os.environ.get("PARLOR_TEST_TLS") == "1"
 
 #: Limits that no test meets by chance.
 ROOMY = {
@@ -300,6 +317,10 @@ class Servers:
         page.write_text("")
         return self.example("sohbet", directory / "data", page)
 
+    def _tls(self):
+        authority = Authority()
+        return *authority.write(self.directory(), HOST), authority.context()
+
     def _example(self, name, program, arguments=(), wrapper=(), is_ready=_port_answers):
         port = free_port()
         server = Server([*wrapper, program, f"{HOST}:{port}", *arguments], port, name, is_ready)
@@ -317,20 +338,108 @@ class Servers:
         wrapper=(),
         preexec=None,
         is_ready=_is_healthy,
+        tls=None,
     ):
         """A chat server. `data` is a directory, ":memory:" or None for a new directory; `set` are
-        configuration values, on top of ROOMY or, with roomy=False, of the defaults."""
+        configuration values, on top of ROOMY or, with roomy=False, of the defaults. `tls` is a
+        certificate's file, its key's, and a client's context."""
         port = port or free_port()
         data = self.directory() if data is None else data
         values = {**(ROOMY if roomy else {}), **(set or {})}
         sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
         command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", data]
+        if tls is None and TLS_EVERYWHERE:
+            tls = self._tls()
+        if tls is not None:
+            certificate, key, tls = tls
+            command += ["--tls-cert", certificate, "--tls-key", key]
         server = Server(
-            [*wrapper, *command, *sets, *arguments], port, "parlor", is_ready, env, preexec
+            [*wrapper, *command, *sets, *arguments], port, "parlor", is_ready, env, preexec, tls
         )
         server.data = data
         self._started.append(server)
         return server
+
+
+class TlsSocket:
+    """A socket with TLS. One thread may read while another writes, which Python's own does not bear everywhere:
+    sometimes it then waits for ever."""
+
+    def __init__(self, raw, context):
+        self.raw = raw
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=HOST)
+        self._state, self._order = threading.RLock(), threading.RLock()
+        self._read_until(self.tls.do_handshake)
+        self._send()
+
+    @classmethod
+    def connect(cls, server):
+        return cls(socket.create_connection((HOST, server.port), PATIENCE), server.tls)
+
+    def __getattr__(self, name):
+        return getattr(self.raw, name)
+
+    def _send(self):
+        with self._order:
+            with self._state:
+                records = self._outgoing.read()
+            self.raw.sendall(records)
+
+    def _read_until(self, step, count=65_536):
+        while True:
+            with self._state:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    has_records = self._outgoing.pending > 0
+                    waiting = self._incoming.pending
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return b""
+            if has_records:
+                self._send()
+            records = self.raw.recv(max(1, count - waiting))
+            with self._state:
+                if records:
+                    self._incoming.write(records)
+                else:
+                    self._incoming.write_eof()
+
+    def recv(self, count):
+        """All that has come, so that a caller who waits for the socket before each call misses nothing."""
+        return self._read_until(lambda: self._read_all(count), count)
+
+    def _read_all(self, count):
+        content = b""
+        while len(content) < count:
+            try:
+                piece = self.tls.read(count - len(content))
+            except (ssl.SSLWantReadError, ssl.SSLEOFError):
+                if content:
+                    return content
+                raise
+            if not piece:
+                break
+            content += piece
+        return content
+
+    def recv_into(self, buffer):
+        content = self.recv(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def makefile(self, _):
+        return io.BufferedReader(socket.SocketIO(self, "r"))
+
+    def sendall(self, content):
+        with self._order:
+            with self._state:
+                view = memoryview(content)
+                while len(view) > 0:
+                    view = view[self.tls.write(view) :]
+            self._send()
+
+    send = sendall
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -422,6 +531,8 @@ class Raw:
         self.socket.settimeout(PATIENCE)
         self.socket.connect((HOST, server.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if server.tls:
+            self.socket = TlsSocket(self.socket, server.tls)
         self.buffer = bytearray()
         if open:
             self.send(request_head(path, fields))
@@ -583,7 +694,7 @@ class Chat:
     def __init__(self, server, user=None, hello=True, headers=None, subprotocols=None, **query):
         self.user, self.server = user, server
         self.socket = connect(
-            server.url(user, **query),
+            server.url(user, **query).replace("wss:", "ws:"),
             additional_headers=headers,
             subprotocols=subprotocols,
             open_timeout=PATIENCE,
@@ -594,6 +705,7 @@ class Chat:
             compression=None,
             proxy=None,
             legacy=True,
+            sock=TlsSocket.connect(server) if server.tls else None,
         )
         self._pushes, self._answers, self._binaries = deque(), {}, deque()
         #: The newest messages as they came.

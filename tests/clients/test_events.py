@@ -63,11 +63,13 @@ class Events:
         head = {"Accept": "text/event-stream", **(headers or {})}
         if last:
             head["Last-Event-ID"] = last
-        self.http = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        self.http = server.http_connection()
         if receive_buffer:
             self.http.sock = socket.socket()
             self.http.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             self.http.sock.connect((harness.HOST, server.port))
+            if server.tls:
+                self.http.sock = server.tls.wrap_socket(self.http.sock, server_hostname=harness.HOST)
         target = path + ("?" + urllib.parse.urlencode(query) if query else "")
         self.http.request("GET", target, headers=head)
         self.response = self.http.getresponse()
@@ -304,7 +306,7 @@ class TestEvents:
                 assert source.next() is None
 
     def test_head_says_what_get_would(self, server):
-        connection = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        connection = server.http_connection()
         headers = {"Authorization": f"Bearer {harness.token('hal')}"}
         connection.request("HEAD", "/api/v1/events", headers=headers)
         response = connection.getresponse()
@@ -364,7 +366,7 @@ class TestEvents:
         headers = dict(headers)
         if user := headers.pop("user", None):
             headers["Authorization"] = f"Bearer {harness.token(user)}"
-        connection = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        connection = server.http_connection()
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
         assert response.status == status
@@ -891,6 +893,7 @@ class TestResume:
 
 
 class TestSlow:
+    @pytest.mark.plain  # Python decrypts 45 MB too slowly
     def test_who_does_not_read_is_fed_later_and_costs_no_memory(self, servers):
         """As for a WebSocket: the cursor stays behind, nothing piles up, and nothing is missed."""
         server = start(servers, CONFIG)

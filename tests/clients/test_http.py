@@ -49,7 +49,7 @@ class TestConnections:
                 assert (b"<!doctype html>" in answer.body.lower()) == (path == "/")
 
     def test_pythons_own_client_keeps_a_connection(self, server):
-        connection = http.client.HTTPConnection(HOST, server.port, timeout=PATIENCE)
+        connection = server.http_connection()
         for method, path in (("GET", "/"), ("HEAD", "/"), ("POST", CALL), ("GET", "/healthz")):
             connection.request(method, path, body=b"{}" if method == "POST" else None)
             answer = connection.getresponse()

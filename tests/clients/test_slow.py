@@ -5,6 +5,8 @@ import socket
 import time
 from contextlib import ExitStack
 
+import pytest
+
 from harness import CLOSE, HOST, PONG, TEXT, Raw, frame
 
 
@@ -61,6 +63,7 @@ def test_control_frames_do_not_make_the_time_of_a_message_longer(servers):
     raise AssertionError("the message was given 4 s instead of half a second")
 
 
+@pytest.mark.plain
 def test_a_connection_that_its_address_may_not_have_ends_soon(servers):
     server = servers.parlor(set={"limits.connections_per_address": 3})
     time.sleep(0.3)  # for the connections of the start's check to be over
