@@ -218,7 +218,13 @@ impl World {
     pub(crate) fn receives(&mut self, client: &mut Client, parcel: Parcel) {
         client.last_heard = self.now;
         match parcel {
-            Parcel::Bytes(bytes) => self.reads(client, bytes),
+            Parcel::Bytes(bytes) => {
+                let Some(link) = client.link else { return };
+                let bytes = self.decrypts(link, bytes);
+                if !bytes.is_empty() {
+                    self.reads(client, bytes);
+                }
+            }
             Parcel::End | Parcel::Reset => {
                 let Some(link) = client.link else { return };
                 let is_end = matches!(parcel, Parcel::End);

@@ -1,7 +1,8 @@
 //! The real server on a simulated world: sessions, hub, envelope and protocol are the product's own
 //! code; clocks, network and store are made up, and all from one seed.
 //!
-//! `SEEDS=n` or `SEEDS=from..to` says which seeds, `SEED=n TRACE=1` tells what happens in one.
+//! `SEEDS=n` or `SEEDS=from..to` says which seeds, `SEED=n TRACE=1` tells what happens in one. One in
+//! sixteen seeds has TLS, with `TLS=1` every one.
 
 mod checker;
 mod client;
@@ -17,6 +18,7 @@ mod script;
 mod store;
 mod stream_checker;
 mod streams;
+mod tls;
 mod world;
 
 use coverage::{Coverage, Total};
@@ -37,6 +39,7 @@ const FAULTS: &[&str] = &[
     "closes: auth_timeout",
     "closes: broken protocol",
     "closes: token_expired",
+    "connections with TLS",
     "compressed connections",
     "connections refused",
     "cuts",

@@ -1,5 +1,6 @@
 //! The network between one client and the server: what is on its way in each direction.
 
+use super::tls::ClientEnd;
 use parlor::base::ConnId;
 use parlor::protocol::{FrameHeader, Opcode};
 use std::collections::VecDeque;
@@ -37,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) up: Way,
     pub(crate) down: Way,
     pub(crate) departures: Departures,
+    /// The client's end, with TLS.
+    pub(crate) tls: Option<Box<ClientEnd>>,
     /// The client has let go of it: what comes is nobody's.
     pub(crate) is_left: bool,
     pub(crate) server_has_ended: bool,
@@ -56,6 +59,7 @@ impl Link {
             up: Way::default(),
             down: Way::default(),
             departures: Departures::default(),
+            tls: None,
             is_left: false,
             server_has_ended: false,
             paused_until: 0,

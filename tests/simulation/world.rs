@@ -9,6 +9,7 @@ use super::net::{Link, Parcel};
 use super::plan::Plan;
 use super::store::{Shelf, SimulatedStore};
 use super::stream_checker::{StreamChecker, rights};
+use super::tls::{self, ClientEnd};
 use parlor::auth::{Claims, Keys, Secret};
 use parlor::base::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
 use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
@@ -17,7 +18,9 @@ use parlor::reactor::Wake;
 use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
 use parlor::server::{Chat, Config};
 use parlor::store::Place;
+use parlor::tls::TlsAcceptor;
 use parlor::web::Web;
+use rustls::ClientConfig;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -63,7 +66,7 @@ pub(crate) struct Token {
 
 /// The server, while it lives.
 pub(crate) struct Server {
-    pub(crate) reactor: SimulatedReactor,
+    pub(crate) reactor: SimulatedReactor<TlsAcceptor>,
     pub(crate) web: Web<Chat<SimulatedStore>>,
     wake: Wake,
     links: BTreeMap<ConnId, usize>,
@@ -117,7 +120,13 @@ pub(crate) struct World {
     /// How many events there were.
     pub(crate) happened: u64,
     is_tracing: bool,
+    /// How the clients speak TLS, if this world has it.
+    tls: Option<Arc<ClientConfig>>,
 }
+
+/// One in so many seeds has TLS; not those by which `docs/guarantees.md` finds its bugs.
+const SEEDS_WITH_TLS: u64 = 16;
+const FIRST_WITH_TLS: u64 = 12;
 
 /// More than any run has.
 const EVENTS_MAX: u64 = 1_000_000;
@@ -128,6 +137,7 @@ impl World {
     pub(crate) fn new(seed: u64, is_tracing: bool) -> World {
         let mut dice = Dice::new(seed);
         let plan = Plan::draw(&mut dice);
+        let has_tls = seed % SEEDS_WITH_TLS == FIRST_WITH_TLS || std::env::var_os("TLS").is_some();
         let secret =
             Secret::new(b"a secret of the simulator, 32 bytes").expect("it is long enough");
         let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 80)), Place::Memory);
@@ -190,6 +200,7 @@ impl World {
             is_quiet: false,
             happened: 0,
             is_tracing,
+            tls: has_tls.then(tls::client_config),
             plan,
             dice,
         };
@@ -423,7 +434,8 @@ impl World {
         self.latest_believed = self.latest_believed();
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
-        let reactor = SimulatedReactor::new(&self.plan.limits, now, timestamp);
+        let acceptor = TlsAcceptor::new(self.tls.as_ref().map(|_| tls::server_config()));
+        let reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
         let snapshot = self.shelf.borrow().snapshot();
         let store = SimulatedStore(Rc::clone(&self.shelf));
         let wake = reactor.wake();
@@ -465,6 +477,13 @@ impl World {
     /// What the server has sent is on its way.
     fn departs(&mut self) {
         let Some(server) = &mut self.server else { return };
+        if self.tls.is_some() {
+            for (conn, link) in &server.links {
+                if let Some(tls) = &mut self.links[*link].tls {
+                    tls.takes(server.reactor.io().bytes_each_way(*conn).1, self.turn);
+                }
+            }
+        }
         let senders: Vec<ConnId> = server.reactor.senders().collect();
         for conn in senders {
             let Some(server) = &mut self.server else { return };
@@ -476,7 +495,12 @@ impl World {
                 server.links.remove(&conn);
             }
             if !bytes.is_empty() {
-                self.links[link].departures.pass(&bytes, self.turn);
+                match &mut self.links[link].tls {
+                    // All that it sends was taken until now.
+                    Some(tls) if is_over => tls.takes(u64::MAX, self.turn),
+                    Some(_) => {}
+                    None => self.links[link].departures.pass(&bytes, self.turn),
+                }
                 self.ship(link, false, Parcel::Bytes(bytes));
             }
             if is_over {
@@ -560,6 +584,11 @@ impl World {
         let at = self.now + self.latency();
         self.links[link].up.last_at = at;
         self.at(at, Event::Open(link));
+        if let Some(config) = &self.tls {
+            self.links[link].tls = Some(Box::new(ClientEnd::new(config)));
+            self.coverage.count("connections with TLS");
+            self.sends_records(link);
+        }
         link
     }
 
@@ -590,15 +619,38 @@ impl World {
 
     /// A client's bytes go on their way.
     pub(crate) fn sends(&mut self, link: usize, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
+        if let Some(tls) = &mut self.links[link].tls {
+            tls.write(&bytes);
+            self.sends_records(link);
+        } else if !bytes.is_empty() {
             self.ship(link, true, Parcel::Bytes(bytes));
         }
+    }
+
+    fn sends_records(&mut self, link: usize) {
+        let records = self.links[link].tls.as_mut().map(|tls| tls.records());
+        if let Some(records) = records.filter(|records| !records.is_empty()) {
+            self.ship(link, true, Parcel::Bytes(records));
+        }
+    }
+
+    /// What a client's end of TLS makes of what has arrived.
+    pub(crate) fn decrypts(&mut self, link: usize, bytes: Vec<u8>) -> Vec<u8> {
+        let Link { tls, departures, .. } = &mut self.links[link];
+        let Some(tls) = tls else { return bytes };
+        let plain = tls.read(&bytes, departures);
+        self.sends_records(link);
+        plain
     }
 
     /// A client lets go of a connection.
     pub(crate) fn hangs_up(&mut self, link: usize, is_known: bool) {
         self.links[link].is_left = true;
         if !is_known {
+            if self.tls.is_some() && self.dice.one_in(2) {
+                self.links[link].tls.as_mut().expect("every link has").ends();
+                self.sends_records(link);
+            }
             let parcel = if self.dice.one_in(2) { Parcel::End } else { Parcel::Reset };
             self.ship(link, true, parcel);
         }
