@@ -55,12 +55,12 @@ sim-mutants: ## put known bugs in, one at a time, and print the seed by which th
 test-clients: setup binaries ## Python and Node clients against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
-	$(MAKE) test-tls || failed=1; \
+	$(MAKE) tls || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
 	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
 	exit $$failed
 
-test-tls: setup binaries ## what goes over the wire, attacks and slow clients once more, over TLS
+tls: setup binaries ## what goes over the wire, attacks and slow clients once more, over TLS
 	PARLOR_TEST_TLS=1 $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not plain' -k 'not TestWork' \
 	    tests/clients/test_wire.py tests/clients/test_http.py tests/clients/test_hostile.py tests/clients/test_slow.py \
 	    tests/clients/test_events.py tests/clients/test_rooms.py
@@ -127,6 +127,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients test-tls kill model test-browser applications \
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill model test-browser applications \
 	test-autobahn autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood measure-latency \
 	measure-return soak

@@ -13,7 +13,7 @@ SECONDS = 30
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): the test may take so long (default 30)")
-    config.addinivalue_line("markers", "plain: not run over TLS by make test-tls")
+    config.addinivalue_line("markers", "plain: not run over TLS by make tls")
 
 
 @pytest.fixture(autouse=True)

@@ -119,6 +119,7 @@ class Server:
     a client's context, it is spoken to in TLS."""
 
     _recent = []
+    tls = None
 
     def __init__(self, command, port, name, is_ready, env=None, preexec=None, tls=None):
         self.port, self.name, self.tls = port, name, tls
@@ -247,7 +248,7 @@ def _is_healthy(server):
         return False
 
 
-#: Whether every chat server has TLS: `make test-tls`.
+#: Whether every chat server has TLS: `make tls`.
 TLS_EVERYWHERE = os.environ.get("PARLOR_TEST_TLS") == "1"
 
 #: Limits that no test meets by chance.
