@@ -62,8 +62,7 @@ test-clients: setup binaries ## Python and Node clients against the programs; ki
 
 tls: setup binaries ## what goes over the wire, attacks and slow clients once more, over TLS
 	PARLOR_TEST_TLS=1 $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not plain' -k 'not TestWork' \
-	    tests/clients/test_wire.py tests/clients/test_http.py tests/clients/test_hostile.py tests/clients/test_slow.py \
-	    tests/clients/test_events.py tests/clients/test_rooms.py
+	    tests/clients/test_wire.py tests/clients/test_http.py tests/clients/test_hostile.py tests/clients/test_slow.py
 
 kill: setup binaries ## kill the server under load (kill -9), ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
