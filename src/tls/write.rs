@@ -115,6 +115,10 @@ impl TlsConnection {
             }
         };
         self.arrived = arrived;
+        if done.is_err() {
+            // All connections share it.
+            outgoing.clear();
+        }
         done
     }
 }
