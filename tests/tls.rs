@@ -410,6 +410,23 @@ fn what_is_held_for_a_connection_is_counted_and_none_is_held_when_it_is_idle() {
     assert_eq!(world.reactor.io().waiting_bytes(), 0);
 }
 
+#[test]
+fn a_record_that_the_peer_does_not_take_is_not_kept_for_ever() {
+    let mut world = World::new();
+    let mut client = world.connect(&TLS13, AMPLE);
+    world.shake_hands(&mut client);
+    world.reactor.take_room(client.conn);
+    client.tls.writer().write_all(b"echo").unwrap();
+    world.reactor.make_room(client.conn, 5);
+    world.exchange(&mut client, usize::MAX);
+    assert!(world.reactor.io().waiting_bytes() > 0, "part of the record waits, and nothing else");
+    let stall_timeout_ms = Limits::default().stall_timeout_ms;
+    world.reactor.set_time(Moment::from_millis(stall_timeout_ms + 100), Timestamp(0));
+    world.turns();
+    assert_eq!(world.echo.closed, [CloseCause::Cut]);
+    assert_eq!(world.reactor.io().waiting_bytes(), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

@@ -127,14 +127,12 @@ impl<S: System> Reactor<S> {
                 Ok(sent) => {
                     slot.bytes_sent += sent as u64;
                     let has_unsent = socket.stream.has_unsent();
-                    if sent < bytes.len() {
-                        slot.outbox.put_back(&bytes[sent..]);
+                    slot.outbox.put_back(&bytes[sent..]);
+                    if sent < bytes.len() || has_unsent {
                         // Like everything that waits, it is watched from the end of the turn on.
                         if !std::mem::replace(&mut slot.is_flush_queued, true) {
                             self.io.flushes.push_back(conn);
                         }
-                    }
-                    if sent < bytes.len() || has_unsent {
                         self.watch_for_writing(conn);
                     }
                     self.io.counters.bytes_sent += sent as u64;
@@ -151,7 +149,8 @@ impl<S: System> Reactor<S> {
     pub(super) fn watch_stall(&mut self, conn: ConnId) {
         let (now, stall_timeout_ms) = (self.io.now, self.io.stall_timeout_ms);
         let Some(slot) = self.io.slot(conn) else { return };
-        if slot.outbox.is_empty() {
+        let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
+        if slot.outbox.is_empty() && !socket.stream.has_unsent() {
             slot.stall = None;
         } else if slot.stall.as_ref().is_none_or(|stall| stall.moved >= STALL_BYTES) {
             let deadline = now.plus_millis(stall_timeout_ms);
