@@ -38,6 +38,8 @@ impl ProgramLog {
 
 fn logger(filter: &str, format: LogFormat) -> Logger {
     let mut builder = env_logger::Builder::new();
+    // It warns of what strangers send, as often as they like. Whoever wants that names it.
+    builder.filter_module("rustls", log::LevelFilter::Off);
     builder.parse_filters(filter).format(move |out, record| {
         let ts = rfc3339(Clock::timestamp());
         let line = match format {

@@ -302,6 +302,8 @@ class TestAttacks:
             (b"\x16\x03\x01\xff\xff" + b"\0" * 100, 50),
             (b"\x00" * 64, 50),
             (b"\x17\x03\x03\x00\x10" + b"\0" * 16, 10),
+            # A Finished where a ClientHello belongs.
+            (b"\x16\x03\x01\x00\x04\x14\0\0\0", 10),
         ]:
             with socket.create_connection((HOST, server.port), PATIENCE) as raw:
                 raw.sendall(sent)
@@ -310,6 +312,7 @@ class TestAttacks:
                     while piece := raw.recv(100):
                         answer += piece
                 assert alert(answer) == what, sent[:5]
+        assert "rustls" not in server.output(), "a stranger fills no log"
 
     def test_a_client_that_never_reads_is_closed_and_nobody_else_is(self, servers, authority, files):
         limits = {"limits.stall_timeout_ms": 500, "limits.outbox_bytes": 300_000}
