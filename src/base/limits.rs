@@ -99,6 +99,9 @@ pub const TLS_READS_PER_TURN: usize = 4;
 /// record has at most 16,645 bytes (RFC 8446 §5.2); a message with a chain of certificates may
 /// have more.
 pub const TLS_ARRIVED_BYTES_MAX: usize = 32 * 1024;
+/// What all TLS connections may keep of that: this part of `limits.all_outboxes_bytes`. One that
+/// goes beyond it fails.
+pub const TLS_ARRIVED_SHARE: usize = 4;
 /// Connections flushed in one turn. A fan-out to more continues in the next one, in order.
 pub const FLUSHES_PER_TURN: usize = 1_024;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is

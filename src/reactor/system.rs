@@ -72,7 +72,7 @@ pub trait Acceptor {
     /// What it makes of a socket.
     type Stream<T: Transport>: Transport;
 
-    /// Wraps a socket. Memory that the transport holds for bytes is counted in `budget`.
+    /// Wraps a socket. Bytes that the transport has taken and not sent are counted in `budget`.
     ///
     /// # Errors
     /// If it can make none now: the socket is closed.

@@ -62,9 +62,9 @@ impl Reloader {
     }
 
     /// Applies what can change while the server runs ([`TakesEffect`]), and reads all key files and
-    /// the certificate again. The changes take effect in the reactor's next turn; open connections stay. With an
-    /// unchanged [`Reloader::config`] this only reads the keys again. It waits for the disk: do not
-    /// call it on the reactor's thread.
+    /// the certificate again. The changes take effect in the reactor's next turn; open connections
+    /// stay. With an unchanged [`Reloader::config`] this only reads those files again. It waits for
+    /// the disk: do not call it on the reactor's thread.
     ///
     /// # Errors
     /// [`ReloadError`]: nothing has changed.

@@ -28,6 +28,8 @@ pub(super) struct TlsShared {
     /// How many more handshakes may be continued in this turn: each costs a signature.
     pub(super) handshakes_left: Cell<usize>,
     pub(super) handshakes: Cell<Handshakes>,
+    /// Bytes that have arrived in part, on all connections.
+    pub(super) arrived: Cell<usize>,
 }
 
 impl TlsAcceptor {
@@ -38,6 +40,7 @@ impl TlsAcceptor {
             outgoing: RefCell::new(Vec::new()),
             handshakes_left: Cell::new(TLS_HANDSHAKES_PER_TURN),
             handshakes: Cell::default(),
+            arrived: Cell::new(0),
         };
         TlsAcceptor { config, shared: Rc::new(shared) }
     }

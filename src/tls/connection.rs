@@ -4,6 +4,7 @@
 
 use super::acceptor::TlsShared;
 use crate::base::Budget;
+use crate::base::limits::TLS_ARRIVED_SHARE;
 use crate::reactor::Transport;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{EncodeError, EncodeTlsData};
@@ -18,8 +19,10 @@ pub(super) struct TlsConnection {
     pub(super) tls: UnbufferedServerConnection,
     pub(super) shared: Rc<TlsShared>,
     pub(super) budget: Rc<Budget>,
-    /// Bytes that are counted in the budget.
-    pub(super) counted: usize,
+    /// Bytes of `unsent` that are counted in the budget of what waits.
+    pub(super) counted_unsent: usize,
+    /// Bytes of `arrived` that are counted in what all connections hold of that.
+    pub(super) counted_arrived: usize,
     /// The beginning of a record, or of a handshake message in several of them.
     pub(super) arrived: Vec<u8>,
     /// Records that the system has not accepted.
@@ -57,7 +60,8 @@ impl TlsConnection {
             tls,
             shared,
             budget,
-            counted: 0,
+            counted_unsent: 0,
+            counted_arrived: 0,
             arrived: Vec::new(),
             unsent: Vec::new(),
             failure: None,
@@ -90,14 +94,28 @@ impl TlsConnection {
         self.failure = Some(error);
     }
 
-    /// Counts what this connection holds.
-    pub(super) fn count(&mut self) {
-        let held = self.arrived.len() + self.unsent.len();
-        self.budget.count_in(held);
-        self.budget.count_out(self.counted);
-        self.counted = held;
-        if held > 0 && self.budget.is_over() && !self.has_failed {
-            self.fail("all connections together hold too much");
+    /// Counts what this connection has not sent, as what waits for it.
+    pub(super) fn count_unsent(&mut self) {
+        let unsent = self.unsent.len();
+        self.budget.count_in(unsent);
+        self.budget.count_out(self.counted_unsent);
+        self.counted_unsent = unsent;
+        if unsent > 0 && self.budget.is_over() && !self.has_failed {
+            self.fail("too much waits for all connections together");
+        }
+    }
+
+    /// Counts what has arrived in part. It has a pool of its own: what strangers begin to send takes
+    /// no room from what waits for others.
+    pub(super) fn count_arrived(&mut self) {
+        let arrived = self.arrived.len();
+        let all = &self.shared.arrived;
+        all.set(all.get() - self.counted_arrived + arrived);
+        self.counted_arrived = arrived;
+        let is_over = all.get() > self.budget.limit() / TLS_ARRIVED_SHARE;
+        if arrived > 0 && is_over && !self.has_failed {
+            self.fail("all connections together have begun too much");
+            self.count_arrived();
         }
     }
 
@@ -145,7 +163,7 @@ impl TlsConnection {
         }
         self.unsent.extend_from_slice(&records[sent..]);
         records.clear();
-        self.count();
+        self.count_unsent();
         Ok(())
     }
 }
@@ -159,7 +177,8 @@ impl Drop for TlsConnection {
                 handshakes
             });
         }
-        self.budget.count_out(self.counted);
+        self.budget.count_out(self.counted_unsent);
+        self.shared.arrived.update(|all| all - self.counted_arrived);
     }
 }
 

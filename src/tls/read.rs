@@ -187,7 +187,7 @@ impl TlsConnection {
         if rest.len() > TLS_ARRIVED_BYTES_MAX {
             self.fail("a handshake message is too long");
         }
-        self.count();
+        self.count_arrived();
     }
 
     /// Reads input that nobody wants any more. Its records stay as they are.
