@@ -147,7 +147,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
     ("ureq", &["backend/client.rs"]),
-    ("rustls", &["backend/client.rs", "tls/"]),
+    // In the log as the name of what writes lines.
+    ("rustls", &["backend/client.rs", "cli/log.rs", "tls/"]),
     ("x509_cert", &["tls/"]),
     // In the pool, as a function of the embedding program may panic there.
     (
