@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "http1",
             "protocol",
             "hub",
+            "tls",
             "wire",
             "routes",
             "auth",

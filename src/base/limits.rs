@@ -87,12 +87,6 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// TLS handshakes that are carried on in one turn. The server's part of one takes 0.2 ms of the
 /// processor, with RSA 0.4 ms.
 pub const TLS_HANDSHAKES_PER_TURN: usize = 16;
-/// How often the files of the certificate are looked at for a change.
-pub const CERTIFICATE_LOOK_MS: u64 = 10_000;
-/// How many days before its end the log and `/healthz` begin to warn of it.
-pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
-/// How often the log warns of it.
-pub const CERTIFICATE_WARNING_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Reads in one turn from a TLS connection that bring nothing for its reader.
 pub const TLS_READS_PER_TURN: usize = 4;
 /// What a TLS connection keeps of a record, or of a handshake message, that has arrived in part. A
@@ -102,6 +96,12 @@ pub const TLS_ARRIVED_BYTES_MAX: usize = 32 * 1024;
 /// What all TLS connections may keep of that: this part of `limits.all_outboxes_bytes`. One that
 /// goes beyond it fails.
 pub const TLS_ARRIVED_SHARE: usize = 4;
+/// How often the files of the certificate are looked at for a change.
+pub const CERTIFICATE_LOOK_MS: u64 = 10_000;
+/// How many days before its end the log and `/healthz` begin to warn of it.
+pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
+/// How often the log warns of it.
+pub const CERTIFICATE_WARNING_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Connections flushed in one turn. A fan-out to more continues in the next one, in order.
 pub const FLUSHES_PER_TURN: usize = 1_024;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is

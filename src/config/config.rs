@@ -225,7 +225,7 @@ impl Config {
         let fault = |(key, error)| ConfigError::Keys { key, entry: String::new(), error };
         let mut faults: Vec<ConfigError> = faults.map(fault).collect();
         faults.extend(self.read_all_secrets());
-        faults.extend(self.read_certificates().err());
+        faults.extend(self.read_certificate().err());
         (keys, faults)
     }
 

@@ -4,10 +4,9 @@ use super::config::Config;
 use super::error::ConfigError;
 use crate::auth::small_file;
 use crate::base::limits::KEY_FILE_BYTES_MAX;
-use crate::tls::{Certificate, CertificateError, Certificates};
+use crate::tls::{Certificate, CertificateError};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(super) const CERT_FILE: &str = "tls.cert_file";
 pub(super) const KEY_FILE: &str = "tls.key_file";
@@ -37,18 +36,17 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Tls`].
-    pub fn read_certificates(&self) -> Result<Option<Arc<Certificates>>, ConfigError> {
+    pub fn read_certificate(&self) -> Result<Option<Certificate>, ConfigError> {
         let (Some(cert_file), Some(key_file)) = (&self.tls_cert_file, &self.tls_key_file) else {
             return Ok(None);
         };
         let certificates = read(CERT_FILE, cert_file)?;
         let private_key = read(KEY_FILE, key_file)?;
-        let certificate = Certificate::from_pem(&certificates, &private_key).map_err(|error| {
+        Certificate::from_pem(&certificates, &private_key).map(Some).map_err(|error| {
             let (key, path) =
                 if error.is_of_key() { (KEY_FILE, key_file) } else { (CERT_FILE, cert_file) };
             fault(key, path, TlsFileError::Certificate(error))
-        })?;
-        Ok(Some(Certificates::new(certificate, None)))
+        })
     }
 }
 

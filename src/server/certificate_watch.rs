@@ -4,8 +4,9 @@
 use super::reload::Reloader;
 use crate::base::Timestamp;
 use crate::base::date::rfc3339;
-use crate::base::limits::{CERTIFICATE_LOOK_MS, CERTIFICATE_WARNING_DAYS, CERTIFICATE_WARNING_MS};
+use crate::base::limits::{CERTIFICATE_LOOK_MS, CERTIFICATE_WARNING_MS};
 use crate::reactor::Clock;
+use crate::tls::expiry_warning;
 use std::fs::metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -74,7 +75,8 @@ impl Watcher {
         match self.reloader.read_certificate() {
             Ok(expires) => {
                 self.warns_at = Timestamp(0);
-                log::info!("certificate, read again as its file changed: {}", valid_until(expires));
+                let until = rfc3339(expires);
+                log::info!("certificate, read again as its file changed: valid until {until}");
             }
             Err(error) => {
                 log::error!("certificate, not read again, the old one stays: {error}");
@@ -89,18 +91,10 @@ impl Watcher {
             return;
         }
         self.warns_at = Timestamp(now.0.saturating_add(CERTIFICATE_WARNING_MS));
-        match expires.days_since(now) {
-            ..0 => log::error!("the certificate has ended: it was {}", valid_until(expires)),
-            days if days < CERTIFICATE_WARNING_DAYS => {
-                log::warn!("the certificate ends in {days} days: it is {}", valid_until(expires));
-            }
-            _ => {}
+        if let Some(warning) = expiry_warning(expires, now) {
+            log::warn!(expires = rfc3339(expires); "{warning}");
         }
     }
-}
-
-fn valid_until(expires: Timestamp) -> String {
-    format!("valid until {}", rfc3339(expires))
 }
 
 fn stamps(reloader: &Reloader) -> Stamps {

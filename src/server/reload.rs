@@ -6,7 +6,7 @@ use super::embed::shared::{Command, Shared};
 use crate::auth::Keys;
 use crate::base::Timestamp;
 use crate::config::{Config, ConfigError, TakesEffect, keys};
-use crate::tls::Certificates;
+use crate::tls::Certificate;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -75,23 +75,23 @@ impl Reloader {
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;
-        let certificates = config.read_certificates().map_err(ReloadError::Config)?;
-        let certificate = certificates.as_ref().map(|certificates| certificates.first_expiry());
-        let reloaded = Reloaded { taken, waiting, keys: shown(&keys), certificate };
+        let certificate = config.read_certificate().map_err(ReloadError::Config)?;
+        let expires = certificate.as_ref().map(Certificate::expires);
+        let reloaded = Reloaded { taken, waiting, keys: shown(&keys), certificate: expires };
         // Held only now: handles on the reactor's thread need it, too, and must not wait for the disk.
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.check_paths(&config).map_err(ReloadError::Config)?;
         let command = Command::Reconfigure(Box::new(config.clone()), keys);
         self.shared.call(command).map_err(ReloadError::Server)?;
         *running = config;
-        self.show(certificates);
+        self.show(certificate);
         Ok(reloaded)
     }
 
     /// Reads only the certificate again. Returns when it ends. Waits for the disk.
     pub(super) fn read_certificate(&self) -> Result<Timestamp, ConfigError> {
         let _turn = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
-        self.show(self.config().read_certificates()?);
+        self.show(self.config().read_certificate()?);
         Ok(self.certificate_expiry().unwrap_or_default())
     }
 
@@ -100,9 +100,9 @@ impl Reloader {
         self.shared.certificate_expiry()
     }
 
-    fn show(&self, new: Option<Arc<Certificates>>) {
-        if let (Some(shown), Some(new)) = (self.shared.certificates.get(), new) {
-            shown.replace(&new);
+    fn show(&self, new: Option<Certificate>) {
+        if let (Some(shown), Some(new)) = (self.shared.certificate.get(), new) {
+            shown.replace(new);
         }
     }
 }

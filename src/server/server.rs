@@ -10,7 +10,7 @@ use crate::base::{Chance, StreamId};
 use crate::config::{Config, ConfigError};
 use crate::reactor::{Machine, Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
 use crate::store::{EventsWanted, LockError, OpenError, Store};
-use crate::tls::{TlsAcceptor, server_config};
+use crate::tls::{ShownCertificate, TlsAcceptor, server_config};
 use crate::web::Web;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -97,8 +97,9 @@ impl Server {
             log::info!("keys: {keys}");
         }
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
-        let certificates = config.read_certificates().map_err(ServerError::Config)?;
-        let tls = certificates.clone().map(server_config).transpose();
+        let certificate = config.read_certificate().map_err(ServerError::Config)?;
+        let certificate = certificate.map(ShownCertificate::new);
+        let tls = certificate.clone().map(server_config).transpose();
         let tls = tls.map_err(|error| ServerError::System(io::Error::other(error)))?;
         let acceptor = TlsAcceptor::new(tls);
         let mut reactor = Reactor::bind_with(&reactor_config, acceptor).map_err(|error| {
@@ -131,8 +132,8 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
-        if let Some(certificates) = certificates {
-            let _ = web.application().shared().certificates.set(certificates);
+        if let Some(certificate) = certificate {
+            let _ = web.application().shared().certificate.set(certificate);
         }
         Ok(Server { reactor, web, address })
     }
@@ -171,7 +172,7 @@ impl Server {
         let shared = Arc::clone(self.web.application().shared());
         let _ = shared.reactor_thread.set(std::thread::current().id());
         let _guard = FailCallsOnDrop(Arc::clone(&shared));
-        let _watch = match shared.certificates.get() {
+        let _watch = match shared.certificate.get() {
             Some(_) => Some(CertificateWatch::start(self.reloader()).map_err(ServerError::System)?),
             None => None,
         };

@@ -1,12 +1,11 @@
-//! Who the server is: certificates with their private keys (RFC 5280, RFC 7468), and which of them a
-//! client is shown.
+//! Who the server is: a certificate with its private key (RFC 5280, RFC 7468), as clients are shown it.
 
 use crate::base::Timestamp;
-use rustls::client::verify_server_name;
+use crate::base::limits::CERTIFICATE_WARNING_DAYS;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError, RwLock};
 use x509_cert::der::Decode;
@@ -91,11 +90,6 @@ impl Certificate {
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
-
-    fn is_of(&self, name: &ServerName<'_>) -> bool {
-        let parsed = self.certified.end_entity_cert().and_then(ParsedCertificate::try_from);
-        parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
-    }
 }
 
 fn is_encrypted(pem: &[u8]) -> bool {
@@ -110,51 +104,68 @@ fn expiry(certificate: &CertificateDer<'_>) -> Result<Timestamp, CertificateErro
     Ok(Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)))
 }
 
-/// The certificates that are in force. They can be replaced at any time: handshakes that begin later
-/// show the new ones, connections and session tickets stay.
+/// What to say of a certificate that ends soon, or has ended.
+#[must_use]
+pub fn expiry_warning(expires: Timestamp, now: Timestamp) -> Option<String> {
+    match expires.days_since(now) {
+        CERTIFICATE_WARNING_DAYS.. => None,
+        ..0 => Some("the certificate has ended: renew it".to_owned()),
+        0 => Some("the certificate ends within a day: renew it".to_owned()),
+        1 => Some("the certificate ends within two days: renew it".to_owned()),
+        days => Some(format!("the certificate ends in {days} days: renew it")),
+    }
+}
+
+/// The certificate in force. It can be replaced at any time: handshakes that begin later show the
+/// new one, connections and session tickets stay.
 #[derive(Debug)]
-pub struct Certificates {
-    /// Never empty.
-    list: RwLock<Arc<[Certificate]>>,
-}
+pub struct ShownCertificate(RwLock<Certificate>);
 
-impl Certificates {
-    /// With one, and others for their names.
+impl ShownCertificate {
+    /// Shows this one.
     #[must_use]
-    pub fn new(
-        first: Certificate,
-        others: impl IntoIterator<Item = Certificate>,
-    ) -> Arc<Certificates> {
-        let list = std::iter::once(first).chain(others).collect();
-        Arc::new(Certificates { list: RwLock::new(list) })
+    pub fn new(certificate: Certificate) -> Arc<ShownCertificate> {
+        Arc::new(ShownCertificate(RwLock::new(certificate)))
     }
 
-    /// Takes those of `new` from now on.
-    pub fn replace(&self, new: &Certificates) {
-        let list = new.list();
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = list;
+    /// Shows another one from now on.
+    pub fn replace(&self, new: Certificate) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// When the first of them ends to be valid.
+    /// When it ends to be valid.
     #[must_use]
-    pub fn first_expiry(&self) -> Timestamp {
-        let list = self.list();
-        list.iter().map(Certificate::expires).min().unwrap_or(Timestamp(i64::MAX))
-    }
-
-    fn list(&self) -> Arc<[Certificate]> {
-        Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn expires(&self) -> Timestamp {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).expires
     }
 }
 
-impl ResolvesServerCert for Certificates {
-    /// The first one that has the name that the client asks for (RFC 6066 §3); the first one for
-    /// other names, and for clients that name none.
-    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let list = self.list();
-        let name = client_hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let of_name =
-            name.and_then(|name| list.iter().find(|certificate| certificate.is_of(&name)));
-        of_name.or(list.first()).map(|certificate| Arc::clone(&certificate.certified))
+impl ResolvesServerCert for ShownCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).certified))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_warned_of_from_thirty_days_before_it() {
+        const DAY: i64 = 86_400_000;
+        let warning =
+            |left_ms: i64| expiry_warning(Timestamp(100 * DAY + left_ms), Timestamp(100 * DAY));
+        assert_eq!(warning(30 * DAY), None);
+        for (left_ms, told) in [
+            (30 * DAY - 1, "ends in 29 days"),
+            (2 * DAY, "ends in 2 days"),
+            (2 * DAY - 1, "ends within two days"),
+            (DAY - 1, "ends within a day"),
+            (0, "ends within a day"),
+            (-1, "has ended"),
+        ] {
+            let warning = warning(left_ms).expect("there is one");
+            assert!(warning.contains(told), "{left_ms}: {warning}");
+        }
     }
 }

@@ -27,8 +27,7 @@ pub(super) struct TlsConnection {
     pub(super) arrived: Vec<u8>,
     /// Records that the system has not accepted.
     pub(super) unsent: Vec<u8>,
-    /// Why it failed; taken when the reader is told.
-    pub(super) failure: Option<io::Error>,
+    /// The reader is told at its next read, the writer at once.
     pub(super) has_failed: bool,
     /// The peer sends nothing more.
     pub(super) is_read_closed: bool,
@@ -64,7 +63,6 @@ impl TlsConnection {
             counted_arrived: 0,
             arrived: Vec::new(),
             unsent: Vec::new(),
-            failure: None,
             has_failed: false,
             is_read_closed: false,
             has_sent_close_notify: false,
@@ -86,12 +84,10 @@ impl TlsConnection {
         !self.unsent.is_empty()
     }
 
-    pub(super) fn fail(&mut self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
-        let error = io::Error::new(ErrorKind::InvalidData, why);
-        log::debug!("TLS: {error}");
+    pub(super) fn fail(&mut self, why: impl std::fmt::Display) {
+        log::debug!("TLS: {why}");
         self.arrived = Vec::new();
         self.has_failed = true;
-        self.failure = Some(error);
     }
 
     /// Counts what this connection has not sent, as what waits for it.

@@ -40,9 +40,6 @@ impl TlsConnection {
         // Each read ends with nothing unsent, or with the system having said that it accepts no
         // more: the event that follows is not missed.
         self.send_unsent(socket)?;
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
         for _ in 0..TLS_READS_PER_TURN {
             if self.is_read_closed {
                 return Ok(0);
@@ -56,9 +53,6 @@ impl TlsConnection {
             let len = self.read_records(socket, buffer)?;
             if len > 0 {
                 return Ok(len);
-            }
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
             }
         }
         Err(ErrorKind::Interrupted.into())

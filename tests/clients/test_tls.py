@@ -24,6 +24,13 @@ def authority():
     return Authority()
 
 
+def is_up(server):
+    with contextlib.suppress(OSError):
+        socket.create_connection((HOST, server.port), 1).close()
+        return True
+    return False
+
+
 def serve(servers, authority, files, **how):
     return servers.parlor(tls=(*files, authority.context()), **how)
 
@@ -119,6 +126,35 @@ class TestClients:
             answer = raw.recv(65_536)
         head, _, body = answer.partition(b"\r\n\r\n")
         assert (head.split()[1], body) == (b"400", b"this address speaks TLS: use https:// or wss://\n")
+
+    def test_a_proxy_names_the_client_before_the_handshake(self, servers, authority, files):
+        server = serve(servers, authority, files, set={"proxies.protocol": HOST}, is_ready=is_up)
+        with socket.create_connection((HOST, server.port), PATIENCE) as raw:
+            # proxy-protocol.txt §2.2: PROXY, TCP over IPv4, 12 bytes of addresses.
+            raw.sendall(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 127, 0, 0, 1, 9, 9, 1, 187]))
+            with authority.context().wrap_socket(raw, server_hostname=HOST) as tls:
+                tls.sendall(request_head("/ws?user=ada", (("Host", "localhost"), *harness.FIELDS[1:])))
+                assert b" 403 " in tls.recv(65_536).split(b"\r\n")[0], "open mode is for this machine"
+
+    def test_who_may_send_no_such_header_is_ended(self, server):
+        with socket.create_connection((HOST, server.port), PATIENCE * 2) as raw:
+            raw.sendall(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")
+            with contextlib.suppress(ConnectionResetError):
+                assert raw.recv(100) == b"", "nothing in the clear"
+
+    def test_the_page_of_the_documents_works(self, servers):
+        text = (harness.ROOT / "docs/how-to/serve-with-tls.md").read_text()
+        commands = text.rsplit("```sh\n", 1)[1].split("```")[0].replace("8443", str(harness.free_port()))
+        environment = harness.clean_environment(PATH=f"{harness.parlor_binary().parent}:/usr/bin:/bin")
+        ended = subprocess.run(
+            ["sh", "-ec", f"trap 'kill $!' EXIT\n{commands}"],
+            cwd=servers.directory(),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert ended.returncode == 0 and '"status":"ok"' in ended.stdout, ended
 
     def test_the_end_is_said_before_the_connection_ends(self, server, authority):
         # Python's ssl raises an error if TCP ends without close_notify.

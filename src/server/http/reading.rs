@@ -5,10 +5,10 @@ use super::identity::{caller, check_access};
 use super::openapi;
 use super::route::{Rules, SAY_WHO};
 use crate::auth::Access;
-use crate::base::limits::CERTIFICATE_WARNING_DAYS;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
+use crate::tls::expiry_warning;
 use crate::wire::json::object;
 
 /// Whether the server can do its work.
@@ -108,22 +108,12 @@ fn healthz(rules: Rules<'_>) -> String {
         w.flag("open", rules.verifier.is_open());
         w.text("version", env!("CARGO_PKG_VERSION"));
         if let Some(expires) = rules.certificate_expiry {
-            let days = expires.days_since(rules.now);
             w.object_in("certificate", |w| {
                 w.number("expires", expires.0);
-                if days < CERTIFICATE_WARNING_DAYS {
-                    w.text("warning", &ending(days));
+                if let Some(warning) = expiry_warning(expires, rules.now) {
+                    w.text("warning", &warning);
                 }
             });
         }
     })
-}
-
-/// What to do about a certificate with so many whole days left.
-fn ending(days: i64) -> String {
-    match days {
-        ..0 => "the certificate has ended: renew it".to_owned(),
-        0 => "the certificate ends within a day: renew it".to_owned(),
-        _ => format!("the certificate ends in {days} days: renew it"),
-    }
 }
