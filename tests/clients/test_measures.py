@@ -51,3 +51,8 @@ def test_everybody_comes_back_after_a_restart_in_the_time_that_they_were_told():
 def test_in_a_minute_of_all_that_clients_do_nothing_grows():
     said = measured("soak.py", "--minutes", 1, seconds=115)
     assert said.count(" rounds: VmRSS ") == 3 and "nothing has grown" in said
+
+
+def test_handshakes_are_of_the_kind_that_is_measured():
+    said = measured("tls.py", "--connections", 20, seconds=25)
+    assert said.count("handshake and a request: 0.") == 4 and said.count("idle connection: ") == 2
