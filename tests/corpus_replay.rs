@@ -154,8 +154,7 @@ fn what_a_proxy_says_is_what_the_names_say() {
             Plain::Header(Some(_), _) => "source",
             Plain::Header(None, _) => "nobody",
             Plain::Cut => "cut",
-            Plain::Other { is_version_1: true } => "version_1",
-            Plain::Other { is_version_1: false } => "missing",
+            Plain::Other => "missing",
             Plain::TooLong => "too_long",
             Plain::Malformed => "malformed",
         };

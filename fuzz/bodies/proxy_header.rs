@@ -1,8 +1,8 @@
 //! What a proxy says before a connection's first byte: it is read as the plain reader reads it, however it is
 //! cut, and never judged twice.
 //!
-//! The first byte says whether the signature stands before the rest, so that nobody has to guess it, or the rest
-//! is all.
+//! The first byte says which version's signature stands before the rest, so that nobody has to guess it, or the
+//! rest is all.
 
 use crate::slow_proxy_header::{self, Plain};
 use parlor::protocol::proxy_header::SIGNATURE;
@@ -14,7 +14,11 @@ const CUTS: usize = 64;
 /// Asserts all that is said above; gives what was read.
 pub(crate) fn proxy_header(data: &[u8]) -> Option<Plain> {
     let (&setting, rest) = data.split_first()?;
-    let bytes = if setting % 2 == 1 { [SIGNATURE, rest].concat() } else { rest.to_vec() };
+    let bytes = match setting % 3 {
+        0 => rest.to_vec(),
+        1 => [SIGNATURE, rest].concat(),
+        _ => [&b"PROXY "[..], rest].concat(),
+    };
     let plain = agreed(&bytes);
     let header_len = match plain {
         Plain::Header(_, len) => len,
@@ -25,10 +29,7 @@ pub(crate) fn proxy_header(data: &[u8]) -> Option<Plain> {
     let mut told = false;
     for end in ends {
         let early = agreed(&bytes[..end]);
-        // How another protocol is named is a guess from what is there; that it is another is not.
-        let is_other = |one: &Plain| matches!(one, Plain::Other { .. });
-        let is_same = early == plain || is_other(&early) && is_other(&plain);
-        assert!(early == Plain::Cut || is_same, "{end} bytes tell what more of them do not");
+        assert!(early == Plain::Cut || early == plain, "{end} bytes tell what more of them do not");
         assert!(!told || early != Plain::Cut, "{end} bytes take back what fewer told");
         told = early != Plain::Cut;
         assert!(!told || !matches!(plain, Plain::Header(..)), "no byte of it is left out");
@@ -44,8 +45,7 @@ fn agreed(bytes: &[u8]) -> Plain {
     let read = match ProxyHeader::decode(bytes) {
         Ok(Some((header, len))) => Plain::Header(header.source, len),
         Ok(None) => Plain::Cut,
-        Err(ProxyHeaderError::Missing) => Plain::Other { is_version_1: false },
-        Err(ProxyHeaderError::Version1) => Plain::Other { is_version_1: true },
+        Err(ProxyHeaderError::Missing) => Plain::Other,
         Err(ProxyHeaderError::TooLong) => Plain::TooLong,
         Err(ProxyHeaderError::Malformed(_)) => Plain::Malformed,
     };

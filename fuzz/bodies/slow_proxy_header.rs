@@ -1,5 +1,4 @@
-//! The PROXY protocol, version 2, as plainly as `proxy-protocol.txt` §2.2 can be read: the whole of it is
-//! there, or nothing is said. It shares no code with `protocol::proxy_header`, which it is there to contradict.
+//! The PROXY protocol as plainly as `proxy-protocol.txt` can be read: the whole of it is there, or nothing is said. It shares no code with `protocol::proxy_header`, which it is there to contradict.
 
 use parlor::base::limits::PROXY_HEADER_BYTES_MAX;
 use std::net::IpAddr;
@@ -11,8 +10,8 @@ pub(crate) enum Plain {
     Header(Option<IpAddr>, usize),
     /// It is not all there, and what is there is good.
     Cut,
-    /// It does not begin as one does: as one of version 1 instead, or as neither.
-    Other { is_version_1: bool },
+    /// It does not begin as one does.
+    Other,
     /// It announces more than is taken.
     TooLong,
     /// It breaks the format.
@@ -23,8 +22,7 @@ pub(crate) enum Plain {
 pub(crate) fn proxy_header(bytes: &[u8]) -> Plain {
     let signature = [0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A];
     if bytes.iter().zip(&signature).any(|(is, should)| is != should) {
-        let same = bytes.iter().zip(b"PROXY ").take_while(|(is, should)| is == should).count();
-        return Plain::Other { is_version_1: same >= 2 && same == bytes.len().min(6) };
+        return version_1(bytes);
     }
     let (version, command) = match bytes.get(12) {
         Some(byte) => (byte / 16, byte % 16),
@@ -83,4 +81,39 @@ pub(crate) fn proxy_header(bytes: &[u8]) -> Plain {
         }
     }
     Plain::Header(source, 16 + announced)
+}
+
+/// §2.1: a line of at most 107 bytes.
+fn version_1(bytes: &[u8]) -> Plain {
+    if bytes.iter().zip(b"PROXY ").any(|(is, should)| is != should) {
+        return Plain::Other;
+    }
+    let Some(end) = bytes.iter().take(107).position(|byte| *byte == 10) else {
+        return if bytes.len() < 107 { Plain::Cut } else { Plain::TooLong };
+    };
+    let Ok(line) = std::str::from_utf8(&bytes[..end]) else { return Plain::Malformed };
+    let Some(line) = line.strip_suffix('\r') else { return Plain::Malformed };
+    let words: Vec<&str> = line.split(' ').collect();
+    let is_port = |text: &str| {
+        let is_number =
+            (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number
+            && (text == "0" || !text.starts_with('0'))
+            && text.parse::<u32>().unwrap() < 65_536
+    };
+    let source = match words[1..] {
+        ["UNKNOWN", ..] => None,
+        [family @ ("TCP4" | "TCP6"), source, destination, first, second] => {
+            let addresses = (source.parse::<IpAddr>(), destination.parse::<IpAddr>());
+            let (Ok(source), Ok(destination)) = addresses else { return Plain::Malformed };
+            let is_4 = family == "TCP4";
+            let is_right = source.is_ipv4() == is_4 && destination.is_ipv4() == is_4;
+            if !is_right || !is_port(first) || !is_port(second) {
+                return Plain::Malformed;
+            }
+            Some(source.to_canonical())
+        }
+        _ => return Plain::Malformed,
+    };
+    Plain::Header(source, end + 1)
 }

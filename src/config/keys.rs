@@ -309,7 +309,7 @@ const KEYS: &[ConfigKey] = &[
         set: |config, texts| Proxies::list(texts).map(|networks| config.proxies.trusted = networks),
     }),
     key("proxies.protocol", Opened,
-        "Proxies whose connections must begin with a PROXY protocol header, version 2; no other may.", ValueKind::List {
+        "Proxies whose connections must begin with a PROXY protocol header (version 1 or 2); no other may.", ValueKind::List {
         wants: NETWORKS,
         get: |config| values::networks(&config.proxies.protocol),
         set: |config, texts| Proxies::list(texts).map(|networks| config.proxies.protocol = networks),

@@ -1,21 +1,24 @@
-//! The PROXY protocol, version 2 (HAProxy's `proxy-protocol.txt`, §2.2): the header that a proxy
+//! The PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`): the header that a proxy
 //! sends before a connection's first byte. Bytes in, the client's address out.
 //!
-//! Version 1, a line of text, is recognised but not supported. Whether to trust the sender is
-//! decided elsewhere. Checksums in a header (`PP2_TYPE_CRC32C`) are not verified: TCP has its own.
+//! Whether to trust the sender is decided elsewhere. Checksums in a header (`PP2_TYPE_CRC32C`) are
+//! not verified: TCP has its own.
 
 use crate::base::limits::PROXY_HEADER_BYTES_MAX;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-/// proxy-protocol.txt §2.2: how a header begins. No HTTP request begins like this.
+/// proxy-protocol.txt §2.2: how a header of version 2 begins. No HTTP request begins like this.
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// proxy-protocol.txt §2.1: how a header of version 1 begins.
+/// proxy-protocol.txt §2.1: how a header of version 1 begins. No method of HTTP has this name.
 const SIGNATURE_1: &[u8; 6] = b"PROXY ";
+/// proxy-protocol.txt §2.1: the longest line of version 1, with its CRLF.
+const LINE_BYTES_MAX: usize = 107;
 /// The signature, version and command, family and transport, two bytes of length.
 const HEAD_LEN: usize = SIGNATURE.len() + 4;
 
-/// A PROXY header, version 2.
+/// A PROXY header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyHeader {
     /// The client's address. None if the connection is the proxy's own, as for its health checks,
@@ -28,61 +31,34 @@ pub struct ProxyHeader {
 pub enum ProxyHeaderError {
     /// They begin with something else.
     Missing,
-    /// It is a header of version 1.
-    Version1,
-    /// It has more than [`PROXY_HEADER_BYTES_MAX`] bytes.
+    /// It has more than [`PROXY_HEADER_BYTES_MAX`] bytes, or as version 1 more than a line may
+    /// have.
     TooLong,
     /// It breaks the format.
     Malformed(&'static str),
 }
+
+/// A header and its length; `None` if it is incomplete.
+type Decoded = Result<Option<(ProxyHeader, usize)>, ProxyHeaderError>;
 
 impl ProxyHeader {
     /// Reads the header at the beginning of `bytes`: the header and its length. `Ok(None)` if it is
     /// incomplete.
     ///
     /// # Errors
-    /// [`ProxyHeaderError`], as soon as the bytes show it. For a few bytes that begin no header,
-    /// whether they are version 1 is a guess.
-    pub fn decode(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
-        let seen = bytes.len().min(SIGNATURE.len());
-        if bytes[..seen] != SIGNATURE[..seen] {
-            return Err(other_than_version_2(bytes));
-        }
-        // Each byte is checked as soon as it arrives: the fault found does not depend on how the
-        // bytes were split.
-        let Some(&command) = bytes.get(SIGNATURE.len()) else { return Ok(None) };
-        let is_local = match command {
-            0x20 => true,
-            0x21 => false,
-            _ if command >> 4 != 2 => {
-                return Err(ProxyHeaderError::Malformed("the version is not 2"));
-            }
-            _ => return Err(ProxyHeaderError::Malformed("the command is unknown")),
+    /// [`ProxyHeaderError`], as soon as the bytes show it.
+    pub fn decode(bytes: &[u8]) -> Decoded {
+        let begins_like = |signature: &[u8]| {
+            let seen = bytes.len().min(signature.len());
+            bytes[..seen] == signature[..seen]
         };
-        let Some(&family) = bytes.get(SIGNATURE.len() + 1) else { return Ok(None) };
-        let addresses = match family {
-            // proxy-protocol.txt §2.2: LOCAL carries no addresses, whatever this byte is.
-            _ if is_local => Addresses::Unknown,
-            // UNSPEC, and streams and datagrams of AF_UNIX: no IP addresses.
-            0x00 | 0x31 | 0x32 => Addresses::Unknown,
-            0x11 => Addresses::Inet,
-            0x21 => Addresses::Inet6,
-            _ => return Err(ProxyHeaderError::Malformed("the connection is not one of TCP")),
-        };
-        let Some(&[high, low]) = bytes.get(SIGNATURE.len() + 2..HEAD_LEN) else { return Ok(None) };
-        let len = HEAD_LEN + usize::from(u16::from_be_bytes([high, low]));
-        if len > PROXY_HEADER_BYTES_MAX {
-            return Err(ProxyHeaderError::TooLong);
+        if begins_like(SIGNATURE) {
+            decode_version_2(bytes)
+        } else if begins_like(SIGNATURE_1) {
+            decode_version_1(bytes)
+        } else {
+            Err(ProxyHeaderError::Missing)
         }
-        if len - HEAD_LEN < addresses.len() {
-            return Err(ProxyHeaderError::Malformed("there is no room for the addresses"));
-        }
-        let Some(body) = bytes.get(HEAD_LEN..len) else { return Ok(None) };
-        let source = addresses.source(body);
-        if source.is_some() {
-            check_fields(&body[addresses.len()..])?;
-        }
-        Ok(Some((ProxyHeader { source }, len)))
     }
 
     /// Whether `bytes` begin like a header of version 1 or 2; used to refuse one from a peer that
@@ -93,15 +69,83 @@ impl ProxyHeader {
     }
 }
 
-fn other_than_version_2(bytes: &[u8]) -> ProxyHeaderError {
-    let seen = bytes.len().min(SIGNATURE_1.len());
-    // The fewest bytes that tell it from `PUT` and `POST`.
-    const TOLD_APART: usize = 2;
-    if seen >= TOLD_APART && bytes[..seen] == SIGNATURE_1[..seen] {
-        ProxyHeaderError::Version1
-    } else {
-        ProxyHeaderError::Missing
+/// proxy-protocol.txt §2.2: bytes that begin as version 2 does.
+fn decode_version_2(bytes: &[u8]) -> Decoded {
+    // Each byte is checked as soon as it arrives: the fault found does not depend on how the
+    // bytes were split.
+    let Some(&command) = bytes.get(SIGNATURE.len()) else { return Ok(None) };
+    let is_local = match command {
+        0x20 => true,
+        0x21 => false,
+        _ if command >> 4 != 2 => {
+            return Err(ProxyHeaderError::Malformed("the version is not 2"));
+        }
+        _ => return Err(ProxyHeaderError::Malformed("the command is unknown")),
+    };
+    let Some(&family) = bytes.get(SIGNATURE.len() + 1) else { return Ok(None) };
+    let addresses = match family {
+        // proxy-protocol.txt §2.2: LOCAL carries no addresses, whatever this byte is.
+        _ if is_local => Addresses::Unknown,
+        // UNSPEC, and streams and datagrams of AF_UNIX: no IP addresses.
+        0x00 | 0x31 | 0x32 => Addresses::Unknown,
+        0x11 => Addresses::Inet,
+        0x21 => Addresses::Inet6,
+        _ => return Err(ProxyHeaderError::Malformed("the connection is not one of TCP")),
+    };
+    let Some(&[high, low]) = bytes.get(SIGNATURE.len() + 2..HEAD_LEN) else { return Ok(None) };
+    let len = HEAD_LEN + usize::from(u16::from_be_bytes([high, low]));
+    if len > PROXY_HEADER_BYTES_MAX {
+        return Err(ProxyHeaderError::TooLong);
     }
+    if len - HEAD_LEN < addresses.len() {
+        return Err(ProxyHeaderError::Malformed("there is no room for the addresses"));
+    }
+    let Some(body) = bytes.get(HEAD_LEN..len) else { return Ok(None) };
+    let source = addresses.source(body);
+    if source.is_some() {
+        check_fields(&body[addresses.len()..])?;
+    }
+    Ok(Some((ProxyHeader { source }, len)))
+}
+
+/// proxy-protocol.txt §2.1: bytes that begin as version 1 does, a line of text.
+fn decode_version_1(bytes: &[u8]) -> Decoded {
+    let seen = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
+    let Some(end) = seen.iter().position(|byte| *byte == b'\n') else {
+        let is_too_long = seen.len() == LINE_BYTES_MAX;
+        return if is_too_long { Err(ProxyHeaderError::TooLong) } else { Ok(None) };
+    };
+    let malformed = ProxyHeaderError::Malformed;
+    let line = seen[..end].strip_suffix(b"\r");
+    let line = line.ok_or(malformed("the line does not end with CRLF"))?;
+    let fields = line.get(SIGNATURE_1.len()..).unwrap_or_default();
+    let fields = str::from_utf8(fields).map_err(|_| malformed("the line is not text"))?;
+    let source = match fields.split_once(' ').unwrap_or((fields, "")) {
+        // What follows it is ignored.
+        ("UNKNOWN", _) => None,
+        ("TCP4", rest) => Some(line_source::<Ipv4Addr>(rest)?.into()),
+        ("TCP6", rest) => Some(line_source::<Ipv6Addr>(rest)?.to_canonical()),
+        _ => return Err(malformed("the connection is not one of TCP")),
+    };
+    Ok(Some((ProxyHeader { source }, end + 1)))
+}
+
+/// The first of two addresses of a line, which two ports follow.
+fn line_source<A: FromStr>(fields: &str) -> Result<A, ProxyHeaderError> {
+    let wants = "the line has other than two addresses of its family and two ports";
+    let parsed = || {
+        let mut fields = fields.split(' ');
+        let source = fields.next()?.parse().ok()?;
+        let _destination: A = fields.next()?.parse().ok()?;
+        let are_ports = is_port(fields.next()?) && is_port(fields.next()?);
+        (are_ports && fields.next().is_none()).then_some(source)
+    };
+    parsed().ok_or(ProxyHeaderError::Malformed(wants))
+}
+
+/// A number up to 65,535, without a sign and without leading zeros.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port.to_string() == text)
 }
 
 /// The address block of a header.
@@ -152,9 +196,8 @@ impl fmt::Display for ProxyHeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ProxyHeaderError::Missing => {
-                "from this proxy a connection begins with a header of the PROXY protocol, version 2"
+                "from this proxy a connection begins with a header of the PROXY protocol"
             }
-            ProxyHeaderError::Version1 => "of the PROXY protocol only version 2 is spoken here",
             ProxyHeaderError::TooLong => "the PROXY header is too long",
             ProxyHeaderError::Malformed(what) => what,
         })
@@ -196,6 +239,50 @@ mod tests {
         // An IPv4-mapped IPv6 address.
         body[..16].copy_from_slice(&"::ffff:192.0.2.9".parse::<Ipv6Addr>().unwrap().octets());
         assert_eq!(source(&header(0x21, 0x21, &body)).as_deref(), Some("192.0.2.9"));
+    }
+
+    #[test]
+    fn a_line_of_version_1_names_the_client() {
+        for (line, expected) in [
+            ("TCP4 203.0.113.7 10.0.0.1 56324 443", Some("203.0.113.7")),
+            ("TCP4 255.255.255.255 255.255.255.255 65535 0", Some("255.255.255.255")),
+            ("TCP6 2001:db8::7 ::1 1 2", Some("2001:db8::7")),
+            ("TCP6 ::ffff:192.0.2.9 ::1 1 2", Some("192.0.2.9")),
+            ("UNKNOWN", None),
+            ("UNKNOWN ffff:f...f:ffff and anything else", None),
+        ] {
+            assert_eq!(source(format!("PROXY {line}\r\n").as_bytes()).as_deref(), expected);
+        }
+        for wrong in [
+            "TCP4 203.0.113.7 10.0.0.1 56324",
+            "TCP4 203.0.113.7 10.0.0.1 56324 443 ",
+            "TCP4 203.0.113.7  10.0.0.1 56324 443",
+            "TCP4 203.0.113.7 10.0.0.1 65536 443",
+            "TCP4 203.0.113.7 10.0.0.1 +1 443",
+            "TCP4 203.0.113.7 10.0.0.1 01 443",
+            "TCP4 203.0.113.07 10.0.0.1 1 443",
+            "TCP4 ::1 ::1 1 2",
+            "TCP6 203.0.113.7 10.0.0.1 1 2",
+            "UDP4 203.0.113.7 10.0.0.1 1 2",
+            "tcp4 203.0.113.7 10.0.0.1 1 2",
+            "",
+        ] {
+            let decoded = ProxyHeader::decode(format!("PROXY {wrong}\r\n").as_bytes());
+            assert!(matches!(decoded, Err(ProxyHeaderError::Malformed(_))), "{wrong}: {decoded:?}");
+        }
+        let unended = ProxyHeader::decode(b"PROXY UNKNOWN\n");
+        assert!(matches!(unended, Err(ProxyHeaderError::Malformed(_))));
+        assert!(ProxyHeader::decode(b"PROXY UNKNOWN \xff\r\n").is_err());
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_the_longest_that_names_addresses() {
+        let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let line = format!("PROXY UNKNOWN {longest} {longest} 65535 65535\r\n");
+        assert_eq!(line.len(), LINE_BYTES_MAX);
+        assert!(ProxyHeader::decode(line.as_bytes()).is_ok());
+        let longer = line.replacen("UNKNOWN ", "UNKNOWN  ", 1);
+        assert_eq!(ProxyHeader::decode(longer.as_bytes()), Err(ProxyHeaderError::TooLong));
     }
 
     #[test]
@@ -245,14 +332,14 @@ mod tests {
     fn what_is_no_header_is_told_at_once() {
         for (bytes, error) in [
             (&b"GET / HTTP/1.1\r\n"[..], ProxyHeaderError::Missing),
-            (b"P", ProxyHeaderError::Missing),
+            (b"PO", ProxyHeaderError::Missing),
             (b"POST / HTTP/1.1\r\n", ProxyHeaderError::Missing),
             (b"\r\n\r\nG", ProxyHeaderError::Missing),
-            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Version1),
         ] {
             assert_eq!(ProxyHeader::decode(bytes), Err(error));
         }
         assert_eq!(ProxyHeader::decode(b""), Ok(None));
+        assert_eq!(ProxyHeader::decode(b"P"), Ok(None));
         assert!(ProxyHeader::begins(&inet(b"")) && ProxyHeader::begins(b"PROXY UNKNOWN\r\n"));
         assert!(!ProxyHeader::begins(b"PROPFIND / HTTP/1.1") && !ProxyHeader::begins(b"\r\n"));
     }
@@ -287,6 +374,18 @@ mod tests {
             if let Ok(Some((_, len))) = whole {
                 prop_assert!(len <= bytes.len() && len <= PROXY_HEADER_BYTES_MAX);
             }
+        }
+
+        #[test]
+        fn a_line_means_the_same_however_it_is_cut(
+            fields in "(TCP4|TCP6|UNKNOWN|X)( [0-9a-f.:]{1,12}){0,4}(\r\n|\n| {100})?",
+        ) {
+            let bytes = format!("PROXY {fields}");
+            let bytes = bytes.as_bytes();
+            let whole = ProxyHeader::decode(bytes);
+            let told = (0..bytes.len()).map(|cut| ProxyHeader::decode(&bytes[..cut]));
+            let told: Vec<_> = told.filter(|told| *told != Ok(None)).collect();
+            prop_assert!(told.iter().all(|told| *told == whole));
         }
 
         #[test]

@@ -86,7 +86,7 @@ impl std::error::Error for NotANetwork {}
 pub struct Proxies {
     /// Proxies whose `X-Forwarded-For` counts; at most [`PROXIES_MAX`].
     pub trusted: Vec<Network>,
-    /// Proxies whose connections begin with a PROXY header, version 2; at most [`PROXIES_MAX`].
+    /// Proxies whose connections begin with a PROXY header; at most [`PROXIES_MAX`].
     pub protocol: Vec<Network>,
 }
 

@@ -213,6 +213,16 @@ class TestProxyProtocol:
             client.send(message[48:])
             assert client.read_head().status == 101
 
+    def test_a_line_of_version_1_names_the_client_too(self, proxied):
+        def line(client):
+            family = "TCP6" if ":" in client else "TCP4"
+            return f"PROXY {family} {client} {client} 1 2\r\n".encode()
+
+        asked = [connect(proxied, line("192.0.2.7")) for _ in range(3)]
+        asked += [connect(proxied, line("2001:db8:7::1"))]
+        asked += [connect(proxied, b"PROXY UNKNOWN\r\n")]
+        assert statuses(asked) == [101, 101, 429, 101, 101]
+
     def test_one_too_many_is_refused_before_its_request_is_read(self, proxied):
         held = [connect(proxied, proxy_header("192.0.2.4"))[1] for _ in range(2)]
         with Raw(proxied, open=False) as third:
@@ -226,7 +236,8 @@ class TestProxyProtocol:
         ("bytes", "sentence"),
         [
             (request_head("/healthz"), "begins with a header of the PROXY protocol"),
-            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", "only version 2"),
+            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", "two ports"),
+            (b"PROXY TCP4 " + bytes(97), "too long"),
             (SIGNATURE + b"\x21\x11\xff\xff", "too long"),
             (SIGNATURE + b"\x21\x11\x00\x04abcd", "no room"),
             (SIGNATURE + b"\x31\x11\x00\x00", "version"),
