@@ -107,7 +107,7 @@ impl World {
     }
 
     fn with(limits: &Limits) -> World {
-        let acceptor = TlsAcceptor::new(Some(Arc::clone(&AUTHORITY.server)));
+        let acceptor = TlsAcceptor::new(vec![Some(Arc::clone(&AUTHORITY.server))]);
         let reactor = SimulatedReactor::with(acceptor, limits, Moment::ZERO, Timestamp(0));
         World { reactor, echo: Echo::default() }
     }

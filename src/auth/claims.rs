@@ -103,6 +103,15 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The same user, without an administrator's rights.
+    pub(crate) fn without_admins_rights(self) -> Identity {
+        if !self.admin {
+            return self;
+        }
+        let rights = StreamRights { is_admin: false, publishes_all: false, ..self.rights };
+        Identity { admin: false, rights, ..self }
+    }
+
     /// A user without a token.
     pub(crate) fn without_token(user: UserId, rights: StreamRights) -> Identity {
         Identity {

@@ -12,6 +12,9 @@ pub enum TokenError {
     /// No key has its `kid`; or it has none, and its algorithm does not select exactly one key.
     #[error("the token names a key that this server does not have")]
     UnknownKey,
+    /// It names a user, and the listener is for administrators.
+    #[error("this listener is for admins")]
+    Listener,
     /// It has expired.
     #[error("the token has expired")]
     Expired,

@@ -122,6 +122,18 @@ pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// When less than one in this many places for connections is free, each new connection closes an
 /// idle one.
 pub const CONNECTIONS_KEPT_FREE_SHARE: usize = 8;
+/// Certificates of a server, beside the first.
+pub const CERTIFICATES_MAX: usize = 64;
+/// A file that proves a host to a certificate authority, in bytes; they have less than 200.
+pub const CHALLENGE_BYTES_MAX: u64 = 4 * 1024;
+/// Requests for such files that wait to be read. One more is refused.
+pub const CHALLENGES_WAITING_MAX: usize = 64;
+/// Listeners of a server.
+pub const LISTENERS_MAX: usize = 16;
+/// A Unix socket's path (`unix(7)`).
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Connections that wait to be accepted at each; Linux takes `net.core.somaxconn` if that is less.
+pub const ACCEPT_BACKLOG: i32 = 4_096;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// Connections beyond the maximum that are being refused at once. More wait in the backlog.

@@ -4,7 +4,7 @@ use super::CommandFailure;
 use super::config::SourceArgs;
 use super::log::ProgramLog;
 use crate::base::date::rfc3339;
-use crate::config::{ConfigSources, keys_and_defaults};
+use crate::config::{ConfigSources, ListenAddress, Listener, keys_and_defaults};
 use crate::reactor::{SIGINT, SIGTERM, on_signal};
 use crate::server::{Reloaded, Reloader, Server, ServerError};
 use crate::store::Place;
@@ -36,7 +36,6 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let (is_open, data) = (config.is_open(), config.data.clone());
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let has_tls = config.has_tls();
-    let scheme = if has_tls { "https" } else { "http" };
     let methods = SignInMethods { is_open, has_backend, has_keys };
     // A write beyond the file size limit then fails, instead of killing the process.
     on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
@@ -57,8 +56,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
         _ => drop(stopper.stop()),
     })
     .map_err(CommandFailure::new)?;
-    let url = format!("{scheme}://{}/", reachable(server.local_addr()));
-    greet(methods, &data, &url);
+    greet(methods, &data, &server.listeners());
     server.run().map_err(CommandFailure::new)
 }
 
@@ -111,7 +109,15 @@ struct SignInMethods {
 }
 
 /// Prints what a user needs to know first.
-fn greet(methods: SignInMethods, data: &Place, url: &str) {
+fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
+    let page = listeners.iter().find_map(|listener| match listener.address {
+        ListenAddress::Tcp(address) if listener.serves.public => {
+            let scheme = if listener.tls { "https" } else { "http" };
+            Some(format!("{scheme}://{}/", reachable(address)))
+        }
+        ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+    });
+    let url = page.as_deref().unwrap_or("http://localhost/");
     let mut lines = String::new();
     if methods.is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
@@ -129,7 +135,14 @@ fn greet(methods: SignInMethods, data: &Place, url: &str) {
         Place::Directory(directory) => lines += &format!("Data: {}\n", directory.display()),
         Place::Memory => lines += "Data: in memory, gone when this program ends\n",
     }
-    lines += &format!("Chat: {url}\n");
+    if listeners.len() > 1 || page.is_none() {
+        for Listener { address, serves, .. } in listeners {
+            lines += &format!("Listens at {address} ({serves})\n");
+        }
+    }
+    if let Some(page) = &page {
+        lines += &format!("Chat: {page}\n");
+    }
     // Standard output may be closed.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     let _ = std::io::stdout().flush();

@@ -5,7 +5,9 @@ use super::feed::Feed;
 use super::handlers::{self, BackendHandler};
 use super::key::{ConfigKey, RawValue};
 use super::keys::{find, keys, nearest};
+use super::listeners::{self, ListenAddress, Listener};
 use super::streams;
+use super::tls::CertificateFiles;
 use super::user_limits::Exceptions;
 use crate::auth::{
     AdminToken, Authenticate, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
@@ -27,6 +29,8 @@ use std::rc::Rc;
 pub struct Config {
     /// The address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// All that is listened on, in place of that address; empty for that address alone.
+    pub listeners: Vec<Listener>,
     /// Where the data is stored.
     pub data: Place,
     /// A file with the certificate that clients are shown (PEM), and those above it. Without it
@@ -34,6 +38,8 @@ pub struct Config {
     pub tls_cert_file: Option<PathBuf>,
     /// A file with its private key (PEM).
     pub tls_key_file: Option<PathBuf>,
+    /// More certificates, for other names.
+    pub tls_certificates: Vec<CertificateFiles>,
     /// Whether open mode was requested explicitly: a key is then an error.
     pub is_open_asked: bool,
     /// A secret that signs tokens. Without any key, `authenticate` or `auth_url` the server is in
@@ -127,9 +133,11 @@ impl Config {
     pub fn new(listen: SocketAddr, data: Place) -> Config {
         Config {
             listen,
+            listeners: Vec::new(),
             data,
             tls_cert_file: None,
             tls_key_file: None,
+            tls_certificates: Vec::new(),
             is_open_asked: false,
             secret: None,
             secret_file: None,
@@ -225,7 +233,8 @@ impl Config {
         let fault = |(key, error)| ConfigError::Keys { key, entry: String::new(), error };
         let mut faults: Vec<ConfigError> = faults.map(fault).collect();
         faults.extend(self.read_all_secrets());
-        faults.extend(self.read_certificate().err());
+        faults.extend(self.read_certificates().err());
+        faults.extend(self.read_client_authorities().err());
         (keys, faults)
     }
 
@@ -268,18 +277,27 @@ impl Config {
     #[must_use]
     pub fn contradictions(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
-        let is_elsewhere = !self.listen.ip().to_canonical().is_loopback();
-        if self.is_open() && is_elsewhere {
+        let elsewhere = self.all_listeners().into_iter().find_map(|one| match one.address {
+            ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
+                Some(address)
+            }
+            ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+        });
+        if let Some(address) = elsewhere.filter(|_| self.is_open()) {
             found.push(match self.is_open_asked {
-                true => ConfigError::OpenAskedElsewhere(self.listen),
-                false => ConfigError::OpenElsewhere(self.listen),
+                true => ConfigError::OpenAskedElsewhere(address),
+                false => ConfigError::OpenElsewhere(address),
             });
         }
         if self.is_open_asked && !self.is_open() {
             found.push(ConfigError::OpenWithKeys);
         }
+        found.extend(listeners::contradictions(self));
         if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
             found.push(ConfigError::HalfTls);
+        }
+        if !self.tls_certificates.is_empty() && !self.has_tls() {
+            found.push(ConfigError::MoreWithoutFirst);
         }
         if self.secret.is_some() && self.secret_file.is_some() {
             found.push(ConfigError::TwoSecrets);

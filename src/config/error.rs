@@ -3,7 +3,7 @@
 use super::keys::find;
 use super::origin::ValueOrigin;
 use super::redaction::masked;
-use super::tls::{CERT_FILE, TlsFileError};
+use super::tls::{CERT_FILE, CERTIFICATES, TlsFileError};
 use crate::auth::KeyError;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
 use crate::base::pattern::Pattern;
@@ -15,6 +15,8 @@ use std::{fmt, io};
 pub(super) const STREAMS_TABLE: &str = "streams";
 /// The key of handlers.
 pub(super) const HANDLERS_TABLE: &str = "handlers";
+/// The key of listeners.
+pub(super) const LISTENERS_TABLE: &str = "listeners";
 /// Stands for the member of a webhook or a handler that names its secret, either of two.
 pub(super) const SECRET: &str = "secret";
 
@@ -82,6 +84,17 @@ pub enum ConfigError {
         /// What is wrong.
         wants: String,
     },
+    /// A listener is wrong.
+    #[error("listeners: {wants}")]
+    BadListener {
+        /// The listener's index, from 0, and the wrong member, if known.
+        place: Option<(usize, &'static str)>,
+        /// What is wrong.
+        wants: String,
+    },
+    /// Both an address to listen on and listeners.
+    #[error("listen (--listen) is given, and listeners too: give one")]
+    ListenAndListeners,
     /// A variable's value is not UTF-8.
     #[error("its value is not UTF-8")]
     NotUnicode,
@@ -124,6 +137,11 @@ pub enum ConfigError {
         "a certificate (tls.cert_file, --tls-cert) and its private key (tls.key_file, --tls-key) belong together: give both"
     )]
     HalfTls,
+    /// More certificates without the first.
+    #[error(
+        "tls.certificates are more certificates: give the one that is shown by default, too (tls.cert_file, tls.key_file)"
+    )]
+    MoreWithoutFirst,
     /// A file for TLS cannot be used.
     #[error("{key}: {} {error}", .path.display())]
     Tls {
@@ -175,6 +193,9 @@ impl ConfigError {
             ConfigError::BadHandler { place: Some((number, member)), .. } => {
                 (HANDLERS_TABLE, number.to_string(), *member)
             }
+            ConfigError::BadListener { place: Some((number, member)), .. } => {
+                (LISTENERS_TABLE, number.to_string(), *member)
+            }
             ConfigError::Keys { key: "", .. } => return None,
             ConfigError::Keys { key, entry, .. } => (*key, entry.clone(), SECRET),
             other => (other.key()?, String::new(), ""),
@@ -189,10 +210,12 @@ impl ConfigError {
                 Some(key)
             }
             ConfigError::BadHandler { .. } => Some(HANDLERS_TABLE),
-            ConfigError::OpenElsewhere(_) => Some("listen"),
+            ConfigError::BadListener { .. } => Some(LISTENERS_TABLE),
+            ConfigError::OpenElsewhere(_) | ConfigError::ListenAndListeners => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
             ConfigError::HalfTls => Some(CERT_FILE),
+            ConfigError::MoreWithoutFirst => Some(CERTIFICATES),
             ConfigError::Tls { key, .. } => Some(key),
             ConfigError::TwoAdminTokens => Some("auth.admin_token_file"),
             ConfigError::NoData => Some("data"),

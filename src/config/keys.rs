@@ -2,9 +2,11 @@
 
 use super::key::TakesEffect::{self, Live, Opened, Restart};
 use super::key::{ConfigKey, ValueKind};
+use super::tls::CertificateFiles;
 use super::values::{self, AUTH_URL_HEADERS_MAX, CREATORS, LOG_FORMATS, meant, named};
-use super::{feed, handlers, retention, streams, suggest, user_limits};
+use super::{feed, handlers, listeners, retention, streams, suggest, user_limits};
 use crate::auth::KeyFile;
+use crate::base::limits::CERTIFICATES_MAX;
 use crate::store::Place;
 use crate::web::Proxies;
 
@@ -106,10 +108,23 @@ const KEYS: &[ConfigKey] = &[
             Some(())
         },
     }),
+    key("listeners", Restart, "All that is listened on, in place of listen.",
+        ValueKind::Section(listeners::LISTENERS)),
     option!("tls.cert_file", Live, "a file's name, or empty for none", tls_cert_file,
         "File of the certificate, and those above it (PEM). Without it connections are plain. It is read again at SIGHUP and when it changes."),
     option!("tls.key_file", Live, "a file's name, or empty for none", tls_key_file,
         "File of the certificate's private key (PEM)."),
+    key("tls.certificates", Live,
+        "More certificates: a client is shown the first one that is for the host it asks for, or else that of tls.cert_file.",
+        ValueKind::List {
+        wants: "a list of at most 64 pairs of files, each CERT:KEY",
+        get: |config| config.tls_certificates.iter().map(CertificateFiles::to_string).collect(),
+        set: |config, texts| {
+            let files: Option<Vec<_>> = texts.iter().map(|text| CertificateFiles::parse(text)).collect();
+            let files = files.filter(|files| files.len() <= CERTIFICATES_MAX);
+            files.map(|files| config.tls_certificates = files)
+        },
+    }),
     number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,
         "Requests of a connection per second."),
     number!("limits.burst", Live, "requests", limits.burst: u32, 1,

@@ -102,6 +102,9 @@ impl ConfigSources {
         }
         config.settle();
         let mut wrong = config.contradictions();
+        if !config.listeners.is_empty() && config.listen != defaults().listen {
+            wrong.push(ConfigError::ListenAndListeners);
+        }
         if self.stands_alone {
             wrong.extend(streams::fed_by_nobody(&config.streams, &config.feeds));
         }

@@ -80,6 +80,8 @@ fn every_key_sets_its_own_value_and_no_other() {
                     "[{ types = [\"a.*\"], url = \"http://a/\", rights = \"users\", \
                      timeout_ms = 5000, concurrency = 8, waiting = 256, waiting_ms = 2000, body_bytes = 65536 }]"
                 }
+                "listeners" => "[{ address = \"127.0.0.1:9\", serves = [\"metrics\"] }]",
+                "tls.certificates" => "a.pem:a.key,b.pem:b.key",
                 "log.level" => "warn,parlor::store=debug",
                 "log.format" => "json",
                 name if name.starts_with("auth.") || name.starts_with("tls.") => "a=b,./c=d",
@@ -142,6 +144,7 @@ fn an_empty_text_takes_a_value_away() {
         let value = match key.name {
             "auth.url" => "http://a/",
             "auth.url_headers" => "cookie",
+            "tls.certificates" => "a.pem:a.key",
             _ => "a.pem",
         };
         config.set(&format!("{}={value}", key.name)).unwrap();

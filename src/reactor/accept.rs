@@ -5,8 +5,8 @@ use super::io::Handler;
 use super::listener::AcceptResult;
 use super::reactor::Reactor;
 use super::system::{Acceptor, Machine, System};
-use crate::base::ConnId;
 use crate::base::limits::{ACCEPTS_PER_TURN, TURNED_AWAY_MAX};
+use crate::base::{ConnId, ListenerId};
 use std::net::SocketAddr;
 
 impl<A: Acceptor> Reactor<Machine<A>> {
@@ -14,23 +14,29 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         if !self.io.is_accepting {
             // Closes the listener, so that clients in the backlog are refused now and not at the
             // end.
-            self.listener = None;
+            self.listeners.clear();
         }
+        for index in 0..self.listeners.len() {
+            self.accept_at(handler, ListenerId::new(index));
+        }
+    }
+
+    fn accept_at(&mut self, handler: &mut impl Handler, id: ListenerId) {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &mut self.listener else { return };
+            let Some(listener) = self.listeners.get_mut(id.index()) else { return };
             if listener.paused_until.is_some_and(|until| until <= self.io.now) {
                 listener.paused_until = None;
             }
-            if !listener.is_ready || listener.paused_until.is_some() {
+            if !listener.accepts() {
                 return;
             }
-            if self.turned_away.len() >= TURNED_AWAY_MAX {
+            if self.turned_away.len() >= TURNED_AWAY_MAX && self.io.places.is_full(id) {
                 listener.pause(self.io.now);
                 return;
             }
             match listener.accept(self.io.now) {
                 AcceptResult::Connection(socket, peer) => {
-                    self.take_in(handler, socket, peer);
+                    self.take_in(handler, socket, peer, id);
                 }
                 AcceptResult::Nothing => return,
                 AcceptResult::Exhausted(error) => {
@@ -49,10 +55,11 @@ impl<S: System> Reactor<S> {
         handler: &mut impl Handler,
         socket: S::Socket,
         peer: SocketAddr,
+        listener: ListenerId,
     ) -> ConnId {
-        let conn = self.io.open();
+        let conn = self.io.open_at(listener);
         self.io.counters.accepted += 1;
-        let stream = match self.system.take_in(socket, conn, &self.io.budget) {
+        let stream = match self.system.take_in(socket, (conn, listener), &self.io.budget) {
             Ok(stream) => stream,
             Err(error) => {
                 log::error!("cannot take a connection in: {error}");
@@ -64,9 +71,11 @@ impl<S: System> Reactor<S> {
             self.sockets.resize_with(conn.index() + 1, || None);
         }
         self.sockets[conn.index()] = Some(OpenSocket::new(stream));
-        if self.io.table.len() - self.turned_away.len() > self.io.connections_max {
+        if !self.io.take_place(conn) {
             self.turned_away.push(conn);
-            self.log_exhausted("the limit is reached: limits.connections, or open files");
+            self.log_exhausted(
+                "the limit is reached: limits.connections, open files, or the listener's",
+            );
             self.guarded(handler, conn, |handler, io| handler.turned_away(io, conn, peer));
         } else {
             self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));

@@ -1,13 +1,14 @@
 //! The handler's interface: plain data, no socket. The reactor carries out the requests recorded
 //! here at the end of each turn; a simulator can do so instead and drive the same handler.
 
-use super::slot::{CloseCause, Ending, Phase, Slot};
+use super::places::ConnectionPlaces;
+use super::slot::{CloseCause, Ending, Phase, Slot, SlotMarks};
 use super::timers::Timers;
 use crate::base::limits::{ALL_OUTBOXES_BYTES, CONNECTIONS_RESERVED};
 use crate::base::outbox::Storage;
 use crate::base::{
-    Budget, Buffer, Class, ConnId, Frame, Limits, LoopCounters, Moment, Outbox, OutboxFull,
-    Timestamp,
+    Budget, Buffer, Class, ConnId, Frame, Limits, ListenerId, LoopCounters, Moment, Outbox,
+    OutboxFull, Timestamp,
 };
 use slab::Slab;
 use std::collections::VecDeque;
@@ -69,8 +70,7 @@ pub struct Io {
     pub(super) timestamp: Timestamp,
     pub(super) slept_ms: u64,
     pub(super) table: Slab<Slot>,
-    /// Most connections allowed.
-    pub(super) connections_max: usize,
+    pub(super) places: ConnectionPlaces,
     pub(super) timers: Timers,
     pub(super) flushes: VecDeque<ConnId>,
     pub(super) ends: Vec<ConnId>,
@@ -109,7 +109,7 @@ impl Io {
             timestamp,
             slept_ms: 0,
             table: Slab::with_capacity(CONNECTIONS_RESERVED),
-            connections_max: usize::MAX,
+            places: ConnectionPlaces::new(usize::MAX),
             timers: Timers::new(),
             flushes: VecDeque::new(),
             ends: Vec::new(),
@@ -156,10 +156,17 @@ impl Io {
         self.table.len()
     }
 
-    /// Most connections: `limits.connections`, or as many as the limit on open files allows.
+    /// Connections of the listeners without a limit of their own, and most of them:
+    /// `limits.connections`, or as many as the limit on open files allows.
     #[must_use]
-    pub fn connections_max(&self) -> usize {
-        self.connections_max
+    pub fn places(&self) -> (usize, usize) {
+        self.places.shared()
+    }
+
+    /// By which listener a connection came.
+    #[must_use]
+    pub fn listener(&self, conn: ConnId) -> ListenerId {
+        self.known(conn).map_or(ListenerId::default(), |slot| slot.marks.listener())
     }
 
     /// The loop's counters.
@@ -394,8 +401,13 @@ impl Io {
         self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Adds a connection: the reactor's, or a simulator's.
+    /// Adds a connection to the first listener: the reactor's, or a simulator's.
     pub fn open(&mut self) -> ConnId {
+        self.open_at(ListenerId::default())
+    }
+
+    /// Adds a connection to this listener.
+    pub fn open_at(&mut self, listener: ListenerId) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
         let index = self.table.insert(Slot {
             outbox: Outbox::new(self.outbox_bytes, Rc::clone(&self.budget)),
@@ -403,7 +415,7 @@ impl Io {
             phase: Phase::Open,
             is_flush_queued: false,
             is_paused: false,
-            is_told: false,
+            marks: SlotMarks::new(listener),
             tells_drained: false,
             refused_at: u32::MAX,
             deadline: Moment::NEVER,
@@ -446,8 +458,21 @@ impl Io {
 
     pub(super) fn remove(&mut self, conn: ConnId) {
         if self.slot(conn).is_some() {
-            self.table.remove(conn.index());
+            let slot = self.table.remove(conn.index());
+            if slot.marks.has_place() {
+                self.places.give_back(slot.marks.listener());
+            }
         }
+    }
+
+    /// Takes a place for a new connection; returns whether there was one.
+    pub(super) fn take_place(&mut self, conn: ConnId) -> bool {
+        let Some(slot) = self.table.get_mut(conn.index()) else { return false };
+        let has_place = self.places.take(slot.marks.listener());
+        if has_place {
+            slot.marks.set_has_place();
+        }
+        has_place
     }
 
     pub(super) fn reclaim_storage(&mut self, conn: ConnId) {

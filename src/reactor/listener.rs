@@ -1,9 +1,10 @@
-//! The listening socket. Accepts in bounded portions and recovers when the process runs out of file
-//! descriptors.
+//! A listening socket in the loop. Accepts in bounded portions and recovers when the process runs
+//! out of file descriptors.
 
+use super::listening_socket::ListeningSocket;
 use crate::base::Moment;
-use crate::base::limits::{ACCEPT_PAUSE_MS, SOCKET_SEND_BYTES};
-use mio::net::{TcpListener, TcpStream};
+use crate::base::limits::ACCEPT_PAUSE_MS;
+use mio::net::TcpStream;
 use std::io;
 use std::net::SocketAddr;
 
@@ -18,30 +19,16 @@ pub(super) enum AcceptResult {
 }
 
 #[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+pub(super) struct OpenListener {
+    pub(super) socket: ListeningSocket,
     /// An event reported waiting connections, and no attempt has found the backlog empty since.
     pub(super) is_ready: bool,
     pub(super) paused_until: Option<Moment>,
 }
 
-impl Listener {
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Listener> {
-        const BACKLOG: i32 = 4_096;
-        let domain = socket2::Domain::for_address(address);
-        let socket =
-            socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-        // A restart must not wait for the old connections' TIME_WAIT.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        // Accepted sockets inherit it, which saves one call per connection.
-        socket.set_tcp_nodelay(true)?;
-        // Otherwise the system buffers up to 4 MiB more for a slow reader, outside of every budget.
-        socket.set_send_buffer_size(SOCKET_SEND_BYTES)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(socket.into());
-        Ok(Listener { socket, is_ready: true, paused_until: None })
+impl OpenListener {
+    pub(super) fn new(socket: ListeningSocket) -> OpenListener {
+        OpenListener { socket, is_ready: true, paused_until: None }
     }
 
     pub(super) fn accept(&mut self, now: Moment) -> AcceptResult {
@@ -68,6 +55,11 @@ impl Listener {
 
     pub(super) fn pause(&mut self, now: Moment) {
         self.paused_until = Some(now.plus_millis(ACCEPT_PAUSE_MS));
+    }
+
+    /// Whether connections may wait that can be accepted now.
+    pub(super) fn accepts(&self) -> bool {
+        self.is_ready && self.paused_until.is_none()
     }
 }
 

@@ -4,8 +4,10 @@
 use super::clock::Clock;
 use super::connection::{OpenSocket, UnreadBytes};
 use super::io::{Handler, Io};
-use super::listener::{Listener, file_limit};
+use super::listener::{OpenListener, file_limit};
+use super::listening_socket::ListeningSocket;
 use super::memory::all_outboxes_bytes;
+use super::places::ConnectionPlaces;
 use super::read::Drains;
 use super::slot::{CloseCause, Phase};
 use super::system::{Acceptor, IoReadiness, Machine, Plain, System, Transport};
@@ -15,15 +17,16 @@ use crate::base::limits::{
     SEND_BUFFER_BYTES,
 };
 use crate::base::{Buffer, ConnId, Limits, Moment, Timestamp};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-const LISTENER: Token = Token(usize::MAX);
-const WAKER: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX);
+/// That of the first listener; the others' follow, downwards.
+const LISTENERS: usize = usize::MAX - 1;
 const EVENTS_PER_TURN: usize = 1_024;
 
 /// The reactor's configuration.
@@ -40,8 +43,8 @@ pub struct ReactorConfig {
 pub struct Reactor<S: System = Machine> {
     pub(super) system: S,
     pub(super) clock: Clock,
-    /// Present until the handler stops accepting.
-    pub(super) listener: Option<Listener>,
+    /// None after the handler has stopped accepting.
+    pub(super) listeners: Vec<OpenListener>,
     pub(super) wake: Wake,
     pub(super) io: Io,
     /// By the index of a [`ConnId`], like the table in `io`.
@@ -74,43 +77,71 @@ impl Reactor {
     /// # Errors
     /// The system's error, such as that the address is in use.
     pub fn bind(config: &ReactorConfig) -> io::Result<Reactor> {
-        Reactor::bind_with(config, Plain)
+        let socket = ListeningSocket::tcp(config.listen)?;
+        let listener = ReactorListener { socket, connections: None };
+        Reactor::with(vec![listener], &config.limits, Plain)
     }
 }
 
-impl<A: Acceptor> Reactor<Machine<A>> {
-    /// Like [`Reactor::bind`], with transports by `acceptor`.
-    ///
-    /// # Errors
-    /// As [`Reactor::bind`].
-    pub fn bind_with(config: &ReactorConfig, acceptor: A) -> io::Result<Reactor<Machine<A>>> {
-        let poll = Poll::new()?;
-        let mut listener = Listener::bind(config.listen)?;
-        poll.registry().register(&mut listener.socket, LISTENER, Interest::READABLE)?;
-        let wake = Wake::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let clock = Clock::start();
-        let files =
-            file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(FILES_RESERVED).max(1));
-        if files < FILES_FEW.min(config.limits.connections.into()) {
-            log::warn!(connections = files; "the limit on open files leaves places for no more connections than these");
-        }
-        let mut io = Io::new(&config.limits, clock.now(), Clock::timestamp());
-        io.connections_max =
-            usize::try_from(files.min(u64::from(config.limits.connections))).unwrap_or(usize::MAX);
-        Ok(Reactor {
-            listener: Some(listener),
-            has_outboxes_by_memory: config.limits.all_outboxes_bytes == 0,
-            ..Reactor::new(Machine { poll, acceptor }, clock, wake, io, &config.limits)
-        })
-    }
+/// A listener of a reactor.
+#[derive(Debug)]
+pub struct ReactorListener {
+    /// Its socket.
+    pub socket: ListeningSocket,
+    /// Most connections to it. With such a limit they do not count towards `limits.connections`.
+    pub connections: Option<u32>,
+}
 
-    /// The listening address.
+impl<A: Acceptor> Reactor<Machine<A>> {
+    /// A reactor with these listeners, in the order of their [`ListenerId`](crate::base::ListenerId)s,
+    /// and transports by `acceptor`. Uses the same limits as [`ReactorConfig`].
     ///
     /// # Errors
     /// The system's error.
+    pub fn with(
+        listeners: Vec<ReactorListener>,
+        limits: &Limits,
+        acceptor: A,
+    ) -> io::Result<Reactor<Machine<A>>> {
+        let poll = Poll::new()?;
+        let own: Vec<Option<u32>> = listeners.iter().map(|one| one.connections).collect();
+        let mut listeners: Vec<OpenListener> =
+            listeners.into_iter().map(|one| OpenListener::new(one.socket)).collect();
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.socket.register(poll.registry(), Token(LISTENERS - index))?;
+        }
+        let wake = Wake::new(mio::Waker::new(poll.registry(), WAKER)?);
+        let clock = Clock::start();
+        let reserved =
+            FILES_RESERVED + own.iter().flatten().map(|max| u64::from(*max)).sum::<u64>();
+        let files = file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(reserved).max(1));
+        if files < FILES_FEW.min(limits.connections.into()) {
+            log::warn!(connections = files; "the limit on open files leaves places for no more connections than these");
+        }
+        let mut io = Io::new(limits, clock.now(), Clock::timestamp());
+        let connections_max = files.min(u64::from(limits.connections));
+        io.places = ConnectionPlaces::new(usize::try_from(connections_max).unwrap_or(usize::MAX))
+            .with_own(&own);
+        Ok(Reactor {
+            listeners,
+            has_outboxes_by_memory: limits.all_outboxes_bytes == 0,
+            ..Reactor::new(Machine { poll, acceptor }, clock, wake, io, limits)
+        })
+    }
+
+    /// The address of the first listener of TCP.
+    ///
+    /// # Errors
+    /// If there is none.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let closed = || io::Error::other("it accepts no more connections");
-        self.listener.as_ref().ok_or_else(closed)?.socket.local_addr()
+        let first = self.listeners.iter().find_map(|listener| listener.socket.local_addr());
+        first.ok_or_else(|| io::Error::other("it accepts no connections of TCP"))
+    }
+
+    /// The address of each listener; `None` for a Unix socket.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<Option<SocketAddr>> {
+        self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
     /// A handle with which other threads wake this reactor.
@@ -174,12 +205,10 @@ impl<A: Acceptor> Reactor<Machine<A>> {
 
     /// How long to wait: not at all while work is left from the last turn.
     fn timeout(&self) -> Option<Duration> {
-        let paused_until = self.listener.as_ref().and_then(|listener| listener.paused_until);
-        let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_ready)
-            && paused_until.is_none();
-        if accepts || self.has_work() {
+        if self.listeners.iter().any(OpenListener::accepts) || self.has_work() {
             return Some(Duration::ZERO);
         }
+        let paused_until = self.listeners.iter().filter_map(|listener| listener.paused_until).min();
         let next = self.next_due().min(paused_until.unwrap_or(Moment::NEVER));
         // One millisecond longer than needed: waking early would mean waiting again.
         (next != Moment::NEVER).then(|| next - self.clock.now() + Duration::from_millis(1))
@@ -190,16 +219,15 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         let mut woken = false;
         for event in events {
             match event.token() {
-                LISTENER => {
-                    if let Some(listener) = &mut self.listener {
-                        listener.is_ready = true;
-                    }
-                }
                 WAKER => {
                     self.wake.acknowledge();
                     woken = true;
                 }
                 Token(token) => {
+                    if let Some(listener) = self.listeners.get_mut(LISTENERS.wrapping_sub(token)) {
+                        listener.is_ready = true;
+                        continue;
+                    }
                     let conn = ConnId::from_u64(token as u64);
                     let readiness = IoReadiness {
                         is_readable: event.is_readable(),
@@ -222,7 +250,7 @@ impl<S: System> Reactor<S> {
         Reactor {
             system,
             clock,
-            listener: None,
+            listeners: Vec::new(),
             has_outboxes_by_memory: false,
             wake,
             io,
@@ -366,7 +394,7 @@ impl<S: System> Reactor<S> {
                     ending.is_shut_down = true;
                     socket.has_unread = false;
                     self.unread.remove(&conn);
-                    let is_told = slot.is_told;
+                    let is_told = slot.marks.is_told();
                     if socket.stream.end().is_err() || is_told {
                         self.over(handler, conn, CloseCause::Ended);
                     } else {
@@ -397,15 +425,16 @@ impl<S: System> Reactor<S> {
         self.io.remove(conn);
         self.turned_away.retain(|one| *one != conn);
         // A file descriptor is free: the backlog need not wait for the timer.
-        if let Some(listener) = &mut self.listener {
+        for listener in &mut self.listeners {
             listener.paused_until = None;
         }
     }
 
     pub(super) fn tell(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         if let Some(slot) = self.io.slot(conn)
-            && !std::mem::replace(&mut slot.is_told, true)
+            && !slot.marks.is_told()
         {
+            slot.marks.set_told();
             self.guarded(handler, conn, |handler, io| handler.closed(io, conn, cause));
         }
     }

@@ -7,7 +7,7 @@ use super::reactor::Reactor;
 use super::system::{Acceptor, IoReadiness, Plain, System, Transport};
 use super::wake::Wake;
 use crate::base::counters::Handshakes;
-use crate::base::{Budget, ConnId, Limits, Moment, Timestamp};
+use crate::base::{Budget, ConnId, Limits, ListenerId, Moment, Timestamp};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Read, Write};
@@ -128,10 +128,10 @@ impl<A: Acceptor> System for Simulation<A> {
     fn take_in(
         &mut self,
         socket: SimulatedStream,
-        _: ConnId,
+        (_, listener): (ConnId, ListenerId),
         budget: &Rc<Budget>,
     ) -> io::Result<Self::Stream> {
-        self.acceptor.accept(socket, budget)
+        self.acceptor.accept(socket, listener, budget)
     }
 
     fn turn_begins(&mut self) -> Handshakes {
@@ -215,8 +215,20 @@ impl<A: Acceptor> SimulatedReactor<A> {
 
     /// Opens a connection for which the system accepts `room` bytes for now.
     pub fn connect(&mut self, handler: &mut impl Handler, peer: SocketAddr, room: usize) -> ConnId {
+        self.connect_at(ListenerId::default(), handler, peer, room)
+    }
+
+    /// The same, by this listener.
+    pub fn connect_at(
+        &mut self,
+        listener: ListenerId,
+        handler: &mut impl Handler,
+        peer: SocketAddr,
+        room: usize,
+    ) -> ConnId {
         let wire = Rc::new(RefCell::new(Wire { room, ..Wire::default() }));
-        let conn = self.reactor.take_in(handler, SimulatedStream(Rc::clone(&wire)), peer);
+        let stream = SimulatedStream(Rc::clone(&wire));
+        let conn = self.reactor.take_in(handler, stream, peer, listener);
         self.wires.insert(conn, wire);
         conn
     }

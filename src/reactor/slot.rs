@@ -1,6 +1,7 @@
 //! The state of one connection, without its socket, and the progress of its end.
 
-use crate::base::{Moment, Outbox};
+use crate::base::limits::LISTENERS_MAX;
+use crate::base::{ListenerId, Moment, Outbox};
 use std::num::NonZeroU32;
 
 /// Why a connection is over.
@@ -28,8 +29,7 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     pub(super) is_flush_queued: bool,
     pub(super) is_paused: bool,
-    /// The handler has been told that the connection is over.
-    pub(super) is_told: bool,
+    pub(super) marks: SlotMarks,
     /// Something was refused, or more than the low mark waits: the handler is told when it drains.
     pub(super) tells_drained: bool,
     /// How much waited when something was refused, if less than the low mark: no room appears
@@ -46,6 +46,45 @@ pub(super) struct Slot {
     /// Bytes read from it, and bytes that the system accepted for it.
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
+}
+
+/// What seldom matters of a connection, in a byte: a slot has 128 bytes, and one more would be
+/// eight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SlotMarks(u8);
+
+/// The other bits are the listener.
+const IS_TOLD: u8 = 1 << 7;
+const HAS_PLACE: u8 = 1 << 6;
+const _: () = assert!(LISTENERS_MAX <= HAS_PLACE as usize);
+
+impl SlotMarks {
+    /// Those of a connection that came by this listener.
+    pub(super) fn new(listener: ListenerId) -> SlotMarks {
+        SlotMarks(listener.index().min(LISTENERS_MAX) as u8)
+    }
+
+    pub(super) fn listener(self) -> ListenerId {
+        ListenerId::new(usize::from(self.0 & !(IS_TOLD | HAS_PLACE)))
+    }
+
+    /// The handler has been told that the connection is over.
+    pub(super) fn is_told(self) -> bool {
+        self.0 & IS_TOLD != 0
+    }
+
+    pub(super) fn set_told(&mut self) {
+        self.0 |= IS_TOLD;
+    }
+
+    /// It counts among the connections that there may be: it was not turned away.
+    pub(super) fn has_place(self) -> bool {
+        self.0 & HAS_PLACE != 0
+    }
+
+    pub(super) fn set_has_place(&mut self) {
+        self.0 |= HAS_PLACE;
+    }
 }
 
 /// Waiting bytes must have advanced by [`STALL_BYTES`](crate::base::limits::STALL_BYTES), or all be
@@ -82,5 +121,28 @@ pub(super) struct Ending {
 impl Slot {
     pub(super) fn may_read(&self) -> bool {
         self.phase == Phase::Open && !self.is_paused && !self.outbox.is_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_costs_what_it_did() {
+        assert!(size_of::<Slot>() <= 128, "{} bytes", size_of::<Slot>());
+    }
+
+    #[test]
+    fn marks_do_not_disturb_each_other() {
+        for index in 0..LISTENERS_MAX {
+            let mut marks = SlotMarks::new(ListenerId::new(index));
+            assert!(!marks.is_told() && !marks.has_place());
+            marks.set_told();
+            assert!(marks.is_told() && !marks.has_place());
+            marks.set_has_place();
+            assert!(marks.is_told() && marks.has_place());
+            assert_eq!(marks.listener().index(), index);
+        }
     }
 }

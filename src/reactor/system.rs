@@ -3,7 +3,7 @@
 //! up to an [`Acceptor`].
 
 use crate::base::counters::Handshakes;
-use crate::base::{Budget, ConnId};
+use crate::base::{Budget, ConnId, ListenerId};
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 use std::fmt;
@@ -72,13 +72,14 @@ pub trait Acceptor {
     /// What it makes of a socket.
     type Stream<T: Transport>: Transport;
 
-    /// Wraps a socket. Bytes that the transport has taken and not sent are counted in `budget`.
+    /// Wraps a socket of this listener. Bytes that the transport has taken and not sent are counted in `budget`.
     ///
     /// # Errors
     /// If it can make none now: the socket is closed.
     fn accept<T: Transport>(
         &mut self,
         socket: T,
+        listener: ListenerId,
         budget: &Rc<Budget>,
     ) -> io::Result<Self::Stream<T>>;
 
@@ -98,7 +99,7 @@ pub struct Plain;
 impl Acceptor for Plain {
     type Stream<T: Transport> = T;
 
-    fn accept<T: Transport>(&mut self, socket: T, _: &Rc<Budget>) -> io::Result<T> {
+    fn accept<T: Transport>(&mut self, socket: T, _: ListenerId, _: &Rc<Budget>) -> io::Result<T> {
         Ok(socket)
     }
 
@@ -123,7 +124,7 @@ pub trait System {
     fn take_in(
         &mut self,
         socket: Self::Socket,
-        conn: ConnId,
+        conn: (ConnId, ListenerId),
         budget: &Rc<Budget>,
     ) -> io::Result<Self::Stream>;
 
@@ -163,13 +164,13 @@ impl<A: Acceptor> System for Machine<A> {
     fn take_in(
         &mut self,
         mut socket: TcpStream,
-        conn: ConnId,
+        (conn, listener): (ConnId, ListenerId),
         budget: &Rc<Budget>,
     ) -> io::Result<Self::Stream> {
         // Edge-triggered. Most sockets register only once: events for writing are requested when
         // the system first accepts no more bytes.
         self.poll.registry().register(&mut socket, token(conn), Interest::READABLE)?;
-        self.acceptor.accept(socket, budget)
+        self.acceptor.accept(socket, listener, budget)
     }
 
     fn turn_begins(&mut self) -> Handshakes {

@@ -9,6 +9,8 @@ use super::template::{overlap, placeholder};
 pub(crate) const SOCKET_PATH: &str = "/ws";
 /// The metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
+/// Whether the server answers at all.
+pub(crate) const HEALTH_PATH: &str = "/healthz";
 /// Whether the server takes requests.
 pub(crate) const READY_PATH: &str = "/readyz";
 /// The sign-in of browsers.
@@ -26,7 +28,7 @@ pub(crate) const PREFIX: &str = "/api/v1/";
 /// Any request, called by its type.
 pub(crate) const CALL_PATH: &str = "/api/v1/call/";
 /// Paths beside the page and the API, and the roots of the API, which are still empty.
-const OWN: &[&str] = &[SOCKET_PATH, "/healthz", READY_PATH, METRICS_PATH, "/api/v1", "/api/v2"];
+const OWN: &[&str] = &[SOCKET_PATH, HEALTH_PATH, READY_PATH, METRICS_PATH, "/api/v1", "/api/v2"];
 /// Versions of the API: the current one and the next.
 const VERSIONS: &[&str] = &["v1", "v2"];
 /// Names of the API outside its table.

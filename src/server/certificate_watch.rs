@@ -10,7 +10,7 @@ use crate::tls::expiry_warning;
 use std::fs::metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ struct FileStamp {
     modified: (i64, i64),
 }
 
-type Stamps = [Option<FileStamp>; 2];
+type Stamps = Vec<Option<FileStamp>>;
 
 struct Watcher {
     reloader: Reloader,
@@ -72,7 +72,7 @@ impl Watcher {
         }
         // What is written while it is read changes the stamps again.
         self.stamps = stamps;
-        match self.reloader.read_certificate() {
+        match self.reloader.read_certificates() {
             Ok(expires) => {
                 self.warns_at = Timestamp(0);
                 let until = rfc3339(expires);
@@ -99,11 +99,11 @@ impl Watcher {
 
 fn stamps(reloader: &Reloader) -> Stamps {
     let config = reloader.config();
-    [config.tls_cert_file, config.tls_key_file].map(stamp)
+    config.certificate_files().into_iter().map(stamp).collect()
 }
 
-fn stamp(path: Option<PathBuf>) -> Option<FileStamp> {
-    let found = metadata(path?).ok()?;
+fn stamp(path: &Path) -> Option<FileStamp> {
+    let found = metadata(path).ok()?;
     Some(FileStamp {
         device: found.dev(),
         inode: found.ino(),

@@ -75,8 +75,8 @@ impl Reloader {
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;
-        let certificate = config.read_certificate().map_err(ReloadError::Config)?;
-        let expires = certificate.as_ref().map(Certificate::expires);
+        let certificates = config.read_certificates().map_err(ReloadError::Config)?;
+        let expires = certificates.iter().map(Certificate::expires).min();
         let reloaded = Reloaded { taken, waiting, keys: shown(&keys), certificate: expires };
         // Held only now: handles on the reactor's thread need it, too, and must not wait for the disk.
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,24 +84,24 @@ impl Reloader {
         let command = Command::Reconfigure(Box::new(config.clone()), keys);
         self.shared.call(command).map_err(ReloadError::Server)?;
         *running = config;
-        self.show(certificate);
+        self.show(certificates);
         Ok(reloaded)
     }
 
-    /// Reads only the certificate again. Returns when it ends. Waits for the disk.
-    pub(super) fn read_certificate(&self) -> Result<Timestamp, ConfigError> {
+    /// Reads only the certificates again. Returns when the first of them ends. Waits for the disk.
+    pub(super) fn read_certificates(&self) -> Result<Timestamp, ConfigError> {
         let _turn = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
-        self.show(self.config().read_certificate()?);
+        self.show(self.config().read_certificates()?);
         Ok(self.certificate_expiry().unwrap_or_default())
     }
 
-    /// When the certificate in force ends; `None` without TLS.
+    /// When the first of the certificates in force ends; `None` without TLS.
     pub(super) fn certificate_expiry(&self) -> Option<Timestamp> {
         self.shared.certificate_expiry()
     }
 
-    fn show(&self, new: Option<Certificate>) {
-        if let (Some(shown), Some(new)) = (self.shared.certificate.get(), new) {
+    fn show(&self, new: Vec<Certificate>) {
+        if let Some(shown) = self.shared.certificates.get().filter(|_| !new.is_empty()) {
             shown.replace(new);
         }
     }
@@ -134,7 +134,7 @@ fn merge(running: &Config, new: &Config) -> MergedConfig {
         let change = Change { key: key.name(), what };
         let waits = match change.key {
             "auth.secret_file" | "auth.key_files" => !is_same_mode,
-            "tls.cert_file" | "tls.key_file" => !has_same_tls,
+            "tls.cert_file" | "tls.key_file" | "tls.certificates" => !has_same_tls,
             _ => key.effect() == TakesEffect::Restart,
         };
         if waits {

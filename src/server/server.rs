@@ -2,17 +2,21 @@
 
 use super::certificate_watch::CertificateWatch;
 use super::chat::Chat;
+use super::embed::challenges::Challenges;
 use super::embed::handle::{Handle, Stopper};
 use super::embed::shared::FailCallsOnDrop;
 use super::reload::Reloader;
 use crate::auth::cookie_secret;
 use crate::base::{Chance, StreamId};
-use crate::config::{Config, ConfigError};
-use crate::reactor::{Machine, Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
-use crate::store::{EventsWanted, LockError, OpenError, Store};
-use crate::tls::{ShownCertificate, TlsAcceptor, server_config};
+use crate::config::{Config, ConfigError, ListenAddress, Listener};
+use crate::reactor::{
+    ListeningSocket, Machine, Reactor, ReactorListener, SIGINT, SIGTERM, SocketAccess, on_signal,
+};
+use crate::store::{EventsWanted, LockError, OpenError, Place, Store};
+use crate::tls::{ShownCertificates, TlsAcceptor, server_config};
 use crate::web::Web;
-use std::net::SocketAddr;
+use nix::unistd::{Group, User};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{fmt, io};
@@ -24,13 +28,16 @@ pub enum ServerError {
     /// The configuration contradicts itself.
     #[error("{0}")]
     Config(ConfigError),
-    /// The address cannot be listened on.
-    #[error("{}", cannot_listen(*.0, .1))]
-    Listen(SocketAddr, io::Error),
+    /// An address cannot be listened on.
+    #[error("{}", cannot_listen(.0, .1))]
+    Listen(ListenAddress, io::Error),
+    /// The owner of a Unix socket is no user, or no group.
+    #[error("{0}: {1} is no user or no group of this machine")]
+    NoOwner(ListenAddress, String),
     /// The address cannot be listened on, and another process holds the data: most likely this
     /// server runs already.
-    #[error("{}", already_running(*.0, .1))]
-    Twice(SocketAddr, LockError),
+    #[error("{}", already_running(.0, .1))]
+    Twice(ListenAddress, LockError),
     /// The data cannot be opened.
     #[error("{0}")]
     Store(OpenError),
@@ -48,21 +55,33 @@ impl fmt::Debug for ServerError {
     }
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    if error.kind() != io::ErrorKind::AddrInUse {
-        return format!("cannot listen on {address}: {error}");
+fn cannot_listen(address: &ListenAddress, error: &io::Error) -> String {
+    match address {
+        ListenAddress::Tcp(tcp) if error.kind() == io::ErrorKind::AddrInUse => {
+            let other = suggestion(*tcp);
+            format!(
+                "{address} is in use by another program: end that one, or listen elsewhere, for instance on {other} (--listen)"
+            )
+        }
+        ListenAddress::Unix(_) if error.kind() == io::ErrorKind::AddrInUse => {
+            format!("{address} is in use: another program listens there, or it is no socket")
+        }
+        ListenAddress::Tcp(_) | ListenAddress::Unix(_) => {
+            format!("cannot listen on {address}: {error}")
+        }
     }
-    let other = suggestion(address);
-    format!(
-        "{address} is in use by another program: end that one, or listen elsewhere, for instance on {other} (--listen)"
-    )
 }
 
-fn already_running(address: SocketAddr, held: &LockError) -> String {
-    let other = suggestion(address);
+fn already_running(address: &ListenAddress, held: &LockError) -> String {
+    let another = match address {
+        ListenAddress::Tcp(tcp) => {
+            format!("another port, for instance --listen {}", suggestion(*tcp))
+        }
+        ListenAddress::Unix(_) => "other listeners".to_owned(),
+    };
     format!(
         "{held}, and {address} is in use: this server runs already. Another one beside it needs another --data and \
-         another port, for instance --listen {other}"
+         {another}"
     )
 }
 
@@ -72,12 +91,67 @@ fn suggestion(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip(), port)
 }
 
+const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Who speaks TLS at which listener.
+fn acceptor(
+    config: &Config,
+    certificates: Option<&Arc<ShownCertificates>>,
+) -> Result<TlsAcceptor, ServerError> {
+    let authorities = config.read_client_authorities().map_err(ServerError::Config)?;
+    let of_listener = |(listener, authorities): (Listener, _)| {
+        let certificates = certificates.filter(|_| listener.tls).map(Arc::clone);
+        certificates.map(|certificates| server_config(certificates, authorities)).transpose()
+    };
+    let configs = config.all_listeners().into_iter().zip(authorities).map(of_listener);
+    let configs: Result<Vec<_>, _> = configs.collect();
+    let system = |error| ServerError::System(io::Error::other(error));
+    Ok(TlsAcceptor::new(configs.map_err(system)?))
+}
+
+/// Begins to listen.
+fn listen(listener: &Listener, data: &Place) -> Result<ReactorListener, ServerError> {
+    let address = &listener.address;
+    let socket = match address {
+        ListenAddress::Tcp(address) => ListeningSocket::tcp(*address),
+        ListenAddress::Unix(path) => {
+            let no_owner = |name| ServerError::NoOwner(address.clone(), name);
+            let (user, group) = listener
+                .owner
+                .as_deref()
+                .map(ids)
+                .transpose()
+                .map_err(no_owner)?
+                .unwrap_or_default();
+            ListeningSocket::unix(path, SocketAccess { mode: listener.mode, user, group })
+        }
+    };
+    let socket = socket.map_err(|error| match Store::held_by_another(data) {
+        // Another process that holds the data most likely uses the address, too.
+        Some(held) => ServerError::Twice(address.clone(), held),
+        None => ServerError::Listen(address.clone(), error),
+    })?;
+    Ok(ReactorListener { socket, connections: listener.own_connections() })
+}
+
+/// The ids of `USER`, `USER:GROUP` or `:GROUP`, each a name or a number; an error is who is not
+/// known.
+fn ids(owner: &str) -> Result<(Option<u32>, Option<u32>), String> {
+    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
+    let of_user = || User::from_name(user).ok().flatten().map(|user| user.uid.as_raw());
+    let of_group = || Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+    let id = |name: &str, by_name: &dyn Fn() -> Option<u32>| match name {
+        "" => Ok(None),
+        name => name.parse().ok().or_else(by_name).map(Some).ok_or_else(|| name.to_owned()),
+    };
+    Ok((id(user, &of_user)?, id(group, &of_group)?))
+}
+
 /// A server that has bound its address and opened its data; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
     reactor: Reactor<Machine<TlsAcceptor>>,
     web: Web<Chat>,
-    address: SocketAddr,
 }
 
 impl Server {
@@ -96,20 +170,14 @@ impl Server {
         if !keys.is_empty() {
             log::info!("keys: {keys}");
         }
-        let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
-        let certificate = config.read_certificate().map_err(ServerError::Config)?;
-        let certificate = certificate.map(ShownCertificate::new);
-        let tls = certificate.clone().map(server_config).transpose();
-        let tls = tls.map_err(|error| ServerError::System(io::Error::other(error)))?;
-        let acceptor = TlsAcceptor::new(tls);
-        let mut reactor = Reactor::bind_with(&reactor_config, acceptor).map_err(|error| {
-            // If another process holds the data, it most likely uses the address, too.
-            match Store::held_by_another(&config.data) {
-                Some(held) => ServerError::Twice(config.listen, held),
-                None => ServerError::Listen(config.listen, error),
-            }
-        })?;
-        let address = reactor.local_addr().map_err(ServerError::System)?;
+        let certificates = config.read_certificates().map_err(ServerError::Config)?;
+        let certificates = (!certificates.is_empty()).then(|| ShownCertificates::new(certificates));
+        let acceptor = acceptor(&config, certificates.as_ref())?;
+        let listening = config.all_listeners();
+        let listening: Result<Vec<_>, _> =
+            listening.iter().map(|one| listen(one, &config.data)).collect();
+        let reactor = Reactor::with(listening?, &config.limits, acceptor);
+        let mut reactor = reactor.map_err(ServerError::System)?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| ServerError::System(io::Error::other(error)))?;
         let mut chance = Chance::new(u64::from_le_bytes(seed));
@@ -132,16 +200,33 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
-        if let Some(certificate) = certificate {
-            let _ = web.application().shared().certificate.set(certificate);
+        let has_challenges = |listener: &Listener| listener.acme_webroot.is_some();
+        if web.application().listeners().iter().any(has_challenges) {
+            let challenges = Challenges::start().map_err(ServerError::System)?;
+            web.application_mut().serve_challenges(challenges);
         }
-        Ok(Server { reactor, web, address })
+        if let Some(certificates) = certificates {
+            let _ = web.application().shared().certificates.set(certificates);
+        }
+        Ok(Server { reactor, web })
     }
 
-    /// The address that it listens on.
+    /// The address of the first listener of TCP; `0.0.0.0:0` if there is none.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.reactor.local_addr().unwrap_or(NO_ADDRESS)
+    }
+
+    /// The listeners, with the ports that free ones got.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listener> {
+        let bound = self.reactor.local_addrs();
+        let listeners = self.web.application().listeners().iter().cloned().zip(bound);
+        let with_port = |(listener, bound): (Listener, Option<SocketAddr>)| Listener {
+            address: bound.map_or(listener.address, ListenAddress::Tcp),
+            ..listener
+        };
+        listeners.map(with_port).collect()
     }
 
     /// A handle for other threads, valid before and while the server runs.
@@ -172,11 +257,18 @@ impl Server {
         let shared = Arc::clone(self.web.application().shared());
         let _ = shared.reactor_thread.set(std::thread::current().id());
         let _guard = FailCallsOnDrop(Arc::clone(&shared));
-        let _watch = match shared.certificate.get() {
+        let _watch = match shared.certificates.get() {
             Some(_) => Some(CertificateWatch::start(self.reloader()).map_err(ServerError::System)?),
             None => None,
         };
-        log::info!(address:% = self.address, version = env!("CARGO_PKG_VERSION"); "started");
+        let listeners = self.listeners();
+        let address = listeners.first().map(|first| first.address.to_string()).unwrap_or_default();
+        log::info!(address, version = env!("CARGO_PKG_VERSION"); "started");
+        if listeners.len() > 1 {
+            for Listener { address, serves, tls, .. } in listeners {
+                log::info!(address:%, serves:%, tls; "listening");
+            }
+        }
         let result = self.reactor.run(&mut self.web);
         self.web.application_mut().end();
         log::info!("stopped");

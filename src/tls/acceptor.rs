@@ -2,9 +2,9 @@
 
 use super::connection::TlsConnection;
 use super::stream::TlsStream;
-use crate::base::Budget;
 use crate::base::counters::Handshakes;
 use crate::base::limits::TLS_HANDSHAKES_PER_TURN;
+use crate::base::{Budget, ListenerId};
 use crate::reactor::{Acceptor, Transport};
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
@@ -13,10 +13,10 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Accepts connections with TLS, or plain ones.
+/// Accepts connections with TLS, or plain ones, as each listener has it.
 #[derive(Debug)]
 pub struct TlsAcceptor {
-    config: Option<Arc<ServerConfig>>,
+    configs: Vec<Option<Arc<ServerConfig>>>,
     shared: Rc<TlsShared>,
 }
 
@@ -33,24 +33,32 @@ pub(super) struct TlsShared {
 }
 
 impl TlsAcceptor {
-    /// An acceptor. Without `config`, connections are plain.
+    /// An acceptor for these listeners, in the order of their ids. Without a configuration, a
+    /// listener's connections are plain.
     #[must_use]
-    pub fn new(config: Option<Arc<ServerConfig>>) -> TlsAcceptor {
+    pub fn new(configs: Vec<Option<Arc<ServerConfig>>>) -> TlsAcceptor {
         let shared = TlsShared {
             outgoing: RefCell::new(Vec::new()),
             handshakes_left: Cell::new(TLS_HANDSHAKES_PER_TURN),
             handshakes: Cell::default(),
             arrived: Cell::new(0),
         };
-        TlsAcceptor { config, shared: Rc::new(shared) }
+        TlsAcceptor { configs, shared: Rc::new(shared) }
     }
 }
 
 impl Acceptor for TlsAcceptor {
     type Stream<T: Transport> = TlsStream<T>;
 
-    fn accept<T: Transport>(&mut self, socket: T, budget: &Rc<Budget>) -> io::Result<TlsStream<T>> {
-        let Some(config) = &self.config else { return Ok(TlsStream::plain(socket)) };
+    fn accept<T: Transport>(
+        &mut self,
+        socket: T,
+        listener: ListenerId,
+        budget: &Rc<Budget>,
+    ) -> io::Result<TlsStream<T>> {
+        let Some(Some(config)) = self.configs.get(listener.index()) else {
+            return Ok(TlsStream::plain(socket));
+        };
         let tls = UnbufferedServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         let tls = TlsConnection::new(tls, Rc::clone(budget), Rc::clone(&self.shared));
         Ok(TlsStream::encrypted(socket, tls))

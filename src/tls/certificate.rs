@@ -2,18 +2,23 @@
 
 use crate::base::Timestamp;
 use crate::base::limits::CERTIFICATE_WARNING_DAYS;
+use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError, RwLock};
-use x509_cert::der::Decode;
+use x509_cert::der::{self, Decode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 /// A certificate, those above it, and its private key.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     certified: Arc<CertifiedKey>,
+    /// The names of hosts that it is for, in lower case; those of wildcards begin with `*.`.
+    hosts: Vec<String>,
     expires: Timestamp,
 }
 
@@ -69,7 +74,7 @@ impl Certificate {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
         let chain = chain.map_err(|_| CertificateError::BadCertificateBlock)?;
         let first = chain.first().ok_or(CertificateError::NoCertificate)?;
-        let expires = expiry(first)?;
+        let (expires, hosts) = expiry_and_hosts(first)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             // RFC 5958 §3, and the older form of RFC 1421 §4.6.1.1.
             _ if is_encrypted(key) => CertificateError::Encrypted,
@@ -82,7 +87,7 @@ impl Certificate {
             rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
             other => CertificateError::BadCertificate(other.to_string()),
         })?;
-        Ok(Certificate { certified: Arc::new(certified), expires })
+        Ok(Certificate { certified: Arc::new(certified), hosts, expires })
     }
 
     /// When the certificate ends to be valid.
@@ -90,18 +95,61 @@ impl Certificate {
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
+
+    /// RFC 9525 §6.3: whether it is for this host. A wildcard stands for one label.
+    fn is_for(&self, host: &str) -> bool {
+        let is_it = |own: &String| match own.strip_prefix("*.") {
+            Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
+            None => own == host,
+        };
+        self.hosts.iter().any(is_it)
+    }
+}
+
+/// Authorities: certificates that they have signed, clients may show.
+#[derive(Clone, Debug)]
+pub struct ClientAuthorities(pub(super) Arc<RootCertStore>);
+
+impl ClientAuthorities {
+    /// Reads their certificates (PEM).
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn from_pem(pem: &[u8]) -> Result<ClientAuthorities, CertificateError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| CertificateError::BadCertificateBlock)?;
+            roots
+                .add(certificate)
+                .map_err(|error| CertificateError::BadCertificate(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(CertificateError::NoCertificate);
+        }
+        Ok(ClientAuthorities(Arc::new(roots)))
+    }
 }
 
 fn is_encrypted(pem: &[u8]) -> bool {
     pem.windows(9).any(|window| window == b"ENCRYPTED")
 }
 
-/// RFC 5280 §4.1.2.5: `notAfter`, in seconds.
-fn expiry(certificate: &CertificateDer<'_>) -> Result<Timestamp, CertificateError> {
-    let read = x509_cert::Certificate::from_der(certificate);
-    let read = read.map_err(|error| CertificateError::BadCertificate(error.to_string()))?;
-    let seconds = read.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
-    Ok(Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)))
+/// RFC 5280 §4.1.2.5: `notAfter`, in seconds; and §4.2.1.6: the names of hosts.
+fn expiry_and_hosts(
+    certificate: &CertificateDer<'_>,
+) -> Result<(Timestamp, Vec<String>), CertificateError> {
+    let bad = |error: der::Error| CertificateError::BadCertificate(error.to_string());
+    let read = x509_cert::Certificate::from_der(certificate).map_err(bad)?;
+    let read = read.tbs_certificate();
+    let seconds = read.validity().not_after.to_unix_duration().as_secs();
+    let expires = Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
+    let names = read.get_extension::<SubjectAltName>().map_err(bad)?;
+    let names = names.map(|(_, names)| names.0).unwrap_or_default();
+    let host = |name: GeneralName| match name {
+        GeneralName::DnsName(host) => Some(host.as_str().to_ascii_lowercase()),
+        _ => None,
+    };
+    Ok((expires, names.into_iter().filter_map(host).collect()))
 }
 
 /// What to say of a certificate that ends soon, or has ended.
@@ -116,39 +164,93 @@ pub fn expiry_warning(expires: Timestamp, now: Timestamp) -> Option<String> {
     }
 }
 
-/// The certificate in force. It can be replaced at any time: handshakes that begin later show the
-/// new one, connections and session tickets stay.
+/// The certificates in force. They can be replaced at any time: handshakes that begin later show
+/// the new ones, connections and session tickets stay.
 #[derive(Debug)]
-pub struct ShownCertificate(RwLock<Certificate>);
+pub struct ShownCertificates(RwLock<Vec<Certificate>>);
 
-impl ShownCertificate {
-    /// Shows this one.
+impl ShownCertificates {
+    /// Shows the first one that is for the host that a client asks for (RFC 6066 §3), or else the
+    /// first one of all.
     #[must_use]
-    pub fn new(certificate: Certificate) -> Arc<ShownCertificate> {
-        Arc::new(ShownCertificate(RwLock::new(certificate)))
+    pub fn new(certificates: Vec<Certificate>) -> Arc<ShownCertificates> {
+        Arc::new(ShownCertificates(RwLock::new(certificates)))
     }
 
-    /// Shows another one from now on.
-    pub fn replace(&self, new: Certificate) {
+    /// Shows others from now on.
+    pub fn replace(&self, new: Vec<Certificate>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// When it ends to be valid.
+    /// When the first of them ends to be valid.
     #[must_use]
-    pub fn expires(&self) -> Timestamp {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).expires
+    pub fn expires(&self) -> Option<Timestamp> {
+        let shown = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        shown.iter().map(|certificate| certificate.expires).min()
+    }
+
+    fn for_host(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let shown = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let host = host.map(str::to_ascii_lowercase);
+        let is_it = |one: &&Certificate| host.as_ref().is_some_and(|host| one.is_for(host));
+        let found = shown.iter().find(is_it).or(shown.first());
+        found.map(|certificate| Arc::clone(&certificate.certified))
     }
 }
 
-impl ResolvesServerCert for ShownCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).certified))
+impl ResolvesServerCert for ShownCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.for_host(hello.server_name())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    fn certificate(hosts: &[&str]) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
+        let signed = CertificateParams::new(hosts).unwrap().self_signed(&key).unwrap();
+        Certificate::from_pem(signed.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_certificate_is_the_one_for_the_host_that_is_asked_for() {
+        let all = [&["a.example", "127.0.0.1"][..], &["B.example", "*.c.example"], &["a.example"]];
+        let all: Vec<Certificate> = all.into_iter().map(certificate).collect();
+        let shown = ShownCertificates::new(all.clone());
+        for (host, expected) in [
+            (None, 0),
+            (Some("a.example"), 0),
+            (Some("A.EXAMPLE"), 0),
+            (Some("b.example"), 1),
+            (Some("x.c.example"), 1),
+            (Some("y.x.c.example"), 0),
+            (Some("c.example"), 0),
+            (Some("elsewhere.example"), 0),
+        ] {
+            let found = shown.for_host(host).unwrap();
+            let is_it = |one: &Certificate| Arc::ptr_eq(&one.certified, &found);
+            assert_eq!(all.iter().position(is_it), Some(expected), "{host:?}");
+        }
+        shown.replace(all[2..].to_vec());
+        assert!(Arc::ptr_eq(&shown.for_host(Some("b.example")).unwrap(), &all[2].certified));
+    }
+
+    #[test]
+    fn authorities_are_certificates() {
+        assert!(matches!(ClientAuthorities::from_pem(b""), Err(CertificateError::NoCertificate)));
+        let key = KeyPair::generate().unwrap();
+        let signed = CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
+        assert_eq!(
+            ClientAuthorities::from_pem(signed.pem().repeat(2).as_bytes()).unwrap().0.len(),
+            2
+        );
+        let cut = signed.pem().replace("-----END", "");
+        assert!(ClientAuthorities::from_pem(cut.as_bytes()).is_err());
+    }
 
     #[test]
     fn the_end_is_warned_of_from_thirty_days_before_it() {

@@ -11,6 +11,8 @@ mod stream;
 mod write;
 
 pub use acceptor::TlsAcceptor;
-pub use certificate::{Certificate, CertificateError, ShownCertificate, expiry_warning};
+pub use certificate::{
+    Certificate, CertificateError, ClientAuthorities, ShownCertificates, expiry_warning,
+};
 pub use settings::server_config;
 pub use stream::TlsStream;

@@ -18,7 +18,7 @@ impl<A: Application> Web<A> {
     /// Counts a connection once its peer is known, unless the peer is a proxy that will name
     /// clients. One too many is refused before anything is read, and ends.
     pub(super) fn arrived(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
-        if self.proxies.is_trusted(peer) {
+        if self.listeners.is_trusted(io.listener(conn), peer) {
             return;
         }
         let Err(response) = self.admit(io, conn, peer) else { return self.is_idle(io, conn) };
@@ -52,7 +52,8 @@ impl<A: Application> Web<A> {
         const RETRY_AFTER_OPEN_MS: u64 = 10_000;
         let address = Address::of(peer);
         self.sockets.set_address(conn, address);
-        let Err(too_many) = self.admission.enter(address, io.now()) else { return Ok(()) };
+        let admission = self.listeners.admission(io.listener(conn));
+        let Err(too_many) = admission.enter(address, io.now()) else { return Ok(()) };
         let counters = &mut self.sockets.counters;
         let (count, message, retry_after_ms) = match too_many {
             TooMany::Open => (
@@ -119,11 +120,11 @@ impl<A: Application> Web<A> {
         let Some(http) = self.http(conn) else {
             return Err(bad("the connection has gone").into());
         };
-        let (peer, is_by_proxy) = (http.peer, http.is_by_proxy);
-        if !self.proxies.is_trusted(peer) {
+        let (peer, is_by_proxy, listener) = (http.peer, http.is_by_proxy, http.listener);
+        if !self.listeners.is_trusted(listener, peer) {
             return Ok((peer, is_by_proxy));
         }
-        match self.proxies.client(head) {
+        match self.listeners.proxies().client(head) {
             Ok(Some(client)) => Ok((client, true)),
             Ok(None) => Ok((peer, is_by_proxy)),
             Err(error) => {

@@ -1,12 +1,11 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
-use super::admission::Admission;
 use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
+use super::listeners::Listeners;
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
-use super::proxies::Proxies;
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
 use crate::base::limits::{
@@ -28,9 +27,8 @@ pub struct Web<A> {
     pub(super) application: A,
     pub(super) stages: ByConnection<Stage>,
     pub(super) sockets: Sockets,
-    pub(super) admission: Admission,
+    pub(super) listeners: Listeners,
     pub(super) idle: Idle,
-    pub(super) proxies: Proxies,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
     /// For the bodies of incomplete requests.
@@ -81,9 +79,8 @@ impl<A: Application> Web<A> {
             application,
             stages: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             sockets,
-            admission: Admission::new(&limits, chance.next_u64()),
+            listeners: Listeners::new(config.listeners, config.proxies, &limits, chance.next_u64()),
             idle: Idle::default(),
-            proxies: config.proxies,
             endpoint_limits: of_endpoints(&limits),
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
             limits,
@@ -103,7 +100,7 @@ impl<A: Application> Web<A> {
     }
 
     fn set_limits(&mut self, limits: Limits) {
-        self.admission.set_limits(&limits);
+        self.listeners.set_limits(&limits);
         self.endpoint_limits = of_endpoints(&limits);
         self.limits = limits;
     }
@@ -312,10 +309,10 @@ fn of_endpoints(limits: &Limits) -> Arc<EndpointLimits> {
 
 impl<A: Application> Handler for Web<A> {
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
-        let peer = peer.ip();
-        let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
-        let is_named_later = self.proxies.speaks_protocol(peer);
-        let http = Http::new(peer, deadline, is_named_later);
+        let (peer, listener) = (peer.ip(), io.listener(conn));
+        let deadline = io.now().plus_millis(self.listeners.handshake_timeout_ms(listener));
+        let is_named_later = self.listeners.speaks_protocol(listener, peer);
+        let http = Http::new(peer, listener, deadline, is_named_later);
         self.stages.put(conn, Stage::Http(Box::new(http)));
         self.sockets.arrived(conn);
         io.set_deadline(conn, deadline);
@@ -387,7 +384,7 @@ impl<A: Application> Handler for Web<A> {
         if self.stages.take(conn).is_some()
             && let Some(address) = self.sockets.count_out(conn)
         {
-            self.admission.leave(address);
+            self.listeners.admission(io.listener(conn)).leave(address);
         }
     }
 
@@ -399,7 +396,7 @@ impl<A: Application> Handler for Web<A> {
         self.application.woken(&mut net);
         if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
             self.set_limits(limits);
-            self.proxies = proxies;
+            self.listeners.set_proxies(proxies);
         }
         self.settle(io);
     }

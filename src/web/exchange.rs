@@ -9,7 +9,7 @@ use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
 use crate::base::date::http_date;
 use crate::base::limits::REQUESTS_PER_READ;
-use crate::base::{Address, Class, ConnId, Moment};
+use crate::base::{Address, Class, ConnId, ListenerId, Moment};
 use crate::http1::{
     BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response,
     ResponseOptions, Status,
@@ -54,6 +54,7 @@ pub(super) struct Http {
     /// The peer, or the client that it named before the first request.
     pub(super) peer: IpAddr,
     pub(super) is_by_proxy: bool,
+    pub(super) listener: ListenerId,
     /// How many requests have arrived.
     pub(super) count: u32,
     pub(super) step: Step,
@@ -90,9 +91,14 @@ impl Step {
 impl Http {
     /// A connection that must complete its first request's head by `deadline`, after a PROXY header
     /// or without.
-    pub(super) fn new(peer: IpAddr, deadline: Moment, has_proxy_header: bool) -> Http {
+    pub(super) fn new(
+        peer: IpAddr,
+        listener: ListenerId,
+        deadline: Moment,
+        has_proxy_header: bool,
+    ) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
-        Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
+        Http { peer, is_by_proxy: false, listener, count: 0, step, kept: None, deadline }
     }
 
     /// Whether the request of this number waits for its answer.
@@ -139,7 +145,7 @@ impl<A: Application> Web<A> {
         let Step::Head(reader, kept) = &mut http.step else { return 0 };
         let before = kept.len();
         if before == 0 && http.count == 0 && ProxyHeader::begins(bytes) {
-            let message = "a PROXY header from an address that proxies.protocol does not name";
+            let message = "a PROXY header from an address that proxies.protocol does not name, at a listener without proxy = \"protocol\"";
             return self.bad_proxy_header(io, conn, message, bytes);
         }
         // A head that arrives whole, as most do, is read in place.
@@ -231,7 +237,7 @@ impl<A: Application> Web<A> {
             .map_err(|error| Box::new(HttpRefusal::from(error).into()))?;
         let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
         let net = &mut Net { io, sockets: &mut self.sockets };
-        if let Some(response) = self.application.before_body(net, peer, head) {
+        if let Some(response) = self.application.before_body(net, conn, peer, head) {
             return Err(Box::new(response));
         }
         if asks_for_it {

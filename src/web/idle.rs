@@ -58,8 +58,8 @@ impl<A: Application> Web<A> {
 
     /// Makes room for a new connection: if few places are free, one idle connection is ended.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
-        let free = io.connections_max().saturating_sub(io.connections());
-        if free >= io.connections_max() / CONNECTIONS_KEPT_FREE_SHARE {
+        let (taken, max) = io.places();
+        if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
         // A connection whose answer is still being read is busy, and returns with its next request.

@@ -14,6 +14,7 @@ mod exchange;
 mod health;
 mod heartbeat;
 mod idle;
+mod listeners;
 mod net;
 mod proxies;
 
@@ -21,6 +22,7 @@ pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, WebRequest};
 pub use health::{Level, Quality, Traffic};
+pub use listeners::{ListenerRules, ProxyKind};
 pub use net::Net;
 pub use proxies::{Network, NotANetwork, Proxies};
 
@@ -78,6 +80,8 @@ pub struct WebConfig {
     pub compression: Option<CodecsConfig>,
     /// Proxies trusted to name the client of a connection or a request.
     pub proxies: Proxies,
+    /// What differs at each listener, in the order of their ids.
+    pub listeners: Vec<ListenerRules>,
 }
 
 /// Why a WebSocket is over.
@@ -122,6 +126,7 @@ pub trait Application {
     fn before_body(
         &mut self,
         net: &mut Net<'_>,
+        conn: ConnId,
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {

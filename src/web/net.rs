@@ -5,7 +5,8 @@ use super::{Exchange, HttpAnswer, Proxies, Quality, Traffic, WebConfig, WebCount
 use crate::base::by_connection::ByConnection;
 use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND, STOP_MS_MAX};
 use crate::base::{
-    Address, Class, ConnId, Frame, Limits, LineRate, LoopCounters, Moment, OutboxFull, Timestamp,
+    Address, Class, ConnId, Frame, Limits, LineRate, ListenerId, LoopCounters, Moment, OutboxFull,
+    Timestamp,
 };
 use crate::http1::Response;
 use crate::protocol::deflate::Codecs;
@@ -212,10 +213,16 @@ impl Net<'_> {
         self.io.connections()
     }
 
-    /// Most connections allowed.
+    /// As [`Io::places`].
     #[must_use]
-    pub fn connections_max(&self) -> usize {
-        self.io.connections_max()
+    pub fn places(&self) -> (usize, usize) {
+        self.io.places()
+    }
+
+    /// By which listener a connection came.
+    #[must_use]
+    pub fn listener(&self, conn: ConnId) -> ListenerId {
+        self.io.listener(conn)
     }
 
     /// The address that an open connection counts for. None if a trusted proxy has not named one.

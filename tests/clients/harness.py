@@ -340,16 +340,23 @@ class Servers:
         preexec=None,
         is_ready=_is_healthy,
         tls=None,
+        listeners=None,
     ):
         """A chat server. `data` is a directory, ":memory:" or None for a new directory; `set` are
         configuration values, on top of ROOMY or, with roomy=False, of the defaults. `tls` is a
-        certificate's file, its key's, and a client's context."""
+        certificate's file, its key's, and a client's context. `listeners` are tables of [[listeners]];
+        that of `port` speaks plain HTTP, with whatever certificate there is."""
         port = port or free_port()
         data = self.directory() if data is None else data
         values = {**(ROOMY if roomy else {}), **(set or {})}
         sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-        command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", data]
-        if tls is None and TLS_EVERYWHERE:
+        command = [parlor_binary(), "serve", "--data", data]
+        if listeners is None:
+            command += ["--listen", f"{HOST}:{port}"]
+        else:
+            tables = ", ".join(f"{{ {table} }}" for table in listeners)
+            command += ["--set", f"listeners=[{tables}]"]
+        if tls is None and TLS_EVERYWHERE and listeners is None:
             tls = self._tls()
         if tls is not None:
             certificate, key, tls = tls

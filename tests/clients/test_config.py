@@ -87,7 +87,7 @@ class TestExample:
         path = directory / "example.toml"
         path.write_text(re.sub(r"(?m)^#(?=\S)|^#   (?=\S)", "", done.stdout))
         lines = check(path, directory=directory)
-        sections = ["limits.users", "limits.claims", "retention.rooms", "streams", "handlers"]
+        sections = ["listeners", "limits.users", "limits.claims", "retention.rooms", "streams", "handlers"]
         assert [line.split(" = ")[0] for line in lines] == ["data", *sections]
         for member in ("keep", "program", "max_rate", "every_ms", "webhook.secret_env", "concurrency", "age_ms"):
             assert f"\n# - {member}: " in done.stdout, member

@@ -2,7 +2,7 @@
 //! reads. Keys and nonces are random; no length is, so that a seed plays the same each time.
 
 use super::net::Departures;
-use parlor::tls::{Certificate, ShownCertificate};
+use parlor::tls::{Certificate, ShownCertificates};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use std::collections::VecDeque;
@@ -22,8 +22,8 @@ static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
     let params = rcgen::CertificateParams::new([NAME.to_owned()]).expect("a name");
     let signed = params.self_signed(&key).expect("a certificate");
     let own = Certificate::from_pem(signed.pem().as_bytes(), key.serialize_pem().as_bytes());
-    let shown = ShownCertificate::new(own.expect("they fit"));
-    let server = parlor::tls::server_config(shown).expect("random numbers");
+    let shown = ShownCertificates::new(vec![own.expect("they fit")]);
+    let server = parlor::tls::server_config(shown, None).expect("random numbers");
     Authority { certificate: signed.der().clone(), server }
 });
 

@@ -434,7 +434,7 @@ impl World {
         self.latest_believed = self.latest_believed();
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
-        let acceptor = TlsAcceptor::new(self.tls.as_ref().map(|_| tls::server_config()));
+        let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
         let reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
         let snapshot = self.shelf.borrow().snapshot();
         let store = SimulatedStore(Rc::clone(&self.shelf));

@@ -12,7 +12,7 @@ use crate::server::chat::http_answer::IncomingRequest;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, set_cookie, user};
 use crate::server::http::{
-    Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
+    Rules, admit, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
 };
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net};
@@ -54,7 +54,7 @@ impl<S: RecordStore> Chat<S> {
         proven: Option<&Identity>,
     ) -> Result<Response, Response> {
         let (head, address) = (incoming.head, incoming.address());
-        let rules = Rules { proven, ..self.rules(net, address, false) };
+        let rules = Rules { proven, ..self.rules(net, incoming.exchange.conn(), address, false) };
         let by_cookie = signed_in(head, rules)?;
         let has_token = bearer(head).ok().flatten().is_some();
         let by = match (&by_cookie, proven) {
@@ -95,7 +95,9 @@ impl<S: RecordStore> Chat<S> {
             let message = "too many links were used lately";
             return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
-        let Identity { user: who, name, admin, .. } = code.identity.clone();
+        // Its rights are judged anew wherever the cookie is shown.
+        let here = admit(self.listener(net, incoming.exchange.conn()), code.identity.clone());
+        let Identity { user: who, name, admin, .. } = here.map_err(denied)?;
         let (value, expires) = self.verifier.cookie(code, net.timestamp()).map_err(denied)?;
         let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
         let cookie = set_cookie(head, &value, seconds);
@@ -133,7 +135,7 @@ impl<S: RecordStore> Chat<S> {
         }
         let answer = json(Status::Ok, encode::payload(|_| {}));
         let answer = answer.with("Set-Cookie", set_cookie(head, "", 0));
-        let rules = self.rules(net, incoming.address(), false);
+        let rules = self.rules(net, incoming.exchange.conn(), incoming.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
             // The cookie, if there is one, is not valid.
             return Ok(Some(answer));

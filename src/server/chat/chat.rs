@@ -17,11 +17,12 @@ use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
 use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::http1::{RequestHead, Response};
 use crate::hub::{Hub, Input};
 use crate::reactor::Wake;
 use crate::server::embed::Paths;
+use crate::server::embed::challenges::Challenges;
 use crate::server::embed::handler::Registered;
 use crate::server::embed::shared::Shared;
 use crate::server::events::Tickets;
@@ -58,6 +59,11 @@ pub struct Chat<S = Store> {
     pub(super) decisions: Decisions,
     pub(super) calls: Calls,
     pub(super) budgets: Budgets,
+    /// All listeners; there is at least one.
+    pub(super) listeners: Vec<Listener>,
+    pub(super) https_port: Option<u16>,
+    /// Reads challenges, for a server with a listener that serves them.
+    pub(super) challenges: Option<Challenges>,
     /// Proofs that failed, by address.
     pub(super) failed_proofs: FailedProofs,
     /// Who waits to have events compared with filters.
@@ -113,10 +119,12 @@ impl<S: RecordStore> Chat<S> {
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let shared = Shared::new(wake, &config);
+        let listeners = config.all_listeners();
         let web_config = WebConfig {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
             proxies: config.proxies.clone(),
+            listeners: listeners.iter().map(|listener| listener.rules.clone()).collect(),
         };
         let web_seed = chance.next_u64();
         let rates_seed = chance.next_u64();
@@ -136,6 +144,9 @@ impl<S: RecordStore> Chat<S> {
             decisions: Decisions::new(WallClock::new(newest)),
             calls: Calls::default(),
             budgets: Budgets::new(rates_seed),
+            https_port: config.https_port(),
+            challenges: None,
+            listeners,
             failed_proofs: FailedProofs::new(rates_seed),
             scan_queue: ScanQueue::default(),
             stored: Stored::new(rates_seed),
@@ -156,6 +167,11 @@ impl<S: RecordStore> Chat<S> {
             started,
         };
         Web::new(chat, web_config, web_seed)
+    }
+
+    /// Its listeners.
+    pub(crate) fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// Its store.
@@ -216,10 +232,11 @@ impl<S: RecordStore> Application for Chat<S> {
     fn before_body(
         &mut self,
         net: &mut Net<'_>,
+        conn: ConnId,
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        self.refused_before_body(net, peer, head)
+        self.refused_before_body(net, conn, peer, head)
     }
 
     fn adjust_unread_refusal(&self, response: Response) -> Response {

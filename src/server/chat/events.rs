@@ -15,8 +15,8 @@ use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
 use crate::server::events::places::LastSeen;
 use crate::server::http::{
-    ListenRequest, ListenSender, ListenTarget, Visitor, Watch, WatchForm, judge_target, public,
-    shared_with, unauthorized,
+    ListenRequest, ListenSender, ListenTarget, Visitor, Watch, WatchForm, admit, denied,
+    judge_target, public, shared_with, unauthorized,
 };
 use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
@@ -57,11 +57,11 @@ impl<S: RecordStore> Chat<S> {
             // RFC 9110 §9.2.1: HEAD is safe, so it does not use up a ticket.
             if let ListenSender::Ticket(ticket) = &sender {
                 let now = (net.now(), net.timestamp());
-                let owner = self.tickets.owner(ticket, now, &self.verifier);
-                let rights = owner.map(|identity| identity.rights.clone());
-                let rights = rights.ok_or_else(bad_ticket)?;
-                let rules = self.rules(net, Address::UNKNOWN, false);
-                judge_target(rules, &rights, true, &target)?;
+                let owner = self.tickets.owner(ticket, now, &self.verifier).cloned();
+                let owner = owner.ok_or_else(bad_ticket)?;
+                let owner = admit(self.listener(net, conn), owner).map_err(denied)?;
+                let rules = self.rules(net, conn, Address::UNKNOWN, false);
+                judge_target(rules, &owner.rights, true, &target)?;
             }
             return Ok(HttpAnswer::Respond(response));
         }
@@ -75,7 +75,8 @@ impl<S: RecordStore> Chat<S> {
                 let now = (net.now(), net.timestamp());
                 let identity = self.tickets.redeem(&ticket, now, &self.verifier);
                 let identity = identity.ok_or_else(bad_ticket)?;
-                let rules = self.rules(net, Address::UNKNOWN, false);
+                let identity = admit(self.listener(net, conn), identity).map_err(denied)?;
+                let rules = self.rules(net, conn, Address::UNKNOWN, false);
                 judge_target(rules, &identity.rights, true, &target)?;
                 Some(identity)
             }

@@ -5,11 +5,13 @@ use super::chat::Chat;
 use super::drain::restarting;
 use super::journal::Limited;
 use super::session::{Arrival, Session, SessionPhase, SignedIn};
-use crate::base::Address;
+use crate::base::{Address, ConnId};
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
 use crate::server::http::route::route;
-use crate::server::http::{Destination, Rules, needs_proof, sealed, shared_with, with_fallback};
+use crate::server::http::{
+    Destination, Rules, admit, denied, needs_proof, sealed, shared_with, with_fallback,
+};
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
@@ -59,7 +61,11 @@ impl<S: RecordStore> Chat<S> {
     fn answer_to(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> HttpAnswer {
         let conn = incoming.exchange.conn();
         let proven = match self.prove(net, incoming) {
-            Ok(proven) => proven,
+            Ok(None) => None,
+            Ok(Some(identity)) => match admit(self.listener(net, conn), *identity) {
+                Ok(identity) => Some(Box::new(identity)),
+                Err(error) => return shared_with(denied(error).into(), None).into(),
+            },
             Err(HttpAnswer::Respond(response)) if Upgrade::is_asked_for(incoming.head) => {
                 return with_fallback(response).into();
             }
@@ -67,8 +73,10 @@ impl<S: RecordStore> Chat<S> {
             Err(later) => return later,
         };
         let address = incoming.address();
-        let rules =
-            Rules { proven: proven.as_deref(), ..self.rules(net, address, incoming.is_elsewhere) };
+        let rules = Rules {
+            proven: proven.as_deref(),
+            ..self.rules(net, conn, address, incoming.is_elsewhere)
+        };
         match route(incoming.head, rules) {
             Destination::Respond(response) => {
                 let is_head = incoming.head.method == "HEAD";
@@ -81,6 +89,7 @@ impl<S: RecordStore> Chat<S> {
             Destination::Listen(listening) => self.listen(net, incoming, *listening),
             Destination::Program(call) => self.call_program(net, incoming, *call),
             Destination::Hook(hook) => self.hook(net, incoming, *hook),
+            Destination::Challenge(file) => self.challenge(net, incoming, &file),
             Destination::Open { .. } if self.is_draining() => {
                 with_fallback(restarting().into()).into()
             }
@@ -109,13 +118,14 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn refused_before_body(
         &mut self,
         net: &mut Net<'_>,
+        conn: ConnId,
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
         // Content is awaited only from those who may make the call. For some proofs that is known
         // only when the content is here.
         let address = Address::of(peer);
-        let rules = self.rules(net, address, false);
+        let rules = self.rules(net, conn, address, false);
         if self.shows_proof(head) && needs_proof(head, rules) {
             return None;
         }
@@ -127,6 +137,7 @@ impl<S: RecordStore> Chat<S> {
             Destination::Listen(_)
             | Destination::Open { .. }
             | Destination::Program(_)
+            | Destination::Challenge(_)
             | Destination::SignIn
             | Destination::Metrics
             | Destination::Ready => None,

@@ -15,6 +15,7 @@ use crate::base::{Answer, Class, ConnId, Origin, RefusalCode, StreamRights, User
 use crate::http1::{HttpRefusal, RequestHead, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
+use crate::server::embed::challenges::Challenges;
 use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
@@ -26,6 +27,7 @@ use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The header fields that the program's function may see; tokens are for the server only.
@@ -104,6 +106,30 @@ impl<S: RecordStore> Chat<S> {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
         }
         self.take_path_answers(net);
+        HttpAnswer::Later
+    }
+
+    /// From now on challenges are answered.
+    pub(crate) fn serve_challenges(&mut self, challenges: Challenges) {
+        self.challenges = Some(challenges);
+    }
+
+    /// Answers with what proves to a certificate authority that a host is ours.
+    pub(super) fn challenge(
+        &mut self,
+        net: &Net<'_>,
+        incoming: IncomingRequest<'_>,
+        file: &str,
+    ) -> HttpAnswer {
+        let directory = self.listener(net, incoming.exchange.conn()).acme_webroot.as_deref();
+        let (Some(directory), Some(challenges)) = (directory, self.challenges.as_ref()) else {
+            let message = "there is no such challenge";
+            return HttpRefusal::new(Status::NotFound, "not_found", message).into();
+        };
+        let path = Path::new(directory).join(file);
+        self.path_calls.begin(0);
+        let (shared, to) = (Arc::clone(&self.shared), Some(incoming.exchange));
+        challenges.answer(path, PathReply { shared, to, origin: None, bytes: 0 });
         HttpAnswer::Later
     }
 

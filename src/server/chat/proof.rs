@@ -45,7 +45,7 @@ impl<S: RecordStore> Chat<S> {
         }
         let head = incoming.head;
         let address = incoming.address();
-        let rules = self.rules(net, address, false);
+        let rules = self.rules(net, incoming.exchange.conn(), address, false);
         if !needs_proof(head, rules) {
             return Ok(None);
         }

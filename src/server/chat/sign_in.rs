@@ -7,6 +7,7 @@ use super::session::{SessionPhase, SignedIn};
 use crate::auth::{Identity, TokenError};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
+use crate::server::http::admit;
 use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
@@ -41,6 +42,8 @@ impl<S: RecordStore> Chat<S> {
         let address = net.address(conn).unwrap_or(Address::UNKNOWN);
         let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
         let verified = self.verifier.verify_for(Some(payer), token, net.timestamp());
+        let listener = self.listener(net, conn);
+        let verified = verified.and_then(|identity| admit(listener, identity));
         let is_over =
             self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
         if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {

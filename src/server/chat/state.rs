@@ -3,7 +3,8 @@
 
 use super::chat::Chat;
 use crate::base::limits::{HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, TICKETS_MAX};
-use crate::base::{Address, Moment, Timestamp};
+use crate::base::{Address, ConnId, Moment, Timestamp};
+use crate::config::Listener;
 use crate::http1::{Response, Status};
 use crate::server::http::{Readiness, Rules};
 use crate::server::metrics::page::CONTENT_TYPE;
@@ -106,7 +107,13 @@ impl<S: RecordStore> Chat<S> {
 
     /// The rules for a request's head now. `is_elsewhere` if a proxy says that it comes from
     /// another machine; `address` pays for bad tokens.
-    pub(super) fn rules(&self, net: &Net<'_>, address: Address, is_elsewhere: bool) -> Rules<'_> {
+    pub(super) fn rules(
+        &self,
+        net: &Net<'_>,
+        conn: ConnId,
+        address: Address,
+        is_elsewhere: bool,
+    ) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
             payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
@@ -116,8 +123,16 @@ impl<S: RecordStore> Chat<S> {
             readiness: self.readiness(net),
             paths: &self.paths,
             certificate_expiry: self.shared.certificate_expiry(),
+            listener: self.listener(net, conn),
+            https_port: self.https_port,
             proven: None,
         }
+    }
+
+    /// The listener by which a connection came.
+    pub(super) fn listener(&self, net: &Net<'_>, conn: ConnId) -> &Listener {
+        let place = net.listener(conn).index();
+        self.listeners.get(place).unwrap_or(&self.listeners[0])
     }
 
     /// How much of each of [`POOLS`] is taken.
@@ -134,7 +149,7 @@ impl<S: RecordStore> Chat<S> {
         let calls_max = limits.backend_call_threads as usize;
         let (proofs, proofs_max) = self.proofs.used();
         [
-            Used::new(net.connections(), net.connections_max()),
+            Used::new(net.places().0, net.places().1),
             Used::new(self.sessions.guests(), limits.guests as usize),
             Used::new(counts.rooms, limits.all_rooms as usize),
             Used::new(streams, limits.streams as usize),

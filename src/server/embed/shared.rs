@@ -19,7 +19,7 @@ use crate::hub::streams::NO_SUCH_STREAM;
 use crate::protocol::CloseCode;
 use crate::reactor::Wake;
 use crate::server::sources::FunctionPoll;
-use crate::tls::ShownCertificate;
+use crate::tls::ShownCertificates;
 use crate::web::Exchange;
 use crate::wire::json::tree;
 use std::collections::{BTreeMap, VecDeque};
@@ -117,7 +117,7 @@ pub(crate) struct Shared {
     pub(crate) wake: Wake,
     pub(crate) reactor_thread: OnceLock<ThreadId>,
     /// What clients of a server with TLS are shown.
-    pub(crate) certificate: OnceLock<Arc<ShownCertificate>>,
+    pub(crate) certificates: OnceLock<Arc<ShownCertificates>>,
     /// The configuration, as of the last call that changes it. A change holds it until its call is
     /// in the queue, so that changes take effect in order.
     pub(crate) config: Mutex<Config>,
@@ -160,7 +160,7 @@ impl Shared {
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
-            certificate: OnceLock::new(),
+            certificates: OnceLock::new(),
             config: Mutex::new(config.clone()),
             reloads: Mutex::default(),
             own_paths: Mutex::default(),
@@ -186,7 +186,7 @@ impl Shared {
 
     /// When the certificate ends, with TLS.
     pub(crate) fn certificate_expiry(&self) -> Option<Timestamp> {
-        self.certificate.get().map(|certificate| certificate.expires())
+        self.certificates.get().and_then(|shown| shown.expires())
     }
 
     /// Whether a stream takes an event of the embedding program, as far as its declaration says.

@@ -3,6 +3,7 @@
 use super::listen::is_for_events;
 use super::origin::check_origin;
 use super::route::Rules;
+use super::served::admit;
 use crate::auth::{Access, Denied, Identity, Person, TOO_MANY_FAILED, TokenError};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{StreamRights, UserId};
@@ -46,12 +47,17 @@ pub(crate) fn caller(
     // Without keys nothing can judge a token, so it is refused.
     let identity = match token.map(|token| rules.verify(token)).transpose()? {
         None if rules.verifier.is_open() => {
-            user_of_query(head)?.map(|user| Identity::without_token(user, rights_in_open_mode()))
+            let named = |user| Identity::without_token(user, rights_in_open_mode());
+            user_of_query(head)?
+                .map(named)
+                .map(|one| admit(rules.listener, one))
+                .transpose()
+                .map_err(denied)?
         }
         identity => identity,
     };
     let person = identity.map(|identity| rules.person(identity));
-    Ok(person.or_else(|| rules.config.lets_guests_in.then(Person::guest)))
+    Ok(person.or_else(|| rules.lets_guests_in().then(Person::guest)))
 }
 
 /// The caller, unless it is a guest.
@@ -72,13 +78,14 @@ pub(super) fn check_access(
     })
 }
 
-/// The holder of the admin token, in the name of the user in the query.
+/// The holder of the admin token, or whoever connects to a socket for admins, in the name of the
+/// user in the query.
 pub(crate) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
-    let is_it = |token| rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token));
-    if !bearer(head)?.is_some_and(is_it) {
+    let has_token = bearer(head)?.is_some_and(|token| rules.is_admin_token(token));
+    if !has_token && !rules.listener.admits_admins() {
         return Ok(None);
     }
     let user = user_of_query(head)?.unwrap_or_else(UserId::admin);
@@ -101,16 +108,15 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     // A webhook below the prefix has a signature instead.
     let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
     let is_call = is_of_api && head.path != OPENAPI_PATH && is_asked;
-    let is_metrics = head.path == METRICS_PATH && !rules.config.metrics_public;
+    let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public();
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;
-    if head.method == "OPTIONS" || !is_any {
+    if head.method == "OPTIONS" || !is_any || rules.listener.admits_admins() {
         return false;
     }
     let has_keys = rules.verifier.has_keys();
     let is_token = |token: &str| {
-        rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token))
-            || (has_keys && token.split('.').count() == JWT_PARTS)
+        rules.is_admin_token(token) || (has_keys && token.split('.').count() == JWT_PARTS)
     };
     // A field that occurs twice is refused later.
     let has_bearer = bearer(head).ok().flatten().is_some_and(is_token);
@@ -169,7 +175,11 @@ pub(super) fn identity_of_tokens(
     if let Some(identity) = rules.proven {
         return Ok(Some(identity.clone()));
     }
-    rules.verify_all(&check_count(tokens(head)?)?)
+    let tokens = check_count(tokens(head)?)?;
+    if tokens.is_empty() && rules.listener.admits_admins() {
+        return admin(head, rules);
+    }
+    rules.verify_all(&tokens)
 }
 
 /// The tokens of a request, if there are not too many.
@@ -214,6 +224,9 @@ pub(crate) fn denied(error: TokenError) -> HttpRefusal {
         TokenError::TooManyFailed(_) => {
             HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
                 .with(&[("Retry-After", "1")])
+        }
+        error @ TokenError::Listener => {
+            HttpRefusal::new(Status::Forbidden, "forbidden", error.to_string())
         }
         error => unauthorized(&error.to_string()),
     }

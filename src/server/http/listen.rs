@@ -1,7 +1,8 @@
 //! Who asks for events, and for which. The request's head alone decides.
 
-use super::identity::check_count;
+use super::identity::{check_count, denied};
 use super::origin::{other_method, shared_origin};
+use super::served::admit;
 use super::{
     Rules, admin, bearer, check_origin, is_set, named_with_display_name, shared_with, tokens,
     unauthorized,
@@ -193,7 +194,7 @@ fn sender(
     rules: Rules<'_>,
     is_for_ticket: bool,
 ) -> Result<ListenSender, HttpRefusal> {
-    let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
+    let may_be_guest = rules.lets_guests_in() && !is_for_ticket;
     let tokens = if is_for_ticket {
         // A client with a token in its address needs no ticket.
         bearer(head)?.map(str::to_owned).into_iter().collect()
@@ -217,7 +218,7 @@ fn sender(
     if let Some(identity) = admin(head, rules)? {
         // A correct token does not make up for a bad one.
         return match tokens.len() {
-            1 => Ok(ListenSender::Token(identity)),
+            0 | 1 => Ok(ListenSender::Token(identity)),
             _ => Err(unauthorized("there are too many tokens")),
         };
     }
@@ -227,7 +228,9 @@ fn sender(
             Ok(ListenSender::Guest)
         } else {
             is_asked_from_here(head)?;
-            named_with_display_name(head, rules).map(ListenSender::User)
+            let identity = admit(rules.listener, named_with_display_name(head, rules)?);
+            let identity = identity.map_err(denied)?;
+            Ok(ListenSender::User(identity))
         };
     }
     match rules.verify_all(&tokens)? {

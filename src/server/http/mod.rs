@@ -10,6 +10,7 @@ pub(super) mod opening;
 pub(super) mod origin;
 pub(super) mod reading;
 pub(super) mod route;
+pub(super) mod served;
 pub(super) mod status;
 
 pub(super) use api::{ApiCall, idempotency_key};
@@ -25,4 +26,5 @@ pub(super) use opening::{Visitor, is_set};
 pub(super) use origin::{check_origin, public, sealed, shared_with};
 pub(super) use reading::Readiness;
 pub(super) use route::{Destination, ProgramCall, Rules, with_fallback};
+pub(super) use served::admit;
 pub(super) use status::{json, refused};

@@ -2,11 +2,12 @@
 //! path.
 
 use super::identity::{
-    check_access, identity_of_tokens, named, named_with_display_name, unauthorized,
+    check_access, denied, identity_of_tokens, named, named_with_display_name, unauthorized,
 };
 use super::listen::{Watch, WatchForm, may_not_watch};
 use super::origin::check_origin;
 use super::route::{Destination, Rules};
+use super::served::admit;
 use crate::auth::Access;
 use crate::base::declaration::Declaration;
 use crate::base::{StreamId, StreamRights};
@@ -26,14 +27,13 @@ pub(super) fn open<'b>(
 ) -> Result<Destination<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, &rules.config.allowed_origins)?;
-    let may_be_guest =
-        rules.config.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
-    let identity = if !rules.verifier.is_open() {
+    let may_be_guest = rules.lets_guests_in() && (watched.is_some() || is_set(head, "anonymous"));
+    let identity = if !rules.verifier.is_open() || rules.listener.admits_admins() {
         identity_of_tokens(head, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
         None
     } else {
-        Some(named_with_display_name(head, rules)?)
+        Some(admit(rules.listener, named_with_display_name(head, rules)?).map_err(denied)?)
     };
     let is_guest = may_be_guest && identity.is_none();
     // Without keys the client has no way to say later who it is.
@@ -72,15 +72,16 @@ pub(super) fn open_own<'b>(
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, &rules.config.allowed_origins)?;
     let SocketPath { access, subprotocol, .. } = &path.path;
-    let identity = if !rules.verifier.is_open() {
+    let access = rules.access(*access);
+    let identity = if !rules.verifier.is_open() || rules.listener.admits_admins() {
         identity_of_tokens(head, rules)?
-    } else if *access == Access::Public && head.query_value("user").is_none() {
+    } else if access == Access::Public && head.query_value("user").is_none() {
         None
     } else {
-        Some(named(head)?)
+        Some(admit(rules.listener, named(head)?).map_err(denied)?)
     };
     let is_admin = identity.as_ref().is_some_and(|identity| identity.admin);
-    check_access(*access, identity.is_some(), is_admin, "say who you are")?;
+    check_access(access, identity.is_some(), is_admin, "say who you are")?;
     let agreed = subprotocol.clone().filter(|own| upgrade.protocols().contains(&own.as_str()));
     let protocol = agreed.map(Cow::Owned);
     let is_guest = identity.is_none();

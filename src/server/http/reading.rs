@@ -7,7 +7,7 @@ use super::route::{Rules, SAY_WHO};
 use crate::auth::Access;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
-use crate::routes::own::OPENAPI_PATH;
+use crate::routes::own::{HEALTH_PATH, OPENAPI_PATH};
 use crate::tls::expiry_warning;
 use crate::wire::json::object;
 
@@ -49,7 +49,7 @@ impl Readiness {
 
 /// The answer for what everybody may read.
 pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
-    if head.path == "/healthz" {
+    if head.path == HEALTH_PATH {
         let body = healthz(rules).into_bytes();
         let response = Response::new(Status::Ok, "application/json", body);
         return Some(response.with("Cache-Control", "no-store"));
@@ -85,7 +85,7 @@ pub(super) fn may_read_metrics(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<(), HttpRefusal> {
-    if rules.config.metrics_public {
+    if rules.are_metrics_public() {
         return Ok(());
     }
     let caller = caller(head, rules)?;

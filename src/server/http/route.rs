@@ -7,10 +7,11 @@ use super::listen::{ListenRequest, listen};
 use super::opening::{Visitor, open, open_own};
 use super::origin::{is_embedded_elsewhere, other_method, public, shared_origin};
 use super::reading::{Readiness, get, may_read_metrics};
+use super::served::{admit, challenge, check_served};
 use crate::auth::failed_proofs::ProofPayer;
-use crate::auth::{Identity, Person, Verifier};
+use crate::auth::{Access, AdminToken, Identity, Person, Verifier};
 use crate::base::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::http1::response::{other_methods, readable_by};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::protocol::handshake::Upgrade;
@@ -45,6 +46,10 @@ pub(crate) struct Rules<'a> {
     pub(crate) paths: &'a Paths,
     /// When the certificate ends, with TLS.
     pub(crate) certificate_expiry: Option<Timestamp>,
+    /// By which listener it comes.
+    pub(crate) listener: &'a Listener,
+    /// Where a listener that redirects sends clients.
+    pub(crate) https_port: Option<u16>,
     /// Who sends it, if something other than a token has said so.
     pub(crate) proven: Option<&'a Identity>,
 }
@@ -52,7 +57,29 @@ pub(crate) struct Rules<'a> {
 impl Rules<'_> {
     /// The identity in a token.
     pub(crate) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
-        self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
+        let verified = self.verifier.verify_for(Some(self.payer), token, self.now);
+        verified.and_then(|identity| admit(self.listener, identity)).map_err(denied)
+    }
+
+    /// Whether a token is the admins', where that is one.
+    pub(super) fn is_admin_token(&self, token: &str) -> bool {
+        let is_it = |admin: &AdminToken| admin.is(token);
+        self.listener.serves.admin && self.config.admin_token.as_ref().is_some_and(is_it)
+    }
+
+    /// Whether everybody may read the metrics.
+    pub(super) fn are_metrics_public(&self) -> bool {
+        self.config.metrics_public || self.listener.serves.metrics
+    }
+
+    /// Whether guests are admitted.
+    pub(super) fn lets_guests_in(&self) -> bool {
+        self.config.lets_guests_in && self.listener.serves.public
+    }
+
+    /// Who may have something with this access: where users are not served, admins alone.
+    pub(super) fn access(&self, access: Access) -> Access {
+        if self.listener.serves.public { access } else { Access::Admin }
     }
 
     /// The identity in the first token, if there are any. A correct token does not make up for a
@@ -90,6 +117,9 @@ pub(crate) enum Destination<'b> {
     Program(Box<ProgramCall>),
     /// Server-Sent Events, parts, or a ticket for them.
     Listen(Box<ListenRequest>),
+    /// The file that proves to a certificate authority that a host is ours (RFC 8555 §8.3), below
+    /// the listener's directory.
+    Challenge(String),
     /// A message to a webhook.
     Hook(Box<Hook>),
     /// A WebSocket: the request for it, the subprotocol to answer, its identity if known (or a
@@ -137,6 +167,10 @@ fn find_destination<'b>(
     rules: Rules<'_>,
 ) -> Result<Destination<'b>, Response> {
     check_open_mode(head, rules)?;
+    if let Some(file) = challenge(head, rules) {
+        return Ok(Destination::Challenge(file.to_owned()));
+    }
+    check_served(head, rules)?;
     // Whatever the client wanted, it was not HTTP.
     let ended = |refusal: HttpRefusal| Response { ends: true, ..refusal.into() };
     let is_root = head.path == "/";
@@ -161,7 +195,7 @@ fn find_destination<'b>(
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     // What guests may see is public.
-    let is_public = rules.config.lets_guests_in
+    let is_public = rules.lets_guests_in()
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
     if is_read
@@ -175,7 +209,9 @@ fn find_destination<'b>(
     if head.path == SIGN_IN_PATH {
         return Ok(Destination::SignIn);
     }
-    if let Some(hook) = hook_at(head, &rules.config.feeds, &rules.config.streams) {
+    if rules.listener.serves.public
+        && let Some(hook) = hook_at(head, &rules.config.feeds, &rules.config.streams)
+    {
         return Ok(Destination::Hook(Box::new(hook?)));
     }
     let check_read = || if is_read { Ok(()) } else { Err(other_methods("GET, HEAD")) };
@@ -205,7 +241,7 @@ fn find_destination<'b>(
 /// In open mode, requests from elsewhere are refused.
 fn check_open_mode(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Response> {
     // A proxy on a loopback address may get requests from anywhere, so its requests are not local.
-    let message = if !rules.verifier.is_open() {
+    let message = if !rules.verifier.is_open() || rules.listener.admits_admins() {
         return Ok(());
     } else if rules.is_elsewhere {
         "in open mode this server answers to its own machine alone"
@@ -236,7 +272,7 @@ fn program(
         let caller = caller_of(head, rules, path.method)?;
         let known = known(caller.as_ref());
         let is_admin = known.is_some_and(|person| person.is_admin);
-        check_access(path.access, known.is_some(), is_admin, SAY_WHO)?;
+        check_access(rules.access(path.access), known.is_some(), is_admin, SAY_WHO)?;
         Ok(ProgramCall { path: path.clone(), params, caller, origin: origin.map(Box::from) })
     };
     judge().map_err(|response| readable_by(response, origin))
@@ -270,6 +306,7 @@ mod tests {
     use std::sync::LazyLock;
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
+    static LISTENER: LazyLock<Listener> = LazyLock::new(|| config().all_listeners().remove(0));
     static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -292,6 +329,8 @@ mod tests {
             readiness,
             paths: &PATHS,
             certificate_expiry: None,
+            listener: &LISTENER,
+            https_port: None,
             proven: None,
         }
     }
@@ -338,6 +377,7 @@ mod tests {
             Destination::Call(_)
             | Destination::Hook(_)
             | Destination::Program(_)
+            | Destination::Challenge(_)
             | Destination::SignIn => {
                 panic!("a call")
             }
