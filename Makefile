@@ -112,7 +112,7 @@ measure-latency: ## request to reply, and publication to the last of 50 and of 1
 	cargo build --release --locked --bin parlor --example echo
 	python3 tests/measure/latency.py $(LATENCY)
 
-measure-return: ## when 5,000 clients come back after a restart, second by second; about half a minute
+measure-return: ## when 5,000 clients come back after a restart, or with RETURNS=--replace when another server takes its place; about half a minute
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
 

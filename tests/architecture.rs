@@ -109,7 +109,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["protocol"]),
     (
         "cli",
-        &["base", "protocol", "store", "reactor", "wire", "decode", "auth", "config", "server"],
+        &[
+            "base",
+            "protocol",
+            "store",
+            "reactor",
+            "wire",
+            "decode",
+            "auth",
+            "config",
+            "server",
+            "server/embed",
+        ],
     ),
 ];
 
@@ -143,6 +154,10 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("clap", &["cli/"]),
+    (" nix::", &["cli/process.rs", "server/listening.rs"]),
+    ("listenfd", &["cli/systemd.rs"]),
+    ("sd_notify", &["cli/systemd.rs"]),
+    ("rustix::net", &["cli/handover.rs"]),
     ("env_logger", &["cli/"]),
     ("toml::", &["config/"]),
     ("prometheus_client", &["server/metrics/"]),

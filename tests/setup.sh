@@ -29,6 +29,7 @@ need sqlite3 sqlite3
 need curl curl
 need nginx nginx-light
 need haproxy haproxy
+need systemd-analyze systemd
 need node nodejs
 need npm npm
 need python3 python3

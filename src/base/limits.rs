@@ -128,8 +128,14 @@ pub const CERTIFICATES_MAX: usize = 64;
 pub const CHALLENGE_BYTES_MAX: u64 = 4 * 1024;
 /// Requests for such files that wait to be read. One more is refused.
 pub const CHALLENGES_WAITING_MAX: usize = 64;
+/// How long a server may take to drain and close its data for another one that takes its place.
+pub const HANDOVER_MS_MAX: u64 = 2 * STOP_MS_MAX + COMMANDS_END_MS;
+/// How long a process that connects to replace a server has to say so.
+pub const HANDOVER_REQUEST_MS: u64 = 1_000;
 /// Listeners of a server.
 pub const LISTENERS_MAX: usize = 16;
+/// How long binding a Unix socket waits for other processes that bind one in the same directory.
+pub const SOCKET_TURN_MS: u64 = 1_000;
 /// A Unix socket's path (`unix(7)`).
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Connections that wait to be accepted at each; Linux takes `net.core.somaxconn` if that is less.

@@ -41,6 +41,10 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
 
+    /// Become this user when the sockets are bound, if root starts it
+    #[arg(long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+
     /// A file with the secret, of at least 32 bytes, that signs tokens (HS256);
     /// or give the secret itself in the environment variable PARLOR_SECRET
     #[arg(long, value_name = "FILE")]
@@ -114,6 +118,7 @@ impl SourceArgs {
             text("--tls-cert", "tls.cert_file", self.tls_cert),
             text("--tls-key", "tls.key_file", self.tls_key),
             text("--data", "data", self.data),
+            text("--user", "process.user", self.user),
             text("--secret-file", "auth.secret_file", self.secret_file),
             list("--key-file", "auth.key_files", self.key_file),
             open,

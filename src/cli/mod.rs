@@ -3,9 +3,12 @@
 mod config;
 mod data;
 mod decode;
+mod handover;
 mod log;
 mod log_line;
+mod process;
 mod serve;
+mod systemd;
 mod token;
 
 use crate::auth::{KeyProblem, Secret};

@@ -1,12 +1,13 @@
 //! `parlor serve`.
 
-use super::CommandFailure;
 use super::config::SourceArgs;
+use super::handover::{self, HandoverOffer};
 use super::log::ProgramLog;
+use super::{CommandFailure, process, systemd};
 use crate::base::date::rfc3339;
-use crate::config::{ConfigSources, ListenAddress, Listener, keys_and_defaults};
+use crate::config::{Config, ConfigSources, ListenAddress, Listener, keys_and_defaults};
 use crate::reactor::{SIGINT, SIGTERM, on_signal};
-use crate::server::{Reloaded, Reloader, Server, ServerError};
+use crate::server::{Listening, Reloaded, Reloader, Server, ServerError};
 use crate::store::Place;
 use clap::Args;
 use std::io::Write;
@@ -20,6 +21,10 @@ const SIGXFSZ: i32 = libc::SIGXFSZ;
 pub(super) struct ServeArgs {
     #[command(flatten)]
     sources: SourceArgs,
+
+    /// Take the place of the server that serves the same data: it drains, and passes its sockets on
+    #[arg(long)]
+    replace: bool,
 }
 
 pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
@@ -37,12 +42,9 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let has_tls = config.has_tls();
     let methods = SignInMethods { is_open, has_backend, has_keys };
-    // A write beyond the file size limit then fails, instead of killing the process.
-    on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
-    let server = Server::bind(config).map_err(|error| match error {
-        ServerError::Config(_) => CommandFailure::usage(error),
-        _ => CommandFailure::new(error),
-    })?;
+    let server = open(config, args.replace)?;
+    systemd::watch(server.pulse()).map_err(CommandFailure::new)?;
+    let offer = offer(&data, &server);
     let (stopper, reloader) = (server.stopper(), server.reloader());
     // In open mode without a file and a certificate there is nothing to reload, so closing the
     // terminal ends the program.
@@ -50,14 +52,55 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let is_hangup_the_end = is_open && sources.file.is_none() && !has_tls;
     let signals = if is_hangup_the_end { &signals[..2] } else { &signals[..] };
     on_signal(signals, move |signal| match signal {
-        SIGHUP => read_again(&sources, &reloader, &log),
+        SIGHUP => {
+            systemd::reloading();
+            read_again(&sources, &reloader, &log);
+            systemd::ready();
+        }
         // An error means that it has already stopped.
-        SIGTERM => drop(stopper.restart()),
-        _ => drop(stopper.stop()),
+        SIGTERM => {
+            systemd::stopping();
+            drop(stopper.restart());
+        }
+        _ => {
+            systemd::stopping();
+            drop(stopper.stop());
+        }
     })
     .map_err(CommandFailure::new)?;
-    greet(methods, &data, &server.listeners());
-    server.run().map_err(CommandFailure::new)
+    greet(methods, &data, server.listeners());
+    systemd::ready();
+    let sockets = server.run_and_keep_sockets().map_err(CommandFailure::new)?;
+    if let Some(offer) = offer {
+        offer.hand_over(sockets);
+    }
+    Ok(())
+}
+
+/// Binds the sockets, gives root's rights up, and opens the data. No thread begins before that.
+fn open(config: Config, replaces: bool) -> Result<Server, CommandFailure> {
+    process::raise_file_limit();
+    process::set_umask(config.umask);
+    let mut passed = systemd::passed_sockets()?;
+    if replaces {
+        passed.extend(handover::take_over(&config.data)?);
+    }
+    let failed = |error| match error {
+        ServerError::Config(_) => CommandFailure::usage(error),
+        _ => CommandFailure::new(error),
+    };
+    let listening = Listening::bind(&config, passed).map_err(failed)?;
+    process::become_user(&config, &listening)?;
+    // A write beyond the file size limit then fails, instead of killing the process.
+    on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
+    Server::open(config, listening).map_err(failed)
+}
+
+/// Offers that another process takes this one's place.
+fn offer(data: &Place, server: &Server) -> Option<HandoverOffer> {
+    let Place::Directory(directory) = data else { return None };
+    let offer = HandoverOffer::open(directory, server.stopper());
+    offer.map_err(|error| log::warn!("this server cannot be replaced by --replace: {error}")).ok()
 }
 
 /// Reloads the configuration and the keys, and logs the result.
@@ -115,9 +158,8 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
             let scheme = if listener.tls { "https" } else { "http" };
             Some(format!("{scheme}://{}/", reachable(address)))
         }
-        ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+        ListenAddress::Tcp(_) | ListenAddress::Unix(_) | ListenAddress::Passed(_) => None,
     });
-    let url = page.as_deref().unwrap_or("http://localhost/");
     let mut lines = String::new();
     if methods.is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
@@ -125,7 +167,7 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
     if methods.has_backend {
         lines += "The application's backend says who somebody is (auth.url).\n";
     }
-    if methods.has_keys {
+    if let Some(url) = page.as_ref().filter(|_| methods.has_keys) {
         lines += &format!(
             "Tokens are needed to sign in. A link: `parlor token --user NAME --url {url}`, \
              with the same secret, or with --key and a private key.\n"

@@ -5,7 +5,7 @@ use super::feed::Feed;
 use super::handlers::{self, BackendHandler};
 use super::key::{ConfigKey, RawValue};
 use super::keys::{find, keys, nearest};
-use super::listeners::{self, ListenAddress, Listener};
+use super::listeners::{self, Listener};
 use super::streams;
 use super::tls::CertificateFiles;
 use super::user_limits::Exceptions;
@@ -23,6 +23,7 @@ use crate::wire::json::tree;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A server's settings.
 #[derive(Clone, Debug)]
@@ -40,6 +41,12 @@ pub struct Config {
     pub tls_key_file: Option<PathBuf>,
     /// More certificates, for other names.
     pub tls_certificates: Vec<CertificateFiles>,
+    /// The user, and the group, that a program which begins as root becomes: `USER` or `USER:GROUP`.
+    /// The library only makes it the owner of Unix sockets.
+    pub user: Option<Arc<str>>,
+    /// The permissions that files which the program creates do not have. For the program, as
+    /// `parlor` is; the library does not set it.
+    pub umask: u32,
     /// Whether open mode was requested explicitly: a key is then an error.
     pub is_open_asked: bool,
     /// A secret that signs tokens. Without any key, `authenticate` or `auth_url` the server is in
@@ -138,6 +145,8 @@ impl Config {
             tls_cert_file: None,
             tls_key_file: None,
             tls_certificates: Vec::new(),
+            user: None,
+            umask: 0o077,
             is_open_asked: false,
             secret: None,
             secret_file: None,
@@ -277,12 +286,7 @@ impl Config {
     #[must_use]
     pub fn contradictions(&self) -> Vec<ConfigError> {
         let mut found = Vec::new();
-        let elsewhere = self.all_listeners().into_iter().find_map(|one| match one.address {
-            ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
-                Some(address)
-            }
-            ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
-        });
+        let elsewhere = self.all_listeners().iter().find_map(Listener::people_elsewhere);
         if let Some(address) = elsewhere.filter(|_| self.is_open()) {
             found.push(match self.is_open_asked {
                 true => ConfigError::OpenAskedElsewhere(address),

@@ -180,6 +180,15 @@ pub(super) fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> 
     text.map(Arc::from).ok_or_else(wants)
 }
 
+/// `PATH_MAX` of Linux.
+const PATH_BYTES_MAX: usize = 4_095;
+
+pub(super) fn path(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    let path = value.as_str().filter(|path| (1..=PATH_BYTES_MAX).contains(&path.len()));
+    let wants = || format!("{name} is a path; not {}", described(value));
+    path.filter(|path| !path.contains('\0')).map(Arc::from).ok_or_else(wants)
+}
+
 /// A text in TOML, if there is one.
 pub(super) fn written(text: &Option<Arc<str>>) -> Option<String> {
     text.as_deref().map(quoted)

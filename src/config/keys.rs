@@ -76,7 +76,7 @@ macro_rules! option {
             $about,
             ValueKind::Text {
                 wants: $wants,
-                get: |config| config.$field.iter().map(|value| values::os_text(value)).collect(),
+                get: |config| config.$field.iter().map(|value| values::os_text(&**value)).collect(),
                 set: |config, text| {
                     config.$field = (!text.is_empty()).then(|| text.into());
                     Some(())
@@ -123,6 +123,17 @@ const KEYS: &[ConfigKey] = &[
             let files: Option<Vec<_>> = texts.iter().map(|text| CertificateFiles::parse(text)).collect();
             let files = files.filter(|files| files.len() <= CERTIFICATES_MAX);
             files.map(|files| config.tls_certificates = files)
+        },
+    }),
+    option!("process.user", Restart, "USER or USER:GROUP, or empty to stay who started it", user,
+        "Whom a server that root starts becomes, when its sockets are bound. Beyond loopback root must say it; root is allowed."),
+    key("process.umask", Restart,
+        "The permissions that the files it creates do not have.", ValueKind::Text {
+        wants: "an octal number up to 777, such as 077",
+        get: |config| format!("{:03o}", config.umask),
+        set: |config, text| {
+            let umask = u32::from_str_radix(text, 8).ok().filter(|umask| *umask <= 0o777);
+            umask.map(|umask| config.umask = umask)
         },
     }),
     number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,

@@ -4,8 +4,8 @@ use super::config::Config;
 use super::error::{ConfigError, LISTENERS_TABLE};
 use super::example::quoted;
 use super::fields::{
-    self, Faults, Field, Wants, documented, flag, number, other, put, text, texts, word, word_of,
-    written,
+    self, Faults, Field, Wants, documented, flag, number, other, path, put, text, texts, word,
+    word_of, written,
 };
 use super::file::Document;
 use super::key::{Section, SectionRead, described};
@@ -55,6 +55,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// At a path (`unix(7)`).
     Unix(PathBuf),
+    /// At a socket with this name that systemd passes (`systemd.socket(5)`, `FileDescriptorName=`).
+    Passed(Arc<str>),
 }
 
 /// Who may do what at a listener. `/healthz` and `/readyz` are answered at each.
@@ -112,6 +114,8 @@ impl fmt::Display for Serves {
 
 /// The places that operators have when all others are taken.
 const CONNECTIONS_OF_OPERATORS: u32 = 64;
+/// How many of them one address has at most, so that it cannot take them all.
+const CONNECTIONS_OF_AN_OPERATOR: u32 = 16;
 /// Its owner alone.
 const MODE: u32 = 0o600;
 
@@ -140,6 +144,40 @@ impl Listener {
         self.connections.or((!self.serves.public).then_some(CONNECTIONS_OF_OPERATORS))
     }
 
+    /// Its proxies and limits, with those that it has by default: at a Unix socket nobody is told
+    /// from others by an address, and the lists of proxies, which are addresses, do not hold; where
+    /// users are not served, the connections of an address are counted apart from users'.
+    #[must_use]
+    pub fn own_rules(&self) -> ListenerRules {
+        let rules = self.rules.clone();
+        match &self.address {
+            ListenAddress::Unix(_) => ListenerRules {
+                proxy: rules.proxy.or(Some(ProxyKind::Direct)),
+                connections_per_address: rules.connections_per_address.or(Some(u32::MAX)),
+                connections_per_address_minute: rules.connections_per_address_minute.or(Some(0)),
+                ..rules
+            },
+            _ if !self.serves.public => ListenerRules {
+                connections_per_address: rules
+                    .connections_per_address
+                    .or(Some(CONNECTIONS_OF_AN_OPERATOR)),
+                ..rules
+            },
+            _ => rules,
+        }
+    }
+
+    /// Its address, if other machines can reach it and it serves people.
+    #[must_use]
+    pub fn people_elsewhere(&self) -> Option<SocketAddr> {
+        match self.address {
+            ListenAddress::Tcp(address) if self.serves.public || self.serves.admin => {
+                Some(address).filter(|address| !address.ip().to_canonical().is_loopback())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether whoever connects is an administrator: at a Unix socket for nobody else, whose mode
     /// says who may.
     #[must_use]
@@ -154,14 +192,19 @@ impl fmt::Display for ListenAddress {
         match self {
             ListenAddress::Tcp(address) => address.fmt(f),
             ListenAddress::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            ListenAddress::Passed(name) => write!(f, "{SYSTEMD}{name}"),
         }
     }
 }
 
 const UNIX: &str = "unix:";
+const SYSTEMD: &str = "systemd:";
 
 impl ListenAddress {
     fn parse(text: &str) -> Option<ListenAddress> {
+        if let Some(name) = text.strip_prefix(SYSTEMD) {
+            return (!name.is_empty()).then(|| ListenAddress::Passed(name.into()));
+        }
         match text.strip_prefix(UNIX) {
             Some(path) => {
                 let is_path = (1..=SOCKET_PATH_BYTES_MAX).contains(&path.len());
@@ -192,12 +235,13 @@ pub(super) const LISTENERS: Section = Section {
 const PROXIES: &[(&str, Option<ProxyKind>)] = &[
     ("forwarded", Some(ProxyKind::Forwarded)),
     ("protocol", Some(ProxyKind::Protocol)),
+    ("direct", Some(ProxyKind::Direct)),
     ("listed", None),
 ];
 
 #[rustfmt::skip]
 const LISTENER: &[Field<Listener>] = &[
-    other("address", Wants::Text("an IP address and a port, a port alone, or unix: and a path"), "",
+    other("address", Wants::Text("an IP address and a port, a port alone, unix: and a path, or systemd: and the name of a socket that it passes"), "",
         "Where to listen.",
         |listener, name, value| put(&mut listener.address, address(name, value)),
         |listener| Some(quoted(&listener.address.to_string()))),
@@ -209,7 +253,7 @@ const LISTENER: &[Field<Listener>] = &[
         "Whether connections are encrypted, with the certificates of tls."),
     other("client_ca_file", Wants::Text("a file's name"), "none",
         "With tls: clients must show a certificate that one in this file (PEM) has signed. Admins still need a token.",
-        |listener, name, value| put(&mut listener.client_ca_file, text(name, value).map(Some)),
+        |listener, name, value| put(&mut listener.client_ca_file, path(name, value).map(Some)),
         |listener| written(&listener.client_ca_file)),
     other("mode", Wants::Text("an octal number, such as \"660\""), "\"600\"",
         "The mode of a Unix socket: who may write to it may connect.",
@@ -220,15 +264,15 @@ const LISTENER: &[Field<Listener>] = &[
         }),
     other("owner", Wants::Text("USER, USER:GROUP or :GROUP"), "who starts the server",
         "The owner of a Unix socket.",
-        |listener, name, value| put(&mut listener.owner, text(name, value).map(Some)),
+        |listener, name, value| put(&mut listener.owner, owner(name, value).map(Some)),
         |listener| written(&listener.owner)),
-    other("proxy", Wants::Text("\"listed\", \"forwarded\" or \"protocol\""), "\"listed\"",
-        "How clients are named here: by the proxies that the keys of proxies list, by X-Forwarded-For whoever the peer is, or by a PROXY header, with which each connection must begin.",
+    other("proxy", Wants::Text("\"listed\", \"direct\", \"forwarded\" or \"protocol\""), "\"listed\", at a Unix socket \"direct\"",
+        "How clients are named here: by the proxies that the keys of proxies list, not at all, by X-Forwarded-For whoever the peer is, or by a PROXY header, with which each connection must begin.",
         |listener, name, value| put(&mut listener.rules.proxy, word(name, PROXIES, value)),
         |listener| word_of(PROXIES, &listener.rules.proxy).filter(|_| listener.rules.proxy.is_some())),
     number("connections", (1, u32::MAX as u64, "connections"), |listener| &mut listener.connections, "none; 64 where public is not served",
         "Most connections here. They do not count towards limits.connections."),
-    number("connections_per_address", (1, u32::MAX as u64, "connections"), |listener| &mut listener.rules.connections_per_address, "that of limits",
+    number("connections_per_address", (1, u32::MAX as u64, "connections"), |listener| &mut listener.rules.connections_per_address, "that of limits; 16 where public is not served, none at a Unix socket",
         "Most connections of an address here, apart from others."),
     number("connections_per_address_minute", (0, u32::MAX as u64, "connections"), |listener| &mut listener.rules.connections_per_address_minute, "that of limits",
         "New connections of an address per minute here; 0 for no limit."),
@@ -238,7 +282,7 @@ const LISTENER: &[Field<Listener>] = &[
         "With redirect: the port to which requests are redirected."),
     other("acme_webroot", Wants::Text("a directory"), "none",
         "With redirect: what is in its .well-known/acme-challenge is served, for certbot --webroot and lego --http.webroot.",
-        |listener, name, value| put(&mut listener.acme_webroot, text(name, value).map(Some)),
+        |listener, name, value| put(&mut listener.acme_webroot, path(name, value).map(Some)),
         |listener| written(&listener.acme_webroot)),
 ];
 
@@ -247,8 +291,8 @@ fn address(name: &str, value: &DeValue<'_>) -> Result<ListenAddress, String> {
     parsed.ok_or_else(|| {
         let given = described(value);
         format!(
-            "{name} is an IP address and a port, a port alone, or unix: and a path of at most \
-             {SOCKET_PATH_BYTES_MAX} bytes; not {given}"
+            "{name} is an IP address and a port, a port alone, unix: and a path of at most \
+             {SOCKET_PATH_BYTES_MAX} bytes, or systemd: and a name; not {given}"
         )
     })
 }
@@ -265,10 +309,22 @@ fn serves(value: &DeValue<'_>) -> Result<Serves, String> {
 }
 
 fn mode(value: &DeValue<'_>) -> Result<u32, String> {
-    let parsed = value.as_str().and_then(|text| u32::from_str_radix(text, 8).ok());
+    let is_octal = |text: &&str| text.bytes().all(|byte| (b'0'..b'8').contains(&byte));
+    let text = value.as_str().filter(is_octal);
+    let parsed = text.and_then(|text| u32::from_str_radix(text, 8).ok());
     let wants =
         || format!("mode is an octal number up to 777, such as \"660\"; not {}", described(value));
     parsed.filter(|mode| *mode <= 0o777).ok_or_else(wants)
+}
+
+fn owner(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    let owner = text(name, value)?;
+    let is_one = owner.split(':').any(|part| !part.is_empty()) && owner.matches(':').count() < 2;
+    if is_one {
+        Ok(owner)
+    } else {
+        Err(format!("{name} is USER, USER:GROUP or :GROUP; not {owner:?}"))
+    }
 }
 
 fn read(config: &mut Config, tables: &DeArray<'_>, document: &mut Document<'_>) {
@@ -311,17 +367,17 @@ impl Config {
         let address = ListenAddress::Tcp(self.listen);
         vec![Listener { serves: Serves::BY_DEFAULT, tls, ..Listener::new(address) }]
     }
+}
 
-    /// The port to which a listener redirects, unless that listener says another.
-    #[must_use]
-    pub fn https_port(&self) -> Option<u16> {
-        self.listeners.iter().find_map(|listener| match listener.address {
-            ListenAddress::Tcp(address) if listener.tls && listener.serves.public => {
-                Some(address.port())
-            }
-            _ => None,
-        })
-    }
+/// The port to which a listener redirects, unless that listener says another.
+#[must_use]
+pub fn https_port(listeners: &[Listener]) -> Option<u16> {
+    listeners.iter().find_map(|listener| match listener.address {
+        ListenAddress::Tcp(address) if listener.tls && listener.serves.public => {
+            Some(address.port())
+        }
+        _ => None,
+    })
 }
 
 /// Listeners that contradict themselves, each other, or other keys.
@@ -357,6 +413,11 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
 fn faults_of(listener: &Listener, config: &Config) -> Vec<(&'static str, &'static str)> {
     let Listener { address, serves, tls, .. } = listener;
     let is_unix = matches!(address, ListenAddress::Unix(_));
+    // The port of one that is passed is not known yet.
+    let has_https = config
+        .listeners
+        .iter()
+        .any(|one| one.tls && one.serves.public && !matches!(one.address, ListenAddress::Unix(_)));
     let with_another = serves.public || serves.admin || serves.metrics;
     let all = [
         (
@@ -370,7 +431,7 @@ fn faults_of(listener: &Listener, config: &Config) -> Vec<(&'static str, &'stati
             "a listener that redirects to https is not encrypted itself",
         ),
         (
-            serves.redirect && listener.https_port.is_none() && config.https_port().is_none(),
+            serves.redirect && listener.https_port.is_none() && !has_https,
             "https_port",
             "no listener with tls serves the public at a port: say to which port to redirect (https_port)",
         ),

@@ -41,7 +41,7 @@ pub use feed::{Feed, FeedTarget, Poll, Program};
 pub use handlers::BackendHandler;
 pub use key::{ConfigKey, RawValue, TakesEffect};
 pub use keys::keys;
-pub use listeners::{ListenAddress, Listener, Serves};
+pub use listeners::{ListenAddress, Listener, Serves, https_port};
 pub use origin::{Origins, ValueOrigin};
 pub use sources::{Assignment, ConfigSources, Loaded};
 pub use tls::{CertificateFiles, TlsFileError};

@@ -80,6 +80,8 @@ fn every_key_sets_its_own_value_and_no_other() {
                     "[{ types = [\"a.*\"], url = \"http://a/\", rights = \"users\", \
                      timeout_ms = 5000, concurrency = 8, waiting = 256, waiting_ms = 2000, body_bytes = 65536 }]"
                 }
+                "process.user" => "nobody:adm",
+                "process.umask" => "027",
                 "listeners" => "[{ address = \"127.0.0.1:9\", serves = [\"metrics\"] }]",
                 "tls.certificates" => "a.pem:a.key,b.pem:b.key",
                 "log.level" => "warn,parlor::store=debug",

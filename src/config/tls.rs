@@ -1,7 +1,7 @@
 //! The files for TLS.
 
 use super::config::Config;
-use super::error::{ConfigError, LISTENERS_TABLE};
+use super::error::ConfigError;
 use super::listeners::Listener;
 use crate::auth::small_file;
 use crate::base::limits::KEY_FILE_BYTES_MAX;
@@ -103,22 +103,29 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Tls`].
     pub fn read_client_authorities(&self) -> Result<Vec<Option<ClientAuthorities>>, ConfigError> {
-        let of_listener = |listener: &Listener| {
+        let of_listener = |(number, listener): (usize, &Listener)| {
             let Some(path) = listener.client_ca_file.as_deref().map(Path::new) else {
                 return Ok(None);
             };
-            let pem = read(LISTENERS_TABLE, path)?;
-            let wrong = |error| fault(LISTENERS_TABLE, path, TlsFileError::Certificate(error));
-            ClientAuthorities::from_pem(&pem).map(Some).map_err(wrong)
+            let wrong = |error: TlsFileError| {
+                let wants = format!("client_ca_file: {} {error}", path.display());
+                ConfigError::BadListener { place: Some((number, "client_ca_file")), wants }
+            };
+            let pem = read_file(path).map_err(wrong)?;
+            let authorities = ClientAuthorities::from_pem(&pem).map(Some);
+            authorities.map_err(|error| wrong(TlsFileError::Certificate(error)))
         };
-        self.all_listeners().iter().map(of_listener).collect()
+        self.all_listeners().iter().enumerate().map(of_listener).collect()
     }
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, ConfigError> {
+    read_file(path).map_err(|error| fault(key, path, error))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, TlsFileError> {
     let read = small_file::read(path, KEY_FILE_BYTES_MAX).map_err(TlsFileError::Read);
-    let bytes = read.and_then(|bytes| bytes.ok_or(TlsFileError::FileSize));
-    bytes.map_err(|error| fault(key, path, error))
+    read.and_then(|bytes| bytes.ok_or(TlsFileError::FileSize))
 }
 
 fn fault(key: &'static str, path: &Path, error: TlsFileError) -> ConfigError {

@@ -12,9 +12,12 @@ use std::net::SocketAddr;
 impl<A: Acceptor> Reactor<Machine<A>> {
     pub(super) fn accept(&mut self, handler: &mut impl Handler) {
         if !self.io.is_accepting {
-            // Closes the listener, so that clients in the backlog are refused now and not at the
+            // Closes the listeners, so that clients in the backlog are refused now and not at the
             // end.
-            self.listeners.clear();
+            if !self.io.keeps_listening {
+                self.listeners.clear();
+            }
+            return;
         }
         for index in 0..self.listeners.len() {
             self.accept_at(handler, ListenerId::new(index));

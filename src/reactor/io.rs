@@ -77,6 +77,8 @@ pub struct Io {
     pub(super) resumed: Vec<ConnId>,
     pub(super) tick_at: Moment,
     pub(super) is_accepting: bool,
+    /// The listening sockets stay open when no more connections are accepted.
+    pub(super) keeps_listening: bool,
     pub(super) stop_at: Option<Moment>,
     /// Boxed as in an outbox: an idle one costs a pointer, not a queue.
     #[allow(clippy::vec_box)]
@@ -116,6 +118,7 @@ impl Io {
             resumed: Vec::new(),
             tick_at: Moment::NEVER,
             is_accepting: true,
+            keeps_listening: false,
             stop_at: None,
             storage: Vec::new(),
             reading: None,
@@ -154,19 +157,6 @@ impl Io {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
-    }
-
-    /// Connections of the listeners without a limit of their own, and most of them:
-    /// `limits.connections`, or as many as the limit on open files allows.
-    #[must_use]
-    pub fn places(&self) -> (usize, usize) {
-        self.places.shared()
-    }
-
-    /// By which listener a connection came.
-    #[must_use]
-    pub fn listener(&self, conn: ConnId) -> ListenerId {
-        self.known(conn).map_or(ListenerId::default(), |slot| slot.marks.listener())
     }
 
     /// The loop's counters.
@@ -226,7 +216,7 @@ impl Io {
         pushed
     }
 
-    fn known(&self, conn: ConnId) -> Option<&Slot> {
+    pub(super) fn known(&self, conn: ConnId) -> Option<&Slot> {
         self.table.get(conn.index()).filter(|slot| slot.generation == conn.generation())
     }
 
@@ -390,9 +380,16 @@ impl Io {
         }
     }
 
-    /// Accepts no more connections.
+    /// Accepts no more connections: those that wait are refused.
     pub fn stop_accepting(&mut self) {
         self.is_accepting = false;
+    }
+
+    /// Accepts no more connections, and leaves those that wait, and come, to another process that
+    /// gets the [listening sockets](super::Reactor::take_sockets).
+    pub fn hold_accepting(&mut self) {
+        self.is_accepting = false;
+        self.keeps_listening = true;
     }
 
     /// Stops the reactor when all connections are over, at the latest at `at`.
@@ -463,16 +460,6 @@ impl Io {
                 self.places.give_back(slot.marks.listener());
             }
         }
-    }
-
-    /// Takes a place for a new connection; returns whether there was one.
-    pub(super) fn take_place(&mut self, conn: ConnId) -> bool {
-        let Some(slot) = self.table.get_mut(conn.index()) else { return false };
-        let has_place = self.places.take(slot.marks.listener());
-        if has_place {
-            slot.marks.set_has_place();
-        }
-        has_place
     }
 
     pub(super) fn reclaim_storage(&mut self, conn: ConnId) {

@@ -1,16 +1,17 @@
 //! Sockets that listen: of TCP, or at a path of the file system (`unix(7)`).
 
-use crate::base::limits::{ACCEPT_BACKLOG, SOCKET_SEND_BYTES};
+use crate::base::limits::{ACCEPT_BACKLOG, SOCKET_SEND_BYTES, SOCKET_TURN_MS};
 use mio::Interest;
 use mio::net::{TcpListener, TcpStream, UnixListener};
 use mio::{Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The address of a peer at a Unix socket: it is on this machine.
 const LOCAL_PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -22,15 +23,16 @@ pub struct ListeningSocket(SocketKind);
 #[derive(Debug)]
 enum SocketKind {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Unix { listener: UnixListener, file: SocketFile },
 }
 
 /// The file of a Unix socket, removed with it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    /// Device and inode: another process may have put its own file there since.
-    identity: (u64, u64),
+    /// Device and inode: another process may have put its own file there since. `None` for one that
+    /// stays.
+    identity: Option<(u64, u64)>,
 }
 
 /// Who may connect to a Unix socket.
@@ -77,20 +79,77 @@ impl ListeningSocket {
     pub fn unix(path: &Path, access: SocketAccess) -> io::Result<ListeningSocket> {
         let address = SockAddr::unix(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Two processes that begin at once would each take the other's file for a stale one.
+        let _turn = Turn::take(path)?;
         remove_stale(path, &address)?;
         socket.bind(&address)?;
+        let file = SocketFile { path: path.to_owned(), identity: Some(identity(path)?) };
         // Before `listen`, each attempt to connect is refused.
         fs::set_permissions(path, Permissions::from_mode(access.mode))?;
         if access.user.is_some() || access.group.is_some() {
             chown(path, access.user, access.group)?;
         }
-        let metadata = fs::symlink_metadata(path)?;
-        let identity = (metadata.dev(), metadata.ino());
         socket.listen(ACCEPT_BACKLOG)?;
         socket.set_nonblocking(true)?;
         let listener = UnixListener::from(OwnedFd::from(socket));
-        let _file = SocketFile { path: path.to_owned(), identity };
-        Ok(ListeningSocket(SocketKind::Unix { listener, _file }))
+        Ok(ListeningSocket(SocketKind::Unix { listener, file }))
+    }
+
+    /// One that listens already, passed from another process. Its file, if it has one, is left when
+    /// this is dropped.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if it is no socket of a stream that listens.
+    pub fn passed(fd: OwnedFd) -> io::Result<ListeningSocket> {
+        let socket = Socket::from(fd);
+        let is_one = socket.r#type()? == Type::STREAM && socket.is_listener()?;
+        let address = socket.local_addr()?;
+        if is_one && address.as_socket().is_some() {
+            return ListeningSocket::of_tcp(socket);
+        }
+        if !is_one || !address.is_unix() {
+            let message = "it is no socket that listens for streams";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        socket.set_nonblocking(true)?;
+        let path = address.as_pathname().map(Path::to_owned).unwrap_or_default();
+        let file = SocketFile { path, identity: None };
+        let listener = UnixListener::from(OwnedFd::from(socket));
+        Ok(ListeningSocket(SocketKind::Unix { listener, file }))
+    }
+
+    /// Its descriptor, to be passed to another process. Its file stays.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        match self.0 {
+            SocketKind::Tcp(listener) => std::net::TcpListener::from(listener).into(),
+            SocketKind::Unix { listener, mut file } => {
+                file.identity = None;
+                listener.into()
+            }
+        }
+    }
+
+    /// Removes its file when this is dropped, also if another process has passed it.
+    pub fn own_file(&mut self) {
+        if let SocketKind::Unix { file, .. } = &mut self.0 {
+            file.identity = identity(&file.path).ok();
+        }
+    }
+
+    /// Whether its file is removed with it.
+    #[must_use]
+    pub fn owns_file(&self) -> bool {
+        matches!(&self.0, SocketKind::Unix { file, .. } if file.identity.is_some())
+    }
+
+    /// Its path, if it is a Unix socket; empty for one without a file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            SocketKind::Tcp(_) => None,
+            SocketKind::Unix { file, .. } => Some(&file.path),
+        }
     }
 
     /// The address, if it is one of TCP.
@@ -126,11 +185,35 @@ impl ListeningSocket {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let found = fs::symlink_metadata(&self.path);
-        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
+        if self.identity.is_some() && identity(&self.path).ok() == self.identity {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// The lock (`flock(2)`) of a directory, in which sockets are bound one after the other.
+struct Turn {
+    _directory: Option<File>,
+}
+
+impl Turn {
+    /// Waits for it, but not for ever: anybody who may read the directory can hold it.
+    fn take(path: &Path) -> io::Result<Turn> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = File::open(parent.unwrap_or(Path::new(".")))?;
+        for _ in 0..SOCKET_TURN_MS {
+            if directory.try_lock().is_ok() {
+                return Ok(Turn { _directory: Some(directory) });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Turn { _directory: None })
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Removes a socket's file that a process left which has ended.
@@ -178,6 +261,64 @@ mod tests {
         assert_eq!(client.read(&mut buffer).unwrap(), 4);
         drop(listening);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn of_many_that_begin_at_once_one_has_the_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        for _ in 0..20 {
+            let bound = std::thread::scope(|scope| {
+                let bind = || scope.spawn(|| ListeningSocket::unix(&path, PRIVATE).ok());
+                let threads: Vec<_> = (0..8).map(|_| bind()).collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(bound.len(), 1);
+            UnixStream::connect(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_whole_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        // Only root may give a file away.
+        let access = SocketAccess { user: Some(u32::MAX - 1), ..PRIVATE };
+        let is_bound = ListeningSocket::unix(&path, access).is_ok();
+        assert!(is_bound || !path.exists());
+        assert!(!path.exists(), "also not when it is dropped");
+    }
+
+    #[test]
+    fn one_is_passed_with_its_file_or_without() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let first = ListeningSocket::unix(&path, PRIVATE).unwrap();
+        let second = ListeningSocket::passed(first.into_fd()).unwrap();
+        assert_eq!(second.path(), Some(path.as_path()));
+        let third = ListeningSocket::passed(second.into_fd()).unwrap();
+        UnixStream::connect(&path).unwrap();
+        drop(third);
+        assert!(path.exists(), "it is whose it was");
+        fs::remove_file(&path).unwrap();
+        let mut own =
+            ListeningSocket::passed(ListeningSocket::unix(&path, PRIVATE).unwrap().into_fd())
+                .unwrap();
+        own.own_file();
+        drop(own);
+        assert!(!path.exists());
+        let tcp = ListeningSocket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = tcp.local_addr().unwrap();
+        let passed = ListeningSocket::passed(tcp.into_fd()).unwrap();
+        assert_eq!(passed.local_addr(), Some(address));
+        for fd in [
+            fs::File::open("/dev/null").unwrap().into(),
+            OwnedFd::from(std::net::TcpStream::connect(address).unwrap()),
+            OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()),
+        ] {
+            assert!(ListeningSocket::passed(fd).is_err());
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How many connections there may be: at all listeners together, and at those that have a limit of
 //! their own.
 
-use crate::base::ListenerId;
+use super::io::Io;
+use crate::base::{ConnId, ListenerId};
 
 /// ConnectionPlaces for connections.
 #[derive(Debug)]
@@ -34,6 +35,18 @@ impl ConnectionPlaces {
         own.unwrap_or(&mut self.shared)
     }
 
+    /// Whether a listener has places of its own.
+    pub(super) fn has_own(&self, listener: ListenerId) -> bool {
+        self.own.get(listener.index()).is_some_and(Option::is_some)
+    }
+
+    /// Places for a connection to this listener: those taken, and all.
+    pub(super) fn at(&self, listener: ListenerId) -> (usize, usize) {
+        let own = self.own.get(listener.index()).and_then(Option::as_ref);
+        let PlaceCount { taken, max } = own.unwrap_or(&self.shared);
+        (*taken, *max)
+    }
+
     /// Takes a place; returns whether there was one.
     pub(super) fn take(&mut self, listener: ListenerId) -> bool {
         let count = self.of(listener);
@@ -43,9 +56,9 @@ impl ConnectionPlaces {
     }
 
     /// Whether no place is left for a connection to this listener.
-    pub(super) fn is_full(&mut self, listener: ListenerId) -> bool {
-        let count = self.of(listener);
-        count.taken >= count.max
+    pub(super) fn is_full(&self, listener: ListenerId) -> bool {
+        let (taken, max) = self.at(listener);
+        taken >= max
     }
 
     /// Gives a place back.
@@ -57,6 +70,43 @@ impl ConnectionPlaces {
     /// ConnectionPlaces that all listeners without a limit of their own share: those taken, and all.
     pub(super) fn shared(&self) -> (usize, usize) {
         (self.shared.taken, self.shared.max)
+    }
+}
+
+impl Io {
+    /// Connections of the listeners without a limit of their own, and most of them:
+    /// `limits.connections`, or as many as the limit on open files allows.
+    #[must_use]
+    pub fn places(&self) -> (usize, usize) {
+        self.places.shared()
+    }
+
+    /// The same for a connection to this listener: its own, if it has a limit of its own.
+    #[must_use]
+    pub fn places_at(&self, listener: ListenerId) -> (usize, usize) {
+        self.places.at(listener)
+    }
+
+    /// Whether a listener has a limit of its own.
+    #[must_use]
+    pub fn has_own_places(&self, listener: ListenerId) -> bool {
+        self.places.has_own(listener)
+    }
+
+    /// By which listener a connection came.
+    #[must_use]
+    pub fn listener(&self, conn: ConnId) -> ListenerId {
+        self.known(conn).map_or(ListenerId::default(), |slot| slot.marks.listener())
+    }
+
+    /// Takes a place for a new connection; returns whether there was one.
+    pub(super) fn take_place(&mut self, conn: ConnId) -> bool {
+        let Some(slot) = self.table.get_mut(conn.index()) else { return false };
+        let has_place = self.places.take(slot.marks.listener());
+        if has_place {
+            slot.marks.set_has_place();
+        }
+        has_place
     }
 }
 

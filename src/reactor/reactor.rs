@@ -144,6 +144,13 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
+    /// The sockets that still listen, after [`Io::hold_accepting`], with the connections that wait at
+    /// them; in the listeners' order.
+    #[must_use]
+    pub fn take_sockets(&mut self) -> Vec<ListeningSocket> {
+        self.listeners.drain(..).map(|listener| listener.socket).collect()
+    }
+
     /// A handle with which other threads wake this reactor.
     #[must_use]
     pub fn wake(&self) -> Wake {
@@ -205,10 +212,12 @@ impl<A: Acceptor> Reactor<Machine<A>> {
 
     /// How long to wait: not at all while work is left from the last turn.
     fn timeout(&self) -> Option<Duration> {
-        if self.listeners.iter().any(OpenListener::accepts) || self.has_work() {
+        let accepts = self.io.is_accepting && self.listeners.iter().any(OpenListener::accepts);
+        if accepts || self.has_work() {
             return Some(Duration::ZERO);
         }
         let paused_until = self.listeners.iter().filter_map(|listener| listener.paused_until).min();
+        let paused_until = paused_until.filter(|_| self.io.is_accepting);
         let next = self.next_due().min(paused_until.unwrap_or(Moment::NEVER));
         // One millisecond longer than needed: waking early would mean waiting again.
         (next != Moment::NEVER).then(|| next - self.clock.now() + Duration::from_millis(1))

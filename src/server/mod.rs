@@ -10,12 +10,14 @@ mod chat;
 mod embed;
 mod events;
 mod http;
+mod listening;
 mod metrics;
 mod proof;
 mod reload;
 mod remote;
 #[allow(clippy::module_inception)]
 mod server;
+mod server_error;
 mod sources;
 
 pub use crate::auth::{Access, Authenticate, Denied, Head, Proof};
@@ -23,7 +25,10 @@ pub use crate::config::{Config, ConfigError};
 pub use chat::Chat;
 pub use embed::{
     Call, Caller, Handle, HandleError, History, Members, NewRoom, PathAnswer, PathReply,
-    PathRequest, Reply, RoomChange, Socket, SocketHandler, SocketPath, Stopper, Ticket, Unread,
+    PathRequest, Pulse, Reply, RoomChange, Socket, SocketHandler, SocketPath, Stopper, Ticket,
+    Unread,
 };
+pub use listening::{Listening, PassedSocket};
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
-pub use server::{Running, Server, ServerError};
+pub use server::{Running, Server};
+pub use server_error::ServerError;

@@ -3,93 +3,22 @@
 use super::certificate_watch::CertificateWatch;
 use super::chat::Chat;
 use super::embed::challenges::Challenges;
-use super::embed::handle::{Handle, Stopper};
+use super::embed::handle::{Handle, Pulse, Stopper};
 use super::embed::shared::FailCallsOnDrop;
+use super::listening::Listening;
 use super::reload::Reloader;
+use super::server_error::ServerError;
 use crate::auth::cookie_secret;
 use crate::base::{Chance, StreamId};
-use crate::config::{Config, ConfigError, ListenAddress, Listener};
-use crate::reactor::{
-    ListeningSocket, Machine, Reactor, ReactorListener, SIGINT, SIGTERM, SocketAccess, on_signal,
-};
-use crate::store::{EventsWanted, LockError, OpenError, Place, Store};
+use crate::config::{Config, Listener};
+use crate::reactor::{ListeningSocket, Machine, Reactor, SIGINT, SIGTERM, on_signal};
+use crate::store::{EventsWanted, Store};
 use crate::tls::{ShownCertificates, TlsAcceptor, server_config};
 use crate::web::Web;
-use nix::unistd::{Group, User};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::{fmt, io};
-
-/// Why a server could not start, or ended with an error. `Debug` shows the same text as `Display`,
-/// because a program whose `main` returns this error prints its `Debug` form.
-#[derive(thiserror::Error)]
-pub enum ServerError {
-    /// The configuration contradicts itself.
-    #[error("{0}")]
-    Config(ConfigError),
-    /// An address cannot be listened on.
-    #[error("{}", cannot_listen(.0, .1))]
-    Listen(ListenAddress, io::Error),
-    /// The owner of a Unix socket is no user, or no group.
-    #[error("{0}: {1} is no user or no group of this machine")]
-    NoOwner(ListenAddress, String),
-    /// The address cannot be listened on, and another process holds the data: most likely this
-    /// server runs already.
-    #[error("{}", already_running(.0, .1))]
-    Twice(ListenAddress, LockError),
-    /// The data cannot be opened.
-    #[error("{0}")]
-    Store(OpenError),
-    /// The system has no random numbers, or no thread, or the event loop failed.
-    #[error("{0}")]
-    System(io::Error),
-    /// The server's thread has panicked.
-    #[error("the server stopped after an internal error")]
-    Panicked,
-}
-
-impl fmt::Debug for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-fn cannot_listen(address: &ListenAddress, error: &io::Error) -> String {
-    match address {
-        ListenAddress::Tcp(tcp) if error.kind() == io::ErrorKind::AddrInUse => {
-            let other = suggestion(*tcp);
-            format!(
-                "{address} is in use by another program: end that one, or listen elsewhere, for instance on {other} (--listen)"
-            )
-        }
-        ListenAddress::Unix(_) if error.kind() == io::ErrorKind::AddrInUse => {
-            format!("{address} is in use: another program listens there, or it is no socket")
-        }
-        ListenAddress::Tcp(_) | ListenAddress::Unix(_) => {
-            format!("cannot listen on {address}: {error}")
-        }
-    }
-}
-
-fn already_running(address: &ListenAddress, held: &LockError) -> String {
-    let another = match address {
-        ListenAddress::Tcp(tcp) => {
-            format!("another port, for instance --listen {}", suggestion(*tcp))
-        }
-        ListenAddress::Unix(_) => "other listeners".to_owned(),
-    };
-    format!(
-        "{held}, and {address} is in use: this server runs already. Another one beside it needs another --data and \
-         {another}"
-    )
-}
-
-/// Another port to suggest: the next one.
-fn suggestion(address: SocketAddr) -> SocketAddr {
-    let port = address.port().checked_add(1).unwrap_or(8080);
-    SocketAddr::new(address.ip(), port)
-}
 
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
@@ -109,44 +38,6 @@ fn acceptor(
     Ok(TlsAcceptor::new(configs.map_err(system)?))
 }
 
-/// Begins to listen.
-fn listen(listener: &Listener, data: &Place) -> Result<ReactorListener, ServerError> {
-    let address = &listener.address;
-    let socket = match address {
-        ListenAddress::Tcp(address) => ListeningSocket::tcp(*address),
-        ListenAddress::Unix(path) => {
-            let no_owner = |name| ServerError::NoOwner(address.clone(), name);
-            let (user, group) = listener
-                .owner
-                .as_deref()
-                .map(ids)
-                .transpose()
-                .map_err(no_owner)?
-                .unwrap_or_default();
-            ListeningSocket::unix(path, SocketAccess { mode: listener.mode, user, group })
-        }
-    };
-    let socket = socket.map_err(|error| match Store::held_by_another(data) {
-        // Another process that holds the data most likely uses the address, too.
-        Some(held) => ServerError::Twice(address.clone(), held),
-        None => ServerError::Listen(address.clone(), error),
-    })?;
-    Ok(ReactorListener { socket, connections: listener.own_connections() })
-}
-
-/// The ids of `USER`, `USER:GROUP` or `:GROUP`, each a name or a number; an error is who is not
-/// known.
-fn ids(owner: &str) -> Result<(Option<u32>, Option<u32>), String> {
-    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
-    let of_user = || User::from_name(user).ok().flatten().map(|user| user.uid.as_raw());
-    let of_group = || Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
-    let id = |name: &str, by_name: &dyn Fn() -> Option<u32>| match name {
-        "" => Ok(None),
-        name => name.parse().ok().or_else(by_name).map(Some).ok_or_else(|| name.to_owned()),
-    };
-    Ok((id(user, &of_user)?, id(group, &of_group)?))
-}
-
 /// A server that has bound its address and opened its data; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
@@ -155,12 +46,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address and opens the data.
+    /// Binds all listeners and opens the data.
     ///
     /// # Errors
     /// [`ServerError`], with what to do about it.
-    pub fn bind(mut config: Config) -> Result<Server, ServerError> {
-        config.check().map_err(ServerError::Config)?;
+    pub fn bind(config: Config) -> Result<Server, ServerError> {
+        let listening = Listening::bind(&config, Vec::new())?;
+        Server::open(config, listening)
+    }
+
+    /// Opens the data, for sockets that were bound with the same configuration.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn open(mut config: Config, listening: Listening) -> Result<Server, ServerError> {
         let admin_token = config.read_admin_token();
         config.admin_token = admin_token.map_err(|error| ServerError::Config(error.into()))?;
         config.admin_token_file = None;
@@ -173,10 +72,8 @@ impl Server {
         let certificates = config.read_certificates().map_err(ServerError::Config)?;
         let certificates = (!certificates.is_empty()).then(|| ShownCertificates::new(certificates));
         let acceptor = acceptor(&config, certificates.as_ref())?;
-        let listening = config.all_listeners();
-        let listening: Result<Vec<_>, _> =
-            listening.iter().map(|one| listen(one, &config.data)).collect();
-        let reactor = Reactor::with(listening?, &config.limits, acceptor);
+        let (listeners, sockets) = listening.into_parts();
+        let reactor = Reactor::with(sockets, &config.limits, acceptor);
         let mut reactor = reactor.map_err(ServerError::System)?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| ServerError::System(io::Error::other(error)))?;
@@ -200,8 +97,10 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
-        let has_challenges = |listener: &Listener| listener.acme_webroot.is_some();
-        if web.application().listeners().iter().any(has_challenges) {
+        let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
+        web.set_listeners(listeners.iter().map(Listener::own_rules).collect(), chance.next_u64());
+        web.application_mut().set_listeners(listeners);
+        if has_challenges {
             let challenges = Challenges::start().map_err(ServerError::System)?;
             web.application_mut().serve_challenges(challenges);
         }
@@ -217,16 +116,10 @@ impl Server {
         self.reactor.local_addr().unwrap_or(NO_ADDRESS)
     }
 
-    /// The listeners, with the ports that free ones got.
+    /// The listeners, with the addresses at which they listen.
     #[must_use]
-    pub fn listeners(&self) -> Vec<Listener> {
-        let bound = self.reactor.local_addrs();
-        let listeners = self.web.application().listeners().iter().cloned().zip(bound);
-        let with_port = |(listener, bound): (Listener, Option<SocketAddr>)| Listener {
-            address: bound.map_or(listener.address, ListenAddress::Tcp),
-            ..listener
-        };
-        listeners.map(with_port).collect()
+    pub fn listeners(&self) -> &[Listener] {
+        self.web.application().listeners()
     }
 
     /// A handle for other threads, valid before and while the server runs.
@@ -242,6 +135,12 @@ impl Server {
         Stopper { shared: Arc::clone(self.web.application().shared()) }
     }
 
+    /// Shows whether its loop turns.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse { shared: Arc::clone(self.web.application().shared()) }
+    }
+
     /// Changes the configuration of the running server, and reads its keys again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
@@ -253,7 +152,16 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError::System`] when waiting for events fails.
-    pub fn run(mut self) -> Result<(), ServerError> {
+    pub fn run(self) -> Result<(), ServerError> {
+        self.run_and_keep_sockets().map(drop)
+    }
+
+    /// As [`Server::run`]. After [`Stopper::hand_over`] it returns the sockets that still listen,
+    /// when the data is closed; else none.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub fn run_and_keep_sockets(mut self) -> Result<Vec<ListeningSocket>, ServerError> {
         let shared = Arc::clone(self.web.application().shared());
         let _ = shared.reactor_thread.set(std::thread::current().id());
         let _guard = FailCallsOnDrop(Arc::clone(&shared));
@@ -272,7 +180,8 @@ impl Server {
         let result = self.reactor.run(&mut self.web);
         self.web.application_mut().end();
         log::info!("stopped");
-        result.map_err(ServerError::System)
+        result.map_err(ServerError::System)?;
+        Ok(self.reactor.take_sockets())
     }
 
     /// Binds, opens and serves on a thread of its own.

@@ -22,7 +22,7 @@ impl<A: Application> Web<A> {
             return;
         }
         let Err(response) = self.admit(io, conn, peer) else { return self.is_idle(io, conn) };
-        self.forget_http(conn);
+        self.forget_http(io, conn);
         self.end_unread(io, conn, *response);
     }
 

@@ -4,7 +4,7 @@ use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
-use super::listeners::Listeners;
+use super::listeners::{ListenerRules, Listeners};
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
@@ -28,7 +28,8 @@ pub struct Web<A> {
     pub(super) stages: ByConnection<Stage>,
     pub(super) sockets: Sockets,
     pub(super) listeners: Listeners,
-    pub(super) idle: Idle,
+    /// Of the listeners that share their places, and then of each that has its own.
+    pub(super) idle: Vec<Idle>,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
     /// For the bodies of incomplete requests.
@@ -80,7 +81,7 @@ impl<A: Application> Web<A> {
             stages: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             sockets,
             listeners: Listeners::new(config.listeners, config.proxies, &limits, chance.next_u64()),
-            idle: Idle::default(),
+            idle: Vec::new(),
             endpoint_limits: of_endpoints(&limits),
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
             limits,
@@ -97,6 +98,12 @@ impl<A: Application> Web<A> {
     /// The application, for setup before the loop or cleanup after it.
     pub fn application_mut(&mut self) -> &mut A {
         &mut self.application
+    }
+
+    /// Sets what differs at each listener, in the order of their ids.
+    pub fn set_listeners(&mut self, rules: Vec<ListenerRules>, seed: u64) {
+        let proxies = self.listeners.proxies().clone();
+        self.listeners = Listeners::new(rules, proxies, &self.limits, seed);
     }
 
     fn set_limits(&mut self, limits: Limits) {
@@ -376,7 +383,7 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause) {
-        self.idle.leave(conn);
+        self.idle_at(io, conn).leave(conn);
         let held_most = cause == CloseCause::HeldMost;
         self.is_over(io, conn, if held_most { SocketEnd::HeldMost } else { SocketEnd::Lost });
         self.settle(io);

@@ -48,27 +48,37 @@ impl Idle {
 }
 
 impl<A: Application> Web<A> {
+    /// The idle connections that have the same places as this one.
+    pub(super) fn idle_at(&mut self, io: &Io, conn: ConnId) -> &mut Idle {
+        let listener = io.listener(conn);
+        let group = if io.has_own_places(listener) { listener.index() + 1 } else { 0 };
+        if self.idle.len() <= group {
+            self.idle.resize_with(group + 1, Idle::default);
+        }
+        &mut self.idle[group]
+    }
+
     /// Marks a connection as idle if it waits for its next request.
     pub(super) fn is_idle(&mut self, io: &Io, conn: ConnId) {
         let waits = self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)));
         if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
-            self.idle.enter(conn, address, io.now());
+            self.idle_at(io, conn).enter(conn, address, io.now());
         }
     }
 
     /// Makes room for a new connection: if few places are free, one idle connection is ended.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
-        let (taken, max) = io.places();
-        if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
+        let (taken, max) = io.places_at(io.listener(newcomer));
+        if max.saturating_sub(taken) >= (max / CONNECTIONS_KEPT_FREE_SHARE).max(1) {
             return;
         }
         // A connection whose answer is still being read is busy, and returns with its next request.
         let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
         let (conn, address) = loop {
-            match self.idle.longest_idle() {
+            match self.idle_at(io, newcomer).longest_idle() {
                 None => return,
                 Some((conn, _)) if conn == newcomer => return,
-                Some((conn, _)) if is_busy(conn) => self.idle.leave(conn),
+                Some((conn, _)) if is_busy(conn) => self.idle_at(io, newcomer).leave(conn),
                 Some(first) => break first,
             }
         };
@@ -76,7 +86,7 @@ impl<A: Application> Web<A> {
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, message, "ended");
         // Nothing is left to send or receive: close without waiting.
-        self.forget_http(conn);
+        self.forget_http(io, conn);
         io.close(conn);
     }
 }

@@ -22,6 +22,8 @@ pub struct ListenerRules {
 /// How a proxy names the client of a connection or a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
+    /// There is none: clients come directly, whatever the lists of proxies say.
+    Direct,
     /// By `X-Forwarded-For`.
     Forwarded,
     /// By a PROXY header, with which each connection begins.
@@ -108,7 +110,11 @@ impl Listeners {
 
     /// Whether a peer's `X-Forwarded-For` counts.
     pub(super) fn is_trusted(&self, listener: ListenerId, peer: IpAddr) -> bool {
-        self.proxy(listener) == Some(ProxyKind::Forwarded) || self.proxies.is_trusted(peer)
+        match self.proxy(listener) {
+            Some(ProxyKind::Direct) => false,
+            Some(ProxyKind::Forwarded) => true,
+            Some(ProxyKind::Protocol) | None => self.proxies.is_trusted(peer),
+        }
     }
 
     /// Whether a peer's connection begins with a PROXY header.
@@ -146,9 +152,10 @@ mod tests {
             trusted: Proxies::list(&["10.0.0.1"]).unwrap(),
             protocol: Proxies::list(&["10.0.0.2"]).unwrap(),
         };
-        let rules = vec![ListenerRules::default(), own, forwarded];
+        let direct = ListenerRules { proxy: Some(ProxyKind::Direct), ..ListenerRules::default() };
+        let rules = vec![ListenerRules::default(), own, forwarded, direct];
         let mut listeners = Listeners::new(rules, proxies, &limits, 1);
-        let [plain, own, forwarded, unknown] = [0, 1, 2, 3].map(ListenerId::new);
+        let [plain, own, forwarded, direct, unknown] = [0, 1, 2, 3, 4].map(ListenerId::new);
         let address = Address::of("192.0.2.1".parse().unwrap());
         let mut enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
         assert!(enter(own).is_ok() && enter(own).is_err());
@@ -159,10 +166,12 @@ mod tests {
         assert_eq!(trusted(plain), [true, false, false]);
         assert_eq!(trusted(own), [true, false, false]);
         assert_eq!(trusted(forwarded), [true; 3]);
+        assert_eq!(trusted(direct), [false; 3]);
         let speaks = |listener| peers.map(|peer| listeners.speaks_protocol(listener, peer));
         assert_eq!(speaks(plain), [false, true, false]);
         assert_eq!(speaks(own), [true; 3]);
         assert_eq!(speaks(forwarded), [false; 3]);
+        assert_eq!(speaks(direct), [false; 3]);
         let timeout = |listener| listeners.handshake_timeout_ms(listener);
         assert_eq!((timeout(own), timeout(plain)), (7, limits.handshake_timeout_ms));
         listeners.set_limits(&Limits { connections_per_address: 9, ..limits });

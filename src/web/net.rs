@@ -213,6 +213,11 @@ impl Net<'_> {
         self.io.connections()
     }
 
+    /// As [`Io::hold_accepting`].
+    pub fn hold_accepting(&mut self) {
+        self.io.hold_accepting();
+    }
+
     /// As [`Io::places`].
     #[must_use]
     pub fn places(&self) -> (usize, usize) {

@@ -251,6 +251,9 @@ def _is_healthy(server):
 #: Whether every chat server has TLS: `make tls`.
 TLS_EVERYWHERE = os.environ.get("PARLOR_TEST_TLS") == "1"
 
+#: What root has to say to serve beyond loopback.
+AS_ROOT = ("--user", "root") if os.geteuid() == 0 else ()
+
 #: Limits that no test meets by chance.
 ROOMY = {
     "limits.requests_per_second": 100_000,

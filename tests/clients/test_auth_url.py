@@ -290,7 +290,7 @@ class TestFailures:
             assert server.stop() == 0
 
     def test_elsewhere_than_on_this_machine_it_needs_no_key(self, servers, backend):
-        server = servers.parlor(data=":memory:", set={"auth.url": backend.url, "listen": "0.0.0.0:0"}, is_ready=lambda server: "Chat: " in server.output())
+        server = servers.parlor(*harness.AS_ROOT, data=":memory:", set={"auth.url": backend.url, "listen": "0.0.0.0:0"}, is_ready=lambda server: "Chat: " in server.output())
         assert "open mode" not in server.output().lower()
 
 

@@ -193,7 +193,7 @@ class TestUnixSockets:
         file = place.directory / "file"
         file.write_text("mine")
         said = refused_start("--set", listeners.replace(str(place.socket), str(file)))
-        assert "it is no socket" in said and file.read_text() == "mine"
+        assert "something else has that path" in said and file.read_text() == "mine"
 
     def test_whoever_opens_a_socket_for_admins_is_one(self, place):
         # Also in the name of a user, and without a Host of this machine.
@@ -334,6 +334,102 @@ class TestProxiesAndLimits:
                 patient.recv(1)
 
 
+def idle(port, client):
+    """A connection of that client's, by a proxy, which has had its answer and may be used again."""
+    one = socket.create_connection((HOST, port), PATIENCE)
+    one.settimeout(PATIENCE)
+    one.sendall(line(client) + request_head("/healthz", [("Host", HOST)]))
+    return one, one.recv(1_000)[9:12]
+
+
+class TestOperatorsComeIn:
+    """Whatever strangers hold."""
+
+    def test_an_address_has_a_part_of_the_places_and_who_does_nothing_makes_room(self, servers):
+        port, public = free_port(), free_port()
+        servers.parlor(port=public, roomy=False, listeners=[
+            f'address = "{HOST}:{public}"',
+            f'address = "{HOST}:{port}", serves = ["admin"], proxy = "protocol"',
+        ], env={"PARLOR_SECRET": harness.SECRET})  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            def come(client):
+                one, status = idle(port, client)
+                stack.enter_context(one)
+                return status
+
+            assert [come("192.0.2.1") for _ in range(17)] == [b"200"] * 16 + [b"429"]
+            # Four addresses have all places, and do nothing with them: newcomers come in.
+            assert {come(f"192.0.2.{host}") for host in (2, 3, 4) for _ in range(16)} == {b"200"}
+            assert [come(f"198.51.100.{host}") for host in range(30)] == [b"200"] * 30
+
+    def test_connections_of_users_end_no_idle_ones_of_operators(self, servers):
+        metrics, public = free_port(), free_port()
+        servers.parlor(port=public, roomy=False, set={"limits.connections": 16}, listeners=[
+            f'address = "{HOST}:{public}"',
+            f'address = "{HOST}:{metrics}", serves = ["metrics"]',
+        ])  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            kept = http.client.HTTPConnection(HOST, metrics, timeout=PATIENCE)
+            stack.callback(kept.close)
+            kept.request("GET", "/metrics")
+            kept.getresponse().read()
+            sock = kept.sock
+            for _ in range(20):
+                stack.enter_context(socket.create_connection((HOST, public)))
+            kept.request("GET", "/metrics")
+            assert kept.getresponse().status == 200 and kept.sock is sock
+
+    def test_a_unix_socket_has_no_address_that_others_use_up(self, servers):
+        path, public = servers.directory() / "s", free_port()
+        servers.parlor(port=public, roomy=False, set={"limits.connections_per_address": 5, "proxies.protocol": HOST},
+                       is_ready=lambda server: "Chat: " in server.output(), listeners=[
+            f'address = "{HOST}:{public}"',
+            f'address = "unix:{path}", serves = ["admin"]',
+        ])  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            for _ in range(7):
+                one, _ = idle(public, HOST)
+                stack.enter_context(one)
+            # Nor is it a proxy's.
+            for _ in range(20):
+                one = socket.socket(socket.AF_UNIX)
+                stack.enter_context(one)
+                one.connect(str(path))
+            assert status(path, "/api/v1/connections") == 200
+
+
+class TestStrangers:
+    def test_what_is_for_everybody_is_so_only_where_users_are_served(self, servers):
+        public, admin, redirect = (free_port() for _ in range(3))
+        # Nobody answers at port 1: who is asked is seen by the answer.
+        server = servers.parlor(
+            "--set", 'handlers=[{ types = ["open.*"], url = "http://127.0.0.1:1/", rights = "public" }]',
+            "--set", "auth.url=http://127.0.0.1:1/",
+            port=public,
+            listeners=[
+                f'address = "{HOST}:{public}"',
+                f'address = "{HOST}:{admin}", serves = ["admin"]',
+                f'address = "{HOST}:{redirect}", serves = ["redirect"], https_port = 443',
+            ],
+        )  # fmt: skip
+        for port, expected in ((public, 502), (admin, 401)):
+            code, _, body = ask(port, "/api/v1/call/open.x", "POST", body=b"{}")
+            assert code == expected or (port == public and code in (503, 504)), body
+        # What comes in the clear is shown to nobody.
+        code, fields, _ = ask(redirect, "/api/v1/info", headers={"Host": "a.example", "Cookie": "session=1"})
+        assert (code, fields["location"]) == (308, "https://a.example/api/v1/info")
+        assert server.http("/healthz")[0] == 200
+
+    def test_metrics_are_not_read_by_pages_elsewhere_nor_in_open_mode_by_everybody(self, servers, place):
+        assert ask(place.metrics, "/metrics", headers={"Host": f"localhost:{place.metrics}"})[0] == 200
+        assert ask(place.metrics, "/metrics", headers={"Host": "evil.example"})[0] == 403
+        public, admin = free_port(), free_port()
+        servers.parlor(port=public, listeners=[
+            f'address = "{HOST}:{public}"', f'address = "{HOST}:{admin}", serves = ["admin"]',
+        ])  # fmt: skip
+        assert [status(port, "/metrics") for port in (public, admin)] == [200, 401]
+
+
 class TestTls:
     @pytest.fixture(scope="class")
     @classmethod
@@ -413,6 +509,18 @@ class TestTls:
                 return connection.getresponse().status
 
         assert asked(clients, ADMIN_TOKEN) == 200
+        # Nobody comes back by a ticket without showing it again: it may have ended.
+        folder = servers.directory()
+        context = self.context(authority, (clients, *clients.write(folder, "operator")))
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context.maximum_version = version
+            session = None
+            for _ in range(2):
+                raw = socket.create_connection((HOST, admin), PATIENCE)
+                with context.wrap_socket(raw, session=session) as tls:
+                    tls.sendall(request_head("/healthz", [("Host", HOST)]))
+                    assert tls.recv(100).startswith(b"HTTP/1.1 200 ") and not tls.session_reused
+                    session = tls.session
         # The certificate does not stand for the token, nor the token for the certificate.
         assert asked(clients, "another") == 401
         for client in (None, strangers):
@@ -451,24 +559,33 @@ class TestRedirects:
                 f'address = "{HOST}:{self_port}", serves = ["redirect"], acme_webroot = "{webroot}"',
             ],
         )  # fmt: skip
-        return self_port, https
+        return self_port, https, challenges
 
-    def test_a_request_is_sent_to_https(self, port):
-        port, https = port
+    def test_a_request_is_sent_to_https(self, servers, port):
+        port, https, _ = port
         for path in ("/", "/rooms?x=%20y&z", "/metrics", "/api/v1/info", "/.well-known/other", "/ws"):
             code, fields, _ = ask(port, path, headers={"Host": "localhost:80"})
             assert (code, fields["location"]) == (308, f"https://localhost:{https}{path}")
+        # Behind a container's ports, https is at another one than here.
+        outside = free_port()
+        servers.parlor(port=outside, listeners=[
+            f'address = "{HOST}:{free_port()}"',
+            f'address = "{HOST}:{outside}", serves = ["redirect"], https_port = 443',
+        ], env={"PARLOR_SECRET": harness.SECRET})  # fmt: skip
+        assert ask(outside, "/a?b", headers={"Host": "a.example:80"})[1]["location"] == "https://a.example/a?b"
         # Nobody believes that what was sent in the clear was right.
         code, fields, body = ask(port, "/api/v1/rooms/r/messages", "POST", {"Host": "localhost"}, b"{}")
         assert code == 403 and b"https alone" in body and "location" not in fields
         assert ask(port, "/healthz")[0] == 200
 
     def test_challenges_are_served(self, port):
-        port, _ = port
+        port, _, port_challenges = port
         code, fields, body = ask(port, "/.well-known/acme-challenge/a-Token_1")
         assert (code, body) == (200, b"a-Token_1.thumbprint")
         assert ask(port, "/.well-known/acme-challenge/a-Token_1", "HEAD")[0] == 200
-        for name in ("none", "large", "folder", "pipe"):
+        (port_challenges / "link").symlink_to("/etc/hostname")
+        assert fields["x-content-type-options"] == "nosniff" and fields["cache-control"] == "no-store"
+        for name in ("none", "large", "folder", "pipe", "link"):
             assert ask(port, f"/.well-known/acme-challenge/{name}")[0] == 404, name
         # Nothing else of the directory is served, and what is no token is not looked for.
         for name in ("", "..%2foutside", "../outside", "a.b", "x" * 129):

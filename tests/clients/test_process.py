@@ -115,7 +115,7 @@ class TestRefusals:
 
     def test_with_a_secret_it_does(self, servers):
         port = free_port()
-        command = [harness.parlor_binary(), "--listen", f"0.0.0.0:{port}", "--data", ":memory:"]
+        command = [harness.parlor_binary(), "--listen", f"0.0.0.0:{port}", "--data", ":memory:", *harness.AS_ROOT]
         env = {"PARLOR_SECRET": SECRET}
         server = harness.Server(command, port, "parlor", harness._is_healthy, env)
         server.kill()

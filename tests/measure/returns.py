@@ -2,11 +2,15 @@
 """Measures how clients come back when the server is restarted: in which second after their close, of
 5,000 who obey `notice draining` (docs/protocol.md, "Closing").
 
-    python3 tests/measure/returns.py [--clients 5000]
+    python3 tests/measure/returns.py [--clients 5000] [--replace]
 
 Each client is told the time over which to come back, and takes a random moment of it; if nobody listens
 then, it tries again by full jitter, from 1 s up to 30 s. SIGTERM, and a new server on the same data and
 port as soon as the old one has ended. It fails if somebody does not come back. The standard library only.
+
+With `--replace`, a second server takes the first one's place (`parlor serve --replace`). Meanwhile somebody
+asks for /healthz on a new connection, one after the other: how many attempts were refused, and how long the
+longest took, beside what the announcement takes.
 """
 
 import argparse
@@ -14,7 +18,9 @@ import heapq
 import json
 import random
 import select
+import socket
 import tempfile
+import threading
 import time
 
 from common import HOST, PATIENCE, connect, free_port, machine, parlor_binary, start, stop
@@ -69,10 +75,44 @@ def await_close(clients):
     return told, closed
 
 
+class Asking:
+    """Asks without a pause until the end of the block."""
+
+    def __init__(self, port):
+        self.port, self.answered, self.refused, self.longest = port, 0, 0, 0.0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self):
+        request = f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+        while not self._is_over.is_set():
+            begun = time.monotonic()
+            try:
+                with socket.create_connection((HOST, self.port), PATIENCE) as one:
+                    one.sendall(request)
+                    is_served = one.recv(1_000).startswith(b"HTTP/1.1 200 ")
+            except OSError:
+                is_served = False
+            self.answered += is_served
+            self.refused += not is_served
+            self.longest = max(self.longest, time.monotonic() - begun)
+            time.sleep(0.002)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--clients", type=int, default=5_000)
-    count = parser.parse_args().clients
+    parser.add_argument("--replace", action="store_true")
+    arguments = parser.parse_args()
+    count = arguments.clients
     port = free_port()
     sets = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     with tempfile.TemporaryDirectory() as directory:
@@ -80,11 +120,22 @@ def main():
         server = start(command, port)
         try:
             clients = [hello(port, number) for number in range(count)]
-            server.terminate()
-            told, closed = await_close(clients)
-            server.wait(PATIENCE)
-            server = start(command, port)
-            back = come_back(port, told, closed)
+            if arguments.replace:
+                with Asking(port) as asking:
+                    old, begun = server, time.monotonic()
+                    server = start([*command, "--replace"], port)
+                    told, closed = await_close(clients)
+                    old.wait(PATIENCE)
+                    drained = time.monotonic() - begun
+                    back = come_back(port, told, closed)
+                print(f"asked meanwhile: {asking.answered} answered, {asking.refused} refused; the longest took "
+                      f"{asking.longest:.2f} s, the old server's end {drained:.2f} s")  # fmt: skip
+            else:
+                server.terminate()
+                told, closed = await_close(clients)
+                server.wait(PATIENCE)
+                server = start(command, port)
+                back = come_back(port, told, closed)
         finally:
             stop(server)
     show(count, told, closed, back)

@@ -17,7 +17,7 @@ use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
 use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, https_port};
 use crate::http1::{RequestHead, Response};
 use crate::hub::{Hub, Input};
 use crate::reactor::Wake;
@@ -41,6 +41,7 @@ use crate::wire::encode;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// How long before its expiry a token's end is announced.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
@@ -124,7 +125,7 @@ impl<S: RecordStore> Chat<S> {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
             proxies: config.proxies.clone(),
-            listeners: listeners.iter().map(|listener| listener.rules.clone()).collect(),
+            listeners: listeners.iter().map(|listener| listener.own_rules()).collect(),
         };
         let web_seed = chance.next_u64();
         let rates_seed = chance.next_u64();
@@ -144,7 +145,7 @@ impl<S: RecordStore> Chat<S> {
             decisions: Decisions::new(WallClock::new(newest)),
             calls: Calls::default(),
             budgets: Budgets::new(rates_seed),
-            https_port: config.https_port(),
+            https_port: https_port(&listeners),
             challenges: None,
             listeners,
             failed_proofs: FailedProofs::new(rates_seed),
@@ -167,6 +168,12 @@ impl<S: RecordStore> Chat<S> {
             started,
         };
         Web::new(chat, web_config, web_seed)
+    }
+
+    /// Sets them, with the addresses at which they listen; there is at least one.
+    pub(crate) fn set_listeners(&mut self, listeners: Vec<Listener>) {
+        self.https_port = https_port(&listeners);
+        self.listeners = listeners;
     }
 
     /// Its listeners.
@@ -348,6 +355,7 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
+        self.shared.has_turned.store(true, Ordering::Release);
         // The first time before anybody is greeted: removes what became too old while nobody
         // served.
         if !std::mem::replace(&mut self.has_begun, true) {

@@ -106,16 +106,21 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let person = person.as_ref();
         let chat_request = ChatRequest { origin, person, envelope };
+        // Where users are not served, nothing is public.
+        let served = |access: Access| match origin {
+            Origin::Conn(conn, _) if !self.listener(net, *conn).serves.public => Access::Admin,
+            Origin::Conn(..) | Origin::Call(_) => access,
+        };
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
-            match refused(handler.access, person) {
+            match refused(served(handler.access), person) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_handler(net, chat_request, &*handler.run),
             }
             return;
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
-            match refused(handler.access, person) {
+            match refused(served(handler.access), person) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_remote(net, chat_request, &handler),
             }

@@ -21,7 +21,7 @@ use crate::wire::error::ErrorReply;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopStage {
     /// The restart has been announced. Until then requests are served, and nobody new is admitted.
-    Announced { until: Moment, end: Moment },
+    Announced { until: Moment, end: Moment, why: End },
     /// Nothing more is read. The store's answers are awaited until then; everything is over at the
     /// end.
     Committing { until: Moment, end: Moment, why: End },
@@ -47,21 +47,24 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn stop(&mut self, net: &mut Net<'_>, why: End) {
         let is_heard = !self.conns().is_empty();
         match (self.stopping, why) {
-            (None, End::Restart) if is_heard => self.announce(net),
+            (None, End::Restart | End::HandOver) if is_heard => self.announce(net, why),
             (None, _) => self.commit(net, why, net.now().plus_millis(STOP_MS_MAX)),
-            (Some(StopStage::Announced { end, .. }), _) => self.commit(net, End::Restart, end),
+            (Some(StopStage::Announced { end, why, .. }), _) => self.commit(net, why, end),
             (Some(StopStage::Committing { .. } | StopStage::Closing), _) => {}
         }
     }
 
     /// Tells everybody that the server restarts, and within how much time to reconnect.
-    fn announce(&mut self, net: &mut Net<'_>) {
+    fn announce(&mut self, net: &mut Net<'_>, why: End) {
+        if why == End::HandOver {
+            net.hold_accepting();
+        }
         let conns = self.conns();
         let spread_ms = spread_ms(conns.len());
         log::info!(connections = net.connections(), spread_ms; "draining");
         let until = net.now().plus_millis(DRAIN_NOTICE_MS);
         self.stopping =
-            Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX) });
+            Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX), why });
         net.wake_at(until);
         let text = encode::push("notice", |w| {
             w.text("code", "draining");
@@ -92,7 +95,10 @@ impl<S: RecordStore> Chat<S> {
         log::info!(connections = net.connections(); "stopping");
         let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
         self.stopping = Some(StopStage::Committing { until, end, why });
-        net.stop_accepting();
+        match why {
+            End::HandOver => net.hold_accepting(),
+            End::ForGood | End::Restart => net.stop_accepting(),
+        }
         net.wake_at(until);
         // Calls made before this are carried out, and later ones fail: no call is lost in silence.
         let accepted = self.shared.queue().stop();
@@ -107,8 +113,8 @@ impl<S: RecordStore> Chat<S> {
 
     pub(super) fn advance_stop(&mut self, net: &mut Net<'_>) {
         match self.stopping {
-            Some(StopStage::Announced { until, end }) if until <= net.now() => {
-                self.commit(net, End::Restart, end);
+            Some(StopStage::Announced { until, end, why }) if until <= net.now() => {
+                self.commit(net, why, end);
             }
             Some(StopStage::Announced { until, .. }) => net.wake_at(until),
             Some(StopStage::Committing { until, end, why })
@@ -118,7 +124,7 @@ impl<S: RecordStore> Chat<S> {
                 self.refuse_http_calls(net);
                 let (code, reason) = match why {
                     End::ForGood => (CloseCode::GOING_AWAY, "the server stops"),
-                    End::Restart => (CloseCode::RESTART, "the server restarts"),
+                    End::Restart | End::HandOver => (CloseCode::RESTART, "the server restarts"),
                 };
                 let mut error = ErrorReply::new(RefusalCode::Unavailable, reason);
                 error.detail.close = Some(code.0);

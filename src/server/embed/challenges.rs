@@ -1,6 +1,7 @@
 //! Files that prove to a certificate authority that a host is ours (RFC 8555 §8.3), read on a thread
 //! of their own, since the reactor's must not wait for the disk.
 
+use super::handle_error::HandleError;
 use super::http_path::{PathAnswer, PathReply};
 use crate::auth::small_file;
 use crate::base::LineRate;
@@ -9,7 +10,7 @@ use crate::http1::Status;
 use crate::reactor::Clock;
 use serde_json::json;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Reads challenges. The thread ends when this is dropped.
@@ -48,7 +49,7 @@ impl Challenges {
 fn run(received: &Receiver<(PathBuf, PathReply)>) {
     let (clock, mut lines) = (Clock::start(), LineRate::new(1));
     for (path, reply) in received {
-        let content = small_file::read(&path, CHALLENGE_BYTES_MAX).unwrap_or_else(|error| {
+        let content = read(&path).unwrap_or_else(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;
             // Strangers decide how often.
             if !is_missing && lines.take(clock.now()).is_some() {
@@ -58,8 +59,8 @@ fn run(received: &Receiver<(PathBuf, PathReply)>) {
         });
         match content {
             Some(content) => {
-                if let Ok(answer) = PathAnswer::new(Status::Ok, "application/octet-stream", content)
-                {
+                let answer = PathAnswer::new(Status::Ok, "application/octet-stream", content);
+                if let Ok(answer) = answer.and_then(sealed) {
                     // The client may have gone.
                     let _ = reply.send(answer);
                 }
@@ -69,8 +70,22 @@ fn run(received: &Receiver<(PathBuf, PathReply)>) {
     }
 }
 
+/// The file itself: a link could lead anywhere.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if !path.symlink_metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    small_file::read(path, CHALLENGE_BYTES_MAX)
+}
+
+/// An answer as all others of the server are.
+fn sealed(answer: PathAnswer) -> Result<PathAnswer, HandleError> {
+    let answer = answer.with("X-Content-Type-Options", "nosniff")?;
+    answer.with("Cross-Origin-Resource-Policy", "same-origin")?.with("Cache-Control", "no-store")
+}
+
 fn refuse(reply: PathReply, status: Status, code: &str, message: &str) {
     let error = json!({ "error": { "code": code, "message": message } });
     // The client may have gone.
-    let _ = reply.send(PathAnswer::json(status, &error));
+    let _ = sealed(PathAnswer::json(status, &error)).map(|answer| reply.send(answer));
 }

@@ -20,6 +20,7 @@ use crate::server::sources::FunctionPoll;
 use crate::wire::types::{EVENT_NAMES, is_free_type};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A running server, from any thread. Cheap to clone.
@@ -49,6 +50,31 @@ impl Stopper {
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
+    }
+
+    /// As [`Handle::restart`], but nobody is refused: whoever comes meanwhile waits at the sockets,
+    /// which [`Server::run_and_keep_sockets`](super::super::Server::run_and_keep_sockets) then returns.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn hand_over(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::HandOver)
+    }
+}
+
+/// Shows whether a server's loop turns.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Pulse {
+    /// Whether the loop has turned since the last call; true at the first. Wakes it for the next.
+    #[must_use]
+    pub fn beats(&self) -> bool {
+        let has_turned = self.shared.has_turned.swap(false, Ordering::AcqRel);
+        self.shared.wake.wake();
+        has_turned
     }
 }
 

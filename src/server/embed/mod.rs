@@ -12,7 +12,7 @@ pub(super) mod shared;
 pub(super) mod socket;
 pub(super) mod ticket;
 
-pub use handle::{Handle, Stopper};
+pub use handle::{Handle, Pulse, Stopper};
 pub use handle_error::HandleError;
 pub use handler::{Call, Caller, Reply};
 pub(super) use http_path::HttpPath;

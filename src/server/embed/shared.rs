@@ -116,6 +116,8 @@ pub(crate) struct Shared {
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(crate) wake: Wake,
     pub(crate) reactor_thread: OnceLock<ThreadId>,
+    /// The reactor has handled a wake since this was last asked.
+    pub(crate) has_turned: AtomicBool,
     /// What clients of a server with TLS are shown.
     pub(crate) certificates: OnceLock<Arc<ShownCertificates>>,
     /// The configuration, as of the last call that changes it. A change holds it until its call is
@@ -160,6 +162,7 @@ impl Shared {
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
+            has_turned: AtomicBool::new(true),
             certificates: OnceLock::new(),
             config: Mutex::new(config.clone()),
             reloads: Mutex::default(),
@@ -302,6 +305,8 @@ pub(crate) enum End {
     /// Another server takes its place: everybody is told within how much time to reconnect, then
     /// 1012.
     Restart,
+    /// As `Restart`; whoever comes meanwhile waits for the other server, which gets the sockets.
+    HandOver,
 }
 
 /// Fails the calls of a server that has panicked, too.

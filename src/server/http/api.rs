@@ -46,7 +46,8 @@ fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<Ap
         found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
     let caller = caller_of(head, rules, route.method)?;
     // Which types are open to everybody, only their handlers know.
-    if caller.is_none() && route.choice != Choice::Path {
+    let may_be_open = route.choice == Choice::Path && rules.listener.serves.public;
+    if caller.is_none() && !may_be_open {
         let is_open = rules.verifier.is_open();
         let message = if is_open { "in open mode say who you are: ?user=NAME" } else { SAY_WHO };
         return Err(unauthorized(message).into());

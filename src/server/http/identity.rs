@@ -7,6 +7,7 @@ use super::served::admit;
 use crate::auth::{Access, Denied, Identity, Person, TOO_MANY_FAILED, TokenError};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{StreamRights, UserId};
+use crate::config::Serves;
 use crate::http1::{HttpRefusal, RequestHead, Status};
 use crate::protocol::handshake::Upgrade;
 use crate::routes::own::{METRICS_PATH, OPENAPI_PATH, PREFIX, SIGN_IN_PATH, is_own};
@@ -111,7 +112,9 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public();
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;
-    if head.method == "OPTIONS" || !is_any || rules.listener.admits_admins() {
+    let Serves { public, admin, .. } = rules.listener.serves;
+    let is_served = (public || admin) && !rules.listener.admits_admins();
+    if head.method == "OPTIONS" || !is_any || !is_served {
         return false;
     }
     let has_keys = rules.verifier.has_keys();

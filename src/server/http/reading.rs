@@ -89,7 +89,7 @@ pub(super) fn may_read_metrics(
         return Ok(());
     }
     let caller = caller(head, rules)?;
-    if rules.verifier.is_open() {
+    if rules.verifier.is_open() && rules.listener.serves.public {
         return Ok(());
     }
     let is_admin = caller.as_ref().is_some_and(|person| person.is_admin);

@@ -2,10 +2,12 @@
 //! of a listener that redirects are redirected.
 
 use super::route::Rules;
+use super::route::is_open_host;
 use crate::auth::{Identity, TokenError};
-use crate::config::{Listener, Serves};
+use crate::config::{ListenAddress, Listener, Serves};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::own::{HEALTH_PATH, METRICS_PATH, READY_PATH};
+use std::net::Ipv6Addr;
 
 /// RFC 8555 §8.3: where a certificate authority asks for what proves that a host is ours.
 const CHALLENGES: &str = ".well-known/acme-challenge/";
@@ -19,9 +21,17 @@ pub(super) fn check_served(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(
         return Ok(());
     }
     if redirect {
-        return Err(redirected(head, rules.https_port));
+        let own = rules.listener.https_port.and_then(|port| u16::try_from(port).ok());
+        return Err(redirected(head, own.or(rules.https_port)));
     }
     if metrics && head.path == METRICS_PATH {
+        // A page elsewhere could let a name of its own point here (DNS rebinding).
+        let is_local = matches!(rules.listener.address, ListenAddress::Tcp(address) if address.ip().is_loopback());
+        if is_local && !is_open_host(head.host) {
+            let message =
+                "at a loopback address the metrics are for localhost alone: say so in Host";
+            return Err(HttpRefusal::new(Status::Forbidden, "forbidden", message).into());
+        }
         return Ok(());
     }
     Err(HttpRefusal::new(Status::NotFound, "not_found", "this listener serves the metrics").into())
@@ -47,8 +57,8 @@ fn redirected(head: &RequestHead<'_>, https_port: Option<u16>) -> Response {
     if !["GET", "HEAD"].contains(&head.method) {
         return refuse(Status::Forbidden, "forbidden", "this is served by https alone");
     }
-    let host = without_port(head.host);
-    let (false, Some(port)) = (host.is_empty(), https_port) else {
+    let host = Some(without_port(head.host)).filter(|host| is_host(host));
+    let (Some(host), Some(port)) = (host, https_port) else {
         return refuse(Status::BadRequest, "bad_request", "say for which host: Host");
     };
     let port = if port == DEFAULT_PORT { String::new() } else { format!(":{port}") };
@@ -56,6 +66,18 @@ fn redirected(head: &RequestHead<'_>, https_port: Option<u16>) -> Response {
     let location = format!("https://{host}{port}{}{mark}{query}", head.path);
     let moved = Response::new(Status::PermanentRedirect, "text/plain", &b"moved to https\n"[..]);
     moved.with("Location", location)
+}
+
+/// RFC 3986 §3.2.2: a name as DNS has them, an address, or one of IPv6 in brackets.
+fn is_host(host: &str) -> bool {
+    let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match inside {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !host.is_empty() && host.bytes().all(is_of_name)
+        }
+    }
 }
 
 /// RFC 3986 §3.2: a host without its port; one of IPv6 stands in brackets.
@@ -95,6 +117,10 @@ mod tests {
             ("/ws", "[::1]:80", 443, "https://[::1]/ws"),
             ("//elsewhere", "a.example", 443, "https://a.example//elsewhere"),
             ("/", "", 443, ""),
+            ("/", "[::1", 443, ""),
+            ("/", "::1", 443, ""),
+            ("/", "a:80:90", 443, ""),
+            ("/", "a%62", 443, ""),
         ] {
             assert_eq!(location(target, host, port), expected, "{target} {host}");
         }

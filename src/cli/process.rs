@@ -1,0 +1,130 @@
+//! What `parlor serve` does with its own process before it serves: open files, the umask, the user.
+
+use super::CommandFailure;
+use crate::config::Config;
+use crate::server::Listening;
+use crate::store::Place;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use std::ffi::CString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
+
+/// Raises the limit on open files as far as the system lets this process, and says so in the log.
+pub(super) fn raise_file_limit() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft >= hard {
+        return;
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => log::info!(was = soft; "open files: up to {hard}"),
+        Err(error) => log::warn!("the limit on open files stays at {soft}: {error}"),
+    }
+}
+
+/// Sets the permissions that the files which this process creates do not have.
+pub(super) fn set_umask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
+
+/// Becomes the user that the configuration names, if root has started this process. The data's
+/// directory is created for that user, if there is none.
+pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), CommandFailure> {
+    let is_root = geteuid().is_root();
+    let Some(wanted) = &config.user else {
+        return match listening.beyond_loopback() {
+            Some(address) if is_root => Err(CommandFailure::usage(format!(
+                "refusing to serve at {address} as root: say whom to become when the sockets are bound \
+                 (--user NAME), or --user root"
+            ))),
+            _ => Ok(()),
+        };
+    };
+    let account = Account::find(wanted)?;
+    if account.user == geteuid() {
+        return Ok(());
+    }
+    if !is_root {
+        let message = format!("only root can become another user, such as {wanted} (--user)");
+        return Err(CommandFailure::usage(message));
+    }
+    create_data(config, &account)?;
+    account.take_on().map_err(|error| {
+        CommandFailure::new(format!("cannot become {wanted} (--user): {error}"))
+    })?;
+    log::info!("became {wanted}");
+    Ok(())
+}
+
+fn create_data(config: &Config, account: &Account) -> Result<(), CommandFailure> {
+    let Place::Directory(directory) = &config.data else { return Ok(()) };
+    let mut missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    missing.reverse();
+    let (user, group) = (Some(account.user.as_raw()), Some(account.group.as_raw()));
+    for path in missing {
+        let created = DirBuilder::new().mode(0o700).create(path);
+        created.and_then(|()| chown(path, user, group)).map_err(|error| {
+            CommandFailure::new(format!("cannot create {} for its user: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// A user of this machine, and a group.
+struct Account {
+    /// `None` for a number that no user has.
+    name: Option<CString>,
+    user: Uid,
+    group: Gid,
+}
+
+impl Account {
+    /// Finds `USER` or `USER:GROUP`, each a name or a number.
+    fn find(wanted: &str) -> Result<Account, CommandFailure> {
+        let (user, group) = wanted.split_once(':').unwrap_or((wanted, ""));
+        let nobody = |what: &str, name: &str| {
+            CommandFailure::usage(format!("{name} is no {what} of this machine (--user)"))
+        };
+        let number = user.parse().ok().map(Uid::from_raw);
+        let found = match number {
+            Some(uid) => User::from_uid(uid),
+            None => User::from_name(user),
+        };
+        let found = found.ok().flatten();
+        let own_group = found.as_ref().map(|found| found.gid);
+        let group = match (group, own_group) {
+            ("", Some(group)) => group,
+            ("", None) if number.is_some() => {
+                let message =
+                    format!("user {user} has no name, so say its group, too: --user {user}:GROUP");
+                return Err(CommandFailure::usage(message));
+            }
+            ("", None) => return Err(nobody("user", user)),
+            (group, _) => {
+                let by_name = || Group::from_name(group).ok().flatten().map(|group| group.gid);
+                let number = group.parse().ok().map(Gid::from_raw);
+                number.or_else(by_name).ok_or_else(|| nobody("group", group))?
+            }
+        };
+        let user_id = found.as_ref().map(|found| found.uid).or(number);
+        let name = found.and_then(|found| CString::new(found.name).ok());
+        Ok(Account { name, user: user_id.ok_or_else(|| nobody("user", user))?, group })
+    }
+
+    /// Gives all rights of root up.
+    fn take_on(&self) -> nix::Result<()> {
+        match &self.name {
+            Some(name) => initgroups(name, self.group)?,
+            None => setgroups(&[self.group])?,
+        }
+        setgid(self.group)?;
+        setuid(self.user)?;
+        let is_back = !self.user.is_root() && setuid(Uid::from_raw(0)).is_ok();
+        if is_back { Err(nix::errno::Errno::EPERM) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,169 @@
+//! The sockets that a server listens at, bound before anything else is done: a program that began
+//! with the right to bind a low port can give that right up then.
+
+use super::server_error::ServerError;
+use crate::config::{Config, ConfigError, ListenAddress, Listener};
+use crate::reactor::{ListeningSocket, ReactorListener, SocketAccess};
+use crate::store::{Place, Store};
+use nix::unistd::{Group, User};
+use std::io;
+use std::net::SocketAddr;
+
+/// A socket that listens already, passed by another process.
+#[derive(Debug)]
+pub struct PassedSocket {
+    /// The socket.
+    pub socket: ListeningSocket,
+    /// Its name, for `systemd:NAME`; may be empty. `None` for one of the server whose place this one
+    /// takes: it is closed if no listener has its address.
+    pub name: Option<String>,
+}
+
+/// All sockets of a server, in the order of its listeners.
+#[derive(Debug)]
+pub struct Listening {
+    listeners: Vec<Listener>,
+    sockets: Vec<ListeningSocket>,
+}
+
+impl Listening {
+    /// Binds all listeners of a configuration, or takes those that were passed: each by its name or
+    /// its address. Where the configuration has no list of listeners, a single passed socket stands
+    /// for `listen`, whatever its address is.
+    ///
+    /// # Errors
+    /// [`ServerError`], with what to do about it; also for a passed socket that no listener takes.
+    pub fn bind(config: &Config, passed: Vec<PassedSocket>) -> Result<Listening, ServerError> {
+        config.check().map_err(ServerError::Config)?;
+        let mut passed = passed;
+        let is_named = |one: &&PassedSocket| one.name.is_some();
+        let stands_for_all =
+            config.listeners.is_empty() && passed.iter().filter(is_named).count() == 1;
+        let mut listening = Listening { listeners: Vec::new(), sockets: Vec::new() };
+        for listener in config.all_listeners() {
+            let is_its = |one: &PassedSocket| {
+                (stands_for_all && one.name.is_some()) || one.is_for(&listener.address)
+            };
+            let socket = match passed.iter().position(is_its) {
+                Some(place) => passed.swap_remove(place).socket,
+                None => bind(&listener, config)?,
+            };
+            let address = address_of(&socket);
+            listening.listeners.push(Listener { address, ..listener });
+            listening.sockets.push(socket);
+        }
+        for PassedSocket { socket, name } in passed {
+            match name {
+                Some(name) => return Err(ServerError::Unused(address_of(&socket), name)),
+                None => log::info!("no longer listening on {}", address_of(&socket)),
+            }
+        }
+        listening.check(config)?;
+        Ok(listening)
+    }
+
+    /// What can be judged only now that the addresses of passed sockets are known.
+    fn check(&self, config: &Config) -> Result<(), ServerError> {
+        let elsewhere = self.listeners.iter().find_map(Listener::people_elsewhere);
+        if let Some(address) = elsewhere.filter(|_| config.is_open()) {
+            return Err(ServerError::Config(ConfigError::OpenElsewhere(address)));
+        }
+        let is_wrong = |one: &&Listener| {
+            matches!(one.address, ListenAddress::Unix(_)) && one.serves.admin && one.serves.public
+        };
+        match self.listeners.iter().find(is_wrong) {
+            Some(listener) => Err(ServerError::AdminsAndUsers(listener.address.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The first address that other machines can reach.
+    #[must_use]
+    pub fn beyond_loopback(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener.address {
+            ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
+                Some(address)
+            }
+            _ => None,
+        })
+    }
+
+    /// The listeners, with the addresses at which they listen.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Listener>, Vec<ReactorListener>) {
+        let Listening { listeners, sockets } = self;
+        let with_limit = |(socket, listener): (_, &Listener)| ReactorListener {
+            socket,
+            connections: listener.own_connections(),
+        };
+        let of_reactor = sockets.into_iter().zip(&listeners).map(with_limit).collect();
+        (listeners, of_reactor)
+    }
+}
+
+impl PassedSocket {
+    fn is_for(&self, address: &ListenAddress) -> bool {
+        match address {
+            ListenAddress::Passed(name) => self.name.as_deref() == Some(&**name),
+            // Any port does.
+            ListenAddress::Tcp(address) if address.port() == 0 && self.name.is_none() => {
+                self.socket.local_addr().is_some_and(|own| own.ip() == address.ip())
+            }
+            address => address_of(&self.socket) == *address,
+        }
+    }
+}
+
+fn address_of(socket: &ListeningSocket) -> ListenAddress {
+    match (socket.local_addr(), socket.path()) {
+        (Some(address), _) => ListenAddress::Tcp(address),
+        (None, path) => ListenAddress::Unix(path.map(Into::into).unwrap_or_default()),
+    }
+}
+
+fn bind(listener: &Listener, config: &Config) -> Result<ListeningSocket, ServerError> {
+    let address = &listener.address;
+    let socket = match address {
+        ListenAddress::Tcp(address) => ListeningSocket::tcp(*address),
+        ListenAddress::Unix(path) => {
+            let owner = listener.owner.as_deref().or(config.user.as_deref());
+            let ids = owner.map(ids).transpose();
+            let ids = ids.map_err(|name| ServerError::NoOwner(address.clone(), name))?;
+            let (user, group) = ids.unwrap_or_default();
+            ListeningSocket::unix(path, SocketAccess { mode: listener.mode, user, group })
+        }
+        ListenAddress::Passed(name) => return Err(ServerError::NotPassed(name.to_string())),
+    };
+    socket.map_err(|error| cannot_bind(address, error, &config.data))
+}
+
+fn cannot_bind(address: &ListenAddress, error: io::Error, data: &Place) -> ServerError {
+    match Store::held_by_another(data) {
+        // Another process that holds the data most likely uses the address, too.
+        Some(held) if error.kind() == io::ErrorKind::AddrInUse => {
+            ServerError::Twice(address.clone(), held)
+        }
+        _ => ServerError::Listen(address.clone(), error),
+    }
+}
+
+/// The ids of `USER`, `USER:GROUP` or `:GROUP`, each a name or a number; an error is who is not
+/// known.
+fn ids(owner: &str) -> Result<(Option<u32>, Option<u32>), String> {
+    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
+    let of_user = || User::from_name(user).ok().flatten().map(|user| user.uid.as_raw());
+    let of_group = || Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
+    let id = |name: &str, by_name: &dyn Fn() -> Option<u32>| match name {
+        "" => Ok(None),
+        // The largest number means nobody to `chown(2)`.
+        name => {
+            let number = name.parse().ok().filter(|id| *id != u32::MAX);
+            number.or_else(by_name).map(Some).ok_or_else(|| name.to_owned())
+        }
+    };
+    Ok((id(user, &of_user)?, id(group, &of_group)?))
+}
