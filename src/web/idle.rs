@@ -69,7 +69,7 @@ impl<A: Application> Web<A> {
     /// Makes room for a new connection: if few places are free, one idle connection is ended.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
         let (taken, max) = io.places_at(io.listener(newcomer));
-        if max.saturating_sub(taken) >= (max / CONNECTIONS_KEPT_FREE_SHARE).max(1) {
+        if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
         // A connection whose answer is still being read is busy, and returns with its next request.
