@@ -37,7 +37,7 @@ setup: ## install what the tests need: from Debian, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
-	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking
+	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking --example tls_echo
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \
@@ -79,7 +79,7 @@ applications: setup binaries ## two applications' own files on parlor-client, fr
 test-autobahn: binaries ## a part of the Autobahn testsuite, where there is a Python 2.7
 	@mkdir -p target && rm -f target/left-out.autobahn
 	python3 tests/autobahn/test_judge.py
-	python3 tests/autobahn/run.py --cases subset || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
+	python3 tests/autobahn/run.py --role each --cases subset || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
 	    printf '; left out: the Autobahn testsuite, which needs Python 2.7' >target/left-out.autobahn; }
 
 autobahn: binaries ## all of the Autobahn testsuite; writes the table of docs/conformance.md

@@ -157,6 +157,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (" nix::", &["cli/process.rs", "server/listening.rs"]),
     ("listenfd", &["cli/systemd.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
+    ("systemd_journal_logger", &["cli/log.rs"]),
     ("rustix::net", &["cli/handover.rs"]),
     ("env_logger", &["cli/"]),
     ("toml::", &["config/"]),

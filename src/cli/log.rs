@@ -8,18 +8,28 @@ use env_logger::Logger;
 use log::{Log, Metadata, Record};
 use std::io::Write;
 use std::sync::{Arc, PoisonError, RwLock};
+use systemd_journal_logger::{JournalLog, connected_to_journal};
 
 /// The installed logger.
 #[derive(Clone)]
-pub(super) struct ProgramLog(Arc<RwLock<Logger>>);
+pub(super) struct ProgramLog(Arc<RwLock<LogSink>>);
+
+/// Where lines go.
+struct LogSink {
+    /// The filter, and standard error.
+    logger: Logger,
+    /// The journal of systemd, if standard error leads there and lines are for people: it gets each
+    /// field by its name (`systemd.journal-fields(7)`).
+    journal: Option<JournalLog>,
+}
 
 impl ProgramLog {
     /// Installs the logger, on standard error, with a filter that has been checked (`log.level`).
     /// Call it once per process.
     pub(super) fn start(filter: &str, format: LogFormat) -> ProgramLog {
-        let logger = logger(filter, format);
-        let level = logger.filter();
-        let log = ProgramLog(Arc::new(RwLock::new(logger)));
+        let sink = LogSink::new(filter, format);
+        let level = sink.logger.filter();
+        let log = ProgramLog(Arc::new(RwLock::new(sink)));
         // Fails only if a logger is already installed.
         if log::set_boxed_logger(Box::new(log.clone())).is_ok() {
             log::set_max_level(level);
@@ -29,10 +39,18 @@ impl ProgramLog {
 
     /// Changes the filter and the format.
     pub(super) fn change(&self, filter: &str, format: LogFormat) {
-        let logger = logger(filter, format);
-        let level = logger.filter();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = logger;
+        let sink = LogSink::new(filter, format);
+        let level = sink.logger.filter();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = sink;
         log::set_max_level(level);
+    }
+}
+
+impl LogSink {
+    fn new(filter: &str, format: LogFormat) -> LogSink {
+        let is_for_journal = format == LogFormat::Text && connected_to_journal();
+        let journal = is_for_journal.then(JournalLog::new).and_then(Result::ok);
+        LogSink { logger: logger(filter, format), journal }
     }
 }
 
@@ -57,14 +75,24 @@ fn logger(filter: &str, format: LogFormat) -> Logger {
 
 impl Log for ProgramLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).enabled(metadata)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).log(record);
+        let sink = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match &sink.journal {
+            // What it does not take is not lost.
+            Some(journal) if sink.logger.matches(record) => {
+                if journal.journal_send(record).is_err() {
+                    sink.logger.log(record);
+                }
+            }
+            Some(_) => {}
+            None => sink.logger.log(record),
+        }
     }
 
     fn flush(&self) {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).flush();
+        self.0.read().unwrap_or_else(PoisonError::into_inner).logger.flush();
     }
 }

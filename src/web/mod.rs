@@ -31,7 +31,7 @@ use crate::http1::{HttpRefusal, RequestHead, Response};
 use crate::protocol::CloseCode;
 use crate::protocol::deflate::CodecsConfig;
 use crate::protocol::handshake::{Accepted, Upgrade};
-use crate::reactor::{Reactor, ReactorConfig, Wake};
+use crate::reactor::{Acceptor, Machine, Reactor, ReactorConfig, Wake};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -218,7 +218,19 @@ pub fn serve(
     bound: impl FnOnce(SocketAddr, Stop),
 ) -> io::Result<()> {
     let limits = config.limits.clone();
-    let mut reactor = Reactor::bind(&ReactorConfig { listen, limits })?;
+    serve_with(Reactor::bind(&ReactorConfig { listen, limits })?, config, application, bound)
+}
+
+/// As [`serve`], on this reactor, which listens already: with TLS, or at several addresses.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with<T: Acceptor>(
+    mut reactor: Reactor<Machine<T>>,
+    config: WebConfig,
+    application: impl Application,
+    bound: impl FnOnce(SocketAddr, Stop),
+) -> io::Result<()> {
     let address = reactor.local_addr()?;
     log::info!("listening on {address}");
     let is_asked = Arc::new(AtomicBool::new(false));

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the Autobahn testsuite against parlor, as server and as client, and judges it strictly.
 
-    python3 tests/autobahn/run.py [--role server|client|both] [--cases all|subset] [--table]
+    python3 tests/autobahn/run.py [--role server|tls-server|client|both|each] [--cases all|subset] [--table]
 
 The suite's fuzzing client speaks to `examples/echo`, its fuzzing server to
-`examples/autobahn_client`, both on loopback. Every case must have run, and must be OK in what was
+`examples/autobahn_client`, both on loopback. As `tls-server` it is `examples/tls_echo`, to which the suite,
+which has no TLS, speaks through a tunnel. `both` are server and client, `each` all three. Every case must have run, and must be OK in what was
 said and in how it was closed; see judge.py. The reports are left in target/autobahn.
 
 `--table` writes the results into docs/conformance.md. Exit status 1: a case failed, or the suite
@@ -27,6 +28,7 @@ from collections import Counter
 from pathlib import Path
 
 import judge
+from tunnel import Tunnel
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/autobahn"
@@ -34,6 +36,7 @@ PYTHON2 = ROOT / "target/autobahn-python/bin/python"
 CONFORMANCE = ROOT / "docs/conformance.md"
 HOST = "127.0.0.1"
 AGENT = "parlor"
+ROLES = ["server", "tls-server", "client"]
 #: The bounds of everything, in seconds.
 SETUP_SECONDS = 900
 START_SECONDS = 20
@@ -136,6 +139,21 @@ def run_server(arguments, cases, out):
             wait_until_ended(fuzzer, suite_log, echo, suite_log, RUN_SECONDS[arguments.cases])
 
 
+def run_tls_server(arguments, cases, out):
+    """The same over TLS."""
+    certificate, key = out / "chat.pem", out / "chat.key"
+    made = ["openssl", "req", "-x509", "-nodes", "-days", "9", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([str(part) for part in made], check=True, capture_output=True)
+    port, echo_log, suite_log = free_port(), out / "echo.log", out / "suite.log"
+    command = [arguments.tls_echo, f"{HOST}:{port}", certificate, key, "0"]
+    with running(command, echo_log) as echo, Tunnel(port, certificate) as tunnel:
+        wait_until_serving(echo, port, echo_log)
+        spec = {"servers": [{"agent": AGENT, "url": f"ws://{HOST}:{tunnel.port}"}], "cases": cases}
+        with running(suite("fuzzingclient", spec, out), suite_log) as fuzzer:
+            wait_until_ended(fuzzer, suite_log, echo, suite_log, RUN_SECONDS[arguments.cases])
+
+
 def run_client(arguments, cases, out):
     """parlor's client, and the suite's fuzzing server."""
     url = f"ws://{HOST}:{free_port()}"
@@ -161,7 +179,8 @@ def run(role, arguments, expected):
     out.mkdir(parents=True)
     # All is asked for as all: a case that this program does not know must not go unseen.
     cases = ["*"] if arguments.cases == "all" else expected
-    {"server": run_server, "client": run_client}[role](arguments, cases, out)
+    runs = {"server": run_server, "tls-server": run_tls_server, "client": run_client}
+    runs[role](arguments, cases, out)
     listed = re.search(r"^Cases = (\[.*\])$", (out / "suite.log").read_text(), re.MULTILINE)
     if not listed or ast.literal_eval(listed[1]) != expected:
         raise Trouble(f"the suite's cases are not those of judge.py ({out / 'suite.log'})")
@@ -225,9 +244,10 @@ def program(path, name):
 def parsed_arguments():
     examples = ROOT / "target/release/examples"
     parser = argparse.ArgumentParser(description="The Autobahn testsuite against parlor")
-    parser.add_argument("--role", choices=["server", "client", "both"], default="both")
+    parser.add_argument("--role", choices=[*ROLES, "both", "each"], default="both")
     parser.add_argument("--cases", choices=["all", "subset"], default="all")
     parser.add_argument("--echo", type=Path, default=examples / "echo")
+    parser.add_argument("--tls-echo", type=Path, default=examples / "tls_echo")
     parser.add_argument("--client", type=Path, default=examples / "autobahn_client")
     parser.add_argument("--out", type=Path, default=ROOT / "target/autobahn", help="for reports")
     parser.add_argument("--table", action="store_true", help="write docs/conformance.md")
@@ -241,9 +261,12 @@ def parsed_arguments():
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = parsed_arguments()
-    roles = ["server", "client"] if arguments.role == "both" else [arguments.role]
+    several = {"both": ["server", "client"], "each": ROLES}
+    roles = several.get(arguments.role, [arguments.role])
     if "server" in roles:
         arguments.echo = program(arguments.echo, "echo")
+    if "tls-server" in roles:
+        arguments.tls_echo = program(arguments.tls_echo, "tls_echo")
     if "client" in roles:
         arguments.client = program(arguments.client, "autobahn_client")
     set_up()

@@ -578,6 +578,20 @@ class TestRedirects:
         assert code == 403 and b"https alone" in body and "location" not in fields
         assert ask(port, "/healthz")[0] == 200
 
+    def test_browsers_are_told_to_come_by_https_where_the_rest_is_redirected(self, servers, port):
+        _, https, _ = port
+        context = ssl._create_unverified_context()
+
+        def fields(port, context):
+            connection = http.client.HTTPSConnection(HOST, port, context=context, timeout=PATIENCE)
+            with contextlib.closing(connection):
+                connection.request("GET", "/")
+                return dict(connection.getresponse().getheaders())
+
+        assert fields(https, context)["Strict-Transport-Security"] == "max-age=31536000"
+        server = servers.parlor(tls=servers._tls(), port=free_port())
+        assert "Strict-Transport-Security" not in fields(server.port, server.tls)
+
     def test_challenges_are_served(self, port):
         port, _, port_challenges = port
         code, fields, body = ask(port, "/.well-known/acme-challenge/a-Token_1")

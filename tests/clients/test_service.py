@@ -406,3 +406,42 @@ class TestUnits:
         server = harness.Server(command, 0, "parlor", lambda server: "Chat: " in server.output())
         assert f"Data: {tmp_path}/data" in server.output()
         server.stop()
+
+
+def journal_fields(entry):
+    """The fields of an entry (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/)."""
+    fields = {}
+    while entry:
+        line, _, entry = entry.partition(b"\n")
+        name, is_short, value = line.partition(b"=")
+        if not is_short:
+            length = int.from_bytes(entry[:8], "little")
+            value, entry = entry[8 : 8 + length], entry[9 + length :]
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+@needs_root
+class TestJournal:
+    def test_lines_for_people_go_there_with_their_fields(self, servers):
+        directory = servers.directory()
+        journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        journal.bind(str(directory / "socket"))
+        journal.settimeout(PATIENCE)
+        script = (
+            f"mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir /run/systemd/journal && "
+            f"mount --bind {directory} /run/systemd/journal && "
+            'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$0" "$@"'
+        )
+        server = servers.parlor(wrapper=["unshare", "--mount", "sh", "-c", script])
+        found = {}
+        with Chat(server, "ada"):
+            while found.get("MESSAGE") != "connected":
+                found = journal_fields(journal.recv(1 << 16))
+        assert (found["USER"], found["KIND"], found["PRIORITY"]) == ("ada", "websocket", "5")
+        assert found["SYSLOG_IDENTIFIER"] == "parlor" and found["TARGET"].startswith("parlor::")
+        assert " connected " not in server.output()
+
+    def test_without_one_they_go_where_they_went(self, servers):
+        server = servers.parlor(env={"JOURNAL_STREAM": "1:1"})
+        assert "started" in server.output()

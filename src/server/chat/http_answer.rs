@@ -16,6 +16,9 @@ use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
 
+/// RFC 6797 §6.1: for a year.
+const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
+
 /// An HTTP request that is being handled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IncomingRequest<'r> {
@@ -51,11 +54,23 @@ impl<S: RecordStore> Chat<S> {
             // A client whose proofs keep failing has to reconnect for each try.
             HttpAnswer::Respond(response) => {
                 let ends = response.ends || is_over;
-                HttpAnswer::Respond(Response { ends, ..sealed(response) })
+                let response = Response { ends, ..sealed(response) };
+                HttpAnswer::Respond(if self.wants_https(net, incoming) {
+                    response.with("Strict-Transport-Security", STRICT_TRANSPORT_SECURITY)
+                } else {
+                    response
+                })
             }
             HttpAnswer::Endless(response) => HttpAnswer::Endless(sealed(response)),
             answer @ (HttpAnswer::Open(_) | HttpAnswer::Later | HttpAnswer::Again) => answer,
         }
+    }
+
+    /// Whether browsers are told to come by https alone: where plain requests are redirected to it,
+    /// nothing else of this host is served without.
+    fn wants_https(&self, net: &Net<'_>, incoming: IncomingRequest<'_>) -> bool {
+        let redirects = self.listeners.iter().any(|listener| listener.serves.redirect);
+        redirects && self.listener(net, incoming.exchange.conn()).tls
     }
 
     fn answer_to(&mut self, net: &mut Net<'_>, incoming: IncomingRequest<'_>) -> HttpAnswer {
