@@ -138,8 +138,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["http1/", "protocol/handshake/"]),
     ("jsonwebtoken", &["auth/"]),
     // In the client as the provider of TLS.
-    ("aws_lc_rs", &["auth/", "backend/client.rs", "tls/"]),
-    ("serde_json", &["wire/", "auth/", "server/", "store/data/lines.rs"]),
+    ("aws_lc_rs", &["auth/", "backend/client.rs", "cli/server_link.rs", "tls/"]),
+    (
+        "serde_json",
+        &["wire/", "auth/", "server/", "store/data/lines.rs", "cli/admin.rs", "cli/server_link.rs"],
+    ),
     // A ticket is a secret, and nobody's seed repeats it.
     (
         "getrandom",
@@ -163,9 +166,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["config/"]),
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
-    ("ureq", &["backend/client.rs"]),
+    ("ureq", &["backend/client.rs", "cli/server_link.rs"]),
     // In the log as the name of what writes lines.
-    ("rustls", &["backend/client.rs", "cli/log.rs", "tls/"]),
+    ("rustls", &["backend/client.rs", "cli/log.rs", "cli/server_link.rs", "tls/"]),
     ("x509_cert", &["tls/"]),
     // In the pool, as a function of the embedding program may panic there.
     (

@@ -6,7 +6,7 @@ mod model_store;
 
 use model_store::ModelStore;
 use parlor::base::answer::RoomPage;
-use parlor::base::request::{Part, Target};
+use parlor::base::request::{ListedRooms, Part, Target};
 use parlor::base::{
     Answer, Body, ConnId, Effect, Effects, Limits, MemberState, Moment, Notice, Now, Outcome,
     Record, RefusalCode, Request, RoomId, RoomState, Snapshot, Timestamp, UserId,
@@ -456,7 +456,7 @@ fn unread_counts_the_others_messages_after_the_mark() {
         world.request(conn, Request::Join(room("lobby"))).unwrap();
     }
     let unread = |world: &mut World, conn| {
-        let list = Request::ListRooms { open: false, after: None, limit: 9 };
+        let list = Request::ListRooms { which: ListedRooms::Own, after: None, limit: 9 };
         let Ok(Answer::Rooms { rooms, .. }) = world.request(conn, list) else { panic!() };
         rooms[0].read.unwrap()
     };
@@ -501,8 +501,8 @@ fn a_stranger_is_answered_the_same_whether_or_not_the_room_exists() {
     }
     assert_eq!(world.request(eve, Request::Join(room("closed"))), Err(RefusalCode::NotMember));
     assert_eq!(world.request(eve, Request::Join(room("dm:ada:bob"))), Err(RefusalCode::NotMember));
-    let Ok(Answer::Rooms { rooms, .. }) =
-        world.request(eve, Request::ListRooms { open: true, after: None, limit: 9 })
+    let Ok(Answer::Rooms { rooms, .. }) = world
+        .request(eve, Request::ListRooms { which: ListedRooms::Joinable, after: None, limit: 9 })
     else {
         panic!()
     };
@@ -522,7 +522,8 @@ fn open_rooms_are_listed_with_ones_own_in_pages_and_never_direct_messages() {
     let direct = Request::Send { target: Target::User(user("ada")), body, cid: None };
     world.request(bob, direct).unwrap();
     let mut list = |open, after: Option<&str>, limit| {
-        let request = Request::ListRooms { open, after: after.map(room), limit };
+        let which = if open { ListedRooms::Joinable } else { ListedRooms::Own };
+        let request = Request::ListRooms { which, after: after.map(room), limit };
         let Ok(Answer::Rooms { rooms, more }) = world.request(bob, request) else { panic!() };
         (rooms.iter().map(|one| one.room.to_string()).collect::<Vec<_>>().join(" "), more)
     };
@@ -1044,7 +1045,7 @@ fn a_room_that_has_ended_is_removed_some_at_a_time_also_after_a_start() {
     );
     let mut bob = world.connect("bob");
     // It was open.
-    let list = Request::ListRooms { open: true, after: None, limit: 9 };
+    let list = Request::ListRooms { which: ListedRooms::Joinable, after: None, limit: 9 };
     let Ok(Answer::Rooms { rooms, .. }) = world.request(bob, list) else { panic!("no list") };
     assert!(rooms.is_empty());
     let create = |name: &str| {
@@ -1286,7 +1287,7 @@ fn marks_and_counts_are_of_what_is_kept_also_before_the_rest_is_removed() {
     world.request(bob, Request::Join(room("tea"))).unwrap();
     for number in 0..200 {
         world.request(ada, say("tea", &number.to_string())).unwrap();
-        let list = Request::ListRooms { open: false, after: None, limit: 1 };
+        let list = Request::ListRooms { which: ListedRooms::Own, after: None, limit: 1 };
         let Ok(Answer::Rooms { rooms, .. }) = world.request(bob, list) else { panic!("no list") };
         let (read, unread) = rooms[0].read.unwrap();
         assert_eq!(read, 2.max(rooms[0].head.saturating_sub(160)), "at {number}");

@@ -132,6 +132,10 @@ pub const CHALLENGES_WAITING_MAX: usize = 64;
 pub const HANDOVER_MS_MAX: u64 = 2 * STOP_MS_MAX + COMMANDS_END_MS;
 /// How long a process that connects to replace a server has to say so.
 pub const HANDOVER_REQUEST_MS: u64 = 1_000;
+/// How long `parlor admin` and `parlor health` wait for an answer.
+pub const LINK_TIMEOUT_MS: u64 = 10_000;
+/// The largest answer that they take: a page of connections has far less.
+pub const LINK_ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Listeners of a server.
 pub const LISTENERS_MAX: usize = 16;
 /// How long binding a Unix socket waits for other processes that bind one in the same directory.

@@ -42,6 +42,9 @@ impl Refusal {
     pub const NO_SUCH_MESSAGE: Refusal =
         Refusal::new(RefusalCode::NoSuchMessage, "there is no such message, or not any more");
 
+    /// For everybody else.
+    pub const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for admins");
+
     /// For admins and the embedding program. Others get [`Refusal::NOT_MEMBER`].
     pub const NO_SUCH_ROOM: Refusal =
         Refusal::new(RefusalCode::NoSuchRoom, "there is no such room");

@@ -90,8 +90,8 @@ pub enum Request {
     Room(RoomId),
     /// List rooms.
     ListRooms {
-        /// All that the asker is in or may join, instead of only those that they are in.
-        open: bool,
+        /// Which.
+        which: ListedRooms,
         /// Only those after this name.
         after: Option<RoomId>,
         /// Most rooms.
@@ -203,4 +203,16 @@ impl Origin {
             Origin::Call(_) => None,
         }
     }
+}
+
+/// Which rooms are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListedRooms {
+    /// Those that the asker is in.
+    #[default]
+    Own,
+    /// Those that they are in or may join.
+    Joinable,
+    /// All, for admins. Each page takes time by the number of rooms.
+    All,
 }

@@ -76,6 +76,23 @@ pub(super) struct SourceArgs {
     set: Vec<String>,
 }
 
+impl ConfigSources {
+    /// The sources of this process without flags: its environment, and this file, or the one that
+    /// the environment names, or that of the directory in which it was started.
+    pub(super) fn of_process(file: Option<PathBuf>) -> ConfigSources {
+        let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let of_variable = || {
+            let variable = variables.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+            variable.map(|(_, path)| PathBuf::from(path))
+        };
+        let here = || Path::new(FILE).symlink_metadata().is_ok().then(|| PathBuf::from(FILE));
+        let file = file.or_else(of_variable).or_else(here).map(Arc::from);
+        // Without a home directory the configuration must name the data; loading reports it if not.
+        let default_data = default_data().unwrap_or_default();
+        ConfigSources { default_data, file, variables, flags: Vec::new(), stands_alone: true }
+    }
+}
+
 impl SourceArgs {
     /// Whether only a list of the keys is requested.
     pub(super) fn asks_for_keys(&self) -> bool {
@@ -85,16 +102,8 @@ impl SourceArgs {
     /// The sources of the configuration: these flags, this process's environment, and the file that
     /// either of them names.
     pub(super) fn sources(self) -> ConfigSources {
-        let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        let of_variable = || {
-            let variable = variables.iter().find(|(name, _)| name == CONFIG_VARIABLE);
-            variable.map(|(_, path)| PathBuf::from(path))
-        };
-        let here = || Path::new(FILE).symlink_metadata().is_ok().then(|| PathBuf::from(FILE));
-        let file = self.config.clone().or_else(of_variable).or_else(here).map(Arc::from);
-        // Without a home directory the configuration must name the data; loading reports it if not.
-        let default_data = default_data().unwrap_or_default();
-        ConfigSources { default_data, file, variables, flags: self.flags(), stands_alone: true }
+        let sources = ConfigSources::of_process(self.config.clone());
+        ConfigSources { flags: self.flags(), ..sources }
     }
 
     fn flags(self) -> Vec<Assignment> {

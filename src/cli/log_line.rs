@@ -109,7 +109,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// Whether a character is printed as itself: it does not break a line, move the cursor or change
 /// the direction of the text after it.
-fn is_plain(char: char) -> bool {
+pub(super) fn is_plain(char: char) -> bool {
     let turns =
         matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !char.is_control() && !turns

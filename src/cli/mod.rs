@@ -1,19 +1,22 @@
 //! The command line of the `parlor` program.
 
+mod admin;
 mod config;
 mod data;
 mod decode;
+mod generate;
 mod handover;
 mod log;
 mod log_line;
 mod process;
 mod serve;
+mod server_link;
 mod systemd;
 mod token;
 
 use crate::auth::{KeyProblem, Secret};
 use crate::config::SECRET_VARIABLE;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +43,14 @@ enum CliCommand {
     Token(token::TokenArgs),
     /// Check, move, back up, restore and repair the data
     Data(data::DataArgs),
+    /// Say whether a running server is ready: exit status 0, or 1
+    Health(admin::HealthArgs),
+    /// Look at a running server, and do what admins may
+    Admin(admin::AdminArgs),
+    /// Print what completes commands and options in a shell
+    Completions(generate::CompletionsArgs),
+    /// Write the man pages into a directory
+    Man(generate::ManArgs),
     /// Explain every byte of a WebSocket stream, with the clause of the RFC
     Decode(decode::DecodeArgs),
 }
@@ -54,6 +65,10 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Config(args)) => config::run(args),
         Some(CliCommand::Token(args)) => token::run(&args),
         Some(CliCommand::Data(args)) => data::run(args),
+        Some(CliCommand::Health(args)) => admin::health(args),
+        Some(CliCommand::Admin(args)) => admin::run(args),
+        Some(CliCommand::Completions(args)) => generate::completions(&args, &mut Cli::command()),
+        Some(CliCommand::Man(args)) => generate::man(&args, Cli::command()),
         Some(CliCommand::Decode(args)) => decode::run(&args),
     };
     match result {

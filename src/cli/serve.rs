@@ -191,7 +191,7 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
 }
 
 /// An address for a browser on this machine: an unspecified one does not work.
-fn reachable(address: SocketAddr) -> String {
+pub(super) fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {

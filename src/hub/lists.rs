@@ -7,6 +7,7 @@ use super::room::Room;
 use crate::base::answer::{MemberInfo, RoomSummary};
 use crate::base::table::following;
 use crate::base::{Answer, Refusal, RoomId, UserId};
+use std::collections::BinaryHeap;
 
 impl Hub {
     pub(super) fn list_rooms(
@@ -38,6 +39,34 @@ impl Hub {
         let rooms: Vec<RoomSummary> =
             found.into_iter().take(limit).map(|room| room.summary(&asker.user)).collect();
         Answer::Rooms { rooms, more }
+    }
+
+    /// All rooms, also direct ones, for admins.
+    pub(super) fn list_all_rooms(
+        &self,
+        asker: &Requester,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Answer, Refusal> {
+        if !asker.is_admin {
+            return Err(Refusal::FOR_ADMINS);
+        }
+        let limit = limit.min(self.settings.limits.page as usize);
+        // The first by name, of which one more says that there are more: no room is kept in order
+        // for this.
+        let mut first: BinaryHeap<&RoomId> = BinaryHeap::with_capacity(limit + 2);
+        let is_next = |name: &&RoomId| after.is_none_or(|after| *name > after);
+        for name in self.room_by_id.keys().filter(is_next) {
+            first.push(name);
+            if first.len() > limit + 1 {
+                first.pop();
+            }
+        }
+        let names = first.into_sorted_vec();
+        let more = names.len() > limit;
+        let live = names.into_iter().take(limit).filter_map(|name| self.room(name));
+        let rooms = live.map(|(_, room)| room.summary(&asker.user)).collect();
+        Ok(Answer::Rooms { rooms, more })
     }
 
     /// A room's summary, for its members, those who may join, and admins.

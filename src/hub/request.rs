@@ -4,7 +4,7 @@ use super::hub::Hub;
 use super::input::Rights;
 use super::manage::Progress;
 use super::pending::{Pending, Write};
-use crate::base::request::Target;
+use crate::base::request::{ListedRooms, Target};
 use crate::base::{
     Answer, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode, Request,
     RequestId, Revocation, RoomId, UserId,
@@ -92,8 +92,12 @@ impl Hub {
             Request::End(room) => self.end_room(asker, &room, effects),
             Request::Revoke { revocation, once } => self.revoke(asker, revocation, once, effects),
             Request::Ack { marks, is_one } => self.ack(asker, marks, is_one, effects),
-            Request::ListRooms { open, after, limit } => {
-                Ok(Some(self.list_rooms(asker, open, after, limit)))
+            Request::ListRooms { which: ListedRooms::All, after, limit } => {
+                self.list_all_rooms(asker, after.as_ref(), limit).map(Some)
+            }
+            Request::ListRooms { which, after, limit } => {
+                let joinable = which == ListedRooms::Joinable;
+                Ok(Some(self.list_rooms(asker, joinable, after, limit)))
             }
             Request::ListMembers { room, after, limit } => {
                 self.list_members(asker, &room, after, limit).map(Some)
@@ -170,7 +174,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         if !asker.is_admin {
-            return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
+            return Err(Refusal::FOR_ADMINS);
         }
         let record = Record::Revoke { revocation: revocation.clone(), once };
         self.persist(asker, record, Write::Revoke { revocation }, false, effects)

@@ -66,7 +66,7 @@ routes! {
     POST   "users/{user}/push"            One      ["admin:push"] body;
     POST   "push"                         One      ["admin:push"] body;
     POST   "call/{type}"                  Path     [] body;
-    GET    "rooms"                        One      ["room:list"] ["after"; "limit" "open"];
+    GET    "rooms"                        One      ["room:list"] ["after"; "limit" "open" "all"];
     GET    "rooms/{room}"                 One      ["room:info"];
     PUT    "rooms/{room}"                 ByRoom   ["room:create", "room:update"] body + creates;
     DELETE "rooms/{room}"                 One      ["room:delete"];

@@ -3,7 +3,7 @@
 use super::display_name;
 use super::json::{NotJson, Object, scan, string, value};
 use crate::base::limits::{JSON_DEPTH_MAX, JTI_BYTES_MAX, REQUEST_ID_BYTES_MAX};
-use crate::base::request::{Part, Target};
+use crate::base::request::{ListedRooms, Part, Target};
 use crate::base::{
     Body, ConnId, Limits, NameError, RefusalCode, Request, RequestId, Revocation, RoomId,
     Timestamp, UserId,
@@ -141,7 +141,7 @@ impl<'a> Envelope<'a> {
             },
             "room:delete" => Request::End(fields.room()?),
             "room:list" => Request::ListRooms {
-                open: fields.flag("open")?.unwrap_or(false),
+                which: fields.listed_rooms()?,
                 after: fields.name("after", RoomId::parse)?,
                 limit: fields.limit()?,
             },
@@ -426,6 +426,15 @@ impl<'a> Fields<'_, 'a> {
 
     pub(crate) fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
         self.number(field)?.ok_or(Fault::needed(field))
+    }
+
+    fn listed_rooms(&self) -> Result<ListedRooms, Fault> {
+        let is_set = |field| self.flag(field).map(|flag| flag.unwrap_or(false));
+        match (is_set("open")?, is_set("all")?) {
+            (_, true) => Ok(ListedRooms::All),
+            (true, false) => Ok(ListedRooms::Joinable),
+            (false, false) => Ok(ListedRooms::Own),
+        }
     }
 
     pub(crate) fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {

@@ -119,7 +119,7 @@
  *   "room:unban": Call<OfRoom, OfRoom>,
  *   "room:update": Call<{ room: string, title?: string, open?: boolean, owner?: string }, RoomInfo>,
  *   "room:delete": Call<{ room: string }, { room: string }>,
- *   "room:list": Call<Bounds & { open?: boolean }, { rooms: RoomInfo[], more: boolean }>,
+ *   "room:list": Call<Bounds & { open?: boolean, all?: boolean }, { rooms: RoomInfo[], more: boolean }>,
  *   "room:members": Call<Bounds & { room: string }, { members: Member[], more: boolean }>,
  *   "chat:send": Call<{ room?: string, to?: string, text: string, data?: any, cid?: string, reply_to?: number }, Logged>,
  *   "chat:edit": Call<{ room: string, seq: number, text: string }, Logged>,

@@ -4,7 +4,7 @@ use super::stream::{Stream, Subscription};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::subscription::{StreamInfo, StreamQuery, SubscriberInfo};
 use crate::base::table::following;
-use crate::base::{Answer, ConnId, Refusal, RefusalCode, StreamId, StreamRights};
+use crate::base::{Answer, ConnId, Refusal, StreamId, StreamRights};
 use std::rc::Rc;
 
 impl Streams {
@@ -55,7 +55,7 @@ impl Streams {
         limit: usize,
     ) -> Result<Answer, Refusal> {
         if !rights.is_admin {
-            return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
+            return Err(Refusal::FOR_ADMINS);
         }
         self.declaration(name).ok_or(NO_SUCH_STREAM)?;
         let limit = limit.min(self.settings.limits.page as usize);

@@ -153,7 +153,7 @@ impl<S: RecordStore> Chat<S> {
         let (kind, is_admin) = (&*envelope.kind, person.is_admin);
         let adds = stored_bytes(kind, envelope);
         if kind.starts_with(ADMIN_PREFIX) && !is_admin {
-            self.refuse(net, origin, (&FOR_ADMINS).into());
+            self.refuse(net, origin, (&Refusal::FOR_ADMINS).into());
         } else if adds.is_none_or(|adds| !self.is_beyond_store(net, origin, person, adds)) {
             match envelope.request(self.limits_for(person), net.timestamp()) {
                 Ok(Some(Request::Revoke { revocation, .. }))
@@ -342,14 +342,13 @@ fn is_admin(person: Option<&Person>) -> bool {
 
 /// The refusal of somebody who has not said who they are.
 const SIGN_IN_FIRST: Refusal = Refusal::new(RefusalCode::Unauthorized, "sign in first");
-const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for admins");
 pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket's own connection";
 
 /// Why somebody may not call a handler, if so.
 fn refused(access: Access, person: Option<&Person>) -> Option<Refusal> {
     access.judge(known(person).is_some(), is_admin(person)).err().map(|denied| match denied {
         Denied::Unauthorized => SIGN_IN_FIRST,
-        Denied::Forbidden => FOR_ADMINS,
+        Denied::Forbidden => Refusal::FOR_ADMINS,
     })
 }
 

@@ -1,0 +1,287 @@
+//! HTTP calls to a running server, at a URL or through a Unix socket.
+
+use super::CommandFailure;
+use crate::auth::small_file;
+use crate::base::limits::{KEY_FILE_BYTES_MAX, LINK_ANSWER_BYTES_MAX, LINK_TIMEOUT_MS};
+use crate::config::{ADMIN_TOKEN_VARIABLE, ConfigSources, ListenAddress, Listener};
+use clap::Args;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::config::Config as AgentConfig;
+use ureq::http::{Request, Uri};
+use ureq::tls::{
+    Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem,
+};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Agent, Error};
+
+/// How to reach a running server.
+#[derive(Debug, Args)]
+pub(super) struct LinkArgs {
+    /// The server's address, as https://chat.example/ [default: a listener of the configuration]
+    #[arg(long, value_name = "URL", conflicts_with = "socket")]
+    url: Option<String>,
+
+    /// The path of a Unix socket at which it listens
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// A file with the admins' token [default: PARLOR_ADMIN_TOKEN, or what the configuration names];
+    /// a Unix socket for admins needs none
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// A file with certificates (PEM) that sign the server's, beside those that the system trusts
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// A file with a certificate of your own and its key (PEM), where the server asks for one
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// The server's configuration file [default: what PARLOR_CONFIG names, or ./parlor.toml if it is
+    /// there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A server that can be called.
+#[derive(Debug)]
+pub(super) struct ServerLink {
+    agent: Agent,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer: its status, and its content as JSON.
+pub(super) type ServerAnswer = (u16, Value);
+
+impl LinkArgs {
+    /// A link to the server, for admins or for anybody.
+    pub(super) fn open(self, is_for_admins: bool) -> Result<ServerLink, CommandFailure> {
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        let token = token.or_else(|| std::env::var(ADMIN_TOKEN_VARIABLE).ok());
+        if let Some(path) = &self.socket {
+            return Ok(ServerLink::unix(path, token));
+        }
+        if let Some(url) = &self.url {
+            let tls = self.tls()?;
+            return Ok(ServerLink::at(url, tls, token));
+        }
+        let sources = ConfigSources::of_process(self.config.clone());
+        let config = sources.read().map_err(CommandFailure::usage)?.config;
+        let listeners = config.all_listeners();
+        let is_its = |one: &&Listener| one.serves.admin || (!is_for_admins && !one.serves.redirect);
+        let for_admins = listeners.iter().find(|one| is_for_admins && one.admits_admins());
+        let Some(listener) = for_admins.or_else(|| listeners.iter().find(is_its)) else {
+            let message = "the configuration has no listener for this: say --url or --socket";
+            return Err(CommandFailure::usage(message));
+        };
+        let token = match (&config.admin_token_file, token) {
+            (Some(path), None) if is_for_admins && !listener.admits_admins() => {
+                Some(read_token(path)?)
+            }
+            (_, token) => token,
+        };
+        match &listener.address {
+            ListenAddress::Unix(path) => Ok(ServerLink::unix(path, token)),
+            ListenAddress::Tcp(address) => {
+                let scheme = if listener.tls { "https" } else { "http" };
+                // It is this machine, whatever name its certificate is for.
+                let tls =
+                    self.client_certificate(TlsConfig::builder().disable_verification(true))?;
+                let url = format!("{scheme}://{}/", super::serve::reachable(*address));
+                Ok(ServerLink::at(&url, tls, token))
+            }
+            ListenAddress::Passed(_) => {
+                let message = "systemd holds the server's socket: say --url or --socket";
+                Err(CommandFailure::usage(message))
+            }
+        }
+    }
+
+    fn tls(&self) -> Result<TlsConfig, CommandFailure> {
+        let mut roots: Vec<Certificate<'static>> = Vec::new();
+        for one in rustls_native_certs::load_native_certs().certs {
+            roots.push(Certificate::from_der(&one).to_owned());
+        }
+        if let Some(path) = &self.ca {
+            roots.extend(pem(path)?.0);
+        }
+        let builder = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots)));
+        self.client_certificate(builder)
+    }
+
+    fn client_certificate(
+        &self,
+        builder: ureq::tls::TlsConfigBuilder,
+    ) -> Result<TlsConfig, CommandFailure> {
+        let own = match &self.cert {
+            None => None,
+            Some(path) => {
+                let (chain, key) = pem(path)?;
+                let key = key.ok_or_else(|| {
+                    CommandFailure::usage(format!("{}: has no private key", path.display()))
+                })?;
+                Some(ClientCert::new_with_certs(&chain, key))
+            }
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = builder
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(provider)
+            .client_cert(own);
+        Ok(builder.build())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CommandFailure> {
+    let failed = |why: String| CommandFailure::new(format!("{}: {why}", path.display()));
+    let read =
+        small_file::read(path, KEY_FILE_BYTES_MAX).map_err(|error| failed(error.to_string()))?;
+    read.ok_or_else(|| failed(format!("has more than {KEY_FILE_BYTES_MAX} bytes")))
+}
+
+fn read_token(path: &Path) -> Result<String, CommandFailure> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| CommandFailure::new(format!("{}: the token is not text", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+type PemContent = (Vec<Certificate<'static>>, Option<PrivateKey<'static>>);
+
+fn pem(path: &Path) -> Result<PemContent, CommandFailure> {
+    let (mut certificates, mut key) = (Vec::new(), None);
+    for item in parse_pem(&read(path)?) {
+        match item.map_err(|error| CommandFailure::new(format!("{}: {error}", path.display())))? {
+            PemItem::Certificate(one) => certificates.push(one),
+            PemItem::PrivateKey(one) => key = Some(one),
+            _ => {}
+        }
+    }
+    Ok((certificates, key))
+}
+
+impl ServerLink {
+    fn at(url: &str, tls: TlsConfig, token: Option<String>) -> ServerLink {
+        let base = url.trim_end_matches('/').to_owned();
+        ServerLink { agent: agent_config(tls).new_agent(), base, token }
+    }
+
+    fn unix(path: &Path, token: Option<String>) -> ServerLink {
+        let connector = UnixConnector(path.to_owned());
+        let config = agent_config(TlsConfig::default());
+        let agent = Agent::with_parts(config, connector, Nowhere);
+        ServerLink { agent, base: "http://localhost".to_owned(), token }
+    }
+
+    /// Makes a call. An answer that is no success is one, too.
+    pub(super) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<ServerAnswer, CommandFailure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            CommandFailure::new(format!("the server at {} does not answer: {error}", self.base))
+        };
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let content = body.map(Value::to_string).unwrap_or_default();
+        let sent = request.body(content).map_err(|error| failed(&error))?;
+        let mut answer = self.agent.run(sent).map_err(|error| failed(&error))?;
+        let limited = answer.body_mut().with_config().limit(LINK_ANSWER_BYTES_MAX);
+        let text = limited.read_to_string().map_err(|error| failed(&error))?;
+        let status = answer.status().as_u16();
+        // What stands between may answer with something else.
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+}
+
+fn agent_config(tls: TlsConfig) -> AgentConfig {
+    Agent::config_builder()
+        .tls_config(tls)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .allow_non_standard_methods(true)
+        .timeout_global(Some(Duration::from_millis(LINK_TIMEOUT_MS)))
+        .proxy(None)
+        .user_agent(concat!("parlor/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+#[derive(Debug)]
+struct UnixConnector(PathBuf);
+
+impl Connector for UnixConnector {
+    type Out = UnixTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<UnixTransport>, Error> {
+        let stream = UnixStream::connect(&self.0)?;
+        let (input, output) =
+            (details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(UnixTransport { stream, buffers: LazyBuffers::new(input, output) }))
+    }
+}
+
+#[derive(Debug)]
+struct UnixTransport {
+    stream: UnixStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for UnixTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.set_write_timeout(timeout.not_zero().map(|time| *time))?;
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        // One call a connection.
+        false
+    }
+}
+
+/// A Unix socket has no address that a name would lead to.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Resolver for Nowhere {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &AgentConfig,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let mut addresses = self.empty();
+        addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Ok(addresses)
+    }
+}
