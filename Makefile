@@ -112,6 +112,10 @@ measure-latency: ## request to reply, and publication to the last of 50 and of 1
 	cargo build --release --locked --bin parlor --example echo
 	python3 tests/measure/latency.py $(LATENCY)
 
+measure-tls: ## TLS beside nginx in front of a plain server: handshakes, throughput, processor; about two minutes
+	cargo build --release --locked --bin parlor
+	python3 tests/measure/tls_peers.py --rounds 5 --seconds 3
+
 measure-return: ## when 5,000 clients come back after a restart, or with RETURNS=--replace when another server takes its place; about half a minute
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
@@ -127,5 +131,5 @@ bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill model test-browser applications \
-	test-autobahn autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood measure-latency \
+	test-autobahn autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

@@ -6,6 +6,7 @@ mod data;
 mod decode;
 mod generate;
 mod handover;
+mod init;
 mod log;
 mod log_line;
 mod process;
@@ -37,6 +38,8 @@ struct Cli {
 enum CliCommand {
     /// Serve: the chat, its page and /healthz on one port
     Serve(serve::ServeArgs),
+    /// Write the configuration and the secrets of a new server
+    Init(init::InitArgs),
     /// Print a commented configuration with every key, or check a configuration
     Config(config::ConfigArgs),
     /// Make a token that identifies a user, or a link that signs in to the page
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => serve::run(cli.serve),
         Some(CliCommand::Serve(args)) => serve::run(args),
+        Some(CliCommand::Init(args)) => init::run(args),
         Some(CliCommand::Config(args)) => config::run(args),
         Some(CliCommand::Token(args)) => token::run(&args),
         Some(CliCommand::Data(args)) => data::run(args),

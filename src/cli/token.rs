@@ -146,9 +146,37 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
 
 /// A unique id for a code.
 fn made_id() -> Result<String, CommandFailure> {
-    let mut bytes = [0; 16];
+    random::<16>()
+}
+
+/// A secret for tokens, or a token of admins.
+pub(super) fn made_secret() -> Result<String, CommandFailure> {
+    random::<32>()
+}
+
+/// So many random bytes, in hexadecimal digits.
+fn random<const N: usize>() -> Result<String, CommandFailure> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(CommandFailure::new)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A link by which the user `admin` signs in to the page at `url`, as an administrator: once, within
+/// a day, for a week.
+pub(super) fn first_admin(key: &SigningKey, url: &str) -> Result<String, CommandFailure> {
+    const DAY: i64 = 24 * 60 * 60;
+    let now = Clock::timestamp().seconds();
+    let claims = Claims {
+        sub: "admin".into(),
+        exp: Some(now.saturating_add(DAY).into()),
+        iat: Some(now.into()),
+        jti: Some(made_id()?),
+        sign_in: Some((7 * DAY).into()),
+        admin: true,
+        ..Claims::default()
+    };
+    let token = key.sign(&claims, None).map_err(CommandFailure::new)?;
+    Ok(format!("{}/#code={token}", url.trim_end_matches('/')))
 }
 
 fn parse_pattern(text: &str) -> Result<String, String> {

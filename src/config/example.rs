@@ -146,7 +146,7 @@ fn value(key: &ConfigKey, config: &Config) -> String {
 }
 
 /// A basic string of TOML.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
         match letter {

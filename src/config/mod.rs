@@ -36,6 +36,7 @@ mod webhook;
 pub use config::{Compression, Config, Creators, LogFormat};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
+pub(crate) use example::quoted;
 pub use example::{example, keys_and_defaults};
 pub use feed::{Feed, FeedTarget, Poll, Program};
 pub use handlers::BackendHandler;
