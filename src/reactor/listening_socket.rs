@@ -170,6 +170,14 @@ impl ListeningSocket {
         }
     }
 
+    /// Takes it out of this loop, so that another can have it.
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.0 {
+            SocketKind::Tcp(listener) => registry.deregister(listener),
+            SocketKind::Unix { listener, .. } => registry.deregister(listener),
+        }
+    }
+
     /// Accepts a connection. The calls for its bytes are the same for both kinds of sockets, so
     /// that one at a Unix socket costs nothing more.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {

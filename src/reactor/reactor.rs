@@ -148,7 +148,13 @@ impl<A: Acceptor> Reactor<Machine<A>> {
     /// them; in the listeners' order.
     #[must_use]
     pub fn take_sockets(&mut self) -> Vec<ListeningSocket> {
-        self.listeners.drain(..).map(|listener| listener.socket).collect()
+        let registry = self.system.poll.registry();
+        let socket = |OpenListener { mut socket, .. }| {
+            // It fails only for one that is not registered.
+            let _ = socket.deregister(registry);
+            socket
+        };
+        self.listeners.drain(..).map(socket).collect()
     }
 
     /// A handle with which other threads wake this reactor.
