@@ -36,7 +36,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Serve: the chat, its page and /healthz on one port
+    /// Serve: the chat, its page and its API
     Serve(serve::ServeArgs),
     /// Write the configuration and the secrets of a new server
     Init(init::InitArgs),
