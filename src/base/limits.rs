@@ -136,6 +136,8 @@ pub const HANDOVER_REQUEST_MS: u64 = 1_000;
 pub const LINK_TIMEOUT_MS: u64 = 10_000;
 /// The largest answer that they take: a page of connections has far less.
 pub const LINK_ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The longest list that `parlor admin` takes, of all pages: as many as there may be connections.
+pub const LINK_ROWS_MAX: usize = 1_000_000;
 /// Listeners of a server.
 pub const LISTENERS_MAX: usize = 16;
 /// How long binding a Unix socket waits for other processes that bind one in the same directory.

@@ -1,10 +1,11 @@
 //! `parlor admin` and `parlor health`: what operators ask a running server.
 
-use super::CommandFailure;
 use super::log_line::is_plain;
 use super::server_link::{LinkArgs, ServerLink};
+use super::{CommandFailure, print_out};
 use crate::base::Timestamp;
 use crate::base::date::rfc3339;
+use crate::base::limits::LINK_ROWS_MAX;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -177,7 +178,7 @@ const STREAMS: Listing = Listing {
 
 pub(super) fn health(args: HealthArgs) -> Result<(), CommandFailure> {
     let (status, answer) = args.link.open(false)?.call("GET", "/readyz", None)?;
-    println!("{}", shown(&answer));
+    print_out(&format!("{}\n", shown(&answer)))?;
     if status == 200 { Ok(()) } else { Err(CommandFailure::new("the server is not ready")) }
 }
 
@@ -239,15 +240,15 @@ fn act(
     body: Option<&Value>,
 ) -> Result<(), CommandFailure> {
     let answer = call(&link.open(true)?, method, path, body)?;
-    match (&answer, form.is_json()) {
+    let lines = match (&answer, form.is_json()) {
         (Value::Object(members), false) => {
-            for (name, value) in members {
-                println!("{name}: {}", shown(value));
-            }
+            let line =
+                |(name, value): (&String, &Value)| format!("{}: {}\n", plain(name), shown(value));
+            members.iter().map(line).collect()
         }
-        _ => println!("{answer}"),
-    }
-    Ok(())
+        _ => format!("{answer}\n"),
+    };
+    print_out(&lines)
 }
 
 /// Prints all pages of a list.
@@ -261,6 +262,11 @@ fn print_list(args: ListArgs, listing: &Listing) -> Result<(), CommandFailure> {
             return Err(CommandFailure::new("the server's answer is not that of a parlor"));
         };
         rows.append(found);
+        if rows.len() > LINK_ROWS_MAX {
+            let message =
+                format!("there are more than {LINK_ROWS_MAX}: this is not the list of a parlor");
+            return Err(CommandFailure::new(message));
+        }
         let last = rows.last().and_then(|row| row.get(listing.columns.first()?)?.as_str());
         match last.filter(|_| page["more"] == json!(true)) {
             Some(last) => after = format!("after={}", segment(last)),
@@ -268,11 +274,10 @@ fn print_list(args: ListArgs, listing: &Listing) -> Result<(), CommandFailure> {
         }
     }
     if args.form.is_json() {
-        println!("{}", json!({ (listing.member): rows }));
+        print_out(&format!("{}\n", json!({ (listing.member): rows })))
     } else {
-        print!("{}", table(listing.columns, &rows));
+        print_out(&table(listing.columns, &rows))
     }
-    Ok(())
 }
 
 /// A call of the API; an error says what the server refused.
@@ -289,7 +294,7 @@ fn call(
     let error = answer.get("error");
     let said = error.and_then(|error| error["message"].as_str()).unwrap_or("no reason was given");
     let code = error.and_then(|error| error["code"].as_str()).unwrap_or_default();
-    Err(CommandFailure::new(format!("{status} {code}: {}", plain(said))))
+    Err(CommandFailure::new(format!("{status} {}: {}", plain(code), plain(said))))
 }
 
 impl FormArgs {

@@ -1,6 +1,6 @@
 //! `parlor completions` and `parlor man`: what packages bring beside the program.
 
-use super::CommandFailure;
+use super::{CommandFailure, print_out};
 use clap::{Args, Command};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -25,12 +25,15 @@ pub(super) fn completions(
 ) -> Result<(), CommandFailure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "parlor", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
-    Ok(())
+    print_out(&String::from_utf8_lossy(&script))
 }
 
 /// One page for the program, and one for each of its commands.
 pub(super) fn man(args: &ManArgs, command: Command) -> Result<(), CommandFailure> {
+    let failed = |error: std::io::Error| {
+        CommandFailure::new(format!("{}: {error}", args.directory.display()))
+    };
+    std::fs::create_dir_all(&args.directory).map_err(failed)?;
     let written = clap_mangen::generate_to(command, &args.directory);
-    written.map_err(|error| CommandFailure::new(format!("{}: {error}", args.directory.display())))
+    written.map_err(failed)
 }

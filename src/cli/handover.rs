@@ -7,8 +7,9 @@
 //! whether its file goes with it, together with the sockets (`SCM_RIGHTS`).
 
 use super::CommandFailure;
+use crate::base::LineRate;
 use crate::base::limits::{HANDOVER_MS_MAX, HANDOVER_REQUEST_MS, LISTENERS_MAX};
-use crate::reactor::ListeningSocket;
+use crate::reactor::{Clock, ListeningSocket, SocketAccess};
 use crate::server::{PassedSocket, Stopper};
 use crate::store::Place;
 use rustix::net::sockopt::socket_peercred;
@@ -32,6 +33,8 @@ const REQUEST: &[u8] = b"parlor replace 1\n";
 const ANSWER: &[u8] = b"parlor drains 1\n";
 const OWN_FILE: u8 = b'1';
 const NO_FILE: u8 = b'0';
+/// Nobody's, until its listener is found.
+const CLOSED: SocketAccess = SocketAccess { mode: 0o600, user: None, group: None };
 /// Space for the descriptors of all listeners.
 const SPACE: usize = rustix::cmsg_space!(ScmRights(LISTENERS_MAX));
 
@@ -43,7 +46,17 @@ pub(super) fn take_over(data: &Place) -> Result<Vec<PassedSocket>, CommandFailur
         return Err(CommandFailure::usage(message));
     };
     let failed = |error: io::Error| {
-        CommandFailure::new(format!("the running server cannot be replaced (--replace): {error}"))
+        let why = match error.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::UnexpectedEof => {
+                "it refuses: it is another user's, or another process replaces it already"
+                    .to_owned()
+            }
+            io::ErrorKind::WouldBlock => format!("it has not ended within {HANDOVER_MS_MAX} ms"),
+            _ => error.to_string(),
+        };
+        CommandFailure::new(format!("the running server cannot be replaced (--replace): {why}"))
     };
     match connect(directory).map_err(failed)? {
         None => {
@@ -103,13 +116,18 @@ fn receive(stream: &UnixStream) -> io::Result<Vec<PassedSocket>> {
         _ => None,
     });
     let fds: Vec<OwnedFd> = fds.flatten().collect();
-    if received.bytes == 0 || received.bytes != fds.len() {
-        return Err(io::Error::other("it ended without passing its sockets"));
+    if received.bytes != fds.len() {
+        return Err(io::Error::other("it passes other sockets than it says"));
+    }
+    if fds.is_empty() {
+        log::warn!("the running server ended without passing its sockets: listening anew");
     }
     let socket = |(fd, file): (OwnedFd, u8)| {
         let mut socket = ListeningSocket::passed(fd)?;
-        if file == OWN_FILE {
-            socket.own_file();
+        if file == OWN_FILE
+            && let Err(error) = socket.own_file(CLOSED)
+        {
+            log::warn!("a socket's file is left alone: {error}");
         }
         Ok(PassedSocket { socket, name: None })
     };
@@ -133,6 +151,7 @@ impl HandoverOffer {
         let successor = Arc::new(Mutex::new(None));
         let offer = HandoverOffer { successor: Arc::clone(&successor) };
         std::thread::Builder::new().name("parlor-handover".into()).spawn(move || {
+            let (clock, mut lines) = (Clock::start(), LineRate::new(1));
             for stream in listener.incoming().flatten() {
                 match is_asked(&stream) {
                     Ok(true) => {
@@ -142,7 +161,11 @@ impl HandoverOffer {
                         return;
                     }
                     Ok(false) => {}
-                    Err(error) => log::warn!("a request to replace this server: {error}"),
+                    // Anybody at this machine can connect, as often as they like.
+                    Err(error) if lines.take(clock.now()).is_some() => {
+                        log::warn!("a request to replace this server: {error}");
+                    }
+                    Err(_) => {}
                 }
             }
         })?;
@@ -153,6 +176,9 @@ impl HandoverOffer {
     pub(super) fn hand_over(&self, sockets: Vec<ListeningSocket>) {
         let successor = self.successor.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(stream) = successor else { return };
+        if sockets.is_empty() {
+            return log::warn!("this server was ending already: no socket is left to pass on");
+        }
         match send(&stream, sockets) {
             Ok(()) => log::info!("the sockets are another server's"),
             Err(error) => log::error!("the sockets cannot be passed on: {error}"),
@@ -211,7 +237,7 @@ mod tests {
         drop(received);
         assert!(!path.exists(), "it went with the last");
         drop(old);
-        assert!(receive(&new).is_err());
+        assert!(receive(&new).unwrap().is_empty(), "it has ended");
     }
 
     #[test]

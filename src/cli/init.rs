@@ -1,11 +1,11 @@
 //! `parlor init`: writes what a new server needs.
 
-use super::{CommandFailure, default_data, token};
+use super::{CommandFailure, default_data, print_out, token};
 use crate::auth::SigningKey;
 use crate::config::{ConfigSources, quoted};
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, remove_dir, remove_file};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -83,30 +83,74 @@ pub(super) fn run(args: InitArgs) -> Result<(), CommandFailure> {
         let message = format!("{} is there already: nothing was written", path.display());
         return Err(CommandFailure::new(message));
     }
-    let failed =
-        |path: &Path, error: io::Error| CommandFailure::new(format!("{}: {error}", path.display()));
-    for directory in [&plan.directory, &plan.data] {
-        let mut builder = DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| failed(directory, error))?;
+    let missing = plan.missing_directories();
+    let made = plan.write(&files).and_then(|()| plan.judge());
+    if let Err(failure) = made {
+        // Half of it would keep the next attempt from writing the whole.
+        for (path, ..) in &files {
+            let _ = remove_file(path);
+        }
+        for directory in missing.iter().rev() {
+            let _ = remove_dir(directory);
+        }
+        return Err(CommandFailure::new(format!("{}\nNothing was written.", failure.message)));
     }
-    for (path, mode, content) in &files {
-        write_new(path, *mode, content).map_err(|error| failed(path, error))?;
+    plan.say(&files)
+}
+
+/// Asks at a terminal; elsewhere, and where nothing is answered, it is the default.
+fn ask(question: &str, default: &str) -> Result<String, CommandFailure> {
+    if !io::stdin().is_terminal() {
+        return Ok(default.to_owned());
     }
-    // What was written is what `parlor serve` reads.
-    let mut sources = ConfigSources::of_process(Some(plan.file("parlor.toml")));
-    sources.variables.clear();
-    let judged = sources.read();
-    for (path, ..) in &files {
-        println!("wrote {}", path.display());
+    print_out(&format!("{question} [{default}] "))?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(CommandFailure::new)?;
+    let answer = line.trim();
+    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
+}
+
+/// A name as hosts have them (RFC 1123 §2.1).
+fn is_host(name: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    name.split('.').all(|label| {
+        !label.is_empty() && label.bytes().all(is_inside) && label.trim_matches('-') == label
+    })
+}
+
+impl InitArgs {
+    /// Who signs people in, and the file or the URL that this needs.
+    fn who_signs_in(&self) -> Result<(SignInBy, Option<PathBuf>, Option<String>), CommandFailure> {
+        let sign_in = match self.sign_in {
+            Some(sign_in) => sign_in,
+            None => {
+                let answer = ask("Who says who somebody is: links, keys or backend?", "links")?;
+                let wrong = |_| {
+                    CommandFailure::usage(format!("{answer:?} is none of links, keys and backend"))
+                };
+                SignInBy::from_str(&answer, true).map_err(wrong)?
+            }
+        };
+        let (mut key_file, mut auth_url) = (self.key_file.clone(), self.auth_url.clone());
+        if sign_in == SignInBy::Keys && key_file.is_none() {
+            key_file = Some(ask("Which file has the public key?", "")?.into());
+        }
+        if sign_in == SignInBy::Backend && auth_url.is_none() {
+            auth_url = Some(ask("Which URL says who sends a request?", "")?);
+        }
+        let wrong = if key_file.is_some() && sign_in != SignInBy::Keys {
+            "--key-file is for --sign-in keys"
+        } else if auth_url.is_some() && sign_in != SignInBy::Backend {
+            "--auth-url is for --sign-in backend"
+        } else if key_file.as_deref().is_some_and(|path| path.as_os_str().is_empty()) {
+            "--sign-in keys needs --key-file FILE"
+        } else if auth_url.as_deref() == Some("") {
+            "--sign-in backend needs --auth-url URL"
+        } else {
+            return Ok((sign_in, key_file, auth_url));
+        };
+        Err(CommandFailure::usage(wrong))
     }
-    if let Err(faults) = judged {
-        return Err(CommandFailure::new(format!("what is missing yet:\n{faults}")));
-    }
-    plan.say_what_follows()
 }
 
 fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
@@ -117,59 +161,25 @@ fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
 
 impl Plan {
     fn of(args: InitArgs) -> Result<Plan, CommandFailure> {
-        let asks = io::stdin().is_terminal();
-        let ask = |question: &str, default: &str| -> Result<String, CommandFailure> {
-            if !asks {
-                return Ok(default.to_owned());
-            }
-            print!("{question} [{default}] ");
-            let _ = io::stdout().flush();
-            let mut line = String::new();
-            io::stdin().lock().read_line(&mut line).map_err(CommandFailure::new)?;
-            let answer = line.trim();
-            Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
-        };
-        let domain = match args.domain {
-            Some(domain) => domain,
+        let domain = match &args.domain {
+            Some(domain) => domain.clone(),
             None => {
                 ask("Under which name do people reach the server? Empty: this machine alone.", "")?
             }
         };
-        let is_name = |domain: &str| {
-            domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-        };
-        if !is_name(&domain) {
+        if !domain.is_empty() && !is_host(&domain) {
             let message =
                 format!("{domain:?} is no name of a host, such as chat.example (--domain)");
             return Err(CommandFailure::usage(message));
         }
-        let data = match args.data {
-            Some(data) => data,
+        let data = match &args.data {
+            Some(data) => data.clone(),
             None => {
                 let default = default_data().unwrap_or_else(|_| "data".into());
                 ask("Where is the data kept?", &default.to_string_lossy())?.into()
             }
         };
-        let sign_in = match args.sign_in {
-            Some(sign_in) => sign_in,
-            None => {
-                let answer = ask("Who says who somebody is: links, keys or backend?", "links")?;
-                SignInBy::from_str(&answer, true).map_err(CommandFailure::usage)?
-            }
-        };
-        let (mut key_file, mut auth_url) = (args.key_file, args.auth_url);
-        if sign_in == SignInBy::Keys && key_file.is_none() {
-            key_file = Some(ask("Which file has the public key?", "")?.into());
-        }
-        if sign_in == SignInBy::Backend && auth_url.is_none() {
-            auth_url = Some(ask("Which URL says who sends a request?", "")?);
-        }
-        if key_file.as_deref().is_some_and(|path| path.as_os_str().is_empty()) {
-            return Err(CommandFailure::usage("--sign-in keys needs --key-file FILE"));
-        }
-        if auth_url.as_deref() == Some("") {
-            return Err(CommandFailure::usage("--sign-in backend needs --auth-url URL"));
-        }
+        let (sign_in, key_file, auth_url) = args.who_signs_in()?;
         let absolute = |path: PathBuf| {
             std::path::absolute(&path)
                 .map_err(|error| CommandFailure::new(format!("{}: {error}", path.display())))
@@ -191,6 +201,38 @@ impl Plan {
             certificate,
             unit: args.unit,
         })
+    }
+
+    /// Directories that are to be created, the uppermost first.
+    fn missing_directories(&self) -> Vec<PathBuf> {
+        let all = [&self.directory, &self.data].into_iter();
+        let missing = all.flat_map(|one| one.ancestors()).filter(|one| !one.exists());
+        let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+
+    fn write(&self, files: &[(PathBuf, u32, String)]) -> Result<(), CommandFailure> {
+        let failed = |path: &Path, error: io::Error| {
+            CommandFailure::new(format!("{}: {error}", path.display()))
+        };
+        for directory in [&self.directory, &self.data] {
+            let mut builder = DirBuilder::new();
+            let created = builder.recursive(true).mode(0o700).create(directory);
+            created.map_err(|error| failed(directory, error))?;
+        }
+        for (path, mode, content) in files {
+            write_new(path, *mode, content).map_err(|error| failed(path, error))?;
+        }
+        Ok(())
+    }
+
+    /// What was written is what `parlor serve` reads.
+    fn judge(&self) -> Result<(), CommandFailure> {
+        let mut sources = ConfigSources::of_process(Some(self.file("parlor.toml")));
+        sources.variables.clear();
+        sources.read().map(drop).map_err(CommandFailure::new)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -263,6 +305,15 @@ impl Plan {
     /// The unit of `deploy/`, with these files and the user that owns them.
     fn unit(&self) -> Result<String, CommandFailure> {
         let program = std::env::current_exe().map_err(CommandFailure::new)?;
+        for path in [&program, &self.directory, &self.data] {
+            // `systemd.syntax(7)` reads spaces, quotes and percent signs in its own way.
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
+            if !path.as_os_str().as_encoded_bytes().iter().all(|byte| is_plain(*byte)) {
+                let message =
+                    format!("{}: a unit cannot have such a path (--unit)", path.display());
+                return Err(CommandFailure::usage(message));
+            }
+        }
         let command = format!(
             "ExecStart={} serve --config {}",
             program.display(),
@@ -287,28 +338,37 @@ impl Plan {
         }
     }
 
-    fn say_what_follows(&self) -> Result<(), CommandFailure> {
+    /// Says what was written, and what follows.
+    fn say(&self, files: &[(PathBuf, u32, String)]) -> Result<(), CommandFailure> {
+        let mut said = String::new();
+        for (path, ..) in files {
+            said += &format!("wrote {}\n", path.display());
+        }
         let config = self.file("parlor.toml");
-        println!("\nStart it: parlor serve --config {}", config.display());
-        if self.domain.is_some() && self.certificate.is_none() {
-            println!(
-                "A proxy in front of it has the certificate: docs/how-to/run-behind-a-proxy.md"
+        said += &format!("\nStart it: parlor serve --config {}\n", config.display());
+        if self.certificate.is_some() {
+            said += &format!(
+                "As root, for ports 80 and 443, with --user NAME, who must own {} and {} and may read the certificate's key\n",
+                self.directory.display(),
+                self.data.display()
             );
+        } else if self.domain.is_some() {
+            said +=
+                "A proxy in front of it has the certificate: docs/how-to/run-behind-a-proxy.md\n";
         }
         if self.unit {
-            println!(
-                "With systemd: let the user parlor own {} and {}, and install {}",
-                self.data.display(),
-                self.directory.display(),
+            said += &format!(
+                "With systemd: create the user parlor, who owns the same, and install {}: docs/how-to/run-with-systemd.md\n",
                 self.file("parlor.service").display()
             );
         }
-        println!("Look at it: parlor admin users --config {}", config.display());
+        said += &format!("Look at it: parlor admin users --config {}\n", config.display());
         if self.sign_in == SignInBy::Links {
             let key = SigningKey::from_secret_file(&self.file("secret"));
             let link = token::first_admin(&key.map_err(CommandFailure::new)?, &self.url())?;
-            println!("The first administrator signs in, within a day and once, by\n{link}");
+            said +=
+                &format!("The first administrator signs in, within a day and once, by\n{link}\n");
         }
-        Ok(())
+        print_out(&said)
     }
 }

@@ -18,6 +18,7 @@ mod token;
 use crate::auth::{KeyProblem, Secret};
 use crate::config::SECRET_VARIABLE;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -81,6 +82,17 @@ pub fn main() -> ExitCode {
             eprintln!("parlor: {message}");
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
+    }
+}
+
+/// Prints a command's result. A reader that has seen enough is no failure.
+fn print_out(text: &str) -> Result<(), CommandFailure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandFailure::new(format!("standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! What `parlor serve` does with its own process before it serves: open files, the umask, the user.
 
 use super::CommandFailure;
-use crate::config::Config;
+use crate::config::{Config, ListenAddress, Listener};
 use crate::server::Listening;
 use crate::store::Place;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use std::ffi::CString;
+use std::fmt::Display;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
@@ -29,16 +30,35 @@ pub(super) fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));
 }
 
+/// Finds what would keep [`become_user`] from it, as far as the configuration says it.
+pub(super) fn check_user(config: &Config) -> Result<(), CommandFailure> {
+    if let Some(wanted) = &config.user {
+        return Account::find(wanted).map(drop);
+    }
+    let is_elsewhere = |listener: &Listener| match listener.address {
+        ListenAddress::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        ListenAddress::Unix(_) | ListenAddress::Passed(_) => false,
+    };
+    match config.all_listeners().iter().find(|listener| is_elsewhere(listener)) {
+        Some(listener) if geteuid().is_root() => Err(as_root(&listener.address)),
+        _ => Ok(()),
+    }
+}
+
+fn as_root(address: &dyn Display) -> CommandFailure {
+    CommandFailure::usage(format!(
+        "refusing to serve at {address} as root: say whom to become when the sockets are bound (--user NAME), or \
+         --user root"
+    ))
+}
+
 /// Becomes the user that the configuration names, if root has started this process. The data's
 /// directory is created for that user, if there is none.
 pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), CommandFailure> {
     let is_root = geteuid().is_root();
     let Some(wanted) = &config.user else {
         return match listening.beyond_loopback() {
-            Some(address) if is_root => Err(CommandFailure::usage(format!(
-                "refusing to serve at {address} as root: say whom to become when the sockets are bound \
-                 (--user NAME), or --user root"
-            ))),
+            Some(address) if is_root => Err(as_root(&address)),
             _ => Ok(()),
         };
     };

@@ -82,13 +82,16 @@ fn open(config: Config, replaces: bool) -> Result<Server, CommandFailure> {
     process::raise_file_limit();
     process::set_umask(config.umask);
     let mut passed = systemd::passed_sockets()?;
-    if replaces {
-        passed.extend(handover::take_over(&config.data)?);
-    }
     let failed = |error| match error {
         ServerError::Config(_) => CommandFailure::usage(error),
         _ => CommandFailure::new(error),
     };
+    if replaces {
+        // What is wrong must not end the server that runs.
+        process::check_user(&config)?;
+        Listening::probe(&config).map_err(failed)?;
+        passed.extend(handover::take_over(&config.data)?);
+    }
     let listening = Listening::bind(&config, passed).map_err(failed)?;
     process::become_user(&config, &listening)?;
     // A write beyond the file size limit then fails, instead of killing the process.

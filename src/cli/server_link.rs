@@ -69,6 +69,8 @@ impl LinkArgs {
     pub(super) fn open(self, is_for_admins: bool) -> Result<ServerLink, CommandFailure> {
         let token = self.token_file.as_deref().map(read_token).transpose()?;
         let token = token.or_else(|| std::env::var(ADMIN_TOKEN_VARIABLE).ok());
+        // Who only asks for the server's health shows it to nobody.
+        let token = token.filter(|_| is_for_admins);
         if let Some(path) = &self.socket {
             return Ok(ServerLink::unix(path, token));
         }

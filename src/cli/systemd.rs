@@ -7,12 +7,15 @@ use crate::server::{PassedSocket, Pulse};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The names of passed sockets, separated by colons.
 const NAMES_VARIABLE: &str = "LISTEN_FDNAMES";
 /// The watchdog is told this often within the time that it waits.
 const WATCHDOG_SHARE: u32 = 3;
+/// A shorter time to wait is taken as this.
+const WATCHDOG_PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// The sockets that systemd passed to this process. It changes the environment, so it is called
 /// before any thread begins.
@@ -70,14 +73,17 @@ pub(super) fn watch(pulse: Pulse) -> std::io::Result<()> {
             if pulse.beats() {
                 notify(&[NotifyState::Watchdog]);
             }
-            std::thread::sleep(patience / WATCHDOG_SHARE);
+            std::thread::sleep((patience / WATCHDOG_SHARE).max(WATCHDOG_PAUSE_MIN));
         }
     })?;
     Ok(())
 }
 
 fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    static IS_SAID: AtomicBool = AtomicBool::new(false);
+    if let Err(error) = sd_notify::notify(state)
+        && !IS_SAID.swap(true, Ordering::Relaxed)
+    {
         log::warn!("systemd is not told: {error}");
     }
 }

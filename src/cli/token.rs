@@ -1,6 +1,6 @@
 //! `parlor token`.
 
-use super::{CommandFailure, SECRET_VARIABLE, secret_of_environment};
+use super::{CommandFailure, SECRET_VARIABLE, print_out, secret_of_environment};
 use crate::auth::{Claims, SigningKey};
 use crate::base::limits::{JTI_BYTES_MAX, KID_BYTES_MAX};
 use crate::base::pattern::Pattern;
@@ -138,10 +138,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
     let token = key.sign(&claims, args.kid.as_deref()).map_err(CommandFailure::new)?;
     match &args.url {
         // In the fragment, which is neither sent to the server nor logged.
-        Some(url) => println!("{}/#code={token}", url.trim_end_matches('/')),
-        None => println!("{token}"),
+        Some(url) => print_out(&format!("{}/#code={token}\n", url.trim_end_matches('/'))),
+        None => print_out(&format!("{token}\n")),
     }
-    Ok(())
 }
 
 /// A unique id for a code.

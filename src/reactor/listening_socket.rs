@@ -8,8 +8,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,12 +83,9 @@ impl ListeningSocket {
         let _turn = Turn::take(path)?;
         remove_stale(path, &address)?;
         socket.bind(&address)?;
-        let file = SocketFile { path: path.to_owned(), identity: Some(identity(path)?) };
+        let mut file = SocketFile { path: path.to_owned(), identity: None };
         // Before `listen`, each attempt to connect is refused.
-        fs::set_permissions(path, Permissions::from_mode(access.mode))?;
-        if access.user.is_some() || access.group.is_some() {
-            chown(path, access.user, access.group)?;
-        }
+        file.identity = Some(set_access(path, access)?);
         socket.listen(ACCEPT_BACKLOG)?;
         socket.set_nonblocking(true)?;
         let listener = UnixListener::from(OwnedFd::from(socket));
@@ -130,11 +127,27 @@ impl ListeningSocket {
         }
     }
 
-    /// Removes its file when this is dropped, also if another process has passed it.
-    pub fn own_file(&mut self) {
+    /// Gives its file, if it has one, this access, and removes it when this is dropped, also if
+    /// another process has passed the socket.
+    ///
+    /// # Errors
+    /// The system's, and if there is no socket at its path.
+    pub fn own_file(&mut self, access: SocketAccess) -> io::Result<()> {
         if let SocketKind::Unix { file, .. } = &mut self.0 {
-            file.identity = identity(&file.path).ok();
+            file.identity = Some(set_access(&file.path, access)?);
         }
+        Ok(())
+    }
+
+    /// The mode of its file, if it is a Unix socket; that of one without a file, to which everybody
+    /// can connect, is 0o777.
+    #[must_use]
+    pub fn mode(&self) -> Option<u32> {
+        let file_mode = |path: &Path| {
+            let found = fs::symlink_metadata(path);
+            found.map_or(0o777, |found| found.permissions().mode() & 0o777)
+        };
+        self.path().map(file_mode)
     }
 
     /// Whether its file is removed with it.
@@ -224,6 +237,25 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
+/// Sets mode and owner of a socket's file, and returns device and inode. Whoever may write to its
+/// directory can put something else in its place at any time, and root may be who calls this: so the
+/// file is held, and not followed.
+fn set_access(path: &Path, access: SocketAccess) -> io::Result<(u64, u64)> {
+    let held =
+        File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+    let metadata = held.metadata()?;
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::other("there is no socket any more"));
+    }
+    // `proc_pid_fd(5)`: the file that is held, whatever is at the path now.
+    let file = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    if access.user.is_some() || access.group.is_some() {
+        chown(&file, access.user, access.group)?;
+    }
+    fs::set_permissions(&file, Permissions::from_mode(access.mode))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 /// Removes a socket's file that a process left which has ended.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
@@ -272,6 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_takes_the_place_of_its_file_is_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("s"), directory.path().join("other"));
+        fs::write(&other, "somebody's").unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o400)).unwrap();
+        let mut socket =
+            ListeningSocket::passed(ListeningSocket::unix(&path, PRIVATE).unwrap().into_fd())
+                .unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(socket.own_file(SocketAccess { mode: 0o666, ..PRIVATE }).is_err());
+        drop(socket);
+        assert_eq!(fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o400);
+        assert!(path.symlink_metadata().is_ok());
+    }
+
+    #[test]
     fn of_many_that_begin_at_once_one_has_the_path() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
@@ -313,7 +362,8 @@ mod tests {
         let mut own =
             ListeningSocket::passed(ListeningSocket::unix(&path, PRIVATE).unwrap().into_fd())
                 .unwrap();
-        own.own_file();
+        own.own_file(SocketAccess { mode: 0o640, ..PRIVATE }).unwrap();
+        assert_eq!(own.mode(), Some(0o640));
         drop(own);
         assert!(!path.exists());
         let tcp = ListeningSocket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();

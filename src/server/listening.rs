@@ -24,6 +24,9 @@ pub struct PassedSocket {
 pub struct Listening {
     listeners: Vec<Listener>,
     sockets: Vec<ListeningSocket>,
+    /// Those of the server whose place this one takes that no listener has. What their files are may
+    /// be decided by whoever owns them, so that they go when root's rights are given up.
+    left: Vec<ListeningSocket>,
 }
 
 impl Listening {
@@ -39,27 +42,53 @@ impl Listening {
         let is_named = |one: &&PassedSocket| one.name.is_some();
         let stands_for_all =
             config.listeners.is_empty() && passed.iter().filter(is_named).count() == 1;
-        let mut listening = Listening { listeners: Vec::new(), sockets: Vec::new() };
-        for listener in config.all_listeners() {
+        let mut listening =
+            Listening { listeners: Vec::new(), sockets: Vec::new(), left: Vec::new() };
+        let wanted = config.all_listeners();
+        let mut taken: Vec<Option<PassedSocket>> = Vec::new();
+        for listener in &wanted {
             let is_its = |one: &PassedSocket| {
                 (stands_for_all && one.name.is_some()) || one.is_for(&listener.address)
             };
-            let socket = match passed.iter().position(is_its) {
-                Some(place) => passed.swap_remove(place).socket,
+            let place = passed.iter().position(is_its);
+            taken.push(place.map(|place| passed.swap_remove(place)));
+        }
+        // Before others are bound, which may have the same port.
+        for PassedSocket { socket, name } in passed {
+            match name {
+                Some(name) => return Err(ServerError::Unused(address_of(&socket), name)),
+                None => log::info!("no longer listening on {}", address_of(&socket)),
+            }
+            if socket.path().is_some() {
+                listening.left.push(socket);
+            }
+        }
+        for (listener, taken) in wanted.into_iter().zip(taken) {
+            let socket = match taken {
+                Some(passed) => take(passed, &listener, config)?,
                 None => bind(&listener, config)?,
             };
             let address = address_of(&socket);
             listening.listeners.push(Listener { address, ..listener });
             listening.sockets.push(socket);
         }
-        for PassedSocket { socket, name } in passed {
-            match name {
-                Some(name) => return Err(ServerError::Unused(address_of(&socket), name)),
-                None => log::info!("no longer listening on {}", address_of(&socket)),
-            }
-        }
         listening.check(config)?;
         Ok(listening)
+    }
+
+    /// Finds what would keep [`Listening::bind`] from binding the addresses that nobody has yet.
+    ///
+    /// # Errors
+    /// As [`Listening::bind`], but for addresses in use.
+    pub fn probe(config: &Config) -> Result<(), ServerError> {
+        for listener in config.all_listeners() {
+            match bind(&listener, config) {
+                Ok(_) | Err(ServerError::NotPassed(_) | ServerError::Twice(..)) => {}
+                Err(ServerError::Listen(_, error)) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What can be judged only now that the addresses of passed sockets are known.
@@ -95,7 +124,7 @@ impl Listening {
     }
 
     pub(super) fn into_parts(self) -> (Vec<Listener>, Vec<ReactorListener>) {
-        let Listening { listeners, sockets } = self;
+        let Listening { listeners, sockets, .. } = self;
         let with_limit = |(socket, listener): (_, &Listener)| ReactorListener {
             socket,
             connections: listener.own_connections(),
@@ -125,17 +154,42 @@ fn address_of(socket: &ListeningSocket) -> ListenAddress {
     }
 }
 
+/// Who may write to a Unix socket's file may connect (`unix(7)`).
+const MAY_CONNECT: u32 = 0o222;
+
+/// A socket that was passed, for this listener. At a Unix socket the file's mode says who is an
+/// administrator: that of a server before this one is set anew, that of systemd is judged.
+fn take(
+    passed: PassedSocket,
+    listener: &Listener,
+    config: &Config,
+) -> Result<ListeningSocket, ServerError> {
+    let PassedSocket { mut socket, name } = passed;
+    let Some(mode) = socket.mode() else { return Ok(socket) };
+    if name.is_none() && socket.owns_file() {
+        let address = address_of(&socket);
+        let set = socket.own_file(access(listener, config)?);
+        set.map_err(|error| ServerError::Listen(address, error))?;
+    } else if listener.serves.admin && mode & !listener.mode & MAY_CONNECT != 0 {
+        return Err(ServerError::Loose(address_of(&socket), mode, listener.mode));
+    }
+    Ok(socket)
+}
+
+/// Who may connect to a listener's Unix socket.
+fn access(listener: &Listener, config: &Config) -> Result<SocketAccess, ServerError> {
+    let owner = listener.owner.as_deref().or(config.user.as_deref());
+    let ids = owner.map(ids).transpose();
+    let ids = ids.map_err(|name| ServerError::NoOwner(listener.address.clone(), name))?;
+    let (user, group) = ids.unwrap_or_default();
+    Ok(SocketAccess { mode: listener.mode, user, group })
+}
+
 fn bind(listener: &Listener, config: &Config) -> Result<ListeningSocket, ServerError> {
     let address = &listener.address;
     let socket = match address {
         ListenAddress::Tcp(address) => ListeningSocket::tcp(*address),
-        ListenAddress::Unix(path) => {
-            let owner = listener.owner.as_deref().or(config.user.as_deref());
-            let ids = owner.map(ids).transpose();
-            let ids = ids.map_err(|name| ServerError::NoOwner(address.clone(), name))?;
-            let (user, group) = ids.unwrap_or_default();
-            ListeningSocket::unix(path, SocketAccess { mode: listener.mode, user, group })
-        }
+        ListenAddress::Unix(path) => ListeningSocket::unix(path, access(listener, config)?),
         ListenAddress::Passed(name) => return Err(ServerError::NotPassed(name.to_string())),
     };
     socket.map_err(|error| cannot_bind(address, error, &config.data))

@@ -33,6 +33,13 @@ pub enum ServerError {
         "{0}: at a Unix socket everybody is an administrator if admin is served: serve the public at another one"
     )]
     AdminsAndUsers(ListenAddress),
+    /// More users may write to the file of a passed Unix socket than its listener says, and all who do
+    /// would be administrators.
+    #[error(
+        "{0}: its mode is {1:o}, and the listener's {2:o}: everybody who may write to it is an administrator. Give it that mode, \
+         for systemd by SocketMode={2:04o}"
+    )]
+    Loose(ListenAddress, u32, u32),
     /// The address cannot be listened on, and another process holds the data: most likely this
     /// server runs already.
     #[error("{}", already_running(.0, .1))]

@@ -1,9 +1,11 @@
 """`parlor admin`, `health`, `completions` and `man`."""
 
+import http.server
 import json
 import os
 import pty
 import subprocess
+import threading
 
 import pytest
 
@@ -204,6 +206,58 @@ class TestWhere:
             server.kill()
 
 
+class TestHostile:
+    @pytest.fixture
+    def server(self):
+        """A server that is none; `asked` are the heads of its requests."""
+        asked, answers = [], {}
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(dict(self.headers))
+                status, body = answers["all"]
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_DELETE = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer((HOST, 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://{HOST}:{server.server_port}", asked, answers
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    def test_what_a_server_says_controls_no_terminal(self, server):
+        url, _, answers = server
+        escape = "\u001b[31m"
+        answers["all"] = 403, json.dumps({"error": {"code": escape, "message": escape}}).encode()
+        assert "\x1b" not in at_terminal("admin", "kick", "ada", "--url", url)[1]
+        answers["all"] = 200, json.dumps({escape: escape}).encode()
+        printed = at_terminal("admin", "kick", "ada", "--url", url)[1]
+        assert "\x1b" not in printed and "u{1b}" in printed
+
+    def test_who_asks_for_health_shows_no_token(self, server):
+        url, asked, answers = server
+        answers["all"] = 200, b"{}"
+        assert run("health", "--url", url, env={"PARLOR_ADMIN_TOKEN": ADMIN_TOKEN}).returncode == 0
+        assert "Authorization" not in asked[0]
+
+    def test_a_reader_that_has_seen_enough_is_no_failure(self, place):
+        program = f"{harness.parlor_binary()} admin streams --socket {place.socket}"
+        for command, status in ((f"{program} | true", 0), (f"{program} >/dev/full", 1)):
+            done = subprocess.run(
+                ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == status and "panicked" not in done.stderr, done
+
+
 class TestGenerated:
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_a_shell_completes_it(self, shell):
@@ -219,4 +273,4 @@ class TestGenerated:
         pages = {path.name for path in directory.iterdir()}
         assert {"parlor.1", "parlor-serve.1", "parlor-admin.1", "parlor-admin-kick.1", "parlor-data-backup.1"} <= pages
         assert "Take the place of the server" in (directory / "parlor-serve.1").read_text()
-        assert "nowhere" in run("man", directory / "nowhere").stderr
+        assert run("man", directory / "new/one").returncode == 0

@@ -112,10 +112,19 @@ def test_others_may_say_who_somebody_is(servers):
     done = init(servers.directory(), "--sign-in", "keys")
     assert done.returncode == 2 and "--key-file" in done.stderr
     done = init(servers.directory(), "--sign-in", "keys", "--key-file", "/nowhere.pem")
-    assert done.returncode == 1 and "what is missing yet" in done.stderr and "/nowhere.pem" in done.stderr
+    assert done.returncode == 1 and "Nothing was written" in done.stderr and "/nowhere.pem" in done.stderr
+    # Half of it would keep the next attempt from writing the whole.
+    place = servers.directory()
+    assert init(place / "new", "--sign-in", "keys", "--key-file", "/nowhere.pem").returncode == 1
+    assert list(place.iterdir()) == []
+    assert init(place / "new").returncode == 0
+    assert "for --sign-in keys" in init(servers.directory(), "--key-file", "/nowhere.pem").stderr
+    odd = servers.directory() / "a b%c"
+    assert "a unit cannot have such a path" in init(odd, "--unit").stderr and not odd.exists()
+    assert init(odd).returncode == 0
 
 
-@pytest.mark.parametrize("domain", ["a b", "https://chat.example", "chat.example/x"])
+@pytest.mark.parametrize("domain", ["a b", "https://chat.example", "chat.example/x", "..", "a-"])
 def test_what_is_no_domain_is_told(servers, domain):
     done = init(servers.directory(), "--domain", domain)
     assert done.returncode == 2 and "no name of a host" in done.stderr

@@ -345,6 +345,64 @@ class TestReplacing:
         with Chat(old, "ada") as ada:
             ada.join("r")
 
+    def test_what_the_new_one_cannot_have_ends_nothing(self, servers):
+        old = servers.parlor()
+        port = ["--data", old.data, "--replace"]
+        for wrong, sentence in (
+            (["--user", "no-such-user"], "no-such-user is no user"),
+            (["--set", 'listeners=[{ address = "unix:/nowhere/s", serves = ["admin"] }]'], "/nowhere/s"),
+            *([(["--listen", "0.0.0.0:0", "--secret-file", servers.secret_file()], "as root")] if os.geteuid() == 0 else []),
+        ):
+            assert sentence in refused_start(*port, *wrong)
+        assert old.http("/healthz")[0] == 200
+        # Another address with the same port: the old one is let go first.
+        new = servers.parlor("--replace", "--secret-file", servers.secret_file(), *harness.AS_ROOT, data=old.data,
+                             port=old.port, set={"listen": f"0.0.0.0:{old.port}"},
+                             is_ready=lambda server: "Data: " in server.output())  # fmt: skip
+        until(lambda: not old.is_running())
+        assert new.http("/healthz")[0] == 200
+
+    def test_a_server_that_ends_already_is_followed_anew(self, servers):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            old = servers.parlor()
+            with Chat(old, "ada"):
+                if number == signal.SIGKILL:
+                    killer = threading.Timer(0.25, lambda pid=old.pid: os.kill(pid, signal.SIGKILL))
+                    killer.start()
+                else:
+                    old.signal(number)
+                    time.sleep(0.2)
+                new = self.replace(servers, old)
+            assert "ended without passing its sockets: listening anew" in new.output()
+            assert new.http("/healthz")[0] == 200
+            new.stop()
+
+    def test_a_unix_socket_is_no_looser_than_its_listener_says(self, servers):
+        path, port = servers.directory() / "s", free_port()
+        old = servers.parlor(port=port, listeners=[f'address = "{HOST}:{port}"', f'address = "unix:{path}", mode = "666"'])
+        new = self.replace(servers, old, listeners=[
+            f'address = "{HOST}:{port}"', f'address = "unix:{path}", serves = ["admin"]',
+        ])  # fmt: skip
+        assert path.stat().st_mode & 0o777 == 0o600
+        new.stop()
+        admin = '{ address = "systemd:adm", serves = ["admin"] }'
+        for address in (str(path), "\0parlor-test-" + str(port)):
+            with listening(socket.AF_UNIX, address) as loose, pytest.raises(pytest.fail.Exception) as failed:
+                if address[0] != "\0":
+                    path.chmod(0o666)
+                start_with(servers, [loose], ["adm"], "--set", f"listeners=[{admin}]", port=1)
+            assert "SocketMode=0600" in str(failed.value)
+
+    def test_strangers_do_not_fill_the_log(self, servers):
+        server = servers.parlor()
+        found = Path(server.data).stat()
+        for _ in range(200):
+            with socket.socket(socket.AF_UNIX) as stranger:
+                stranger.connect(f"\0parlor-replace-{found.st_dev:x}-{found.st_ino:x}")
+        with Chat(server, "ada"):
+            pass
+        assert server.output().count("a request to replace this server") < 5
+
     def test_without_it_the_error_names_it(self, servers):
         old = servers.parlor()
         assert "--replace" in refused_start("--data", old.data, "--listen", f"{HOST}:{old.port}")
