@@ -8,7 +8,7 @@
 
 use super::CommandFailure;
 use crate::base::LineRate;
-use crate::base::limits::{HANDOVER_MS_MAX, HANDOVER_REQUEST_MS, LISTENERS_MAX};
+use crate::base::limits::{HANDOVER_END_MS, HANDOVER_MS_MAX, HANDOVER_REQUEST_MS, LISTENERS_MAX};
 use crate::reactor::{Clock, ListeningSocket, SocketAccess};
 use crate::server::{PassedSocket, Stopper};
 use crate::store::Place;
@@ -35,6 +35,7 @@ const OWN_FILE: u8 = b'1';
 const NO_FILE: u8 = b'0';
 /// Nobody's, until its listener is found.
 const CLOSED: SocketAccess = SocketAccess { mode: 0o600, user: None, group: None };
+const AWAITED_EVERY_MS: u64 = 10;
 /// Space for the descriptors of all listeners.
 const SPACE: usize = rustix::cmsg_space!(ScmRights(LISTENERS_MAX));
 
@@ -65,7 +66,11 @@ pub(super) fn take_over(data: &Place) -> Result<Vec<PassedSocket>, CommandFailur
         }
         Some(mut stream) => {
             log::info!("the running server drains and passes its sockets");
-            ask(&mut stream).and_then(|()| receive(&stream)).map_err(failed)
+            let passed = ask(&mut stream).and_then(|()| receive(&stream)).map_err(failed)?;
+            if passed.is_empty() {
+                await_end(&stream);
+            }
+            Ok(passed)
         }
     }
 }
@@ -83,6 +88,25 @@ fn connect(directory: &Path) -> io::Result<Option<UnixStream>> {
         Ok(Some(stream))
     } else {
         Err(io::Error::other("another user's program pretends to be it"))
+    }
+}
+
+/// Waits until the other end's process has closed all of its files: the data's lock, and its sockets,
+/// which the system closes one after the other.
+fn await_end(stream: &UnixStream) {
+    let Ok(peer) = socket_peercred(stream) else { return };
+    let process = format!("/proc/{}", peer.pid.as_raw_nonzero());
+    let is_there = || {
+        let status = fs::read_to_string(format!("{process}/status"));
+        let threads = fs::read_dir(format!("{process}/task")).map_or(0, Iterator::count);
+        // One that nobody has waited for yet is a zombie; its last thread closes the files.
+        status.is_ok_and(|text| !text.contains("\nState:\tZ") || threads > 1)
+    };
+    for _ in 0..HANDOVER_END_MS / AWAITED_EVERY_MS {
+        if !is_there() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(AWAITED_EVERY_MS));
     }
 }
 

@@ -9,8 +9,10 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use std::ffi::CString;
 use std::fmt::Display;
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
 /// Raises the limit on open files as far as the system lets this process, and says so in the log.
@@ -88,11 +90,23 @@ fn create_data(config: &Config, account: &Account) -> Result<(), CommandFailure>
     let (user, group) = (Some(account.user.as_raw()), Some(account.group.as_raw()));
     for path in missing {
         let created = DirBuilder::new().mode(0o700).create(path);
-        created.and_then(|()| chown(path, user, group)).map_err(|error| {
+        created.and_then(|()| give(path, user, group)).map_err(|error| {
             CommandFailure::new(format!("cannot create {} for its user: {error}", path.display()))
         })?;
     }
     Ok(())
+}
+
+/// Gives a new directory to its user. Whoever may write to the one above it may have put something
+/// else in its place: so it is held, and not followed.
+fn give(path: &Path, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY;
+    let held = File::options().read(true).custom_flags(flags).open(path)?;
+    // A directory has no hard links, and this one is still root's.
+    if held.metadata()?.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("it is somebody else's by now"));
+    }
+    chown(format!("/proc/self/fd/{}", held.as_raw_fd()), user, group)
 }
 
 /// A user of this machine, and a group.

@@ -144,10 +144,13 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         self.listeners.iter().map(|listener| listener.socket.local_addr()).collect()
     }
 
-    /// The sockets that still listen, after [`Io::hold_accepting`], with the connections that wait at
-    /// them; in the listeners' order.
+    /// The sockets that still listen, with the connections that wait at them, in the listeners' order;
+    /// none unless [`Io::hold_accepting`] was called.
     #[must_use]
     pub fn take_sockets(&mut self) -> Vec<ListeningSocket> {
+        if !self.io.keeps_listening {
+            self.listeners.clear();
+        }
         let registry = self.system.poll.registry();
         let socket = |OpenListener { mut socket, .. }| {
             // It fails only for one that is not registered.

@@ -179,9 +179,9 @@ impl Server {
         }
         let result = self.reactor.run(&mut self.web);
         self.web.application_mut().end();
+        let sockets = self.reactor.take_sockets();
         log::info!("stopped");
-        result.map_err(ServerError::System)?;
-        Ok(self.reactor.take_sockets())
+        result.map_err(ServerError::System).map(|()| sockets)
     }
 
     /// Binds, opens and serves on a thread of its own.
