@@ -8,7 +8,9 @@
 
 use super::CommandFailure;
 use crate::base::LineRate;
-use crate::base::limits::{HANDOVER_END_MS, HANDOVER_MS_MAX, HANDOVER_REQUEST_MS, LISTENERS_MAX};
+use crate::base::limits::{
+    ACCEPT_PAUSE_MS, HANDOVER_END_MS, HANDOVER_MS_MAX, HANDOVER_REQUEST_MS, LISTENERS_MAX,
+};
 use crate::reactor::{Clock, ListeningSocket, SocketAccess};
 use crate::server::{PassedSocket, Stopper};
 use crate::store::Place;
@@ -176,7 +178,12 @@ impl HandoverOffer {
         let offer = HandoverOffer { successor: Arc::clone(&successor) };
         std::thread::Builder::new().name("parlor-handover".into()).spawn(move || {
             let (clock, mut lines) = (Clock::start(), LineRate::new(1));
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming() {
+                // Without a free file it fails at once, as long as somebody waits.
+                let Ok(stream) = stream else {
+                    std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
+                    continue;
+                };
                 match is_asked(&stream) {
                     Ok(true) => {
                         *successor.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);

@@ -35,7 +35,12 @@ pub(super) fn set_umask(mask: u32) {
 /// Finds what would keep [`become_user`] from it, as far as the configuration says it.
 pub(super) fn check_user(config: &Config) -> Result<(), CommandFailure> {
     if let Some(wanted) = &config.user {
-        return Account::find(wanted).map(drop);
+        let account = Account::find(wanted)?;
+        if account.user != geteuid() && !geteuid().is_root() {
+            let message = format!("only root can become another user, such as {wanted} (--user)");
+            return Err(CommandFailure::usage(message));
+        }
+        return Ok(());
     }
     let is_elsewhere = |listener: &Listener| match listener.address {
         ListenAddress::Tcp(address) => !address.ip().to_canonical().is_loopback(),
@@ -54,7 +59,7 @@ fn as_root(address: &dyn Display) -> CommandFailure {
     ))
 }
 
-/// Becomes the user that the configuration names, if root has started this process. The data's
+/// Becomes the user that the configuration names, as [`check_user`] has allowed. The data's
 /// directory is created for that user, if there is none.
 pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), CommandFailure> {
     let is_root = geteuid().is_root();
@@ -67,10 +72,6 @@ pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), 
     let account = Account::find(wanted)?;
     if account.user == geteuid() {
         return Ok(());
-    }
-    if !is_root {
-        let message = format!("only root can become another user, such as {wanted} (--user)");
-        return Err(CommandFailure::usage(message));
     }
     create_data(config, &account)?;
     account.take_on().map_err(|error| {

@@ -81,6 +81,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
 fn open(config: Config, replaces: bool) -> Result<Server, CommandFailure> {
     process::raise_file_limit();
     process::set_umask(config.umask);
+    process::check_user(&config)?;
     let mut passed = systemd::passed_sockets()?;
     let failed = |error| match error {
         ServerError::Config(_) => CommandFailure::usage(error),
@@ -88,7 +89,6 @@ fn open(config: Config, replaces: bool) -> Result<Server, CommandFailure> {
     };
     if replaces {
         // What is wrong must not end the server that runs.
-        process::check_user(&config)?;
         Listening::probe(&config).map_err(failed)?;
         passed.extend(handover::take_over(&config.data)?);
     }

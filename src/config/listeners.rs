@@ -256,11 +256,11 @@ const LISTENER: &[Field<Listener>] = &[
         |listener, name, value| put(&mut listener.client_ca_file, path(name, value).map(Some)),
         |listener| written(&listener.client_ca_file)),
     other("mode", Wants::Text("an octal number, such as \"660\""), "\"600\"",
-        "The mode of a Unix socket: who may write to it may connect.",
+        "The mode of a Unix socket: who may write to it may connect. A socket of systemd may not have a looser one.",
         |listener, _, value| put(&mut listener.mode, mode(value)),
         |listener| {
-            let is_unix = matches!(listener.address, ListenAddress::Unix(_));
-            is_unix.then(|| quoted(&format!("{:o}", listener.mode)))
+            let is_tcp = matches!(listener.address, ListenAddress::Tcp(_));
+            (!is_tcp).then(|| quoted(&format!("{:o}", listener.mode)))
         }),
     other("owner", Wants::Text("USER, USER:GROUP or :GROUP"), "who starts the server",
         "The owner of a Unix socket.",
@@ -413,6 +413,7 @@ pub(super) fn contradictions(config: &Config) -> Vec<ConfigError> {
 fn faults_of(listener: &Listener, config: &Config) -> Vec<(&'static str, &'static str)> {
     let Listener { address, serves, tls, .. } = listener;
     let is_unix = matches!(address, ListenAddress::Unix(_));
+    let is_tcp = matches!(address, ListenAddress::Tcp(_));
     // The port of one that is passed is not known yet.
     let has_https = config
         .listeners
@@ -445,10 +446,11 @@ fn faults_of(listener: &Listener, config: &Config) -> Vec<(&'static str, &'stati
             "serves",
             "at a Unix socket everybody is an administrator if admin is served: serve the public at another one",
         ),
+        (is_tcp && listener.mode != MODE, "mode", "mode is for a Unix socket"),
         (
-            !is_unix && (listener.owner.is_some() || listener.mode != MODE),
-            "mode",
-            "mode and owner are for a Unix socket",
+            !is_unix && listener.owner.is_some(),
+            "owner",
+            "owner is for a Unix socket of the server's own",
         ),
         (
             *tls && !config.has_tls(),
@@ -526,6 +528,8 @@ mod tests {
             (r#"{ address = "80", acme_webroot = "a" }"#, "for a listener with serves"),
             (r#"{ address = "unix:a", serves = ["public", "admin"] }"#, "at another one"),
             (r#"{ address = "80", owner = "a" }"#, "for a Unix socket"),
+            (r#"{ address = "80", mode = "660" }"#, "for a Unix socket"),
+            (r#"{ address = "systemd:a", owner = "a" }"#, "of the server's own"),
             (r#"{ address = "80", tls = true }"#, "no certificate"),
             (r#"{ address = "80", client_ca_file = "a" }"#, "needs tls"),
             (r#"{ address = "80" }, { address = "80" }"#, "the same address"),

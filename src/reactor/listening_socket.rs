@@ -74,8 +74,8 @@ impl ListeningSocket {
     /// connect before `access` holds.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::AddrInUse`] if somebody listens there, or another file is
-    /// there.
+    /// The system's; [`io::ErrorKind::AddrInUse`] if somebody listens there, and
+    /// [`io::ErrorKind::AlreadyExists`] if another file is there.
     pub fn unix(path: &Path, access: SocketAccess) -> io::Result<ListeningSocket> {
         let address = SockAddr::unix(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -83,7 +83,7 @@ impl ListeningSocket {
         let _turn = Turn::take(path)?;
         remove_stale(path, &address)?;
         socket.bind(&address)?;
-        let mut file = SocketFile { path: path.to_owned(), identity: None };
+        let mut file = SocketFile { path: path.to_owned(), identity: identity(path).ok() };
         // Before `listen`, each attempt to connect is refused.
         file.identity = Some(set_access(path, access)?);
         socket.listen(ACCEPT_BACKLOG)?;
@@ -232,9 +232,14 @@ impl Turn {
     }
 }
 
+/// Device and inode of a socket's file.
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
+    if metadata.file_type().is_socket() {
+        Ok((metadata.dev(), metadata.ino()))
+    } else {
+        Err(io::Error::other("there is no socket any more"))
+    }
 }
 
 /// Sets mode and owner of a socket's file, and returns device and inode. Whoever may write to its
@@ -260,7 +265,8 @@ fn set_access(path: &Path, access: SocketAccess) -> io::Result<(u64, u64)> {
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "there is a file that is no socket"));
+        let message = "there is a file that is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A full backlog must not block.
@@ -337,17 +343,6 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_whole_leaves_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("s");
-        // Only root may give a file away.
-        let access = SocketAccess { user: Some(u32::MAX - 1), ..PRIVATE };
-        let is_bound = ListeningSocket::unix(&path, access).is_ok();
-        assert!(is_bound || !path.exists());
-        assert!(!path.exists(), "also not when it is dropped");
-    }
-
-    #[test]
     fn one_is_passed_with_its_file_or_without() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
@@ -384,17 +379,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let first = ListeningSocket::unix(&path, PRIVATE).unwrap();
-        let in_use = |path: &Path| {
-            ListeningSocket::unix(path, PRIVATE).unwrap_err().kind() == io::ErrorKind::AddrInUse
-        };
-        assert!(in_use(&path));
+        let refused = |path: &Path| ListeningSocket::unix(path, PRIVATE).unwrap_err().kind();
+        assert_eq!(refused(&path), io::ErrorKind::AddrInUse);
         UnixStream::connect(&path).unwrap();
         // One whose process was killed is left there.
         let other = directory.path().join("left");
         drop(std::os::unix::net::UnixListener::bind(&other).unwrap());
         ListeningSocket::unix(&other, PRIVATE).unwrap();
         fs::write(&other, "a file").unwrap();
-        assert!(in_use(&other));
+        assert_eq!(refused(&other), io::ErrorKind::AlreadyExists);
         // A file that took the place of the first one is not removed with it.
         fs::remove_file(&path).unwrap();
         let second = ListeningSocket::unix(&path, PRIVATE).unwrap();

@@ -4,7 +4,7 @@
 use super::io::Io;
 use crate::base::{ConnId, ListenerId};
 
-/// ConnectionPlaces for connections.
+/// Places for connections.
 #[derive(Debug)]
 pub(super) struct ConnectionPlaces {
     shared: PlaceCount,
@@ -67,7 +67,7 @@ impl ConnectionPlaces {
         count.taken = count.taken.saturating_sub(1);
     }
 
-    /// ConnectionPlaces that all listeners without a limit of their own share: those taken, and all.
+    /// Places that all listeners without a limit of their own share: those taken, and all.
     pub(super) fn shared(&self) -> (usize, usize) {
         (self.shared.taken, self.shared.max)
     }

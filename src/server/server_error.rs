@@ -71,9 +71,7 @@ fn cannot_listen(address: &ListenAddress, error: &io::Error) -> String {
             )
         }
         (ListenAddress::Unix(_), io::ErrorKind::AddrInUse) => {
-            format!(
-                "{address} is in use: another program listens there, or something else has that path"
-            )
+            format!("{address} is in use: another program listens there")
         }
         (ListenAddress::Tcp(tcp), io::ErrorKind::PermissionDenied) if tcp.port() < 1_024 => {
             format!(

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import signal
 
 import pytest
@@ -14,6 +15,13 @@ SECONDS = 30
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): the test may take so long (default 30)")
     config.addinivalue_line("markers", "plain: not run over TLS by make tls")
+
+
+@pytest.fixture
+def root():
+    """For the tests that start a server as another user."""
+    if os.geteuid() != 0:
+        pytest.fail("this test needs root: only root becomes another user; run the tests as root", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -193,7 +193,7 @@ class TestUnixSockets:
         file = place.directory / "file"
         file.write_text("mine")
         said = refused_start("--set", listeners.replace(str(place.socket), str(file)))
-        assert "something else has that path" in said and file.read_text() == "mine"
+        assert "there is a file that is no socket" in said and file.read_text() == "mine"
 
     def test_whoever_opens_a_socket_for_admins_is_one(self, place):
         # Also in the name of a user, and without a Host of this machine.
@@ -231,13 +231,23 @@ class TestUnixSockets:
         path = servers.directory() / "s"
         said = refused_start("--set", listeners.format(path, "nobody-of-this-name"))
         assert "nobody-of-this-name is no user or no group" in said and not path.exists()
-        if os.geteuid() == 0:
-            server = servers.parlor(port=1, listeners=[
-                f'address = "unix:{path}", serves = ["admin"], owner = "nobody:12345"',
-            ], is_ready=lambda server: "Listens at" in server.output())  # fmt: skip
-            found = path.stat()
-            assert (found.st_uid, found.st_gid) == (65_534, 12_345)
-            server.stop()
+
+    def test_root_gives_it_away_and_others_leave_nothing_behind(self, servers, root):
+        path, directory = servers.directory() / "s", servers.directory()
+        server = servers.parlor(port=1, listeners=[
+            f'address = "unix:{path}", serves = ["admin"], owner = "nobody:12345"',
+        ], is_ready=lambda server: "Listens at" in server.output())  # fmt: skip
+        found = path.stat()
+        assert (found.st_uid, found.st_gid) == (65_534, 12_345)
+        server.stop()
+        directory.chmod(0o777)
+        listeners = f'listeners=[{{ address = "unix:{directory}/s", serves = ["admin"], owner = "root" }}]'
+        done = subprocess.run(
+            [harness.parlor_binary(), "serve", "--data", ":memory:", "--set", listeners], user=65_534, group=65_534,
+            extra_groups=[], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/",
+        )  # fmt: skip
+        assert done.returncode == 1 and "cannot listen" in done.stderr, done
+        assert list(directory.iterdir()) == []
 
 
 def line(client):

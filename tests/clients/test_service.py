@@ -18,7 +18,7 @@ import pytest
 import harness
 from harness import HOST, PATIENCE, Chat, free_port
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+needs_root = pytest.mark.usefixtures("root")
 
 
 def until(holds, seconds=PATIENCE, what="it"):
@@ -239,13 +239,21 @@ class TestItsOwnProcess:
         server.stop()
         assert harness.run_parlor("data", "check", "--data", data).returncode == 0
 
-    def test_who_is_nobody_is_told(self, servers):
-        said = refused_start("--data", ":memory:", "--user", "no-such-user")
-        if os.geteuid() == 0:
-            assert "no-such-user is no user of this machine" in said
-            said = refused_start("--data", ":memory:", "--user", "nobody:no-such-group")
-            assert "no-such-group is no group" in said
-            assert "say its group, too" in refused_start("--data", ":memory:", "--user", "4000000000")
+    def test_who_is_nobody_is_told(self):
+        for user, sentence in (
+            ("no-such-user", "no-such-user is no user of this machine"),
+            ("nobody:no-such-group", "no-such-group is no group"),
+            ("4000000000", "say its group, too"),
+        ):
+            assert sentence in refused_start("--data", ":memory:", "--user", user)
+
+    @needs_root
+    def test_only_root_becomes_another(self):
+        done = subprocess.run(
+            [harness.parlor_binary(), "serve", "--data", ":memory:", "--user", "daemon"], user=65_534, group=65_534,
+            extra_groups=[], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/",
+        )  # fmt: skip
+        assert done.returncode == 2 and "only root can become another user" in done.stderr
 
 
 class Attempts:
@@ -345,13 +353,14 @@ class TestReplacing:
         with Chat(old, "ada") as ada:
             ada.join("r")
 
+    @needs_root
     def test_what_the_new_one_cannot_have_ends_nothing(self, servers):
         old = servers.parlor()
         port = ["--data", old.data, "--replace"]
         for wrong, sentence in (
             (["--user", "no-such-user"], "no-such-user is no user"),
             (["--set", 'listeners=[{ address = "unix:/nowhere/s", serves = ["admin"] }]'], "/nowhere/s"),
-            *([(["--listen", "0.0.0.0:0", "--secret-file", servers.secret_file()], "as root")] if os.geteuid() == 0 else []),
+            (["--listen", "0.0.0.0:0", "--secret-file", servers.secret_file()], "as root"),
         ):
             assert sentence in refused_start(*port, *wrong)
         assert old.http("/healthz")[0] == 200
@@ -392,6 +401,14 @@ class TestReplacing:
                     path.chmod(0o666)
                 start_with(servers, [loose], ["adm"], "--set", f"listeners=[{admin}]", port=1)
             assert "SocketMode=0600" in str(failed.value)
+
+    def test_a_mode_that_the_listener_allows_is_taken(self, servers):
+        path = servers.directory() / "s"
+        with listening(socket.AF_UNIX, str(path)) as passed:
+            path.chmod(0o660)
+            admin = '{ address = "systemd:adm", serves = ["admin"], mode = "660" }'
+            start_with(servers, [passed], ["adm"], "--set", f"listeners=[{admin}]", port=1,
+                       is_ready=lambda server: "Listens at" in server.output())  # fmt: skip
 
     def test_strangers_do_not_fill_the_log(self, servers):
         server = servers.parlor()

@@ -1,8 +1,7 @@
 //! What a listener serves: requests for anything else are refused before they are judged, and those
 //! of a listener that redirects are redirected.
 
-use super::route::Rules;
-use super::route::is_open_host;
+use super::route::{Rules, is_open_host};
 use crate::auth::{Identity, TokenError};
 use crate::config::{ListenAddress, Listener, Serves};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
