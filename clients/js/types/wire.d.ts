@@ -316,6 +316,7 @@ export type Requests = {
     }>;
     "room:list": Call<Bounds & {
         open?: boolean;
+        all?: boolean;
     }, {
         rooms: RoomInfo[];
         more: boolean;
