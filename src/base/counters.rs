@@ -8,6 +8,12 @@ pub const DURATION_BOUNDS_US: [u64; 16] = [
     1_000_000, 2_500_000, 10_000_000,
 ];
 
+/// Upper bounds of durations that are counted in whole milliseconds, in microseconds: 1 ms to 10 s.
+pub const DELIVERY_BOUNDS_US: [u64; 12] = [
+    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_500_000,
+    10_000_000,
+];
+
 /// Upper bounds of the records of a transaction.
 pub const BATCH_BOUNDS: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
@@ -38,6 +44,38 @@ impl<const N: usize> Histogram<N> {
     /// Each bound, and how many values are at most that and above the one before it.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
         self.bounds.iter().copied().zip(self.within)
+    }
+
+    /// What was counted since `earlier`, a former state of this histogram.
+    #[must_use]
+    pub fn since(&self, earlier: &Histogram<N>) -> Histogram<N> {
+        let mut within = self.within;
+        for (count, before) in within.iter_mut().zip(earlier.within) {
+            *count = count.saturating_sub(before);
+        }
+        let above = self.above.saturating_sub(earlier.above);
+        let sum = self.sum.saturating_sub(earlier.sum);
+        Histogram { bounds: self.bounds, within, above, sum }
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.within.iter().sum::<u64>() + self.above
+    }
+
+    /// A bound that at least `percent` of the values do not pass: the true one is in the bucket
+    /// below it. Values above all bounds count as the last bound. `None` without values.
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
+        let wanted = self.count().saturating_mul(percent).div_ceil(100).max(1);
+        let mut seen = 0;
+        let reaches = |(_, count): &(u64, u64)| {
+            seen += count;
+            seen >= wanted
+        };
+        let found = self.buckets().find(reaches).map(|(bound, _)| bound);
+        if self.count() == 0 { None } else { found.or(self.bounds.last().copied()) }
     }
 
     /// Values above all bounds.
@@ -131,6 +169,20 @@ mod tests {
         let buckets: Vec<(u64, u64)> = histogram.buckets().collect();
         assert_eq!(buckets, [(1, 2), (10, 2), (100, 2)]);
         assert_eq!((histogram.above(), histogram.sum()), (2, u64::MAX));
+    }
+
+    #[test]
+    fn a_percentile_is_the_bound_of_its_bucket_and_an_interval_has_its_own() {
+        let mut histogram = Histogram::new(&[1, 10, 100]);
+        assert_eq!(histogram.percentile(50), None);
+        (0..99).for_each(|_| histogram.observe(5));
+        histogram.observe(50);
+        assert_eq!([50, 99, 100].map(|p| histogram.percentile(p)), [Some(10), Some(10), Some(100)]);
+        let before = histogram.clone();
+        assert_eq!(histogram.since(&before).percentile(50), None);
+        histogram.observe(1_000);
+        let since = histogram.since(&before);
+        assert_eq!((since.count(), since.sum(), since.percentile(1)), (1, 1_000, Some(100)));
     }
 
     #[test]

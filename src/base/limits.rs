@@ -246,6 +246,17 @@ pub const POOL_HAS_ROOM_PERCENT: u64 = 70;
 pub const DISK_FILLS_PERCENT: u64 = 90;
 /// How often the pools are checked at most, in ms.
 pub const POOLS_CHECKED_MS: u64 = 1_000;
+/// How often the server publishes its own state to `parlor:vitals`, in ms: what an operator waits for
+/// at most.
+pub const VITALS_EVERY_MS: u64 = 5_000;
+/// How many of these are kept: those of an hour.
+pub const VITALS_KEPT: u32 = 720;
+/// Largest of these, in bytes: with all limits and pools it has less than half of that.
+pub const VITALS_BYTES_MAX: u32 = 8_192;
+/// How many actions of admins `parlor:audit` keeps.
+pub const AUDIT_KEPT: u32 = 10_000;
+/// Largest of these, in bytes: names have their own bounds.
+pub const AUDIT_BYTES_MAX: u32 = 4_096;
 /// How often a pool is reported as filling at most, in ms: some fill with every burst.
 pub const POOL_LOGGED_EVERY_MS: u64 = 60_000;
 /// Users who created rooms within the last day, and those who wrote to users who were never here.

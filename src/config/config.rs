@@ -6,6 +6,7 @@ use super::handlers::{self, BackendHandler};
 use super::key::{ConfigKey, RawValue};
 use super::keys::{find, keys, nearest};
 use super::listeners::{self, Listener};
+use super::own_streams::own_streams;
 use super::streams;
 use super::tls::CertificateFiles;
 use super::user_limits::Exceptions;
@@ -13,6 +14,7 @@ use crate::auth::{
     AdminToken, Authenticate, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
 };
 use crate::base::declaration::{Declaration, declared};
+use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::{Limits, StreamId};
 use crate::hub::streams::StreamSettings;
 use crate::hub::{Retentions, Scope, Settings};
@@ -20,6 +22,7 @@ use crate::protocol::deflate::CodecsConfig;
 use crate::store::Place;
 use crate::web::Proxies;
 use crate::wire::json::tree;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -266,7 +269,8 @@ impl Config {
             let has_feed = self.feeds.iter().any(|feed| feed.pattern == declaration.pattern);
             Rc::new(Declaration { has_feed, ..declaration.clone() })
         };
-        let declarations = self.streams.iter().map(declare).collect();
+        let own = own_streams(self.is_open()).map(Rc::new);
+        let declarations = own.into_iter().chain(self.streams.iter().map(declare)).collect();
         let streams = StreamSettings::new(declarations, tree, &self.limits);
         let settings = settings.presence(self.presence).keep(self.retention.clone());
         let settings = settings.streams(streams);
@@ -276,9 +280,20 @@ impl Config {
         }
     }
 
+    /// The declaration for a stream: one of the server's own, or of the configuration.
+    pub(crate) fn declaration(&self, name: &str) -> Option<Cow<'_, Declaration>> {
+        if name.starts_with(OWN_STREAMS_PREFIX)
+            && let own = own_streams(self.is_open())
+            && let Some(own) = own.into_iter().find(|own| own.pattern.as_str() == name)
+        {
+            return Some(Cow::Owned(own));
+        }
+        declared(&self.streams, name).map(Cow::Borrowed)
+    }
+
     /// How many events of a stream the store keeps; 0 for one that is not durable.
     pub(crate) fn kept_on_disk(&self, stream: &StreamId) -> u64 {
-        let declared = declared(&self.streams, stream.as_str());
+        let declared = self.declaration(stream.as_str());
         declared.filter(|one| one.durable).map_or(0, |one| one.keep.events() as u64)
     }
 

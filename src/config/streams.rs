@@ -13,6 +13,7 @@ use super::webhook::WEBHOOK;
 use crate::base::StreamId;
 use crate::base::declaration::Declaration;
 use crate::base::limits::{DECLARATIONS_MAX, POLLS_MISSED_MAX, STALE_MS_MAX};
+use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::pattern::Pattern;
 use crate::routes::stream_path::path_fault;
 use std::borrow::Cow;
@@ -160,6 +161,9 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
         }
         if stream.pattern.as_str().ends_with('*') {
             fault(stream, "", "a declared name is a text or has {name} for a segment, and no star");
+        }
+        if stream.pattern.as_str().starts_with(OWN_STREAMS_PREFIX) {
+            fault(stream, "", "names that begin with parlor: are the server's own");
         }
         if !stream.pattern.is_open() && StreamId::parse(stream.pattern.as_str()).is_err() {
             fault(stream, "", "this is no name that a stream can have");
@@ -337,6 +341,8 @@ mod tests {
                 "a family",
             ),
             (r#"s = { binary = true, command = ["a"], every_ms = 10, pointer = "/a" }"#, "bytes"),
+            (r#""parlor:x" = { publish = true }"#, "server's own"),
+            (r#""parlor:{x}" = { publish = true }"#, "server's own"),
             (r#"s = { webhook = { path = "/ws", secret_env = "A" } }"#, "server's own"),
             (r#""s:{id}" = { webhook = { path = "/s", secret_env = "A" } }"#, "each placeholder"),
             (

@@ -20,6 +20,9 @@ macro_rules! assets {
         /// Every file of the page.
         pub(crate) const ASSETS: &[Asset] = &[
             Asset { path: "/", content_type: HTML, body: include_bytes!("../../web/index.html") },
+            Asset { path: DASHBOARD, content_type: HTML, body: DASHBOARD_PAGE },
+            // As people type it.
+            Asset { path: "/dashboard/", content_type: HTML, body: DASHBOARD_PAGE },
             $($(Asset {
                 path: concat!($path, $file),
                 content_type: $content_type,
@@ -29,6 +32,8 @@ macro_rules! assets {
     };
 }
 
+const DASHBOARD: &str = "/dashboard";
+const DASHBOARD_PAGE: &[u8] = include_bytes!("../../web/dashboard/index.html");
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -43,6 +48,9 @@ assets! {
         "log.js" "names.js" "notify.js" "plan.js" "presence.js" "rooms.js" "rows.js"
         "said.js" "search.js" "session.js" "text.js" "theme.js" "tools.js" "unsent.js"
         "virtual.js" "words.js";
+    "/dashboard/", "web/dashboard/", CSS: "dashboard.css" "uplot.css";
+    "/dashboard/", "web/dashboard/", JS:
+        "actions.js" "alarms.js" "format.js" "link.js" "main.js" "plots.js" "tables.js" "uplot.js";
     // Those of the JavaScript client itself.
     "/client/", "clients/js/src/", JS:
         "base.js" "client.js" "connection.js" "entries.js" "env.js" "errors.js"
@@ -72,14 +80,19 @@ mod tests {
 
     #[test]
     fn every_file_of_the_page_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
         let mut count = 0;
-        for file in std::fs::read_dir(folder).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
-            assert!(asset(&path).is_some(), "web/{name} is not in the table");
-            count += 1;
+        for (folder, root) in [("/web", "/"), ("/web/dashboard", "/dashboard/")] {
+            let place = format!("{}{folder}", env!("CARGO_MANIFEST_DIR"));
+            let files = std::fs::read_dir(place).unwrap().map(Result::unwrap);
+            for file in files.filter(|file| file.file_type().unwrap().is_file()) {
+                let name = file.file_name().into_string().unwrap();
+                let path = format!("{root}{}", if name == "index.html" { "" } else { &name });
+                assert!(asset(&path).is_some(), "{folder}/{name} is not in the table");
+                count += 1;
+            }
         }
+        // The dashboard also has a path without a slash at its end.
+        count += 1;
         let of_client = ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")).count();
         assert_eq!(count + of_client, ASSETS.len());
     }

@@ -12,6 +12,7 @@ mod events;
 mod http;
 mod listening;
 mod metrics;
+mod process_memory;
 mod proof;
 mod reload;
 mod remote;

@@ -6,6 +6,7 @@ use super::embed::challenges::Challenges;
 use super::embed::handle::{Handle, Pulse, Stopper};
 use super::embed::shared::FailCallsOnDrop;
 use super::listening::Listening;
+use super::process_memory::{memory_bytes, resident_bytes};
 use super::reload::Reloader;
 use super::server_error::ServerError;
 use crate::auth::cookie_secret;
@@ -97,6 +98,7 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
+        web.application_mut().measure_memory(resident_bytes, memory_bytes());
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
         web.set_listeners(listeners.iter().map(Listener::own_rules).collect(), chance.next_u64());
         web.application_mut().set_listeners(listeners);

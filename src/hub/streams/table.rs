@@ -163,12 +163,13 @@ impl Streams {
         self.shrink_to(self.settings.limits.all_streams_bytes, None);
     }
 
-    /// The time of the newest event of each declaration; for a family, of any of its streams.
+    /// The time of the newest event of each declaration; for a family, of any of its streams. The
+    /// server's own are left out.
     #[must_use]
     pub fn newest_times(&self) -> BTreeMap<&str, Timestamp> {
         let mut times = BTreeMap::new();
         for (_, stream) in &self.streams {
-            if let Some(newest) = stream.newest() {
+            if let Some(newest) = stream.newest().filter(|_| !stream.name.is_of_server()) {
                 let time = times.entry(stream.declaration.pattern.as_str()).or_insert(newest.ts);
                 *time = newest.ts.max(*time);
             }

@@ -180,6 +180,7 @@ impl<S: RecordStore> Chat<S> {
         // their own.
         let is_revocation = matches!(record, Record::Revoke { .. });
         let now = if is_revocation { now.age_by } else { now.timestamp };
+        self.store_client.note_written(ticket, net.now());
         self.ask_store(net, ticket, |store| store.write(ticket, now, record));
     }
 
@@ -260,6 +261,9 @@ impl<S: RecordStore> Chat<S> {
         while self.decisions.deliveries < DELIVERIES_PER_TURN {
             let Some((ticket, outcome)) = self.store_client.next(net.now()) else { return };
             self.counters.count_outcome(&outcome);
+            if let Some(ms) = self.store_client.took_ms(ticket, &outcome, net.now()) {
+                self.counters.deliveries.observe(ms * 1_000);
+            }
             self.settle_count(net.now(), ticket, &outcome);
             self.decide(net, Input::Outcome { ticket, outcome });
         }

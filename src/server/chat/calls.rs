@@ -32,6 +32,8 @@ pub(super) enum CallWaiter {
     Program(StreamId),
     /// The source of a stream.
     Source(StreamId, JobId),
+    /// Nobody: the server has published to a stream of its own.
+    Own(StreamId),
     /// An HTTP request.
     Http(Box<HttpCall>),
 }
@@ -189,7 +191,10 @@ impl<S: RecordStore> Chat<S> {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
                 // Its connection ended with the loop, or nobody waits.
-                CallWaiter::Http(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => {}
+                CallWaiter::Http(_)
+                | CallWaiter::Program(_)
+                | CallWaiter::Source(..)
+                | CallWaiter::Own(_) => {}
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
 use super::apply::Decisions;
+use super::audit::Audit;
 use super::calls::Calls;
 use super::drain::StopStage;
 use super::errands::JobPurpose;
@@ -13,6 +14,7 @@ use super::sessions::Sessions;
 use super::state::CachedReadiness;
 use super::store_client::StoreClient;
 use super::storing::Stored;
+use super::vitals::Vitals;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
@@ -88,6 +90,8 @@ pub struct Chat<S = Store> {
     /// The last answer of `/readyz`.
     pub(super) cached_readiness: Option<CachedReadiness>,
     pub(super) counters: Counters,
+    pub(super) vitals: Vitals,
+    pub(super) audit: Audit,
     pub(super) journal: Journal,
     /// The hub has looked for what became due before the start.
     has_begun: bool,
@@ -162,6 +166,8 @@ impl<S: RecordStore> Chat<S> {
             outbound,
             cached_readiness: None,
             counters: Counters::default(),
+            vitals: Vitals::default(),
+            audit: Audit::default(),
             journal: Journal::default(),
             has_begun: false,
             stopping: None,

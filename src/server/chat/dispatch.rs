@@ -96,7 +96,10 @@ impl<S: RecordStore> Chat<S> {
             }
             Origin::Call(call) => match self.calls.get(*call)? {
                 CallWaiter::Http(call) => call.caller.clone(),
-                CallWaiter::Ticket(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => None,
+                CallWaiter::Ticket(_)
+                | CallWaiter::Program(_)
+                | CallWaiter::Source(..)
+                | CallWaiter::Own(_) => None,
             },
         }
     }
@@ -142,7 +145,11 @@ impl<S: RecordStore> Chat<S> {
                     self.reply(net, origin, |w| w.number("ts", ts));
                 }
                 Some(person) if person.is_guest => self.guest_request(net, chat_request, person),
-                Some(person) => self.request(net, chat_request, person),
+                Some(person) => {
+                    self.audited(net, chat_request, |chat, net| {
+                        chat.request(net, chat_request, person);
+                    });
+                }
                 None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
             },
         }
@@ -318,6 +325,7 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, id) => (*conn, id.as_deref()),
             Origin::Call(call) => return self.call_refused(net, *call, &error),
         };
+        self.audit.note_refusal(&error.code);
         let now = net.now();
         self.counters.refused_with(&error);
         net.count_error(conn);

@@ -38,6 +38,7 @@ impl<S: RecordStore> Chat<S> {
             net.wake_at(at);
         }
         self.check_pools(net);
+        self.tell_vitals(net);
         self.ask_remotes(net);
         self.ask_for_senders(net);
         self.ask_sources(net);

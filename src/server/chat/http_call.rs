@@ -8,7 +8,7 @@ use super::streams::bytes_of;
 use crate::auth::Person;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
-use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
+use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
 use crate::server::http::{ApiCall, json, known, public, refused, sealed, shared_with};
 use crate::server::sources::HookCall;
@@ -23,6 +23,8 @@ use crate::wire::request::Envelope;
 pub(super) struct HttpCall {
     pub(super) exchange: Exchange,
     pub(super) caller: Option<Person>,
+    /// Where it comes from; `None` for what is not audited.
+    pub(super) address: Option<Address>,
     /// Who pays for it; `None` for the admin token.
     pub(super) payer: Option<Asker>,
     /// The status of a successful answer.
@@ -37,14 +39,16 @@ pub(super) struct HttpCall {
 impl HttpCall {
     /// A call without a caller; its success has status 200.
     pub(super) fn new(exchange: Exchange) -> HttpCall {
-        let (caller, payer, shared_with, hook, known) = (None, None, None, None, None);
-        HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, known }
+        let (caller, address, payer, shared_with) = (None, None, None, None);
+        let (success, hook, known) = (Status::Ok, None, None);
+        HttpCall { exchange, caller, address, payer, success, shared_with, hook, known }
     }
 
     /// A call of the API.
     pub(super) fn of_api(incoming: IncomingRequest<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
             caller: call.caller.clone(),
+            address: Some(incoming.address()),
             payer: asker(call.caller.as_ref(), incoming),
             shared_with: call.shared_with.clone(),
             ..HttpCall::new(incoming.exchange)
@@ -182,11 +186,17 @@ impl<S: RecordStore> Chat<S> {
     /// The hub has answered a call of the embedding program or of a source, for which nothing is
     /// encoded.
     fn call_ended(&mut self, now: Moment, call: u64, answer: &Result<Answer, Refusal>) {
-        match answer {
-            Ok(_) => self.counters.requests_ok += 1,
-            Err(refusal) => self.counters.refused(refusal.code.as_str()),
+        let waiting = self.calls.end(call);
+        match (&waiting, answer) {
+            // Nobody has asked for it.
+            (Some(CallWaiter::Own(_)), _) => {}
+            (_, Ok(_)) => self.counters.requests_ok += 1,
+            (_, Err(refusal)) => self.counters.refused(refusal.code.as_str()),
         }
-        match (self.calls.end(call), answer) {
+        match (waiting, answer) {
+            (Some(CallWaiter::Own(stream)), Err(refusal)) => {
+                self.note_unpublished(now, &stream, refusal);
+            }
             (Some(CallWaiter::Ticket(ticket)), answer) => ticket.answer_with(answer.clone()),
             (Some(CallWaiter::Program(stream)), Err(refusal)) => {
                 self.counters.limited_by(refusal);
@@ -214,6 +224,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
+        self.audit.note_refusal(&error.code);
         self.counters.refused_with(error);
         self.finish(net, call, |_| refused(error));
     }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod apply;
+mod audit;
 mod browser;
 mod calls;
 #[allow(clippy::module_inception)]
@@ -29,5 +30,6 @@ mod state;
 mod store_client;
 mod storing;
 mod streams;
+mod vitals;
 
 pub use chat::Chat;

@@ -288,7 +288,10 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, _) => Some(self.payer_on(net, *conn)),
             Origin::Call(call) => match self.calls.get(*call)? {
                 CallWaiter::Http(call) => call.payer.clone(),
-                CallWaiter::Ticket(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => None,
+                CallWaiter::Ticket(_)
+                | CallWaiter::Program(_)
+                | CallWaiter::Source(..)
+                | CallWaiter::Own(_) => None,
             },
         }
     }

@@ -180,6 +180,19 @@ impl<S: RecordStore> Chat<S> {
     /// The answer to `GET /metrics`.
     pub(super) fn metrics(&self, net: &Net<'_>) -> Response {
         let snapshot = MetricsSnapshot {
+            sources: self.sources.metrics(),
+            remotes: self.remotes.metrics(),
+            ages_ms: self.stream_ages_ms(net.timestamp()),
+            ..self.counted(net)
+        };
+        let body = snapshot.text().into_bytes();
+        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+    }
+
+    /// What was counted, and how much there is now, but of single streams and handlers.
+    pub(super) fn counted(&self, net: &Net<'_>) -> MetricsSnapshot {
+        let (resident_bytes, memory_bytes) = self.vitals.memory();
+        MetricsSnapshot {
             of_loop: net.loop_counters().clone(),
             of_web: net.counters().clone(),
             of_chat: self.counters.clone(),
@@ -191,12 +204,10 @@ impl<S: RecordStore> Chat<S> {
             waiting_at_store: self.store_client.waiting() as u64,
             certificate_expiry: self.shared.certificate_expiry(),
             uptime_ms: net.now().millis_since(self.started),
-            sources: self.sources.metrics(),
-            remotes: self.remotes.metrics(),
-            ages_ms: self.stream_ages_ms(net.timestamp()),
-        };
-        let body = snapshot.text().into_bytes();
-        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+            resident_bytes,
+            memory_bytes,
+            ..MetricsSnapshot::default()
+        }
     }
 
     fn stream_ages_ms(&self, now: Timestamp) -> Vec<(String, u64)> {

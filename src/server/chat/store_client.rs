@@ -13,13 +13,17 @@ pub(super) struct StoreClient<S> {
     /// Records and queries without an answer, and answers of which the hub has not been told.
     waiting: usize,
     outcomes: VecDeque<(u64, Outcome)>,
+    /// The first ticket of a record in each turn in which there was one, and the turn, as long as
+    /// the store has not answered it; at most [`STORE_QUEUE_MAX`].
+    written: VecDeque<(u64, Moment)>,
     /// When the store last refused to write, if it has taken nothing since.
     refused: Option<Moment>,
 }
 
 impl<S: RecordStore> StoreClient<S> {
     pub(super) fn new(store: S) -> StoreClient<S> {
-        StoreClient { store, waiting: 0, outcomes: VecDeque::new(), refused: None }
+        let (outcomes, written) = (VecDeque::new(), VecDeque::new());
+        StoreClient { store, waiting: 0, outcomes, written, refused: None }
     }
 
     /// Asks the store for something. If it takes that, it will answer it.
@@ -33,6 +37,26 @@ impl<S: RecordStore> StoreClient<S> {
         ask(&mut self.store)?;
         self.waiting += 1;
         Ok(())
+    }
+
+    /// The store has taken a record. Tickets rise.
+    pub(super) fn note_written(&mut self, ticket: u64, now: Moment) {
+        if self.written.back().is_none_or(|(_, turn)| *turn != now) {
+            self.written.push_back((ticket, now));
+        }
+    }
+
+    /// How long the store took for a record, in ms, from turn to turn; `None` for what is none. The
+    /// store answers records in the order of their tickets.
+    pub(super) fn took_ms(&mut self, ticket: u64, outcome: &Outcome, now: Moment) -> Option<u64> {
+        if matches!(outcome, Outcome::Page(_) | Outcome::Positions(_)) {
+            return None;
+        }
+        while self.written.get(1).is_some_and(|(first, _)| *first <= ticket) {
+            self.written.pop_front();
+        }
+        let (first, turn) = self.written.front()?;
+        (*first <= ticket).then(|| now.millis_since(*turn))
     }
 
     /// Fetches what the store has answered since the last time.

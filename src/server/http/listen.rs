@@ -8,7 +8,6 @@ use super::{
     unauthorized,
 };
 use crate::auth::Identity;
-use crate::base::declaration::declared;
 use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX};
 use crate::base::subscription::Ask;
 use crate::base::{Limits, StreamId, StreamRights};
@@ -278,11 +277,11 @@ fn judge_watch(
     form: WatchForm,
 ) -> Result<(), HttpRefusal> {
     let name = stream.as_str();
-    let Some(declaration) = declared(&rules.config.streams, name) else {
+    let Some(declaration) = rules.config.declaration(name) else {
         let message = "there is no such stream";
         return Err(HttpRefusal::new(Status::NotFound, "no_such_stream", message));
     };
-    if !rights.may_watch(declaration, name) {
+    if !rights.may_watch(&declaration, name) {
         return Err(may_not_watch(is_user));
     }
     let message = match (form, declaration.binary) {

@@ -1,6 +1,7 @@
 //! What the chat server counts: plain numbers in closed sets, without any name that a client chose.
 
-use crate::base::{Outcome, Refusal, RefusalCode};
+use crate::base::counters::DELIVERY_BOUNDS_US;
+use crate::base::{Histogram, Outcome, Refusal, RefusalCode};
 use crate::store::NotTaken;
 use crate::web::SocketEnd;
 use crate::wire::close_codes::SLOW;
@@ -67,7 +68,7 @@ impl Closes {
 }
 
 /// Counts since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counters {
     /// Requests that succeeded.
     pub(crate) requests_ok: u64,
@@ -91,8 +92,30 @@ pub(crate) struct Counters {
     pub(crate) store_unavailable: u64,
     /// What the store found damaged.
     pub(crate) store_damaged: u64,
+    /// How long what is stored took from the request to its answer, in µs, counted in whole ms.
+    pub(crate) deliveries: Histogram<12>,
     /// How often the wall clock jumped forward, and backward.
     clock_jumps: [u64; 2],
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters {
+            requests_ok: 0,
+            refused: [0; RefusalCode::ALL.len()],
+            refused_otherwise: 0,
+            limited: [0; LIMITS.len()],
+            closed_by_client: Closes::default(),
+            closed_by_server: Closes::default(),
+            dropped_pushes: 0,
+            skipped_events: 0,
+            store_overloaded: 0,
+            store_unavailable: 0,
+            store_damaged: 0,
+            deliveries: Histogram::new(&DELIVERY_BOUNDS_US),
+            clock_jumps: [0; 2],
+        }
+    }
 }
 
 impl Counters {
@@ -109,6 +132,11 @@ impl Counters {
         } else {
             self.refused(&error.code);
         }
+    }
+
+    /// All refused requests.
+    pub(crate) fn all_refused(&self) -> u64 {
+        self.refused.iter().sum::<u64>() + self.refused_otherwise
     }
 
     /// The number of requests refused with each code.

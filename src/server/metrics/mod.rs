@@ -4,5 +4,6 @@ pub(super) mod counters;
 pub(super) mod page;
 pub(super) mod pools;
 pub(super) mod snapshot;
+mod vitals;
 
 pub(super) use counters::Counters;

@@ -31,6 +31,10 @@ pub(crate) struct MetricsSnapshot {
     /// With TLS.
     pub(crate) certificate_expiry: Option<Timestamp>,
     pub(crate) uptime_ms: u64,
+    /// What of the process is in memory; `None` if nobody tells.
+    pub(crate) resident_bytes: Option<u64>,
+    /// What it may have.
+    pub(crate) memory_bytes: Option<u64>,
     pub(crate) sources: Vec<SourceMetrics>,
     pub(crate) remotes: Vec<RemoteMetrics>,
     /// The age in ms of the newest event of each declared stream that had one.
@@ -161,6 +165,7 @@ impl MetricsSnapshot {
         page.gauge("store_queue", self.waiting_at_store)?;
         page.histogram("store_batch_records", batches)?;
         page.durations("store_commit_seconds", commits)?;
+        page.durations("delivery_seconds", &self.of_chat.deliveries)?;
         page.counter("store_failures", *failures)?;
         page.counter("store_pages_read", *pages)?;
         let Counters { store_overloaded, store_unavailable, store_damaged, .. } = self.of_chat;
@@ -177,6 +182,12 @@ impl MetricsSnapshot {
         page.durations("loop_turn_seconds", &self.of_loop.turns)?;
         if let Some(expires) = self.certificate_expiry {
             page.gauge("tls_certificate_expiry_seconds", expires.seconds())?;
+        }
+        if let Some(resident) = self.resident_bytes {
+            page.gauge("resident_memory_bytes", resident)?;
+        }
+        if let Some(memory) = self.memory_bytes {
+            page.gauge("memory_limit_bytes", memory)?;
         }
         page.gauge("uptime_seconds", seconds(self.uptime_ms))?;
         page.gauges("build_info", by("version", [(env!("CARGO_PKG_VERSION"), 1)]))
@@ -312,6 +323,8 @@ mod tests {
             remotes,
             ages_ms,
             certificate_expiry,
+            resident_bytes: Some(1),
+            memory_bytes: Some(1),
             ..MetricsSnapshot::default()
         };
         let rows = rows(&snapshot.text());

@@ -107,6 +107,10 @@ impl Sources {
         let circuit = polled.map_or(CircuitState::Closed, |polled| polled.circuit.state());
         w.object_in("source", |w| {
             w.text("state", state(running, circuit));
+            // What its source is paused by.
+            if info.declaration.pattern.is_open() {
+                w.text("declared", info.declaration.pattern.as_str());
+            }
             w.number("failures", running.failures);
             w.number("refused", running.refused);
             w.if_some("error", running.last_error.as_deref(), Writer::text);

@@ -1,0 +1,60 @@
+//! Publishes how the server is, to its own stream.
+
+use super::calls::CallWaiter;
+use super::chat::Chat;
+use crate::base::limits::VITALS_EVERY_MS;
+use crate::base::{Data, Moment, Origin, StreamId};
+use crate::config::VITALS;
+use crate::hub::Input;
+use crate::hub::streams::Publisher;
+use crate::server::metrics::snapshot::MetricsSnapshot;
+use crate::store::RecordStore;
+use crate::web::Net;
+
+/// What was counted when the server last told how it is.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    last: Option<(Moment, MetricsSnapshot)>,
+    /// How much memory the process has now, if something tells.
+    resident_bytes: Option<fn() -> Option<u64>>,
+    memory_bytes: Option<u64>,
+}
+
+impl Vitals {
+    /// What of the process is in memory, and what may be, in bytes.
+    pub(super) fn memory(&self) -> (Option<u64>, Option<u64>) {
+        (self.resident_bytes.and_then(|read| read()), self.memory_bytes)
+    }
+}
+
+impl<S: RecordStore> Chat<S> {
+    /// How to find out how much memory the process has, and how much it may have, in bytes.
+    pub(crate) fn measure_memory(&mut self, now: fn() -> Option<u64>, max: Option<u64>) {
+        (self.vitals.resident_bytes, self.vitals.memory_bytes) = (Some(now), max);
+    }
+
+    /// Tells how the server is, or plans to if that was done a moment ago.
+    pub(super) fn tell_vitals(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        let due = self.vitals.last.as_ref().map(|(at, _)| at.plus_millis(VITALS_EVERY_MS));
+        if let Some(due) = due.filter(|due| now < *due) {
+            return net.wake_at(due);
+        }
+        let counted = self.counted(net);
+        let told = self.vitals.last.as_ref().map(|(_, before)| counted.vitals_since(before));
+        self.vitals.last = Some((now, counted));
+        net.wake_at(now.plus_millis(VITALS_EVERY_MS));
+        if let Some(told) = told {
+            self.publish_own(net, VITALS, told);
+        }
+    }
+
+    /// Publishes to one of the server's own streams.
+    pub(super) fn publish_own(&mut self, net: &mut Net<'_>, name: &str, data: String) {
+        let Ok(stream) = StreamId::parse(name) else { return };
+        let call = self.calls.begin(CallWaiter::Own(stream.clone()));
+        let (origin, publisher) = (Origin::Call(call), Publisher::Source);
+        let data = Data::Json(data.into());
+        self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
+    }
+}
