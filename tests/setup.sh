@@ -29,7 +29,9 @@ need sqlite3 sqlite3
 need curl curl
 need nginx nginx-light
 need haproxy haproxy
+need caddy caddy
 need systemd-analyze systemd
+need promtool prometheus
 need node nodejs
 need npm npm
 need python3 python3

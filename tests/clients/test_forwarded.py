@@ -1,7 +1,8 @@
-"""Behind proxies that are named: X-Forwarded-For and the PROXY protocol, by hand, by nginx and by HAProxy.
+"""Behind proxies that are named: X-Forwarded-For and the PROXY protocol, by hand, by nginx, by Caddy and by HAProxy.
 The client's address is what limits, logs and lists go by; nobody else can name one."""
 
 import json
+import re
 import socket
 import struct
 import time
@@ -301,6 +302,16 @@ http {{
 }}
 """
 
+#: Around what docs/how-to/run-behind-a-proxy.md has for Caddy.
+CADDY = """
+{{{{
+    admin off
+    auto_https off
+    storage file_system {{directory}}/data
+}}}}
+{site}
+"""
+
 HAPROXY = """
 defaults
     mode tcp
@@ -318,8 +329,13 @@ def begin(servers, text, upstream, name):
     file = directory / name
     file.write_text(text.format(directory=directory, host=HOST, port=port, upstream=upstream.port))
     program = harness.tool(name, f"on Debian: apt-get install {'nginx-light' if name == 'nginx' else name}")
-    command = [program, "-p", directory, "-c", file] if name == "nginx" else [program, "-db", "-f", file]
-    server = Server(command, port, name, answers)
+    command = {
+        "nginx": [program, "-p", directory, "-c", file],
+        "haproxy": [program, "-db", "-f", file],
+        "caddy": [program, "run", "--adapter", "caddyfile", "--config", file],
+    }[name]
+    # Caddy keeps what it likes at home.
+    server = Server(command, port, name, answers, {"HOME": str(directory)})
     servers._started.append(server)
     return server
 
@@ -356,6 +372,15 @@ class TestRealProxies:
     def test_clients_of_nginx_are_told_apart(self, servers):
         server = serve(servers, proxies__trusted=HOST)
         proxy = begin(servers, NGINX, server, "nginx")
+        self.check(proxy, server, lambda: addresses(server))
+
+    def test_clients_of_caddy_are_told_apart_as_the_document_has_it(self, servers):
+        server = serve(servers, proxies__trusted=HOST)
+        document = (harness.ROOT / "docs/how-to/run-behind-a-proxy.md").read_text()
+        site = re.search(r"```caddy\n(.*?)```", document, re.S)[1]
+        site = site.replace("{", "{{").replace("}", "}}").replace("127.0.0.1:8080", "{host}:{upstream}")
+        text = CADDY.format(site=site.replace("chat.example", "http://:{port}"))
+        proxy = begin(servers, text, server, "caddy")
         self.check(proxy, server, lambda: addresses(server))
 
     def test_clients_of_haproxy_are_told_apart(self, servers):
