@@ -43,14 +43,14 @@ export function alarms(events, now) {
   if (newest.memory_bytes && newest.resident_bytes * 100 > newest.memory_bytes * MEMORY_PERCENT) {
     add('memory', 'bad', `The process has ${bytes(newest.resident_bytes)} of ${bytes(newest.memory_bytes)}.`, 'Lower limits.all_outboxes_bytes and limits.all_streams_bytes, or give it more.');
   }
-  if (slowest('turns') >= TURN_US) add('turns', 'warn', `A turn of the loop took up to ${micros(slowest('turns'))}: everybody waited.`, 'The processor is busy, or one request is very large.');
-  if (slowest('commits') >= COMMIT_US) add('commits', 'warn', `A commit took up to ${micros(slowest('commits'))}.`, 'The disk is slow: see what else writes to it.');
+  if (slowest('turns') > TURN_US) add('turns', 'warn', `A turn of the loop took up to ${micros(slowest('turns'))}: everybody waited.`, 'The processor is busy, or one request is very large.');
+  if (slowest('commits') > COMMIT_US) add('commits', 'warn', `A commit took up to ${micros(slowest('commits'))}.`, 'The disk is slow: see what else writes to it.');
   if (newest.certificate_expires && newest.certificate_expires - now < CERTIFICATE_MS) {
     const left = newest.certificate_expires - now;
     add('certificate', left < 3 * 24 * 60 * MINUTE_MS ? 'bad' : 'warn', left <= 0 ? 'The certificate has ended.' : `The certificate ends in ${span(left)}.`, 'Renew it; the server takes the new file by itself.');
   }
   if (sum('connections_refused') > 0) add('refused', 'warn', `${sum('connections_refused')} connections were refused by a limit within a minute.`, 'Ceilings and limits below say which.');
-  return found;
+  return found.sort((a, b) => Number(b.level === 'bad') - Number(a.level === 'bad'));
 }
 
 /** The limits that applied, with how often and when last. @param {{ data: any, ts: number }[]} events */

@@ -2,7 +2,7 @@
 // tables by the requests of admins, and carries out what an administrator asks for.
 
 import { askServer, askWho } from '../session.js';
-import { el, setText } from '../text.js';
+import { arrange, el, setText } from '../text.js';
 import { nextTheme, theme } from '../theme.js';
 import { PUSH_TO_ALL, carryOut } from './actions.js';
 import { alarms, limitsOf } from './alarms.js';
@@ -100,8 +100,7 @@ function showAlarms() {
     setText(node.lastChild, ` ${advice}`);
     return node;
   });
-  for (const [id, node] of known) if (!found.some((one) => one.id === id)) node.remove();
-  for (const node of nodes) if (!node.isConnected) byId('alarms').append(node);
+  arrange(byId('alarms'), nodes);
   document.title = `(${found.length}) Dashboard · parlor`;
 }
 
