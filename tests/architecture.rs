@@ -114,6 +114,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "protocol",
             "store",
             "reactor",
+            "tls",
             "wire",
             "decode",
             "auth",
@@ -166,7 +167,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["config/"]),
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
-    ("ureq", &["backend/client.rs", "cli/server_link.rs"]),
+    ("ureq", &["backend/client.rs", "cli/held_connections.rs", "cli/server_link.rs"]),
     // In the log as the name of what writes lines.
     ("rustls", &["backend/client.rs", "cli/log.rs", "cli/server_link.rs", "tls/"]),
     ("x509_cert", &["tls/"]),

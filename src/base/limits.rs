@@ -136,6 +136,8 @@ pub const HANDOVER_END_MS: u64 = 2_000;
 pub const HANDOVER_REQUEST_MS: u64 = 1_000;
 /// How long `parlor admin` and `parlor health` wait for an answer.
 pub const LINK_TIMEOUT_MS: u64 = 10_000;
+/// How long `parlor doctor` waits for each answer.
+pub const DOCTOR_STEP_MS: u64 = 3_000;
 /// The largest answer that they take: a page of connections has far less.
 pub const LINK_ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The longest list that `parlor admin` takes, of all pages: as many as there may be connections.

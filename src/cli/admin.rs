@@ -56,7 +56,7 @@ struct ListArgs {
 
 /// How an answer is printed.
 #[derive(Clone, Copy, Debug, Args)]
-struct FormArgs {
+pub(super) struct FormArgs {
     /// Print JSON, as where the output is no terminal
     #[arg(long)]
     json: bool,
@@ -251,13 +251,27 @@ fn act(
     print_out(&lines)
 }
 
+/// All connections of a server.
+pub(super) fn connections(link: &ServerLink) -> Result<Vec<Value>, CommandFailure> {
+    rows(link, &CONNECTIONS)
+}
+
 /// Prints all pages of a list.
 fn print_list(args: ListArgs, listing: &Listing) -> Result<(), CommandFailure> {
-    let link = args.link.open(true)?;
+    let rows = rows(&args.link.open(true)?, listing)?;
+    if args.form.is_json() {
+        print_out(&format!("{}\n", json!({ (listing.member): rows })))
+    } else {
+        print_out(&table(listing.columns, &rows))
+    }
+}
+
+/// The rows of all pages of a list.
+fn rows(link: &ServerLink, listing: &Listing) -> Result<Vec<Value>, CommandFailure> {
     let mut rows: Vec<Value> = Vec::new();
     let mut after = String::new();
     loop {
-        let mut page = call(&link, "GET", &format!("{}{after}", listing.path), None)?;
+        let mut page = call(link, "GET", &format!("{}{after}", listing.path), None)?;
         let Some(found) = page.get_mut(listing.member).and_then(Value::as_array_mut) else {
             return Err(CommandFailure::new("the server's answer is not that of a parlor"));
         };
@@ -270,13 +284,8 @@ fn print_list(args: ListArgs, listing: &Listing) -> Result<(), CommandFailure> {
         let last = rows.last().and_then(|row| row.get(listing.columns.first()?)?.as_str());
         match last.filter(|_| page["more"] == json!(true)) {
             Some(last) => after = format!("after={}", segment(last)),
-            None => break,
+            None => return Ok(rows),
         }
-    }
-    if args.form.is_json() {
-        print_out(&format!("{}\n", json!({ (listing.member): rows })))
-    } else {
-        print_out(&table(listing.columns, &rows))
     }
 }
 
@@ -298,7 +307,7 @@ fn call(
 }
 
 impl FormArgs {
-    fn is_json(self) -> bool {
+    pub(super) fn is_json(self) -> bool {
         self.json || !std::io::stdout().is_terminal()
     }
 }
@@ -339,7 +348,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// Without what could control a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let escaped = |char: char| -> String {
         if is_plain(char) { char.into() } else { char.escape_default().collect() }
     };

@@ -4,8 +4,10 @@ mod admin;
 mod config;
 mod data;
 mod decode;
+mod doctor;
 mod generate;
 mod handover;
+mod held_connections;
 mod init;
 mod log;
 mod log_line;
@@ -43,6 +45,8 @@ enum CliCommand {
     Init(init::InitArgs),
     /// Print a commented configuration with every key, or check a configuration
     Config(config::ConfigArgs),
+    /// Look for what is wrong with a server and its surroundings, and say what mends it
+    Doctor(doctor::DoctorArgs),
     /// Make a token that identifies a user, or a link that signs in to the page
     Token(token::TokenArgs),
     /// Check, move, back up, restore and repair the data
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Serve(args)) => serve::run(args),
         Some(CliCommand::Init(args)) => init::run(args),
         Some(CliCommand::Config(args)) => config::run(args),
+        Some(CliCommand::Doctor(args)) => doctor::run(args),
         Some(CliCommand::Token(args)) => token::run(&args),
         Some(CliCommand::Data(args)) => data::run(args),
         Some(CliCommand::Health(args)) => admin::health(args),

@@ -27,6 +27,11 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// How many files this process may have open once the limit is raised.
+pub(super) fn file_limit_max() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(_, hard)| hard)
+}
+
 /// Sets the permissions that the files which this process creates do not have.
 pub(super) fn set_umask(mask: u32) {
     umask(Mode::from_bits_truncate(mask));
@@ -74,11 +79,28 @@ pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), 
         return Ok(());
     }
     create_data(config, &account)?;
-    account.take_on().map_err(|error| {
-        CommandFailure::new(format!("cannot become {wanted} (--user): {error}"))
-    })?;
+    account.take_on(wanted)?;
     log::info!("became {wanted}");
     Ok(())
+}
+
+/// Becomes the user that the configuration names, if this is root, and creates nothing.
+pub(super) fn look_as_user(config: &Config) -> Result<(), CommandFailure> {
+    match &config.user {
+        Some(wanted) if geteuid().is_root() => Account::find(wanted)?.take_on(wanted),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the user that this process is, or the number.
+pub(super) fn own_name() -> String {
+    let user = User::from_uid(geteuid()).ok().flatten();
+    user.map_or_else(|| geteuid().to_string(), |user| user.name)
+}
+
+/// Whether this process is root's.
+pub(super) fn is_root() -> bool {
+    geteuid().is_root()
 }
 
 fn create_data(config: &Config, account: &Account) -> Result<(), CommandFailure> {
@@ -152,7 +174,13 @@ impl Account {
     }
 
     /// Gives all rights of root up.
-    fn take_on(&self) -> nix::Result<()> {
+    fn take_on(&self, wanted: &str) -> Result<(), CommandFailure> {
+        self.set_ids().map_err(|error| {
+            CommandFailure::new(format!("cannot become {wanted} (--user): {error}"))
+        })
+    }
+
+    fn set_ids(&self) -> nix::Result<()> {
         match &self.name {
             Some(name) => initgroups(name, self.group)?,
             None => setgroups(&[self.group])?,

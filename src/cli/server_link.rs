@@ -1,9 +1,10 @@
 //! HTTP calls to a running server, at a URL or through a Unix socket.
 
 use super::CommandFailure;
+use super::held_connections::HeldConnections;
 use crate::auth::small_file;
 use crate::base::limits::{KEY_FILE_BYTES_MAX, LINK_ANSWER_BYTES_MAX, LINK_TIMEOUT_MS};
-use crate::config::{ADMIN_TOKEN_VARIABLE, ConfigSources, ListenAddress, Listener};
+use crate::config::{ADMIN_TOKEN_VARIABLE, Config, ConfigSources, ListenAddress, Listener};
 use clap::Args;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -13,18 +14,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::config::Config as AgentConfig;
-use ureq::http::{Request, Uri};
+use ureq::http::{Request, Response, Uri};
 use ureq::tls::{
     Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem,
 };
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, DefaultConnector, LazyBuffers, NextTimeout, Transport,
 };
-use ureq::{Agent, Error};
+use ureq::{Agent, Body, Error};
 
 /// How to reach a running server.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct LinkArgs {
     /// The server's address, as https://chat.example/ [default: a listener of the configuration]
     #[arg(long, value_name = "URL", conflicts_with = "socket")]
@@ -59,27 +60,56 @@ pub(super) struct ServerLink {
     agent: Agent,
     base: String,
     token: Option<String>,
+    timeout_ms: u64,
 }
 
 /// An answer: its status, and its content as JSON.
 pub(super) type ServerAnswer = (u16, Value);
 
 impl LinkArgs {
+    /// A link to a URL, for anybody or with a user's token. Its connections stay open until it is
+    /// dropped.
+    pub(super) fn of_url(
+        url: &str,
+        ca: Option<&Path>,
+        token_file: Option<&Path>,
+    ) -> Result<ServerLink, CommandFailure> {
+        let args = LinkArgs { ca: ca.map(Path::to_owned), ..LinkArgs::default() };
+        let token = token_file.map(read_token).transpose()?;
+        let connector = DefaultConnector::default().chain(HeldConnections::default());
+        let config = agent_config(args.tls()?);
+        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+        Ok(ServerLink { agent, ..ServerLink::at(url, TlsConfig::default(), token) })
+    }
+
     /// A link to the server, for admins or for anybody.
     pub(super) fn open(self, is_for_admins: bool) -> Result<ServerLink, CommandFailure> {
-        let token = self.token_file.as_deref().map(read_token).transpose()?;
-        let token = token.or_else(|| std::env::var(ADMIN_TOKEN_VARIABLE).ok());
-        // Who only asks for the server's health shows it to nobody.
-        let token = token.filter(|_| is_for_admins);
         if let Some(path) = &self.socket {
-            return Ok(ServerLink::unix(path, token));
+            return Ok(ServerLink::unix(path, self.token(is_for_admins)?));
         }
         if let Some(url) = &self.url {
             let tls = self.tls()?;
-            return Ok(ServerLink::at(url, tls, token));
+            return Ok(ServerLink::at(url, tls, self.token(is_for_admins)?));
         }
         let sources = ConfigSources::of_process(self.config.clone());
         let config = sources.read().map_err(CommandFailure::usage)?.config;
+        self.of_config(&config, is_for_admins)
+    }
+
+    fn token(&self, is_for_admins: bool) -> Result<Option<String>, CommandFailure> {
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        let token = token.or_else(|| std::env::var(ADMIN_TOKEN_VARIABLE).ok());
+        // Who only asks for the server's health shows it to nobody.
+        Ok(token.filter(|_| is_for_admins))
+    }
+
+    /// A link to a listener of this configuration.
+    pub(super) fn of_config(
+        &self,
+        config: &Config,
+        is_for_admins: bool,
+    ) -> Result<ServerLink, CommandFailure> {
+        let token = self.token(is_for_admins)?;
         let listeners = config.all_listeners();
         let is_its = |one: &&Listener| one.serves.admin || (!is_for_admins && !one.serves.redirect);
         let for_admins = listeners.iter().find(|one| is_for_admins && one.admits_admins());
@@ -93,6 +123,15 @@ impl LinkArgs {
             }
             (_, token) => token,
         };
+        self.to_listener(listener, token)
+    }
+
+    /// A link to one listener of this machine.
+    pub(super) fn to_listener(
+        &self,
+        listener: &Listener,
+        token: Option<String>,
+    ) -> Result<ServerLink, CommandFailure> {
         match &listener.address {
             ListenAddress::Unix(path) => Ok(ServerLink::unix(path, token)),
             ListenAddress::Tcp(address) => {
@@ -175,14 +214,25 @@ fn pem(path: &Path) -> Result<PemContent, CommandFailure> {
 impl ServerLink {
     fn at(url: &str, tls: TlsConfig, token: Option<String>) -> ServerLink {
         let base = url.trim_end_matches('/').to_owned();
-        ServerLink { agent: agent_config(tls).new_agent(), base, token }
+        ServerLink {
+            agent: agent_config(tls).new_agent(),
+            base,
+            token,
+            timeout_ms: LINK_TIMEOUT_MS,
+        }
     }
 
     fn unix(path: &Path, token: Option<String>) -> ServerLink {
         let connector = UnixConnector(path.to_owned());
         let config = agent_config(TlsConfig::default());
         let agent = Agent::with_parts(config, connector, Nowhere);
-        ServerLink { agent, base: "http://localhost".to_owned(), token }
+        let base = "http://localhost".to_owned();
+        ServerLink { agent, base, token, timeout_ms: LINK_TIMEOUT_MS }
+    }
+
+    /// The same link, which waits so long for each answer.
+    pub(super) fn patient_for(self, timeout_ms: u64) -> ServerLink {
+        ServerLink { timeout_ms, ..self }
     }
 
     /// Makes a call. An answer that is no success is one, too.
@@ -192,18 +242,60 @@ impl ServerLink {
         path: &str,
         body: Option<&Value>,
     ) -> Result<ServerAnswer, CommandFailure> {
-        let failed = |error: &dyn std::fmt::Display| {
-            CommandFailure::new(format!("the server at {} does not answer: {error}", self.base))
-        };
+        let content = body.map(Value::to_string).unwrap_or_default();
+        self.read(self.send(method, path, &[], content)?)
+    }
+
+    /// Opens a WebSocket (RFC 6455 §4.1), as a page of the server does for this client: the answer's
+    /// status is 101 if it opens. Of a link to a URL it stays open until the link is dropped.
+    pub(super) fn open_websocket(
+        &self,
+        path: &str,
+        client: &str,
+    ) -> Result<ServerAnswer, CommandFailure> {
+        let fields = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            // It need only be new where it tells one of several WebSockets.
+            ("Sec-WebSocket-Key", "cGFybG9yIGRvY3RvciAhIQ=="),
+            ("Origin", &self.base),
+            ("X-Forwarded-For", client),
+        ];
+        let answer = self.send("GET", path, &fields, String::new())?;
+        match answer.status().as_u16() {
+            101 => Ok((101, Value::Null)),
+            _ => self.read(answer),
+        }
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> CommandFailure {
+        CommandFailure::new(format!("the server at {} does not answer: {error}", self.base))
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        content: String,
+    ) -> Result<Response<Body>, CommandFailure> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let content = body.map(Value::to_string).unwrap_or_default();
-        let sent = request.body(content).map_err(|error| failed(&error))?;
-        let mut answer = self.agent.run(sent).map_err(|error| failed(&error))?;
+        let request = request.body(content).map_err(|error| self.failed(&error))?;
+        let timeout = Some(Duration::from_millis(self.timeout_ms));
+        let request = self.agent.configure_request(request).timeout_global(timeout).build();
+        self.agent.run(request).map_err(|error| self.failed(&error))
+    }
+
+    fn read(&self, mut answer: Response<Body>) -> Result<ServerAnswer, CommandFailure> {
         let limited = answer.body_mut().with_config().limit(LINK_ANSWER_BYTES_MAX);
-        let text = limited.read_to_string().map_err(|error| failed(&error))?;
+        let text = limited.read_to_string().map_err(|error| self.failed(&error))?;
         let status = answer.status().as_u16();
         // What stands between may answer with something else.
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
@@ -217,7 +309,6 @@ fn agent_config(tls: TlsConfig) -> AgentConfig {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .allow_non_standard_methods(true)
-        .timeout_global(Some(Duration::from_millis(LINK_TIMEOUT_MS)))
         .proxy(None)
         .user_agent(concat!("parlor/", env!("CARGO_PKG_VERSION")))
         .build()

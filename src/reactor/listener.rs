@@ -5,6 +5,7 @@ use super::listening_socket::ListeningSocket;
 use crate::base::Moment;
 use crate::base::limits::ACCEPT_PAUSE_MS;
 use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 
@@ -61,6 +62,16 @@ impl OpenListener {
     pub(super) fn accepts(&self) -> bool {
         self.is_ready && self.paused_until.is_none()
     }
+}
+
+/// Finds what would keep a socket from listening at this address. Nobody can connect meanwhile.
+///
+/// # Errors
+/// The system's, such as that the address is in use.
+pub fn can_listen(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 /// The limit on this process's open files, where the system reports it.

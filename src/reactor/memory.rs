@@ -8,8 +8,9 @@ use std::path::Path;
 
 /// The limit for all outboxes: a share of the memory that this process may still use, as far as the
 /// system reports it, and at most the default.
-pub(super) fn all_outboxes_bytes() -> usize {
-    let Some((left, bound)) = memory_left(Path::new("/")) else { return ALL_OUTBOXES_BYTES };
+#[must_use]
+pub fn all_outboxes_bytes() -> usize {
+    let Some((left, bound)) = memory_left() else { return ALL_OUTBOXES_BYTES };
     let bytes = share_of(left);
     if bytes < ALL_OUTBOXES_BYTES {
         log::info!("limits.all_outboxes_bytes is {bytes}, as {bound} leaves {left} bytes");
@@ -23,8 +24,14 @@ fn share_of(left: u64) -> usize {
 }
 
 /// Bytes that this process may still use, and which limit sets them: the narrowest of its address
-/// space and data limits, its cgroups, and the machine's memory. `root` contains `proc` and `sys`.
-fn memory_left(root: &Path) -> Option<(u64, &'static str)> {
+/// space and data limits, its cgroups, and the machine's memory.
+#[must_use]
+pub fn memory_left() -> Option<(u64, &'static str)> {
+    memory_left_in(Path::new("/"))
+}
+
+/// The same; `root` contains `proc` and `sys`.
+fn memory_left_in(root: &Path) -> Option<(u64, &'static str)> {
     let status = read_to_string(root.join("proc/self/status")).unwrap_or_default();
     let limits = read_to_string(root.join("proc/self/limits")).unwrap_or_default();
     let machine = read_to_string(root.join("proc/meminfo")).unwrap_or_default();
@@ -114,7 +121,7 @@ mod tests {
         let none = limits("unlimited", "unlimited");
         let tried = |files: &[(&str, &str)]| {
             let root = root(files);
-            let left = memory_left(&root);
+            let left = memory_left_in(&root);
             std::fs::remove_dir_all(&root).ok();
             left
         };

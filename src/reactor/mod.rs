@@ -24,8 +24,9 @@ mod wake;
 
 pub use clock::Clock;
 pub use io::{Handler, Io};
-pub use listener::file_limit;
+pub use listener::{can_listen, file_limit};
 pub use listening_socket::{ListeningSocket, SocketAccess};
+pub use memory::{all_outboxes_bytes, memory_left};
 pub use reactor::{Reactor, ReactorConfig, ReactorListener};
 pub use slot::CloseCause;
 pub use system::{Acceptor, Machine, Plain, System, Transport};

@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
+const LOCK_NAME: &str = "parlor.lock";
+
 /// Why the directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -39,7 +41,7 @@ pub(super) struct DirectoryLock {
 
 impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<DirectoryLock, LockError> {
-        let path = directory.join("parlor.lock");
+        let path = directory.join(LOCK_NAME);
         // The lock must not be a link. The database may be one, to another disk, so its target is
         // checked.
         be_alone(&path, fs::symlink_metadata(&path), |_| 1)?;
@@ -75,6 +77,22 @@ impl DirectoryLock {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The process that holds a directory, as far as the system tells it (`proc_locks(5)`): taking the
+/// lock to see whether it is free could keep a server from its start. None is told of a process in
+/// another namespace.
+pub(super) fn holder_of(directory: &Path) -> Option<u32> {
+    let path = directory.join(LOCK_NAME);
+    let pid: u32 = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
+    let inode = path.metadata().ok()?.ino().to_string();
+    let is_its = |line: &str| {
+        // 1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let &[_, "FLOCK", _, _, of, file, ..] = &fields[..] else { return false };
+        of.parse() == Ok(pid) && file.rsplit(':').next() == Some(&inode)
+    };
+    fs::read_to_string("/proc/locks").ok()?.lines().any(is_its).then_some(pid)
 }
 
 /// Refuses what is not a file, and a file with more than `names_max` names. A missing file is fine.
@@ -121,6 +139,17 @@ mod tests {
         for directory in [&one, &other] {
             assert!(take(directory.path()).unwrap_err().contains("hard links"));
         }
+    }
+
+    #[test]
+    fn who_holds_a_directory_is_told_and_it_stays_free_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(holder_of(folder.path()), None);
+        let lock = DirectoryLock::take(folder.path()).unwrap();
+        assert_eq!(holder_of(folder.path()), Some(process::id()));
+        drop(lock);
+        assert_eq!(holder_of(folder.path()), None);
+        assert_eq!(take(folder.path()), Ok(()));
     }
 
     #[test]

@@ -80,15 +80,20 @@ pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
 /// The count in a database's file, without its log; `None` if it cannot be read.
 fn count_in_file(file: &Path) -> Option<Count> {
     // SQLite looks for no log beside an immutable file.
+    let db = open_by_uri(file, "immutable=1").ok()?;
+    rows::add_row_sum(&db).ok()?;
+    count(&db).ok()
+}
+
+/// Opens a database to read it only, with parameters of SQLite's file names.
+pub(super) fn open_by_uri(file: &Path, parameters: &str) -> Result<Connection> {
     let bytes = file.as_os_str().as_bytes().iter();
     let escaped: String = bytes.map(|byte| format!("%{byte:02x}")).collect();
-    let uri = format!("file:{escaped}?immutable=1");
+    let uri = format!("file:{escaped}?{parameters}");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(uri, flags).ok()?;
-    rows::add_row_sum(&db).ok()?;
-    count(&db).ok()
+    Connection::open_with_flags(uri, flags)
 }
 
 /// What is known of a store beside its database. It is read before the database, which may be in

@@ -23,6 +23,16 @@ pub struct Space {
     pub total: u64,
 }
 
+impl Space {
+    /// That of the disk on which a file or a directory is, if the system can tell.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Space> {
+        let found = rustix::fs::statvfs(path).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Some(Space { free: bytes(found.f_bavail), total: bytes(found.f_blocks) })
+    }
+}
+
 /// What the reactor is told of the files.
 #[derive(Debug, Default)]
 pub(super) struct FilesStatus {
@@ -95,10 +105,9 @@ impl OpenFiles {
 
     /// Looks how much space the disk has. If the system cannot tell, nothing changes.
     fn measure_space(&self) {
-        if let Ok(found) = rustix::fs::statvfs(&self.file.path) {
-            let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-            self.seen.free.store(bytes(found.f_bavail), Ordering::Relaxed);
-            self.seen.total.store(bytes(found.f_blocks), Ordering::Relaxed);
+        if let Some(Space { free, total }) = Space::of(&self.file.path) {
+            self.seen.free.store(free, Ordering::Relaxed);
+            self.seen.total.store(total, Ordering::Relaxed);
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use x509_cert::der::{self, Decode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::time::Time;
 
 /// A certificate, those above it, and its private key.
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub struct Certificate {
     certified: Arc<CertifiedKey>,
     /// The names of hosts that it is for, in lower case; those of wildcards begin with `*.`.
     hosts: Vec<String>,
+    begins: Timestamp,
     expires: Timestamp,
 }
 
@@ -74,7 +76,7 @@ impl Certificate {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
         let chain = chain.map_err(|_| CertificateError::BadCertificateBlock)?;
         let first = chain.first().ok_or(CertificateError::NoCertificate)?;
-        let (expires, hosts) = expiry_and_hosts(first)?;
+        let FirstCertificate { begins, expires, hosts } = FirstCertificate::read(first)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             // RFC 5958 §3, and the older form of RFC 1421 §4.6.1.1.
             _ if is_encrypted(key) => CertificateError::Encrypted,
@@ -87,13 +89,42 @@ impl Certificate {
             rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
             other => CertificateError::BadCertificate(other.to_string()),
         })?;
-        Ok(Certificate { certified: Arc::new(certified), hosts, expires })
+        Ok(Certificate { certified: Arc::new(certified), hosts, begins, expires })
+    }
+
+    /// When the certificate begins to be valid.
+    #[must_use]
+    pub fn begins(&self) -> Timestamp {
+        self.begins
     }
 
     /// When the certificate ends to be valid.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// The names of hosts that it is for, in lower case; addresses are not among them.
+    #[must_use]
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// What is wrong with the order of those above it (RFC 8446 §4.4.2: each certifies the one
+    /// before it), by their names; signatures are not checked.
+    #[must_use]
+    pub fn chain_fault(&self) -> Option<ChainFault> {
+        let read = |one: &CertificateDer<'_>| x509_cert::Certificate::from_der(one).ok();
+        let chain: Option<Vec<_>> = self.certified.cert.iter().map(read).collect();
+        let chain = chain.unwrap_or_default();
+        let pairs = chain.iter().zip(chain.iter().skip(1)).enumerate();
+        for (place, (one, above)) in pairs {
+            if one.tbs_certificate().issuer() != above.tbs_certificate().subject() {
+                return Some(ChainFault::Order(place + 2));
+            }
+        }
+        let only = chain.first().filter(|_| chain.len() == 1)?.tbs_certificate();
+        (only.issuer() != only.subject()).then(|| ChainFault::Alone(only.issuer().to_string()))
     }
 
     /// RFC 9525 §6.3: whether it is for this host. A wildcard stands for one label.
@@ -134,22 +165,43 @@ fn is_encrypted(pem: &[u8]) -> bool {
     pem.windows(9).any(|window| window == b"ENCRYPTED")
 }
 
-/// RFC 5280 §4.1.2.5: `notAfter`, in seconds; and §4.2.1.6: the names of hosts.
-fn expiry_and_hosts(
-    certificate: &CertificateDer<'_>,
-) -> Result<(Timestamp, Vec<String>), CertificateError> {
-    let bad = |error: der::Error| CertificateError::BadCertificate(error.to_string());
-    let read = x509_cert::Certificate::from_der(certificate).map_err(bad)?;
-    let read = read.tbs_certificate();
-    let seconds = read.validity().not_after.to_unix_duration().as_secs();
-    let expires = Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
-    let names = read.get_extension::<SubjectAltName>().map_err(bad)?;
-    let names = names.map(|(_, names)| names.0).unwrap_or_default();
-    let host = |name: GeneralName| match name {
-        GeneralName::DnsName(host) => Some(host.as_str().to_ascii_lowercase()),
-        _ => None,
-    };
-    Ok((expires, names.into_iter().filter_map(host).collect()))
+/// What is wrong with the certificates above the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainFault {
+    /// The one with this number, from 1, does not certify the one before it.
+    Order(usize),
+    /// There is none, and the first is signed by this one.
+    Alone(String),
+}
+
+/// What the certificate at the beginning of a file says.
+struct FirstCertificate {
+    begins: Timestamp,
+    expires: Timestamp,
+    hosts: Vec<String>,
+}
+
+impl FirstCertificate {
+    /// RFC 5280 §4.1.2.5: `notBefore` and `notAfter`, in seconds; and §4.2.1.6: the names of hosts.
+    fn read(certificate: &CertificateDer<'_>) -> Result<FirstCertificate, CertificateError> {
+        let bad = |error: der::Error| CertificateError::BadCertificate(error.to_string());
+        let read = x509_cert::Certificate::from_der(certificate).map_err(bad)?;
+        let read = read.tbs_certificate();
+        let time = |time: Time| {
+            let seconds = i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
+            Timestamp(seconds.saturating_mul(1_000))
+        };
+        let validity = read.validity();
+        let names = read.get_extension::<SubjectAltName>().map_err(bad)?;
+        let names = names.map(|(_, names)| names.0).unwrap_or_default();
+        let host = |name: GeneralName| match name {
+            GeneralName::DnsName(host) => Some(host.as_str().to_ascii_lowercase()),
+            _ => None,
+        };
+        let hosts = names.into_iter().filter_map(host).collect();
+        let (begins, expires) = (time(validity.not_before), time(validity.not_after));
+        Ok(FirstCertificate { begins, expires, hosts })
+    }
 }
 
 /// What to say of a certificate that ends soon, or has ended.

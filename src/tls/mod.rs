@@ -12,7 +12,7 @@ mod write;
 
 pub use acceptor::TlsAcceptor;
 pub use certificate::{
-    Certificate, CertificateError, ClientAuthorities, ShownCertificates, expiry_warning,
+    Certificate, CertificateError, ChainFault, ClientAuthorities, ShownCertificates, expiry_warning,
 };
 pub use settings::server_config;
 pub use stream::TlsStream;

@@ -93,7 +93,7 @@ pub(super) fn find_losses(file: &Path) -> Result<Vec<BrokenRule>> {
 
 /// Where the write-ahead log is damaged. A log that a server writes is read at several moments and
 /// may look damaged once; real damage looks so each time.
-fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
+pub(super) fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const READS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
     let find = || integrity::log_damaged_at(file).map_err(failed(file));
