@@ -168,6 +168,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
     ("ureq", &["backend/client.rs", "cli/held_connections.rs", "cli/server_link.rs"]),
+    ("indicatif", &["cli/progress.rs"]),
     // In the log as the name of what writes lines.
     ("rustls", &["backend/client.rs", "cli/log.rs", "cli/server_link.rs", "tls/"]),
     ("x509_cert", &["tls/"]),

@@ -254,7 +254,7 @@ impl World {
         let sound = folder.path().join("copy.db");
         std::fs::write(&sound, &bytes).unwrap();
         let mut lines = Vec::new();
-        data::export(&sound, &mut lines).unwrap();
+        data::export(&sound, &mut lines, &mut |_| {}).unwrap();
         for (ask, outcome) in asks.iter().zip(&truth) {
             assert!(!matches!(outcome, Outcome::Damaged | Outcome::Unavailable), "{ask:?}");
         }
@@ -273,10 +273,10 @@ impl World {
         let file = directory.join("parlor.db");
         std::fs::write(&file, bytes).unwrap();
         let mut faults = 0;
-        let checked = data::check(&file, &mut |_| faults += 1);
+        let checked = data::check(&file, &mut |_| faults += 1, &mut |_| {});
         let is_sound = checked.is_ok() && faults == 0;
         let mut lines = Vec::new();
-        match data::export(&file, &mut lines) {
+        match data::export(&file, &mut lines, &mut |_| {}) {
             Ok(_) if lines != self.lines => return Err("the export is another".into()),
             Err(error) if is_sound => return Err(format!("sound, and not exported: {error}")),
             _ => {}
@@ -457,7 +457,7 @@ fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
         }
         repaired.fetch_add(1, Ordering::Relaxed);
         let mut kept = Vec::new();
-        data::export(&directory, &mut kept).unwrap();
+        data::export(&directory, &mut kept, &mut |_| {}).unwrap();
         let kept = String::from_utf8(kept).unwrap();
         let invented = kept.lines().find(|line| {
             let is_message = line.contains("\"kind\":\"message\"")

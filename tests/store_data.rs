@@ -80,19 +80,20 @@ fn any_records(count: Range<usize>) -> impl Strategy<Value = Vec<Record>> {
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let checked =
-        data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
+        data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {})
+            .unwrap();
     assert_eq!(checked.faults, found.len() as u64);
     found
 }
 
 fn exported(path: &Path) -> String {
     let mut out = Vec::new();
-    data::export(path, &mut out).unwrap();
+    data::export(path, &mut out, &mut |_| {}).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 fn import(lines: &str, directory: &Path, epoch: Option<&str>) -> Result<(), DataError> {
-    persistently(|| data::import(&mut lines.as_bytes(), directory, epoch).map(|_| ()))
+    persistently(|| data::import(&mut lines.as_bytes(), directory, epoch, &mut |_| {}).map(|_| ()))
 }
 
 proptest! {
@@ -687,7 +688,7 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
         shell(&directory.join("parlor.db"), sql);
         let found = faults(&directory);
         assert!(found.iter().any(|one| one == fault), "{sql}: {found:#?}");
-        let error = data::export(&directory, &mut Vec::new());
+        let error = data::export(&directory, &mut Vec::new(), &mut |_| {});
         let passes_over = sql.starts_with("DELETE FROM reactions");
         let is_reaction = sql.contains("reactions");
         let is_log_gone =
@@ -714,7 +715,7 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
 #[test]
 fn what_is_not_a_store_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
-    let check = |path: &Path| data::check(path, &mut |_| {});
+    let check = |path: &Path| data::check(path, &mut |_| {}, &mut |_| {});
     let error = check(folder.path()).unwrap_err();
     assert!(matches!(error, DataError::NoStore(_)), "{error}");
     let file = folder.path().join("x.db");
@@ -735,11 +736,11 @@ fn a_backup_is_made_while_a_server_writes_and_is_brought_back_with_a_new_epoch()
     let before = exported(&data);
     let (mut store, _) = open(&data);
     let backup = folder.path().join("backup.db");
-    let done = data::backup(&data, &backup, &mut |fault| panic!("{fault}")).unwrap();
+    let done = data::backup(&data, &backup, &mut |fault| panic!("{fault}"), &mut |_| {}).unwrap();
     assert_eq!((done.rooms, done.entries, done.faults), (2, 11, 0));
     assert_eq!(backup.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(exported(&backup), before);
-    let error = data::backup(&data, &backup, &mut |_| {}).unwrap_err();
+    let error = data::backup(&data, &backup, &mut |_| {}, &mut |_| {}).unwrap_err();
     assert!(matches!(error, DataError::Exists(_)), "{error}");
 
     // Written after it, and lost by bringing it back.
@@ -747,7 +748,7 @@ fn a_backup_is_made_while_a_server_writes_and_is_brought_back_with_a_new_epoch()
     for error in [
         data::restore(&backup, &data, "second").map(drop).unwrap_err(),
         data::repair(&data, "second", &mut |_| {}).map(drop).unwrap_err(),
-        data::import(&mut before.as_bytes(), &data, None).map(drop).unwrap_err(),
+        data::import(&mut before.as_bytes(), &data, None, &mut |_| {}).map(drop).unwrap_err(),
     ] {
         let DataError::Open(OpenError::Lock(LockError::Held { .. })) = error else {
             panic!("{error}")
@@ -774,7 +775,7 @@ fn a_backup_that_breaks_a_rule_is_not_brought_back() {
     let (data, backup) = (folder.path().join("data"), folder.path().join("backup.db"));
     small(&data);
     let before = exported(&data);
-    data::backup(&data, &backup, &mut |_| {}).unwrap();
+    data::backup(&data, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     shell(&backup, "UPDATE entries SET text = 'x' WHERE text = 'two'");
     let error = persistently(|| data::restore(&backup, &data, "second")).unwrap_err();
     assert!(error.to_string().contains("tea: entry 4 is not what was written"), "{error}");

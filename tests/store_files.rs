@@ -111,13 +111,13 @@ fn killed(directory: &Path) -> Files {
 
 fn exported(path: &Path) -> Result<String, DataError> {
     let mut out = Vec::new();
-    data::export(path, &mut out)?;
+    data::export(path, &mut out, &mut |_| {})?;
     Ok(String::from_utf8(out).unwrap())
 }
 
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
+    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {}).unwrap();
     found
 }
 
@@ -129,9 +129,10 @@ fn refused(directory: &Path, words: &str) {
     assert_eq!(faults(directory).len(), 1);
     assert!(faults(directory)[0].contains(words), "{:?}", faults(directory));
     let copy = directory.join("copy.db");
-    for error in
-        [exported(directory).unwrap_err(), data::backup(directory, &copy, &mut |_| {}).unwrap_err()]
-    {
+    for error in [
+        exported(directory).unwrap_err(),
+        data::backup(directory, &copy, &mut |_| {}, &mut |_| {}).unwrap_err(),
+    ] {
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(!copy.exists());
@@ -198,7 +199,7 @@ fn a_log_without_its_file_is_damage_and_is_kept() {
     let sound = folder.path().join("sound");
     let mut image = killed(&sound);
     let backup = folder.path().join("backup.db");
-    data::backup(&sound, &backup, &mut |_| {}).unwrap();
+    data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     let lines = exported(&sound).unwrap();
     let log = image["parlor.db-wal"].clone();
     for is_there in [true, false] {
@@ -211,7 +212,8 @@ fn a_log_without_its_file_is_damage_and_is_kept() {
         let directory = laid_out(folder.path().join("x"), &image);
         refused(&directory, words);
         let repair = || data::repair(&directory, "second", &mut |_| {}).map(drop);
-        let import = || data::import(&mut lines.as_bytes(), &directory, None).map(drop);
+        let import =
+            || data::import(&mut lines.as_bytes(), &directory, None, &mut |_| {}).map(drop);
         for error in [persistently(repair).unwrap_err(), persistently(import).unwrap_err()] {
             let error = error.to_string();
             let says = ["nothing can be kept", "move it away", "is there already"];
@@ -242,12 +244,12 @@ fn a_copy_is_not_made_beside_the_log_of_another() {
     let image = killed(&sound);
     let backup = folder.path().join("backup.db");
     fs::write(folder.path().join("backup.db-wal"), &image["parlor.db-wal"]).unwrap();
-    let error = data::backup(&sound, &backup, &mut |_| {}).unwrap_err();
+    let error = data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap_err();
     assert!(matches!(error, DataError::LeftOver(_)), "{error}");
     assert!(!backup.exists());
     // Nor is the file of a backup served with the log of what was there before.
     fs::remove_file(folder.path().join("backup.db-wal")).unwrap();
-    data::backup(&sound, &backup, &mut |_| {}).unwrap();
+    data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     let mut image = image;
     image.insert("parlor.db".into(), fs::read(&backup).unwrap());
     refused(&laid_out(folder.path().join("x"), &image), "is the log of another file");
@@ -259,7 +261,7 @@ fn a_damaged_store_is_put_aside_as_it_was() {
     let sound = folder.path().join("sound");
     let mut image = killed(&sound);
     let backup = folder.path().join("backup.db");
-    data::backup(&sound, &backup, &mut |_| {}).unwrap();
+    data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     image.get_mut("parlor.db").unwrap().truncate(20 * PAGE);
     for is_repair in [false, true] {
         let directory = laid_out(folder.path().join("x"), &image);
@@ -282,7 +284,7 @@ fn what_a_kill_has_interrupted_is_ended_by_whoever_comes_next() {
     let sound = folder.path().join("sound");
     let mut image = killed(&sound);
     let backup = folder.path().join("backup.db");
-    data::backup(&sound, &backup, &mut |_| {}).unwrap();
+    data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     image.get_mut("parlor.db").unwrap().truncate(20 * PAGE);
     let linked = || {
         let directory = laid_out(folder.path().join("x"), &image);
@@ -322,7 +324,7 @@ fn a_server_that_refuses_what_it_reads_changes_nothing() {
     let sound = folder.path().join("sound");
     let mut image = killed(&sound);
     let backup = folder.path().join("backup.db");
-    data::backup(&sound, &backup, &mut |_| {}).unwrap();
+    data::backup(&sound, &backup, &mut |_| {}, &mut |_| {}).unwrap();
     // With a log, and one that never had one.
     let mut unused = Files::new();
     unused.insert("parlor.db".into(), fs::read(&backup).unwrap());

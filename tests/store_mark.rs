@@ -117,7 +117,7 @@ fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
 
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
+    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {}).unwrap();
     found
 }
 
@@ -339,9 +339,9 @@ fn what_is_restored_imported_or_copied_by_sqlite_is_whole() {
     *given.get_mut("tea").unwrap() += 1;
     // Beside the data, too.
     let backup = directory.join("backup.db");
-    data::backup(&directory, &backup, &mut |fault| panic!("{fault}")).unwrap();
+    data::backup(&directory, &backup, &mut |fault| panic!("{fault}"), &mut |_| {}).unwrap();
     let mut lines = Vec::new();
-    data::export(&directory, &mut lines).unwrap();
+    data::export(&directory, &mut lines, &mut |_| {}).unwrap();
     server.say("den");
     assert_eq!((faults(&directory), faults(&backup)), (Vec::new(), Vec::new()));
     let killed_now = files(&directory);
@@ -360,7 +360,7 @@ fn what_is_restored_imported_or_copied_by_sqlite_is_whole() {
     for name in ["parlor.db", WAL] {
         fs::remove_file(imported.join(name)).unwrap();
     }
-    data::import(&mut &lines[..], &imported, None).unwrap();
+    data::import(&mut &lines[..], &imported, None, &mut |_| {}).unwrap();
     assert!(!has_lost(&imported, &given));
     // Whoever opens what a kill has left brings the log into the file.
     let folded = laid_out(killed.at("folded"), &killed_now);

@@ -150,7 +150,8 @@ impl Both {
         assert_eq!(sorted(snapshot), sorted(self.model.snapshot()));
         // Also what nobody is shown is as it should be: what belongs to a message that is gone, too.
         let mut faults = Vec::new();
-        data::check(&self.directory(), &mut |fault| faults.push(fault.to_string())).unwrap();
+        data::check(&self.directory(), &mut |fault| faults.push(fault.to_string()), &mut |_| {})
+            .unwrap();
         assert_eq!(faults, [""; 0]);
         self.store = Some(store);
         self.woken = woken;

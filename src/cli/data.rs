@@ -1,12 +1,14 @@
 //! `parlor data`: operations on a whole store, outside of serving.
 
-use super::{CommandFailure, default_data};
+use super::progress::TaskBar;
+use super::{CommandFailure, default_data, print_out};
 use crate::base::Chance;
 use crate::store::data::{self, AtomicFile, BrokenRule, Checked, Counts, DataError, Restored};
 use crate::wire::json::{Writer, object};
 use clap::{Args, Subcommand};
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of lines read and written at once.
@@ -19,7 +21,7 @@ const EPOCH_LEN: usize = 16;
 #[command(after_help = "\
 The commands work on the data in --data DIR, as `parlor serve` keeps it. `check`, `export` and `backup` only read, \
 also while a server runs; without --data they use the user's data directory. `import`, `restore` and `repair` refuse \
-while a server holds the directory. The exit status is 0 for success, 1 if the command failed or found faults, and 2 \
+while a server holds the directory. What takes longer than a second shows at a terminal how far it is. The exit status is 0 for success, 1 if the command failed or found faults, and 2 \
 if it was used wrongly.")]
 pub(super) struct DataArgs {
     #[command(subcommand)]
@@ -93,23 +95,28 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
         DataCommand::Export { file, data } => export(&place(data)?, file.as_deref()),
         DataCommand::Import { file, data, keep_epoch } => import(&file, &data, keep_epoch),
         DataCommand::Backup { file, data } => {
-            let mut print = Printer { is_json: false };
-            let done = data::backup(&place(data)?, &file, &mut |fault| print.fault(&fault))?;
+            let bar = TaskBar::begin("copying");
+            let mut print = Printer::new(false, &bar);
+            let report = &mut |fault| print.fault(&fault);
+            let done = data::backup(&place(data)?, &file, report, &mut |far| bar.tell(far))?;
+            print.end()?;
+            drop(bar);
             if done.faults > 0 {
                 let what = format!("{} is a copy of damaged data, see above", file.display());
                 return Err(CommandFailure::new(what));
             }
-            println!("{}: {}", file.display(), summary(&done));
-            Ok(())
+            print_out(&format!("{}: {}\n", file.display(), summary(&done)))
         }
         DataCommand::Restore { backup, data } => {
-            print_restored(&data, &data::restore(&backup, &data, &new_epoch()?)?);
-            Ok(())
+            print_restored(&data, &data::restore(&backup, &data, &new_epoch()?)?)
         }
         DataCommand::Repair { data } => {
-            let done = data::repair(&data, &new_epoch()?, &mut |lost| println!("{lost}"))?;
-            print_restored(&data, &done);
-            Ok(())
+            let bar = TaskBar::begin("repairing");
+            let mut print = Printer::new(false, &bar);
+            let done = data::repair(&data, &new_epoch()?, &mut |lost| print.line(&lost))?;
+            print.end()?;
+            drop(bar);
+            print_restored(&data, &done)
         }
     }
 }
@@ -119,9 +126,12 @@ fn place(data: Option<PathBuf>) -> Result<PathBuf, CommandFailure> {
 }
 
 fn check(path: &Path, is_json: bool) -> Result<(), CommandFailure> {
-    let mut print = Printer { is_json };
-    let done = data::check(path, &mut |fault| print.fault(&fault))?;
+    let bar = TaskBar::begin("checking");
+    let mut print = Printer::new(is_json, &bar);
+    let done = data::check(path, &mut |fault| print.fault(&fault), &mut |far| bar.tell(far))?;
     print.summary(&done);
+    print.end()?;
+    drop(bar);
     match done.faults {
         0 => Ok(()),
         _ => Err(CommandFailure::new(format!("{} is not sound", path.display()))),
@@ -131,32 +141,45 @@ fn check(path: &Path, is_json: bool) -> Result<(), CommandFailure> {
 fn export(path: &Path, file: Option<&Path>) -> Result<(), CommandFailure> {
     let Some(file) = file.filter(|file| file.as_os_str() != "-") else {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-        data::export(path, &mut out)?;
-        return Ok(());
+        // Lines may be scrolling by at the terminal on which the bar would be.
+        let bar = (!io::stdout().is_terminal()).then(|| TaskBar::begin("writing"));
+        let watch = &mut |far| bar.iter().for_each(|bar| bar.tell(far));
+        return match data::export(path, &mut out, watch) {
+            Ok(_) => Ok(()),
+            // Whoever read it knows that it has not read all.
+            Err(DataError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(CommandFailure::new(""))
+            }
+            Err(error) => Err(error.into()),
+        };
     };
     let failed = |error: io::Error| CommandFailure::new(format!("{}: {error}", file.display()));
     let made = AtomicFile::begin(file)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, made.file());
-    let counts = data::export(path, &mut out)?;
+    let bar = TaskBar::begin("writing");
+    let counts = data::export(path, &mut out, &mut |far| bar.tell(far))?;
     out.flush().map_err(failed)?;
     drop(out);
     made.finish()?;
-    println!("{}: {}", file.display(), contents(&counts));
-    Ok(())
+    drop(bar);
+    print_out(&format!("{}: {}\n", file.display(), contents(&counts)))
 }
 
 fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), CommandFailure> {
     let epoch = if keep_epoch { None } else { Some(new_epoch()?) };
+    let bar = TaskBar::begin("reading");
+    let watch = &mut |far| bar.tell(far);
     let counts = if file.as_os_str() == "-" {
-        data::import(&mut io::stdin().lock(), data, epoch.as_deref())?
+        data::import(&mut io::stdin().lock(), data, epoch.as_deref(), watch)?
     } else {
-        let input = File::open(file)
-            .map_err(|error| CommandFailure::new(format!("{}: {error}", file.display())))?;
-        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-        data::import(&mut input, data, epoch.as_deref())?
+        let failed = |error| CommandFailure::new(format!("{}: {error}", file.display()));
+        let input = File::open(file).map_err(failed)?;
+        let bytes = input.metadata().map_err(failed)?.len();
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, bar.reading(input, bytes));
+        data::import(&mut input, data, epoch.as_deref(), watch)?
     };
-    println!("{}: {}", data.display(), contents(&counts));
-    Ok(())
+    drop(bar);
+    print_out(&format!("{}: {}\n", data.display(), contents(&counts)))
 }
 
 fn new_epoch() -> Result<String, CommandFailure> {
@@ -165,27 +188,43 @@ fn new_epoch() -> Result<String, CommandFailure> {
     Ok(Chance::new(u64::from_le_bytes(seed)).word(EPOCH_LEN))
 }
 
-struct Printer {
+/// Prints lines while a task goes on.
+struct Printer<'a> {
     is_json: bool,
+    bar: &'a TaskBar,
+    /// That nothing can be printed: the task goes on, and this is what comes of it.
+    printed: Result<(), CommandFailure>,
 }
 
-impl Printer {
+impl Printer<'_> {
+    fn new(is_json: bool, bar: &TaskBar) -> Printer<'_> {
+        Printer { is_json, bar, printed: Ok(()) }
+    }
+
+    fn line(&mut self, line: &dyn Display) {
+        if self.printed.is_ok() {
+            self.printed = self.bar.aside(|| print_out(&format!("{line}\n")));
+        }
+    }
+
+    fn end(self) -> Result<(), CommandFailure> {
+        self.printed
+    }
+
     fn fault(&mut self, fault: &BrokenRule) {
         if !self.is_json {
-            println!("{fault}");
-            return;
+            return self.line(fault);
         }
         let line = object(|w| {
             w.if_some("room", fault.room.as_deref(), Writer::text);
             w.text("fault", &fault.what);
         });
-        println!("{line}");
+        self.line(&line);
     }
 
     fn summary(&mut self, done: &Checked) {
         if !self.is_json {
-            println!("{}", summary(done));
-            return;
+            return self.line(&summary(done));
         }
         let line = object(|w| {
             w.object_in("summary", |w| {
@@ -198,7 +237,7 @@ impl Printer {
                 w.number("faults", done.faults);
             });
         });
-        println!("{line}");
+        self.line(&line);
     }
 }
 
@@ -249,13 +288,14 @@ fn of_streams(streams: u64, events: u64) -> String {
     format!(", {streams}, {events}")
 }
 
-fn print_restored(data: &Path, done: &Restored) {
-    println!("{}: {}", data.display(), summary(&done.checked));
+fn print_restored(data: &Path, done: &Restored) -> Result<(), CommandFailure> {
+    let mut lines = format!("{}: {}\n", data.display(), summary(&done.checked));
     if let Some(old) = &done.old {
         let is_file = !old.to_string_lossy().ends_with("-wal");
         let what = if is_file { "The store that was there" } else { "What was left of a store" };
-        println!("{what} is {} now", old.display());
+        lines += &format!("{what} is {} now\n", old.display());
     }
+    print_out(&lines)
 }
 
 impl From<DataError> for CommandFailure {

@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod log_line;
 mod process;
+mod progress;
 mod serve;
 mod server_link;
 mod systemd;
@@ -84,7 +85,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure { message, is_usage }) => {
-            eprintln!("parlor: {message}");
+            if !message.is_empty() {
+                eprintln!("parlor: {message}");
+            }
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
@@ -104,6 +107,7 @@ fn print_out(text: &str) -> Result<(), CommandFailure> {
 /// Why a command failed.
 #[derive(Debug)]
 struct CommandFailure {
+    /// Empty if nobody needs to be told, as the reader of the output has gone.
     message: String,
     /// The command line is wrong: status 2.
     is_usage: bool,

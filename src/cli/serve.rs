@@ -3,7 +3,7 @@
 use super::config::SourceArgs;
 use super::handover::{self, HandoverOffer};
 use super::log::ProgramLog;
-use super::{CommandFailure, process, systemd};
+use super::{CommandFailure, print_out, process, systemd};
 use crate::base::date::rfc3339;
 use crate::config::{Config, ConfigSources, ListenAddress, Listener, keys_and_defaults};
 use crate::reactor::{SIGINT, SIGTERM, on_signal};
@@ -29,8 +29,7 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     if args.sources.asks_for_keys() {
-        println!("keys and their defaults:\n{}", keys_and_defaults());
-        return Ok(());
+        return print_out(&format!("keys and their defaults:\n{}\n", keys_and_defaults()));
     }
     let sources = args.sources.sources();
     let config = sources.read().map_err(CommandFailure::usage)?.config;

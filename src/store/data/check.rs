@@ -7,6 +7,7 @@
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
+use super::progress::{EntryCounter, TaskWatch};
 use super::readable_rows::Sql;
 use super::{DataError, Result, database_of, failed, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
@@ -42,11 +43,15 @@ pub struct Checked {
 }
 
 /// Checks a whole store, by its directory or its file, also while a server uses it. Each fault is
-/// handed to `report` as it is found.
+/// handed to `report` as it is found, and `watch` is told how far the check is.
 ///
 /// # Errors
 /// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
-pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
+pub fn check(
+    path: &Path,
+    report: &mut dyn FnMut(BrokenRule),
+    watch: TaskWatch<'_>,
+) -> Result<Checked> {
     let file = database_of(path)?;
     let lost = find_losses(&file)?;
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
@@ -59,7 +64,8 @@ pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked>
     });
     let what = match opened {
         Ok(db) => {
-            let mut checker = Checker { report, db: &db, room: None, done };
+            let counted = EntryCounter::begin(&db, "checking", watch);
+            let mut checker = Checker { report, db: &db, room: None, done, counted };
             checker.all()?;
             return Ok(checker.done);
         }
@@ -125,6 +131,7 @@ pub(super) struct Checker<'a> {
     /// The room whose rules are checked, if any.
     room: Option<RoomId>,
     pub(super) done: Checked,
+    counted: EntryCounter<'a>,
 }
 
 impl<'a> Checker<'a> {
@@ -132,6 +139,11 @@ impl<'a> Checker<'a> {
         self.done.faults += 1;
         let room = self.room.as_ref().map(|room| room.as_str().to_owned());
         (self.report)(BrokenRule { room, what });
+    }
+
+    /// Notes that one more entry, or event, was checked.
+    pub(super) fn one_more(&mut self) {
+        self.counted.add();
     }
 
     /// Reports a rule that does not hold.

@@ -68,7 +68,10 @@ pub(super) fn check_log(checker: &mut Checker<'_>, row: &RoomRow) -> Result<LogS
         messages: Some(row.state.first_messages),
         seen: LogSummary { is_whole: true, ..LogSummary::default() },
     };
-    each(db, ENTRIES, [row.id], |found| log.next(found))?;
+    each(db, ENTRIES, [row.id], |found| {
+        log.checker.one_more();
+        log.next(found)
+    })?;
     log.end();
     Ok(log.seen)
 }

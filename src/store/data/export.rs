@@ -6,6 +6,7 @@ use super::lines::{
     Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
     UserLine,
 };
+use super::progress::{EntryCounter, TaskWatch};
 use super::{DataError, ENTRIES, Result, damaged, database_of, open_sound, streams};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::revocations::{self, REVOCATIONS};
@@ -16,13 +17,13 @@ use std::io::Write;
 use std::path::Path;
 
 /// Writes a whole store as lines of JSON, as it is at one moment, also while a server uses it.
-/// `path` is its directory or its file.
+/// `path` is its directory or its file; `watch` is told how far it is.
 ///
 /// # Errors
 /// [`DataError`]. If the data are damaged, what was written so far is of no use. A store that has
 /// lost something acknowledged is not exported: imported with its epoch, it would give numbers
 /// again.
-pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
+pub fn export(path: &Path, out: &mut dyn Write, watch: TaskWatch<'_>) -> Result<Counts> {
     let file = database_of(path)?;
     let mut lost = find_losses(&file)?;
     let count = lost.len() as u64;
@@ -33,7 +34,9 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let db = open_sound(&file)?;
     // Everything read from here on is of one moment.
     db.execute_batch("BEGIN")?;
-    let mut writer = LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default() };
+    let counted = EntryCounter::begin(&db, "writing", watch);
+    let mut writer =
+        LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default(), counted };
     writer.store().map_err(|error| damaged(&file, error))?;
     Ok(writer.counts)
 }
@@ -43,6 +46,7 @@ struct LineWriter<'a> {
     out: &'a mut dyn Write,
     line: Vec<u8>,
     counts: Counts,
+    counted: EntryCounter<'a>,
 }
 
 /// Makes the line of a row. A room is given by its name.
@@ -51,6 +55,9 @@ type LineFromRow = for<'a> fn(&'a str, &'a Row<'_>) -> rusqlite::Result<Line<'a>
 impl LineWriter<'_> {
     fn put(&mut self, line: &Line<'_>) -> Result<()> {
         self.counts.count(line);
+        if matches!(line, Line::Entry(_) | Line::Event(_)) {
+            self.counted.add();
+        }
         line.write(&mut self.line).map_err(|error| DataError::Output(error.into()))?;
         self.out.write_all(&self.line).map_err(DataError::Output)
     }

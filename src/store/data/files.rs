@@ -2,6 +2,7 @@
 
 use super::atomic_file::AtomicFile;
 use super::check::{Checked, check, find_losses};
+use super::progress::{TaskProgress, TaskWatch};
 use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
 use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
 use crate::store::lock::DirectoryLock;
@@ -88,13 +89,17 @@ impl NewStore {
     }
 
     /// Checks that it keeps the rules, by [`check`].
-    fn check(&self) -> Result<Checked> {
+    fn check(&self, watch: TaskWatch<'_>) -> Result<Checked> {
         let mut first: Vec<BrokenRule> = Vec::new();
-        let checked = check(self.file(), &mut |fault| {
-            if first.len() < FAULTS_TOLD_MAX {
-                first.push(fault);
-            }
-        })?;
+        let checked = check(
+            self.file(),
+            &mut |fault| {
+                if first.len() < FAULTS_TOLD_MAX {
+                    first.push(fault);
+                }
+            },
+            watch,
+        )?;
         if checked.faults == 0 {
             Ok(checked)
         } else {
@@ -103,8 +108,8 @@ impl NewStore {
     }
 
     /// Checks it, and puts it in its place.
-    pub(super) fn finish(self) -> Result<Restored> {
-        let checked = self.check()?;
+    pub(super) fn finish(self, watch: TaskWatch<'_>) -> Result<Restored> {
+        let checked = self.check(watch)?;
         Ok(Restored { checked, old: self.take_its_place()? })
     }
 
@@ -207,15 +212,21 @@ fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>)
 }
 
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
-/// copy, and reports its faults. The file gets its name when it is whole, and on the disk.
+/// copy, reports its faults, and tells `watch` how far it is. The file gets its name when it is whole, and on the disk.
 ///
 /// # Errors
 /// [`DataError`]; then there is no copy. A copy with faults is kept, because there may be no better
 /// one.
-pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
+pub fn backup(
+    from: &Path,
+    to: &Path,
+    report: &mut dyn FnMut(BrokenRule),
+    watch: TaskWatch<'_>,
+) -> Result<Checked> {
     let from = database_of(from)?;
     refuse_what_is_there(to)?;
     let copy = AtomicFile::begin(to)?;
+    watch(TaskProgress { part: "copying", done: 0, total: 0 });
     vacuum(&from, copy.part())?;
     // It is whole without a log.
     write_alone(copy.part(), |db| Ok(loss::call_for_log(db, false)?))?;
@@ -224,7 +235,7 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Res
     let lost = find_losses(&from)?;
     let count = lost.len() as u64;
     lost.into_iter().for_each(&mut *report);
-    let checked = check(to, report)?;
+    let checked = check(to, report, watch)?;
     Ok(Checked { faults: checked.faults + count, ..checked })
 }
 
@@ -252,7 +263,7 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
     }
     let mut new = NewStore::begin_in(directory)?;
     new.copy(&backup, epoch)?;
-    new.finish()
+    new.finish(&mut |_| {})
 }
 
 /// Copies everything in a database to an empty file.

@@ -5,6 +5,7 @@ use super::files::NewStore;
 use super::lines::{
     Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, PermitLine, RoomLine,
 };
+use super::progress::TaskWatch;
 use super::{DataError, Result, streams};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::revocations::INSERT_REVOCATION;
@@ -14,7 +15,7 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 
 /// Makes a store in `directory`, which must not have one, from the lines of an export. It gets
-/// `new_epoch`, or the export's epoch.
+/// `new_epoch`, or the export's epoch. `watch` is told how far its check is, at the end.
 ///
 /// # Errors
 /// [`DataError`]; then nothing of it is in the directory, which does not exist if it did not
@@ -23,6 +24,7 @@ pub fn import(
     input: &mut dyn BufRead,
     directory: &Path,
     new_epoch: Option<&str>,
+    watch: TaskWatch<'_>,
 ) -> Result<Counts> {
     let mut new = NewStore::begin_empty(directory)?;
     let counts = new.fill(|db| {
@@ -31,7 +33,7 @@ pub fn import(
         derive(db)?;
         Ok(counts)
     })?;
-    new.finish()?;
+    new.finish(watch)?;
     Ok(counts)
 }
 

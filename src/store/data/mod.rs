@@ -15,6 +15,7 @@ mod files;
 mod glance;
 mod import;
 mod lines;
+mod progress;
 mod readable_rows;
 mod repair;
 mod salvage;
@@ -30,6 +31,7 @@ pub use files::{Restored, backup, restore};
 pub use glance::{Glance, glance, holder};
 pub use import::import;
 pub use lines::Counts;
+pub use progress::{TaskProgress, TaskWatch};
 pub use repair::repair;
 
 use super::integrity::{self, FILE_NAME, NotWhole};

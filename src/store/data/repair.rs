@@ -53,5 +53,5 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
         Ok(derive(db)?)
     })?;
     drop(old);
-    new.finish()
+    new.finish(&mut |_| {})
 }

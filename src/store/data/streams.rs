@@ -39,6 +39,7 @@ impl Checker<'_> {
         let (mut expected, mut last) = (stream.first, Timestamp(i64::MIN));
         each(self.db, EVENTS, [stream.id], |row| {
             self.done.events += 1;
+            self.one_more();
             let what = || format!("event {} of stream {name}", shown(row, 0));
             let read = self.sound(event(row), what)?;
             let seq = read.as_ref().map_or(expected, |event| event.seq);
