@@ -80,6 +80,15 @@ pub(super) trait Number {
     fn set(&mut self, number: u64);
 }
 
+impl Number for u16 {
+    fn get(&self) -> Option<u64> {
+        Some((*self).into())
+    }
+    fn set(&mut self, number: u64) {
+        *self = u16::try_from(number).unwrap_or(u16::MAX);
+    }
+}
+
 impl Number for u32 {
     fn get(&self) -> Option<u64> {
         Some((*self).into())

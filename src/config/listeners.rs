@@ -42,7 +42,7 @@ pub struct Listener {
     pub rules: ListenerRules,
     /// For one that redirects: the port of the addresses that it names. `None` for the port of the
     /// first listener with TLS.
-    pub https_port: Option<u32>,
+    pub https_port: Option<u16>,
     /// For one that redirects: a directory of which it serves the files below
     /// `.well-known/acme-challenge/` (RFC 8555 §8.3).
     pub acme_webroot: Option<Arc<str>>,

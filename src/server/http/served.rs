@@ -20,8 +20,7 @@ pub(super) fn check_served(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(
         return Ok(());
     }
     if redirect {
-        let own = rules.listener.https_port.and_then(|port| u16::try_from(port).ok());
-        return Err(redirected(head, own.or(rules.https_port)));
+        return Err(redirected(head, rules.listener.https_port.or(rules.https_port)));
     }
     if metrics && head.path == METRICS_PATH {
         // A page elsewhere could let a name of its own point here (DNS rebinding).
