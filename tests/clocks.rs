@@ -62,7 +62,8 @@ impl Server {
         let now = Moment::from_millis(0);
         let reactor = SimulatedReactor::new(&config.limits, now, Timestamp(wall));
         let keys = config.key_sources().read().unwrap();
-        let web = Chat::build(config, keys, opened, reactor.wake(), now, 1);
+        let listeners = config.all_listeners();
+        let web = Chat::build(config, listeners, keys, opened, reactor.wake(), now, 1);
         let mut server = Server { reactor, web, woken, now: 0, offset: wall };
         server.settle();
         server

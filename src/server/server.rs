@@ -96,12 +96,11 @@ impl Server {
         // `Chat::woken` must run once at the beginning; see there.
         wake.wake();
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
-        let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
+        let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
+        let seed = chance.next_u64();
+        let mut web = Chat::build(config, listeners, keys, opened, wake, started, seed);
         web.application_mut().sign_browsers_in_with(secret);
         web.application_mut().measure_memory(resident_bytes, memory_bytes());
-        let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
-        web.set_listeners(listeners.iter().map(Listener::own_rules).collect(), chance.next_u64());
-        web.application_mut().set_listeners(listeners);
         if has_challenges {
             let challenges = Challenges::start().map_err(ServerError::System)?;
             web.application_mut().serve_challenges(challenges);

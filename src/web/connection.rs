@@ -4,7 +4,7 @@ use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
-use super::listeners::{ListenerRules, Listeners};
+use super::listeners::Listeners;
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
@@ -98,12 +98,6 @@ impl<A: Application> Web<A> {
     /// The application, for setup before the loop or cleanup after it.
     pub fn application_mut(&mut self) -> &mut A {
         &mut self.application
-    }
-
-    /// Sets what differs at each listener, in the order of their ids.
-    pub fn set_listeners(&mut self, rules: Vec<ListenerRules>, seed: u64) {
-        let proxies = self.listeners.proxies().clone();
-        self.listeners = Listeners::new(rules, proxies, &self.limits, seed);
     }
 
     fn set_limits(&mut self, limits: Limits) {

@@ -441,6 +441,7 @@ impl World {
         let wake = reactor.wake();
         let web = Chat::build(
             self.config.clone(),
+            self.config.all_listeners(),
             self.keys.clone(),
             (store, snapshot),
             wake.clone(),

@@ -102,10 +102,12 @@ pub struct Chat<S = Store> {
 impl<S: RecordStore> Chat<S> {
     /// Builds what answers requests and speaks with WebSockets, from what the store remembers:
     /// everything but the sockets and the store's own work. `config` has been checked, `keys` were
-    /// read from its sources, and `started` is now. `seed` is for hashing, jitter and made-up
+    /// read from its sources, `listeners` are its own, with the addresses at which they listen, and
+    /// `started` is now. `seed` is for hashing, jitter and made-up
     /// names: the same seed and the same calls give the same results.
     pub fn build(
         config: Config,
+        listeners: Vec<Listener>,
         keys: Keys,
         (store, snapshot): (S, Snapshot),
         wake: Wake,
@@ -124,7 +126,6 @@ impl<S: RecordStore> Chat<S> {
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let shared = Shared::new(wake, &config);
-        let listeners = config.all_listeners();
         let web_config = WebConfig {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
@@ -174,12 +175,6 @@ impl<S: RecordStore> Chat<S> {
             started,
         };
         Web::new(chat, web_config, web_seed)
-    }
-
-    /// Sets them, with the addresses at which they listen; there is at least one.
-    pub(crate) fn set_listeners(&mut self, listeners: Vec<Listener>) {
-        self.https_port = https_port(&listeners);
-        self.listeners = listeners;
     }
 
     /// Its listeners.
