@@ -1,7 +1,7 @@
 //! What `parlor serve` does with its own process before it serves: open files, the umask, the user.
 
 use super::CommandFailure;
-use crate::config::{Config, ListenAddress, Listener};
+use crate::config::Config;
 use crate::server::Listening;
 use crate::store::Place;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -47,12 +47,9 @@ pub(super) fn check_user(config: &Config) -> Result<(), CommandFailure> {
         }
         return Ok(());
     }
-    let is_elsewhere = |listener: &Listener| match listener.address {
-        ListenAddress::Tcp(address) => !address.ip().to_canonical().is_loopback(),
-        ListenAddress::Unix(_) | ListenAddress::Passed(_) => false,
-    };
-    match config.all_listeners().iter().find(|listener| is_elsewhere(listener)) {
-        Some(listener) if geteuid().is_root() => Err(as_root(&listener.address)),
+    let listeners = config.all_listeners();
+    match listeners.iter().find_map(|listener| listener.address.beyond_loopback()) {
+        Some(address) if geteuid().is_root() => Err(as_root(&address)),
         _ => Ok(()),
     }
 }

@@ -170,12 +170,7 @@ impl Listener {
     /// Its address, if other machines can reach it and it serves people.
     #[must_use]
     pub fn people_elsewhere(&self) -> Option<SocketAddr> {
-        match self.address {
-            ListenAddress::Tcp(address) if self.serves.public || self.serves.admin => {
-                Some(address).filter(|address| !address.ip().to_canonical().is_loopback())
-            }
-            _ => None,
-        }
+        self.address.beyond_loopback().filter(|_| self.serves.public || self.serves.admin)
     }
 
     /// Whether whoever connects is an administrator: at a Unix socket for nobody else, whose mode
@@ -201,6 +196,17 @@ const UNIX: &str = "unix:";
 const SYSTEMD: &str = "systemd:";
 
 impl ListenAddress {
+    /// The address, if it is one of TCP that other machines can reach.
+    #[must_use]
+    pub fn beyond_loopback(&self) -> Option<SocketAddr> {
+        match self {
+            ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
+                Some(*address)
+            }
+            ListenAddress::Tcp(_) | ListenAddress::Unix(_) | ListenAddress::Passed(_) => None,
+        }
+    }
+
     fn parse(text: &str) -> Option<ListenAddress> {
         if let Some(name) = text.strip_prefix(SYSTEMD) {
             return (!name.is_empty()).then(|| ListenAddress::Passed(name.into()));

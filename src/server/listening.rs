@@ -109,12 +109,7 @@ impl Listening {
     /// The first address that other machines can reach.
     #[must_use]
     pub fn beyond_loopback(&self) -> Option<SocketAddr> {
-        self.listeners.iter().find_map(|listener| match listener.address {
-            ListenAddress::Tcp(address) if !address.ip().to_canonical().is_loopback() => {
-                Some(address)
-            }
-            _ => None,
-        })
+        self.listeners.iter().find_map(|listener| listener.address.beyond_loopback())
     }
 
     /// The listeners, with the addresses at which they listen.

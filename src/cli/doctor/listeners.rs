@@ -176,11 +176,11 @@ fn proxies(report: &mut Report, config: &Config) {
     let named = config.proxies.trusted.len() + config.proxies.protocol.len();
     let listeners = config.all_listeners();
     let is_named = named > 0 || listeners.iter().any(|listener| listener.rules.proxy.is_some());
-    let is_for_proxy = |listener: &Listener| match listener.address {
-        ListenAddress::Tcp(address) => {
-            listener.serves.public && !listener.tls && address.ip().to_canonical().is_loopback()
-        }
-        ListenAddress::Unix(_) | ListenAddress::Passed(_) => false,
+    let is_for_proxy = |listener: &Listener| {
+        matches!(listener.address, ListenAddress::Tcp(_))
+            && listener.address.beyond_loopback().is_none()
+            && listener.serves.public
+            && !listener.tls
     };
     if is_named {
         let text = "clients are named by proxies; --url tells whether those do";
