@@ -158,7 +158,7 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("clap", &["cli/"]),
-    (" nix::", &["cli/process.rs", "server/listening.rs"]),
+    (" nix::", &["cli/process.rs", "server/owner.rs"]),
     ("listenfd", &["cli/systemd.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
     ("systemd_journal_logger", &["cli/log.rs"]),

@@ -2,11 +2,11 @@
 
 use super::CommandFailure;
 use crate::config::Config;
-use crate::server::Listening;
+use crate::server::{Listening, NotAnOwner, Owner, OwnerUser};
 use crate::store::Place;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Group, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use std::ffi::CString;
 use std::fmt::Display;
 use std::fs::{DirBuilder, File};
@@ -140,34 +140,22 @@ struct Account {
 impl Account {
     /// Finds `USER` or `USER:GROUP`, each a name or a number.
     fn find(wanted: &str) -> Result<Account, CommandFailure> {
-        let (user, group) = wanted.split_once(':').unwrap_or((wanted, ""));
         let nobody = |what: &str, name: &str| {
             CommandFailure::usage(format!("{name} is no {what} of this machine (--user)"))
         };
-        let number = user.parse().ok().map(Uid::from_raw);
-        let found = match number {
-            Some(uid) => User::from_uid(uid),
-            None => User::from_name(user),
-        };
-        let found = found.ok().flatten();
-        let own_group = found.as_ref().map(|found| found.gid);
-        let group = match (group, own_group) {
-            ("", Some(group)) => group,
-            ("", None) if number.is_some() => {
-                let message =
-                    format!("user {user} has no name, so say its group, too: --user {user}:GROUP");
-                return Err(CommandFailure::usage(message));
-            }
-            ("", None) => return Err(nobody("user", user)),
-            (group, _) => {
-                let by_name = || Group::from_name(group).ok().flatten().map(|group| group.gid);
-                let number = group.parse().ok().map(Gid::from_raw);
-                number.or_else(by_name).ok_or_else(|| nobody("group", group))?
-            }
-        };
-        let user_id = found.as_ref().map(|found| found.uid).or(number);
-        let name = found.and_then(|found| CString::new(found.name).ok());
-        Ok(Account { name, user: user_id.ok_or_else(|| nobody("user", user))?, group })
+        let Owner { user, group } = Owner::find(wanted).map_err(|unknown| match unknown {
+            NotAnOwner::User(name) => nobody("user", &name),
+            NotAnOwner::Group(name) => nobody("group", &name),
+        })?;
+        let OwnerUser { id, account } = user.ok_or_else(|| nobody("user", ""))?;
+        let own_group = account.as_ref().map(|(_, group)| *group);
+        let group = group.or(own_group).ok_or_else(|| {
+            CommandFailure::usage(format!(
+                "user {id} has no name, so say its group, too: --user {id}:GROUP"
+            ))
+        })?;
+        let name = account.and_then(|(name, _)| CString::new(name).ok());
+        Ok(Account { name, user: id, group })
     }
 
     /// Gives all rights of root up.

@@ -1,11 +1,11 @@
 //! The sockets that a server listens at, bound before anything else is done: a program that began
 //! with the right to bind a low port can give that right up then.
 
+use super::owner::{NotAnOwner, Owner};
 use super::server_error::ServerError;
 use crate::config::{Config, ConfigError, ListenAddress, Listener};
 use crate::reactor::{ListeningSocket, ReactorListener, SocketAccess};
 use crate::store::{Place, Store};
-use nix::unistd::{Group, User};
 use std::io;
 use std::net::SocketAddr;
 
@@ -174,9 +174,13 @@ fn take(
 /// Who may connect to a listener's Unix socket.
 fn access(listener: &Listener, config: &Config) -> Result<SocketAccess, ServerError> {
     let owner = listener.owner.as_deref().or(config.user.as_deref());
-    let ids = owner.map(ids).transpose();
-    let ids = ids.map_err(|name| ServerError::NoOwner(listener.address.clone(), name))?;
-    let (user, group) = ids.unwrap_or_default();
+    let owner = owner.map(Owner::find).transpose().map_err(|unknown| match unknown {
+        NotAnOwner::User(name) | NotAnOwner::Group(name) => {
+            ServerError::NoOwner(listener.address.clone(), name)
+        }
+    })?;
+    let user = owner.as_ref().and_then(|owner| Some(owner.user.as_ref()?.id.as_raw()));
+    let group = owner.and_then(|owner| owner.group).map(|group| group.as_raw());
     Ok(SocketAccess { mode: listener.mode, user, group })
 }
 
@@ -198,21 +202,4 @@ fn cannot_bind(address: &ListenAddress, error: io::Error, data: &Place) -> Serve
         }
         _ => ServerError::Listen(address.clone(), error),
     }
-}
-
-/// The ids of `USER`, `USER:GROUP` or `:GROUP`, each a name or a number; an error is who is not
-/// known.
-fn ids(owner: &str) -> Result<(Option<u32>, Option<u32>), String> {
-    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
-    let of_user = || User::from_name(user).ok().flatten().map(|user| user.uid.as_raw());
-    let of_group = || Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
-    let id = |name: &str, by_name: &dyn Fn() -> Option<u32>| match name {
-        "" => Ok(None),
-        // The largest number means nobody to `chown(2)`.
-        name => {
-            let number = name.parse().ok().filter(|id| *id != u32::MAX);
-            number.or_else(by_name).map(Some).ok_or_else(|| name.to_owned())
-        }
-    };
-    Ok((id(user, &of_user)?, id(group, &of_group)?))
 }

@@ -13,6 +13,7 @@ mod http;
 mod listening;
 mod metrics;
 mod process_memory;
+mod owner;
 mod proof;
 mod reload;
 mod remote;
@@ -30,6 +31,7 @@ pub use embed::{
     Unread,
 };
 pub use listening::{Listening, PassedSocket};
+pub use owner::{NotAnOwner, Owner, OwnerUser};
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 pub use server::{Running, Server};
 pub use server_error::ServerError;
