@@ -111,6 +111,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "base",
+            "http1",
             "protocol",
             "store",
             "reactor",

@@ -3,8 +3,10 @@
 
 pub mod framing;
 pub mod head;
+pub mod percent;
 pub mod response;
 
 pub use framing::{BodyError, BodyReader, Framing};
 pub use head::{HeadError, HeadReader, RequestHead};
+pub use percent::percent_encoded;
 pub use response::{HttpRefusal, Response, ResponseOptions, Status};

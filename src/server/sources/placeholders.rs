@@ -3,7 +3,7 @@
 use crate::backend::PollFrom;
 use crate::base::pattern::Pattern;
 use crate::config::{FeedTarget, Program};
-use std::fmt::Write;
+use crate::http1::percent_encoded;
 
 /// What is asked for the stream of a family with this name. `None` if the name does not fit, or if
 /// a value would not mean a name there: `.` and `..` in a path, or an option of a program.
@@ -47,20 +47,6 @@ fn replace_placeholders<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>)
         filled.push_str(rest);
     }
     Some(filled)
-}
-
-/// RFC 3986 §2.1: encodes all but unreserved characters (§2.3).
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
