@@ -389,6 +389,20 @@ class TestOperatorsComeIn:
             kept.request("GET", "/metrics")
             assert kept.getresponse().status == 200 and kept.sock is sock
 
+    def test_metrics_cost_work_that_users_do_not_use_up(self, servers):
+        metrics, public = free_port(), free_port()
+        work = {"limits.address_work_per_second": 1, "limits.address_work_burst": 8, "metrics.public": "true"}
+        servers.parlor(port=public, roomy=False, set=work, listeners=[
+            f'address = "{HOST}:{public}"',
+            f'address = "{HOST}:{metrics}", serves = ["metrics"]',
+        ])  # fmt: skip
+        # Four units each.
+        assert [status(public, "/metrics") for _ in range(3)] == [200, 200, 429]
+        assert [status(metrics, "/metrics") for _ in range(3)] == [200, 200, 429]
+        code, fields, body = ask(metrics, "/metrics")
+        assert code == 429 and b"rate_limited" in body and int(fields["retry-after"]) >= 1
+        assert ask(metrics, "/healthz")[0] == 200
+
     def test_a_unix_socket_has_no_address_that_others_use_up(self, servers):
         path, public = servers.directory() / "s", free_port()
         servers.parlor(port=public, roomy=False, set={"limits.connections_per_address": 5, "proxies.protocol": HOST},

@@ -97,10 +97,10 @@ impl<S: RecordStore> Chat<S> {
                 let is_head = incoming.head.method == "HEAD";
                 self.paid_by_address(net, address, (is_head, response)).into()
             }
-            Destination::Metrics if !self.listener(net, conn).serves.public => {
-                self.metrics(net).into()
+            Destination::Metrics => {
+                let is_apart = !self.listener(net, conn).serves.public;
+                self.paid_metrics(net, address, is_apart).into()
             }
-            Destination::Metrics => self.paid_metrics(net, address).into(),
             Destination::Ready => self.readyz(net).into(),
             Destination::Call(call) => self.call(net, incoming, &call),
             Destination::SignIn => self.browser_call(net, incoming, proven),

@@ -40,6 +40,8 @@ pub(super) struct Budgets {
     /// Requests of users, on all their connections and over HTTP.
     users: Rates,
     work: Rates,
+    /// Work for addresses at listeners that do not serve users, who cannot use it up.
+    work_apart: Rates,
 }
 
 impl Budgets {
@@ -48,6 +50,7 @@ impl Budgets {
             calls: Rates::new(HTTP_RATES_MAX, seed),
             users: Rates::new(USER_RATES_MAX, seed),
             work: Rates::new(WORKERS_MAX, seed),
+            work_apart: Rates::new(WORKERS_MAX, seed),
         }
     }
 
@@ -392,18 +395,21 @@ impl<S: RecordStore> Chat<S> {
         Err(refusal.with(&[("Retry-After", "5")]))
     }
 
-    /// Charges an address for an answer before it is made.
+    /// Charges an address for an answer before it is made, apart from users' work or as a part of it.
     fn pay_by_address(
         &mut self,
         now: Moment,
         address: Address,
         weight: u32,
+        is_apart: bool,
     ) -> Result<(), Response> {
         let payer = Asker::Address(address);
         let Some((allowance, limit)) = allowance(&self.config.limits, &payer) else {
             return Ok(());
         };
-        self.budgets.work.take(payer, now, weight, allowance).map_err(|held| {
+        let Budgets { work, work_apart, .. } = &mut self.budgets;
+        let work = if is_apart { work_apart } else { work };
+        work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);
             self.note_limited(now, limit, Limited::at(address));
             let retry_after_ms = held.wait_ms();
@@ -426,13 +432,19 @@ impl<S: RecordStore> Chat<S> {
         if weight == 0 {
             return response;
         }
-        self.pay_by_address(net.now(), address, weight)
+        self.pay_by_address(net.now(), address, weight, false)
             .map_or_else(|refused| refused, |()| response)
     }
 
-    /// The metrics, charged to the address that asks.
-    pub(super) fn paid_metrics(&mut self, net: &Net<'_>, address: Address) -> Response {
-        match self.pay_by_address(net.now(), address, METRICS_WORK) {
+    /// The metrics, charged to the address that asks: at a listener without users apart from what
+    /// they cost, so that operators can read them then, too.
+    pub(super) fn paid_metrics(
+        &mut self,
+        net: &Net<'_>,
+        address: Address,
+        is_apart: bool,
+    ) -> Response {
+        match self.pay_by_address(net.now(), address, METRICS_WORK, is_apart) {
             Ok(()) => self.metrics(net),
             Err(refused) => refused,
         }
