@@ -7,7 +7,7 @@ use super::claims::millis;
 use super::failed_proofs::{ProofPayer, TooManyFailed};
 use super::key::{Algorithm, Key};
 use super::token_cache::{TokenCache, hash};
-use super::{Claims, Identity, Keys, Revocations, TokenError};
+use super::{AdminToken, Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::{StreamClaims, StreamRights, Timestamp, UserId, UserLimit, UserLimits};
@@ -33,6 +33,7 @@ pub struct Expected {
 #[derive(Clone, Debug)]
 pub struct Verifier {
     book: KeysWithCache,
+    admin_token: Option<AdminToken>,
     pub(super) expected: Expected,
     revocations: Revocations,
     /// Signs browsers in; `None` if they cannot.
@@ -49,7 +50,7 @@ impl Verifier {
         let revocations = Revocations::default();
         let cookies = None;
         let book = KeysWithCache::from(keys);
-        Verifier { book, expected, revocations, cookies, has_others: false }
+        Verifier { book, admin_token: None, expected, revocations, cookies, has_others: false }
     }
 
     /// The longest name of a person, in bytes.
@@ -61,6 +62,16 @@ impl Verifier {
     /// mode.
     pub(crate) fn set_others(&mut self, has_others: bool) {
         self.has_others = has_others;
+    }
+
+    /// Sets the admins' token.
+    pub(crate) fn set_admin_token(&mut self, token: Option<AdminToken>) {
+        self.admin_token = token;
+    }
+
+    /// Whether a token is the admins'.
+    pub(crate) fn is_admin_token(&self, token: &str) -> bool {
+        self.admin_token.as_ref().is_some_and(|admin| admin.is(token))
     }
 
     /// Whether tokens can be verified.

@@ -131,10 +131,6 @@ fn merge(running: &Config, new: &Config) -> MergedConfig {
     let has_same_tls = running.has_tls() == new.has_tls();
     for key in keys() {
         let Some(what) = key.change(running, new) else { continue };
-        // It was read at the start, and is not kept.
-        if key.name() == "auth.admin_token_file" && running.admin_token.is_some() {
-            continue;
-        }
         let change = Change { key: key.name(), what };
         let waits = match change.key {
             "auth.secret_file" | "auth.key_files" => !is_same_mode,

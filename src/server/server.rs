@@ -62,8 +62,7 @@ impl Server {
     /// As [`Server::bind`].
     pub fn open(mut config: Config, listening: Listening) -> Result<Server, ServerError> {
         let admin_token = config.read_admin_token();
-        config.admin_token = admin_token.map_err(|error| ServerError::Config(error.into()))?;
-        config.admin_token_file = None;
+        let admin_token = admin_token.map_err(|error| ServerError::Config(error.into()))?;
         config.read_secrets().map_err(ServerError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ServerError::Config(error.into()))?;
@@ -99,7 +98,7 @@ impl Server {
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
         let seed = chance.next_u64();
         let mut web = Chat::build(config, listeners, keys, opened, wake, started, seed);
-        web.application_mut().sign_browsers_in_with(secret);
+        web.application_mut().prove_by(secret, admin_token);
         web.application_mut().measure_memory(resident_bytes, memory_bytes());
         if has_challenges {
             let challenges = Challenges::start().map_err(ServerError::System)?;

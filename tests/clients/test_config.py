@@ -337,6 +337,18 @@ class TestReadingAgain:
             assert ada.request("info")["presence"] == "everyone"
             hang_up(server, needed, "configuration, read again: 0 taken, 3 waiting")
 
+    def test_another_file_with_the_admins_token_waits_and_the_old_token_stays(self, servers):
+        path, directory = config_file(servers), servers.directory()
+        for name in ("old", "new"):
+            (directory / name).write_text(f"the {name} admins' token, of more than 32 bytes")
+        path.write_text(f'auth.admin_token_file = "{directory / "old"}"\n')
+        server = serve(servers, path)
+        hang_up(server, "configuration, read again: 0 taken, 0 waiting")
+        path.write_text(f'auth.admin_token_file = "{directory / "new"}"\n')
+        hang_up(server, "auth.admin_token_file: ", "configuration, read again: 0 taken, 1 waiting")
+        tokens = [f"the {name} admins' token, of more than 32 bytes" for name in ("old", "new")]
+        assert [server.api("GET", "connections", token=token)[0] for token in tokens] == [200, 401]
+
     def test_the_logs_level_changes(self, servers):
         path = config_file(servers, 'log.level = "warn"\n')
         server = serve(servers, path)

@@ -1,6 +1,6 @@
 //! Signing in and out by a cookie (`docs/http.md`).
 
-use crate::auth::{Identity, Secret};
+use crate::auth::{AdminToken, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
 use crate::base::{RefusalCode, Request, Revocation};
 use crate::http1::response::other_methods;
@@ -21,9 +21,10 @@ use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
-    /// Sets the secret that signs the cookies of sign-ins.
-    pub(crate) fn sign_browsers_in_with(&mut self, secret: Secret) {
-        self.verifier.set_cookie_secret(secret);
+    /// Sets the secret that signs the cookies of sign-ins, and the admins' token.
+    pub(crate) fn prove_by(&mut self, cookie_secret: Secret, admin_token: Option<AdminToken>) {
+        self.verifier.set_cookie_secret(cookie_secret);
+        self.verifier.set_admin_token(admin_token);
     }
 
     /// A request at [`SIGN_IN_PATH`]; `proven` is its sender, if something other than a token says

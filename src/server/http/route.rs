@@ -9,7 +9,7 @@ use super::origin::{is_embedded_elsewhere, other_method, public, shared_origin};
 use super::reading::{Readiness, get, may_read_metrics};
 use super::served::{admit, challenge, check_served};
 use crate::auth::failed_proofs::ProofPayer;
-use crate::auth::{Access, AdminToken, Identity, Person, Verifier};
+use crate::auth::{Access, Identity, Person, Verifier};
 use crate::base::Timestamp;
 use crate::config::{Config, Listener};
 use crate::http1::response::{other_methods, readable_by};
@@ -63,8 +63,7 @@ impl Rules<'_> {
 
     /// Whether a token is the admins', where that is one.
     pub(super) fn is_admin_token(&self, token: &str) -> bool {
-        let is_it = |admin: &AdminToken| admin.is(token);
-        self.listener.serves.admin && self.config.admin_token.as_ref().is_some_and(is_it)
+        self.listener.serves.admin && self.verifier.is_admin_token(token)
     }
 
     /// Whether everybody may read the metrics.
