@@ -2,6 +2,7 @@
 //! systemd nothing happens here.
 
 use super::CommandFailure;
+use crate::base::limits::LISTENERS_MAX;
 use crate::reactor::ListeningSocket;
 use crate::server::{PassedSocket, Pulse};
 use listenfd::ListenFd;
@@ -10,6 +11,9 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How many sockets are passed, and to which process.
+const COUNT_VARIABLE: &str = "LISTEN_FDS";
+const PROCESS_VARIABLE: &str = "LISTEN_PID";
 /// The names of passed sockets, separated by colons.
 const NAMES_VARIABLE: &str = "LISTEN_FDNAMES";
 /// The watchdog is told this often within the time that it waits.
@@ -20,6 +24,7 @@ const WATCHDOG_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The sockets that systemd passed to this process. It changes the environment, so it is called
 /// before any thread begins.
 pub(super) fn passed_sockets() -> Result<Vec<PassedSocket>, CommandFailure> {
+    check_count()?;
     let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
     let mut names = names.split(':');
     let mut passed = ListenFd::from_env();
@@ -38,6 +43,21 @@ pub(super) fn passed_sockets() -> Result<Vec<PassedSocket>, CommandFailure> {
         sockets.extend(socket.map(|socket| PassedSocket { socket, name }));
     }
     Ok(sockets)
+}
+
+/// What is no number of sockets would be taken for none.
+fn check_count() -> Result<(), CommandFailure> {
+    let Some(count) = std::env::var_os(COUNT_VARIABLE) else { return Ok(()) };
+    let process = std::env::var(PROCESS_VARIABLE).unwrap_or_default();
+    let is_for_another = !process.is_empty() && process.parse() != Ok(std::process::id());
+    let is_count = |text: &str| text.parse::<usize>().is_ok_and(|count| count <= LISTENERS_MAX);
+    if is_for_another || count.to_str().is_some_and(is_count) {
+        return Ok(());
+    }
+    Err(CommandFailure::usage(format!(
+        "{COUNT_VARIABLE} is {count:?}, and not how many sockets are passed, at most \
+         {LISTENERS_MAX}: unset it if none is"
+    )))
 }
 
 /// The server serves, also again after [`reloading`].

@@ -133,6 +133,14 @@ def start_with(servers, sockets, names, *arguments, port=None, **how):
 
 
 class TestActivation:
+    def test_what_is_no_number_of_sockets_ends_the_start(self):
+        for count in ("abc", "", "-1", "17", "4000000000"):
+            done = harness.run_parlor("serve", "--data", ":memory:", "--port", "0", env={"LISTEN_FDS": count})
+            assert done.returncode == 2 and "LISTEN_FDS is " in done.stderr, count
+
+    def test_what_is_passed_to_another_process_is_not_looked_at(self, servers):
+        servers.parlor(env={"LISTEN_FDS": "abc", "LISTEN_PID": "1"})
+
     def test_a_socket_that_is_passed_stands_for_listen(self, servers):
         with listening() as passed:
             # Whoever connects before it starts waits.
