@@ -86,6 +86,8 @@ impl HeadReader {
 pub struct RequestHead<'b> {
     /// The method, such as `GET`.
     pub method: &'b str,
+    /// Path and query, as they came; the path of an absolute-form target may be missing.
+    pub target: &'b str,
     /// The path, without its query; still percent-encoded.
     pub path: &'b str,
     /// The part after the path's `?`; may be empty.
@@ -122,7 +124,8 @@ impl<'b> RequestHead<'b> {
             return Err(HeadError::Malformed("the request line is not whole"));
         };
         let fields = request.headers.to_vec();
-        let mut head = RequestHead { method, path: "", query: "", host: "", is_http_1_0, fields };
+        let (path, query, host) = ("", "", "");
+        let mut head = RequestHead { method, target, path, query, host, is_http_1_0, fields };
         // RFC 9112 §3.2: only HTTP/1.0 may omit it.
         let host = match head.only("host")? {
             Some(host) => host,
@@ -144,6 +147,7 @@ impl<'b> RequestHead<'b> {
             return Err(HeadError::Malformed("Host is not the host of the target"));
         }
         head.host = host;
+        head.target = target;
         (head.path, head.query) = target.split_once('?').unwrap_or((target, ""));
         // RFC 9112 §3.2.1: an absolute-form target without a path means "/".
         if head.path.is_empty() {

@@ -60,8 +60,8 @@ fn redirected(head: &RequestHead<'_>, https_port: Option<u16>) -> Response {
         return refuse(Status::BadRequest, "bad_request", "say for which host: Host");
     };
     let port = if port == DEFAULT_PORT { String::new() } else { format!(":{port}") };
-    let (mark, query) = if head.query.is_empty() { ("", "") } else { ("?", head.query) };
-    let location = format!("https://{host}{port}{}{mark}{query}", head.path);
+    let slash = if head.target.starts_with('/') { "" } else { "/" };
+    let location = format!("https://{host}{port}{slash}{}", head.target);
     let moved = Response::new(Status::PermanentRedirect, "text/plain", &b"moved to https\n"[..]);
     moved.with("Location", location)
 }
@@ -113,6 +113,10 @@ mod tests {
             ("/rooms?x=1&y=%20", "a.example:80", 443, "https://a.example/rooms?x=1&y=%20"),
             ("/", "a.example:8080", 8443, "https://a.example:8443/"),
             ("/ws", "[::1]:80", 443, "https://[::1]/ws"),
+            // RFC 3986 §6.2.3: an empty query is another address than none.
+            ("/a?", "a.example", 443, "https://a.example/a?"),
+            ("http://a.example?x", "a.example", 443, "https://a.example/?x"),
+            ("http://a.example", "a.example", 443, "https://a.example/"),
             ("//elsewhere", "a.example", 443, "https://a.example//elsewhere"),
             ("/", "", 443, ""),
             ("/", "[::1", 443, ""),
