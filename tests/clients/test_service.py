@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +17,11 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import HOST, PATIENCE, Chat, free_port
+from harness import HOST, PATIENCE, ROOT, Chat, free_port
+
+# Programs that measure know nothing but the standard library.
+sys.path.append(str(ROOT / "tests/measure"))
+from attempts import Attempts  # noqa: E402
 
 needs_root = pytest.mark.usefixtures("root")
 
@@ -262,39 +267,6 @@ class TestItsOwnProcess:
             extra_groups=[], capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/",
         )  # fmt: skip
         assert done.returncode == 2 and "only root can become another user" in done.stderr
-
-
-class Attempts:
-    """Connects without end, on a thread of its own, and counts how it went."""
-
-    def __init__(self, port):
-        self.port, self.refused, self.served, self.longest = port, 0, 0, 0.0
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self):
-        while not self._is_over.is_set():
-            begun = time.monotonic()
-            try:
-                with socket.create_connection((HOST, self.port), 20) as one:
-                    one.settimeout(20)
-                    one.sendall(harness.request_head("/healthz", [("Host", HOST), ("Connection", "close")]))
-                    answer = one.recv(100)
-            except OSError:
-                self.refused += 1
-                continue
-            self.refused += not answer.startswith(b"HTTP/1.1 200 ")
-            self.served += 1
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.005)
 
 
 class TestReplacing:

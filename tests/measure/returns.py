@@ -18,11 +18,10 @@ import heapq
 import json
 import random
 import select
-import socket
 import tempfile
-import threading
 import time
 
+from attempts import Attempts
 from common import HOST, PATIENCE, connect, free_port, machine, parlor_binary, start, stop
 
 FIRST_BACKOFF, BACKOFF_MAX = 1.0, 30.0
@@ -75,38 +74,6 @@ def await_close(clients):
     return told, closed
 
 
-class Asking:
-    """Asks without a pause until the end of the block."""
-
-    def __init__(self, port):
-        self.port, self.answered, self.refused, self.longest = port, 0, 0, 0.0
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self):
-        request = f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
-        while not self._is_over.is_set():
-            begun = time.monotonic()
-            try:
-                with socket.create_connection((HOST, self.port), PATIENCE) as one:
-                    one.sendall(request)
-                    is_served = one.recv(1_000).startswith(b"HTTP/1.1 200 ")
-            except OSError:
-                is_served = False
-            self.answered += is_served
-            self.refused += not is_served
-            self.longest = max(self.longest, time.monotonic() - begun)
-            time.sleep(0.002)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--clients", type=int, default=5_000)
@@ -121,15 +88,15 @@ def main():
         try:
             clients = [hello(port, number) for number in range(count)]
             if arguments.replace:
-                with Asking(port) as asking:
+                with Attempts(port) as attempts:
                     old, begun = server, time.monotonic()
                     server = start([*command, "--replace"], port)
                     told, closed = await_close(clients)
                     old.wait(PATIENCE)
                     drained = time.monotonic() - begun
                     back = come_back(port, told, closed)
-                print(f"asked meanwhile: {asking.answered} answered, {asking.refused} refused; the longest took "
-                      f"{asking.longest:.2f} s, the old server's end {drained:.2f} s")  # fmt: skip
+                print(f"asked meanwhile: {attempts.served} answered, {attempts.refused} refused; the longest took "
+                      f"{attempts.longest:.2f} s, the old server's end {drained:.2f} s")  # fmt: skip
             else:
                 server.terminate()
                 told, closed = await_close(clients)
