@@ -7,12 +7,13 @@ use crate::store::Place;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
+use rustix::fs::OFlags;
 use std::ffi::CString;
 use std::fmt::Display;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
 /// Raises the limit on open files as far as the system lets this process, and says so in the log.
@@ -120,8 +121,9 @@ fn create_data(config: &Config, account: &Account) -> Result<(), CommandFailure>
 /// Gives a new directory to its user. Whoever may write to the one above it may have put something
 /// else in its place: so it is held, and not followed.
 fn give(path: &Path, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_DIRECTORY;
-    let held = File::options().read(true).custom_flags(flags).open(path)?;
+    // Not by `custom_flags`: the standard library takes `O_PATH` away from them where libc is musl.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let held = File::from(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?);
     // A directory has no hard links, and this one is still root's.
     if held.metadata()?.uid() != geteuid().as_raw() {
         return Err(io::Error::other("it is somebody else's by now"));

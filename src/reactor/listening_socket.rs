@@ -4,12 +4,13 @@ use crate::base::limits::{ACCEPT_BACKLOG, SOCKET_SEND_BYTES, SOCKET_TURN_MS};
 use mio::Interest;
 use mio::net::{TcpListener, TcpStream, UnixListener};
 use mio::{Registry, Token};
+use rustix::fs::{Mode, OFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -246,8 +247,9 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// directory can put something else in its place at any time, and root may be who calls this: so the
 /// file is held, and not followed.
 fn set_access(path: &Path, access: SocketAccess) -> io::Result<(u64, u64)> {
-    let held =
-        File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+    // Not by `custom_flags`: the standard library takes `O_PATH` away from them where libc is musl.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = held.metadata()?;
     if !metadata.file_type().is_socket() {
         return Err(io::Error::other("there is no socket any more"));
