@@ -7,6 +7,8 @@ FUZZ_SECONDS = 15
 SEEDS = 2000
 ROUNDS = 200
 MINUTES = 60
+# Kinds of machines that packages are made for.
+ARCHITECTURES = x86_64,aarch64
 # Tests of clients mostly wait: so many files are tested at once.
 WORKERS = 3
 PYTHON = target/test-python/bin/python
@@ -17,7 +19,7 @@ help: ## list these targets
 run: ## start the server with its embedded database
 	cargo run --release --locked
 
-PARTS = test-rust sim test-clients test-browser test-autobahn test-fuzz
+PARTS = test-rust sim test-clients test-browser test-autobahn test-fuzz test-dist
 
 test: ## install what the tests need and run them all; a part that fails does not stop the others
 	@mkdir -p target && rm -f target/left-out.*
@@ -90,6 +92,21 @@ test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 	JOBS=2 sh fuzz/run.sh $(FUZZ_SECONDS) || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
 	    printf '; left out: the fuzz targets, which need the nightly toolchain' >target/left-out.fuzz; }
 
+test-dist: setup ## packages of a quickly built static program: made twice, installed, run; publishing without publishing
+	python3 deploy/dist --quick --profile dist-short --architectures x86_64 --out target/packages-short
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/dist
+
+# It needs Python 3.11, PyPI for zig, and rustup or a toolchain that has the standard library of musl.
+dist: ## static programs, packages for Debian, images, licences and checksums in target/packages; ARCHITECTURES=x86_64 for one
+	python3 deploy/dist --architectures $(ARCHITECTURES)
+
+dist-twice: ## make dist in two folders, from scratch; the results must be equal
+	python3 deploy/dist/twice.py $(ARCHITECTURES)
+
+# Debian: apt-get install debootstrap
+dist-debian: ## what test-dist made, installed in a new Debian
+	sh tests/dist/debian.sh
+
 fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS) $(TARGETS)
 
@@ -131,5 +148,5 @@ bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill model test-browser applications \
-	test-autobahn autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
+	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

@@ -32,6 +32,13 @@ need haproxy haproxy
 need caddy caddy
 need systemd-analyze systemd
 need promtool prometheus
+need musl-gcc musl-tools
+need dpkg-deb dpkg
+need readelf binutils
+need adduser adduser
+need ip iproute2
+need lintian lintian
+need umoci umoci
 need node nodejs
 need npm npm
 need python3 python3
