@@ -1,5 +1,6 @@
 """The package's life: installed, started, upgraded, removed, purged. Arguments: the root to begin with, an empty folder, the
-older package, the newer one."""
+older package, the newer one, the tar,
+and what the documents say to do with it."""
 
 import json
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from inside import Root, Running
 
-base, place, older, newer = sys.argv[1:]
+base, place, older, newer, tar, documented = sys.argv[1:]
 CONFIG = "/etc/parlor/parlor.toml"
 
 
@@ -87,4 +88,9 @@ root.must("dpkg", "--purge", "parlor")
 told["purged"] = [name for name in ("etc/parlor", "var/lib/parlor", "usr/share/doc/parlor") if (root.path / name).exists()]
 told["known"] = root.run("dpkg-query", "--status", "parlor")[0]
 told["userStays"] = "parlor" in users(root)
+
+shutil.copy(tar, root.path / "tmp")
+told["tar"] = root.run("sh", "-euc", documented, folder="/tmp")
+told["tarVersion"] = root.run("/usr/local/bin/parlor", "--version")
+told["tarManual"] = (root.path / "usr/local/share/man/man1/parlor.1").exists()
 print(json.dumps(told))

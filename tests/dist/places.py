@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,19 @@ def binary():
     if not path.exists():
         pytest.fail(f"{path} is missing: make test-dist", pytrace=False)
     return path
+
+
+def repository(*paths):
+    """The names of the repository's files, without those that git ignores."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return {name for name in listed.split("\0") if name}
+
+
+def shell_lines(document):
+    """The blocks of a how-to that are for a shell, with an empty line between them."""
+    text = (ROOT / "docs/how-to" / document).read_text()
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S))
 
 
 def enter(script, *arguments):

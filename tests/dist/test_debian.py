@@ -17,7 +17,9 @@ def life(tmp_path_factory):
     places.dist(older, "--version", "0.0.9")
     [package] = older.glob("*.deb")
     base = os.environ.get("PARLOR_DEBIAN_ROOT", "/")
-    return places.enter("inside_debian.py", base, tmp_path_factory.mktemp("root"), package, places.made("*.deb"))
+    documented = places.shell_lines("install.md").split("\n\n")[1].replace("x86_64-unknown-linux-musl", places.target())
+    packages = (package, places.made("*.deb"), places.made("*.tar.gz"))
+    return places.enter("inside_debian.py", base, tmp_path_factory.mktemp("root"), *packages, documented)
 
 
 def test_it_makes_a_user_and_a_secret_which_nobody_else_reads(life):
@@ -56,6 +58,12 @@ def test_removed_it_leaves_configuration_and_data_and_purged_the_user_alone(life
     assert life["left"] == ["etc/parlor/parlor.toml", "etc/parlor/secret"]
     assert life["data"]
     assert life["purged"] == [] and life["known"] == 1 and life["userStays"]
+
+
+def test_the_tar_is_installed_as_the_document_says(life):
+    status, said = life["tar"]
+    assert status == 0 and "wrote /etc/parlor/parlor.toml" in said, said
+    assert life["tarVersion"][0] == 0 and life["tarManual"]
 
 
 def test_lintian_finds_nothing():

@@ -98,15 +98,10 @@ def test_prometheus_reads_the_metrics_and_grafana_reads_prometheus():
     assert f"./deploy/grafana:{provider['options']['path']}:ro" in mounted
 
 
-def shell_lines(document):
-    text = (places.ROOT / "docs/how-to" / document).read_text()
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S))
-
-
 def test_the_documents_name_what_is_made():
-    said = shell_lines("install.md")
+    said = places.shell_lines("install.md")
     assert f"./{places.made('*.deb').name}" in said
     if places.target().endswith("musl"):
         assert places.made("*.tar.gz").name in said
     for document in ("run-with-docker.md", "run-in-kubernetes.md"):
-        assert set(re.findall(r"parlor:(\d[\d.]*\d)", shell_lines(document))) <= {version()}
+        assert set(re.findall(r"parlor:(\d[\d.]*\d)", places.shell_lines(document))) <= {version()}

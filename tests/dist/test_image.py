@@ -101,6 +101,19 @@ def test_it_wants_a_secret_and_another_user_than_root(seen):
     assert status != 0 and "--user" in said
 
 
+def test_the_dockerfile_gets_all_that_cargo_looks_for(tmp_path):
+    ignored = [line for line in (places.ROOT / ".dockerignore").read_text().splitlines() if line and line[0] not in "#*"]
+    for file in places.repository():
+        if not any(file == one or file.startswith(one + "/") for one in ignored):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(places.ROOT / file, tmp_path / file)
+    command = ["cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for needed in ("web/index.html", "src/main.rs", "deploy/parlor.service", ".cargo/config.toml", "docs/openapi.json"):
+        assert (tmp_path / needed).exists(), needed
+
+
 def test_the_dockerfile_says_the_same(image):
     config = image[0]["config"]
     last = (places.ROOT / "Dockerfile").read_text().replace("\\\n", " ").split("\nFROM ")[-1]

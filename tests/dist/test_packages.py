@@ -16,9 +16,7 @@ import places
 def again(tmp_path_factory):
     """The packages, made once more by a copy of the repository in another folder."""
     copy = tmp_path_factory.mktemp("elsewhere") / "another-name"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(listed, cwd=places.ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    for file in filter(None, files):
+    for file in places.repository():
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(places.ROOT / file, copy / file)
     places.dist(copy / "packages", root=copy)

@@ -17,18 +17,13 @@ def run(*command, folder=places.ROOT, **how):
     return done
 
 
-def tracked(*paths):
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths).stdout
-    return {name for name in listed.split("\0") if name}
-
-
 def test_cargo_would_publish_the_crate_and_all_that_its_build_needs():
     # Whether what is packed can be built, the test of the installation shows.
     said = run("cargo", "publish", "--dry-run", "--locked", "--no-verify", "--allow-dirty").stderr
     assert "aborting upload due to dry run" in said
     packed = set(run("cargo", "package", "--list", "--allow-dirty", "--offline").stdout.splitlines())
-    assert tracked(*EMBEDDED) - packed == set()
-    assert tracked("src", "examples", "deploy") - packed == set()
+    assert places.repository(*EMBEDDED) - packed == set()
+    assert places.repository("src", "examples", "deploy") - packed == set()
     tests = {name for name in packed if name.startswith(("tests/clients/", "tests/browser/", "tests/dist/", "fuzz/", ".ci/"))}
     assert tests == set()
 
@@ -52,6 +47,6 @@ def test_npm_would_publish_the_client():
     run("npm", "publish", "--dry-run", "--access", "public", folder=folder)
     [packed] = json.loads(run("npm", "pack", "--dry-run", "--json", folder=folder).stdout)
     files = {one["path"] for one in packed["files"]}
-    assert {f"clients/js/{name}" for name in files} >= tracked("clients/js/src", "clients/js/types")
+    assert {f"clients/js/{name}" for name in files} >= places.repository("clients/js/src", "clients/js/types")
     assert {"LICENSE-MIT", "LICENSE-APACHE", "README.md", "package.json"} <= files
     assert not [name for name in files if name.startswith("test")]
