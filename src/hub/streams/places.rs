@@ -74,7 +74,7 @@ impl Streams {
         }
         // If a stream that is dropped comes again, it has another epoch.
         while new > 0
-            && self.streams.len() + new > all
+            && self.len() + new > all
             && let Some(idle) = self.holdings.next_to_drop()
         {
             self.forget(idle);

@@ -4,6 +4,7 @@ use super::holdings::{Holdings, StreamHolding};
 use super::publish::read;
 use super::stream::{Stream, StreamIx, Subscription};
 use crate::base::declaration::{Declaration, declared};
+use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::{
     Chance, ConnId, Effects, Limits, Moment, Notice, Now, Refusal, RefusalCode, SeededHash,
     StreamId, StreamRights, StreamState, Timestamp, Tree,
@@ -20,6 +21,8 @@ pub struct StreamSettings {
     /// Parses valid JSON. An argument, so that the hub depends on no library.
     pub read_json: fn(&str) -> Option<Tree>,
     pub(super) limits: Limits,
+    /// How many of them are the server's own, which count towards no limit.
+    own: usize,
 }
 
 impl StreamSettings {
@@ -30,8 +33,15 @@ impl StreamSettings {
         read_json: fn(&str) -> Option<Tree>,
         limits: &Limits,
     ) -> StreamSettings {
-        StreamSettings { declarations, read_json, limits: limits.clone() }
+        let own = declarations.iter().filter(|one| is_own(one)).count();
+        StreamSettings { declarations, read_json, limits: limits.clone(), own }
     }
+}
+
+/// Whether a stream is the server's own.
+fn is_own(declaration: &Declaration) -> bool {
+    let name = declaration.pattern.as_str();
+    !declaration.pattern.is_open() && name.starts_with(OWN_STREAMS_PREFIX)
 }
 
 /// The streams that a connection watches.
@@ -186,7 +196,12 @@ impl Streams {
     /// How many streams there are, and how many subscriptions.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.streams.len(), self.subscriptions)
+        (self.len(), self.subscriptions)
+    }
+
+    /// How many streams there are, without the server's own.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len().saturating_sub(self.settings.own)
     }
 
     /// How many streams stay and cannot be displaced, and the bytes of all kept events.
@@ -318,6 +333,7 @@ impl Streams {
             fixed: stream.fixed_bytes(),
             is_stored,
             is_for_watchers,
+            is_own: is_own(&stream.declaration),
             idle_since,
         };
         let before = stream.held.replace(held);

@@ -10,7 +10,6 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::json::{Writer, object};
 use crate::wire::request::Envelope;
-use std::borrow::Cow;
 
 /// Requests that change something for others, where an admin sends them.
 const AUDITED: &[&str] = &[
@@ -35,14 +34,14 @@ const TARGETS: &[&str] = &["room", "user", "connection", "stream", "jti"];
 pub(super) struct Audit {
     is_under_way: bool,
     /// The code with which it was refused at once.
-    refused: Option<Cow<'static, str>>,
+    refused: Option<String>,
 }
 
 impl Audit {
     /// A request was refused.
-    pub(super) fn note_refusal(&mut self, code: &Cow<'static, str>) {
+    pub(super) fn note_refusal(&mut self, code: &str) {
         if self.is_under_way {
-            self.refused = Some(code.clone());
+            self.refused = Some(code.to_owned());
         }
     }
 }
