@@ -86,7 +86,7 @@ def run_cargo(command, target, profile, target_directory, variables=None, path=N
         **os.environ,
         "CARGO_TARGET_DIR": str(target_directory),
         # In place of what the user's own configuration says for all targets.
-        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*rust, "-Ctarget-feature=+crt-static", "-Clink-arg=-s"]),
+        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*rust, "-Ctarget-feature=+crt-static"]),
         f"CFLAGS_{target.replace('-', '_')}": " ".join(c),
         "ZIG_GLOBAL_CACHE_DIR": str(target_directory / "zig"),
         "ZIG_LOCAL_CACHE_DIR": str(target_directory / "zig"),
@@ -107,7 +107,10 @@ def build(architecture, profile, target_directory, quick=False):
         if quick and is_own and shutil.which("musl-gcc"):
             # The C library is rustc's own; only its headers are musl-gcc's.
             own = {f"CC_{target.replace('-', '_')}": "musl-gcc"}
-            return target, run_cargo("build", target, profile, target_directory, own)
+            path = run_cargo("build", target, profile, target_directory, own)
+            # Linked in this way it keeps its symbols, whatever the profile says.
+            subprocess.run(["strip", path], check=True)
+            return target, path
         tools = linker(target_directory)
         if tools:
             return target, run_cargo("zigbuild", target, profile, target_directory, path=tools)

@@ -193,7 +193,7 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
 }
 
 /// An address for a browser on this machine: an unspecified one does not work.
-pub(super) fn reachable(address: SocketAddr) -> String {
+fn reachable(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {

@@ -8,7 +8,7 @@ use crate::config::{ADMIN_TOKEN_VARIABLE, Config, ConfigSources, ListenAddress, 
 use clap::Args;
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +52,16 @@ pub(super) struct LinkArgs {
     /// there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Where a server at this machine answers. Not `localhost`: a container need not know the name.
+fn at_this_machine(address: SocketAddr) -> SocketAddr {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
 }
 
 /// A server that can be called.
@@ -139,7 +149,7 @@ impl LinkArgs {
                 // It is this machine, whatever name its certificate is for.
                 let tls =
                     self.client_certificate(TlsConfig::builder().disable_verification(true))?;
-                let url = format!("{scheme}://{}/", super::serve::reachable(*address));
+                let url = format!("{scheme}://{}/", at_this_machine(*address));
                 Ok(ServerLink::at(&url, tls, token))
             }
             ListenAddress::Passed(_) => {

@@ -30,7 +30,7 @@ class Root:
         return enter
 
     def start(self, *command, user=None, folder="/", env=None, **how):
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", **(env or {})}
+        environment = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", **(env or {})}
         return subprocess.Popen(
             command, preexec_fn=self._enter(user, folder), env=environment, stdin=subprocess.DEVNULL, text=True, **how
         )

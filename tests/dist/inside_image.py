@@ -35,7 +35,7 @@ server = Running(root, *command, **how, env=secret)
 told["rights"] = [line for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines() if line.startswith("CapEff")]
 check = config["Healthcheck"]["Test"]
 assert check[0] == "CMD"
-told["health"] = root.run(*check[1:], **how, env=secret)[0]
+told["health"], told["healthSaid"] = root.run(*check[1:], **how, env=secret)
 token = root.token(**how, env=secret)
 server.say(token, "kept")
 told["backup"] = root.run("/usr/bin/parlor", "data", "backup", "/var/lib/parlor/backup.db", "--data", "/var/lib/parlor", **how)

@@ -82,7 +82,8 @@ def test_the_program_needs_nothing_else_of_the_file_system(seen):
 
 
 def test_it_serves_is_healthy_and_stores(seen):
-    assert seen["health"] == 0 and seen["healthStopped"] == 1
+    assert seen["health"] == 0, seen["healthSaid"]
+    assert seen["healthStopped"] == 1
     assert seen["history"] == ["kept"]
     assert seen["backup"][0] == 0, seen["backup"]
     assert seen["metrics"] == 200 and seen["metricsInPublic"] != 200
