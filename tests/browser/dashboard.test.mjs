@@ -69,6 +69,8 @@ async function lookIn(page, how = ADMIN) {
 const plotted = (page, title) => page.getByRole('img', { name: new RegExp(`^${title}, the last hour: .* now \\d`) }).waitFor();
 
 async function isFree(page, where) {
+  // What was just changed is drawn.
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(AXE);
   const { violations } = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: { type: 'tag', values } }), RULES);
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join(' | ')}`);

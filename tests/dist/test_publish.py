@@ -29,6 +29,7 @@ def test_cargo_would_publish_the_crate_and_all_that_its_build_needs():
 
 
 def test_cargo_installs_the_program_of_the_crate_alone(tmp_path):
+    run("cargo", "package", "--locked", "--no-verify", "--allow-dirty")
     [crate] = (places.ROOT / "target/package").glob("parlor-*.crate")
     with tarfile.open(crate) as tar:
         tar.extractall(tmp_path, filter="data")
