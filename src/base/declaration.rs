@@ -6,6 +6,9 @@ use super::{Data, Priority, Tree};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+/// Prefix of the names of the server's own streams, which fit no pattern.
+const OWN_STREAMS_PREFIX: &str = "parlor:";
+
 /// A declared stream, or a family of streams if the name is an open pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declaration {
@@ -47,11 +50,14 @@ pub struct Declaration {
 }
 
 /// The declaration for a name: the one with exactly this name, or else the first whose pattern
-/// fits.
+/// fits, but for a name of the server's own.
 pub fn declared<'d, D: Borrow<Declaration>>(declarations: &'d [D], name: &str) -> Option<&'d D> {
     let pattern = |one: &'d D| -> &'d Pattern { &one.borrow().pattern };
-    let own = declarations.iter().find(|one| pattern(one).as_str() == name);
-    own.or_else(|| declarations.iter().find(|one| pattern(one).fits(name)))
+    let exact = declarations.iter().find(|one| pattern(one).as_str() == name);
+    if exact.is_some() || name.starts_with(OWN_STREAMS_PREFIX) {
+        return exact;
+    }
+    declarations.iter().find(|one| pattern(one).fits(name))
 }
 
 /// Which events of a stream are kept.
@@ -178,6 +184,12 @@ impl Declaration {
         }
     }
 
+    /// Whether it is one of the server's own streams, which no list has: they are asked for by name.
+    #[must_use]
+    pub fn is_of_server(&self) -> bool {
+        self.pattern.as_str().starts_with(OWN_STREAMS_PREFIX)
+    }
+
     /// Whether anything can feed it.
     #[must_use]
     pub fn has_source(&self) -> bool {
@@ -287,6 +299,7 @@ mod tests {
         assert_eq!(found("a:c"), Some("a:{x}"));
         assert_eq!(found("c:b"), Some("{x}:{y}"));
         assert_eq!(found("a"), None);
+        assert_eq!(found("parlor:b"), None);
     }
 
     #[test]

@@ -12,8 +12,6 @@ pub const DM_BYTES_MAX: usize = 3 + NAME_BYTES_MAX + 1 + NAME_BYTES_MAX;
 /// Prefixes of the server's own ids and of guests' ids.
 const OF_SERVER: char = ':';
 const GUEST_PREFIX: &str = ":guest-";
-/// Prefix of the names of the server's own streams.
-pub const OWN_STREAMS_PREFIX: &str = "parlor:";
 /// Prefix of the names of direct rooms.
 pub const DM_PREFIX: &str = "dm:";
 
@@ -63,12 +61,6 @@ impl StreamId {
     pub fn parse(text: &str) -> Result<StreamId, NameError> {
         check(text, NAME_BYTES_MAX, true)?;
         Ok(StreamId(text.into()))
-    }
-
-    /// Whether it is one of the server's own streams, which no list has: they are asked for by name.
-    #[must_use]
-    pub fn is_of_server(&self) -> bool {
-        self.0.starts_with(OWN_STREAMS_PREFIX)
     }
 }
 

@@ -14,7 +14,6 @@ use crate::auth::{
     AdminToken, Authenticate, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
 };
 use crate::base::declaration::{Declaration, declared};
-use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::{Limits, StreamId};
 use crate::hub::streams::StreamSettings;
 use crate::hub::{Retentions, Scope, Settings};
@@ -282,13 +281,9 @@ impl Config {
 
     /// The declaration for a stream: one of the server's own, or of the configuration.
     pub(crate) fn declaration(&self, name: &str) -> Option<Cow<'_, Declaration>> {
-        if name.starts_with(OWN_STREAMS_PREFIX)
-            && let own = own_streams(self.is_open())
-            && let Some(own) = own.into_iter().find(|own| own.pattern.as_str() == name)
-        {
-            return Some(Cow::Owned(own));
-        }
-        declared(&self.streams, name).map(Cow::Borrowed)
+        let own = || own_streams(self.is_open()).into_iter().find(|own| own.pattern.as_str() == name);
+        let declared = declared(&self.streams, name).map(Cow::Borrowed);
+        declared.or_else(|| own().map(Cow::Owned))
     }
 
     /// How many events of a stream the store keeps; 0 for one that is not durable.

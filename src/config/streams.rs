@@ -13,7 +13,6 @@ use super::webhook::WEBHOOK;
 use crate::base::StreamId;
 use crate::base::declaration::Declaration;
 use crate::base::limits::{DECLARATIONS_MAX, POLLS_MISSED_MAX, STALE_MS_MAX};
-use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::pattern::Pattern;
 use crate::routes::stream_path::path_fault;
 use std::borrow::Cow;
@@ -162,7 +161,7 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
         if stream.pattern.as_str().ends_with('*') {
             fault(stream, "", "a declared name is a text or has {name} for a segment, and no star");
         }
-        if stream.pattern.as_str().starts_with(OWN_STREAMS_PREFIX) {
+        if stream.is_of_server() {
             fault(stream, "", "names that begin with parlor: are the server's own");
         }
         if !stream.pattern.is_open() && StreamId::parse(stream.pattern.as_str()).is_err() {

@@ -15,7 +15,7 @@ def block(document, heading):
     return re.search(r"```sh\n(.*?)```", section, re.S)[1]
 
 
-def run(lines, **places):
+def run(lines, temporary, **places):
     for old, new in places.items():
         assert old in lines, old
         lines = lines.replace(old, str(new))
@@ -24,7 +24,7 @@ def run(lines, **places):
     done = subprocess.run(
         ["sh", "-eux", "-c", lines],
         capture_output=True, text=True, timeout=60,
-        env=harness.clean_environment(PATH=f"{parlor}:/usr/bin:/bin:/usr/sbin"),
+        env=harness.clean_environment(PATH=f"{parlor}:/usr/bin:/bin:/usr/sbin", TMPDIR=str(temporary)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -36,8 +36,7 @@ def test_the_drill_restores_what_a_running_server_has(servers):
         ada.request("room:create", room="kitchen")
     place, port = servers.directory(), free_port()
     lines = block("back-up.md", "A drill")
-    places = {"/tmp/drill": place / "drill", "/var/lib/parlor": server.data, "8099": port}
-    said = run(lines, **places)
+    said = run(lines, place, **{"/var/lib/parlor": server.data, "8099": port})
     assert '"room":"kitchen"' in said
     assert list(place.iterdir()) == [], "it takes away what it made"
     assert server.is_running()

@@ -592,7 +592,7 @@ impl StreamChecker {
         }
         for state in streams {
             let name = state.stream.as_str();
-            if state.stream.is_of_server() {
+            if name.starts_with("parlor:") {
                 is_audit_log(state);
                 continue;
             }

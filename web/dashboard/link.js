@@ -37,25 +37,24 @@ export class Link {
   }
 
   /**
-   * Follows a stream that is a log, from its `last` newest events on, until `signal`. Comes back by itself, and goes on
-   * after the last event.
+   * Follows a stream that is a log, from its `last` newest events on, for as long as the page is there. Comes back by
+   * itself, and goes on after the last event.
    * @param {(event: { seq: number, ts: number, data: any }) => void} told
    * @param {(state: { isOnline: boolean, until?: number, retry?: () => void, error?: Error }) => void} changed
    */
-  async follow(stream, last, told, changed, signal) {
+  async follow(stream, last, told, changed) {
     let place = null;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
+    for (let attempt = 0; ; attempt += 1) {
       let error;
       try {
         place ??= await this.#before(stream, last);
-        await this.#listen(stream, place, signal, (event) => {
+        await this.#listen(stream, place, (event) => {
           attempt = 0;
           told(event);
         }, () => changed({ isOnline: true }));
       } catch (thrown) {
         error = thrown;
       }
-      if (signal.aborted) return;
       const ms = Math.random() * 500 + Math.min(WAIT_MS_MAX, 500 * 2 ** attempt);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -70,7 +69,7 @@ export class Link {
     return { epoch, seq: Math.max(0, seq - last) };
   }
 
-  async #listen(stream, place, signal, told, opened) {
+  async #listen(stream, place, told, opened) {
     const silent = new AbortController();
     let timer = setTimeout(() => silent.abort(), SILENT_MS_MAX);
     const alive = () => {
@@ -79,7 +78,7 @@ export class Link {
     };
     try {
       const query = place.epoch === undefined ? {} : { last_event_id: `${place.epoch}.${place.seq}` };
-      const response = await this.#fetch(`streams/${encodeURIComponent(stream)}`, { headers: { Accept: 'text/event-stream' }, signal: AbortSignal.any([signal, silent.signal]) }, query);
+      const response = await this.#fetch(`streams/${encodeURIComponent(stream)}`, { headers: { Accept: 'text/event-stream' }, signal: silent.signal }, query);
       if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => null))?.error);
       opened();
       for await (const text of eventsOf(response.body, alive)) {

@@ -163,14 +163,13 @@ function follow(link, isAdmin) {
     showAlarms();
     if (isBack) tables?.read();
   };
-  const { signal } = new AbortController();
-  void link.follow('parlor:vitals', EVENTS_MAX, told, changed, signal);
+  void link.follow('parlor:vitals', EVENTS_MAX, told, changed);
   if (!isAdmin) return;
   void link.follow('parlor:audit', AUDIT_MAX, ({ data, seq, ts }) => {
     if (seq <= (audit.at(-1)?.seq ?? 0)) return;
     keep(audit, { data, seq, ts }, AUDIT_MAX);
     tables.audit(audit);
-  }, () => {}, signal);
+  }, () => {});
 }
 
 function begin(link, isAdmin) {

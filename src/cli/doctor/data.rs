@@ -4,7 +4,7 @@ use super::super::process;
 use super::report::{Report, word};
 use crate::base::Timestamp;
 use crate::base::date::rfc3339;
-use crate::base::limits::CLOCK_JUMP_MS;
+use crate::base::limits::{CLOCK_JUMP_MS, DISK_FILLS_PERCENT};
 use crate::config::Config;
 use crate::reactor::Clock;
 use crate::store::data::{DataError, Glance, glance};
@@ -15,8 +15,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 const DATA: &str = "data";
-/// Of the disk, less what is kept free, the server warns from here on.
-const DISK_WARNING_PERCENT: u64 = 90;
 const MIB: u64 = 1024 * 1024;
 
 /// Looks at the data with the rights of the user that the server is.
@@ -111,7 +109,7 @@ fn disk(report: &mut Report, config: &Config, directory: &Path) {
             reserve / MIB
         );
         report.error(ABOUT, text, mend);
-    } else if total.saturating_sub(free) > usable / 100 * DISK_WARNING_PERCENT {
+    } else if total.saturating_sub(free) > usable / 100 * DISK_FILLS_PERCENT {
         report.warn(ABOUT, text, mend);
     } else {
         report.ok(ABOUT, text);

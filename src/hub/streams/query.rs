@@ -26,7 +26,7 @@ impl Streams {
         let limit = limit.min(self.settings.limits.page as usize);
         let mut seen = following(&self.by_name, after)
             .map(|(_, ix)| &self.streams[*ix])
-            .filter(|stream| !stream.name.is_of_server())
+            .filter(|stream| !stream.declaration.is_of_server())
             .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()));
         let streams = seen.by_ref().take(limit).map(Stream::info).collect();
         Answer::Streams { streams, more: seen.next().is_some() }

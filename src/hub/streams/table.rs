@@ -4,7 +4,6 @@ use super::holdings::{Holdings, StreamHolding};
 use super::publish::read;
 use super::stream::{Stream, StreamIx, Subscription};
 use crate::base::declaration::{Declaration, declared};
-use crate::base::names::OWN_STREAMS_PREFIX;
 use crate::base::{
     Chance, ConnId, Effects, Limits, Moment, Notice, Now, Refusal, RefusalCode, SeededHash,
     StreamId, StreamRights, StreamState, Timestamp, Tree,
@@ -33,15 +32,9 @@ impl StreamSettings {
         read_json: fn(&str) -> Option<Tree>,
         limits: &Limits,
     ) -> StreamSettings {
-        let own = declarations.iter().filter(|one| is_own(one)).count();
+        let own = declarations.iter().filter(|one| one.is_of_server()).count();
         StreamSettings { declarations, read_json, limits: limits.clone(), own }
     }
-}
-
-/// Whether a stream is the server's own.
-fn is_own(declaration: &Declaration) -> bool {
-    let name = declaration.pattern.as_str();
-    !declaration.pattern.is_open() && name.starts_with(OWN_STREAMS_PREFIX)
 }
 
 /// The streams that a connection watches.
@@ -179,7 +172,7 @@ impl Streams {
     pub fn newest_times(&self) -> BTreeMap<&str, Timestamp> {
         let mut times = BTreeMap::new();
         for (_, stream) in &self.streams {
-            if let Some(newest) = stream.newest().filter(|_| !stream.name.is_of_server()) {
+            if let Some(newest) = stream.newest().filter(|_| !stream.declaration.is_of_server()) {
                 let time = times.entry(stream.declaration.pattern.as_str()).or_insert(newest.ts);
                 *time = newest.ts.max(*time);
             }
@@ -333,7 +326,7 @@ impl Streams {
             fixed: stream.fixed_bytes(),
             is_stored,
             is_for_watchers,
-            is_own: is_own(&stream.declaration),
+            is_own: stream.declaration.is_of_server(),
             idle_since,
         };
         let before = stream.held.replace(held);

@@ -32,15 +32,15 @@ const TARGETS: &[&str] = &["room", "user", "connection", "stream", "jti"];
 /// The request of an admin that is being carried out.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    is_under_way: bool,
+    under_way: Option<Origin>,
     /// The code with which it was refused at once.
     refused: Option<String>,
 }
 
 impl Audit {
-    /// A request was refused.
-    pub(super) fn note_refusal(&mut self, code: &str) {
-        if self.is_under_way {
+    /// The request of `origin` was refused, which may be another one than the admin's.
+    pub(super) fn note_refusal(&mut self, origin: &Origin, code: &str) {
+        if self.under_way.as_ref() == Some(origin) {
             self.refused = Some(code.to_owned());
         }
     }
@@ -60,7 +60,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(admin) = admin else { return carry_out(self, net) };
         // Before it is carried out: it may end the connection from which it comes.
         let address = self.address_of(net, origin);
-        self.audit = Audit { is_under_way: true, refused: None };
+        self.audit = Audit { under_way: Some(origin.clone()), refused: None };
         carry_out(self, net);
         let Audit { refused, .. } = std::mem::take(&mut self.audit);
         let data = object(|w| {

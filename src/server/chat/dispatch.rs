@@ -321,11 +321,11 @@ impl<S: RecordStore> Chat<S> {
 
     /// Refuses a request. On a connection, errors without an `id` are sent at most once a second.
     pub(super) fn refuse(&mut self, net: &mut Net<'_>, origin: &Origin, error: ErrorReply) {
+        self.audit.note_refusal(origin, &error.code);
         let (conn, id) = match origin {
             Origin::Conn(conn, id) => (*conn, id.as_deref()),
             Origin::Call(call) => return self.call_refused(net, *call, &error),
         };
-        self.audit.note_refusal(&error.code);
         let now = net.now();
         self.counters.refused_with(&error);
         net.count_error(conn);

@@ -224,7 +224,6 @@ impl<S: RecordStore> Chat<S> {
     }
 
     pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
-        self.audit.note_refusal(&error.code);
         self.counters.refused_with(error);
         self.finish(net, call, |_| refused(error));
     }
