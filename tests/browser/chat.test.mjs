@@ -191,6 +191,8 @@ scene('everything can be done with the keyboard alone', {}, async ({ server, ope
   await inRoom(page, 'tea');
 
   await page.setViewportSize({ width: 390, height: 800 });
+  // The page hears of it with its next frame, and closes what is open.
+  await page.locator('#rail[inert]').waitFor({ state: 'attached' });
   await page.locator('#rail-open').focus();
   await page.keyboard.press('Enter');
   await page.locator('#rail .drawer-close:focus').waitFor();
