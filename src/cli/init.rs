@@ -1,5 +1,6 @@
 //! `parlor init`: writes what a new server needs.
 
+use super::deployment::{self, IMAGE_USER, Places};
 use super::{CommandFailure, default_data, print_out, token};
 use crate::auth::SigningKey;
 use crate::config::{ConfigSources, quoted};
@@ -7,7 +8,7 @@ use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions, remove_dir, remove_file};
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Options of `parlor init`. What is not said is asked for at a terminal, and elsewhere has its
@@ -49,6 +50,11 @@ pub(super) struct InitArgs {
     /// Write a unit for systemd, too, that runs this program with these files
     #[arg(long)]
     unit: bool,
+
+    /// Write a compose.yaml, too, that runs the image with these files; a proxy in front of it has
+    /// the certificate
+    #[arg(long, conflicts_with_all = ["unit", "tls_cert"])]
+    compose: bool,
 }
 
 /// Who says who somebody is.
@@ -62,8 +68,6 @@ enum SignInBy {
     Backend,
 }
 
-const UNIT: &str = include_str!("../../deploy/parlor.service");
-
 /// What is written, and under which names.
 struct Plan {
     directory: PathBuf,
@@ -74,6 +78,7 @@ struct Plan {
     auth_url: Option<String>,
     certificate: Option<(PathBuf, PathBuf)>,
     unit: bool,
+    compose: bool,
 }
 
 pub(super) fn run(args: InitArgs) -> Result<(), CommandFailure> {
@@ -84,6 +89,18 @@ pub(super) fn run(args: InitArgs) -> Result<(), CommandFailure> {
         return Err(CommandFailure::new(message));
     }
     let missing = plan.missing_directories();
+    if plan.compose && deployment::is_root() {
+        // They become the image's user's, and what root has in them would, too.
+        for directory in [&plan.directory, &plan.data] {
+            if !missing.contains(directory) {
+                let message = format!(
+                    "{} is there already: as root, with --compose, it must be new, as the container's user {IMAGE_USER} gets it",
+                    directory.display()
+                );
+                return Err(CommandFailure::new(message));
+            }
+        }
+    }
     let made = plan.write(&files).and_then(|()| plan.judge());
     if let Err(failure) = made {
         // Half of it would keep the next attempt from writing the whole.
@@ -200,6 +217,7 @@ impl Plan {
             auth_url,
             certificate,
             unit: args.unit,
+            compose: args.compose,
         })
     }
 
@@ -225,6 +243,12 @@ impl Plan {
         for (path, mode, content) in files {
             write_new(path, *mode, content).map_err(|error| failed(path, error))?;
         }
+        if self.compose && deployment::is_root() {
+            for path in files.iter().map(|(path, ..)| path).chain([&self.directory, &self.data]) {
+                let given = chown(path, Some(IMAGE_USER), Some(IMAGE_USER));
+                given.map_err(|error| failed(path, error))?;
+            }
+        }
         Ok(())
     }
 
@@ -248,8 +272,14 @@ impl Plan {
             files.push((self.file("secret"), PRIVATE, token::made_secret()?));
         }
         files.push((self.file("admin-token"), PRIVATE, token::made_secret()?));
+        let config = self.file("parlor.toml");
         if self.unit {
-            files.push((self.file("parlor.service"), PUBLIC, self.unit()?));
+            let unit = deployment::unit(&self.places(&config))?;
+            files.push((self.file("parlor.service"), PUBLIC, unit));
+        }
+        if self.compose {
+            let compose = deployment::compose(&self.places(&config))?;
+            files.push((self.file("compose.yaml"), PUBLIC, compose));
         }
         Ok(files)
     }
@@ -266,6 +296,8 @@ impl Plan {
         };
         let line = |name: &str, value: &str| format!("{name} = {value}");
         let people = line("serves", "[\"public\", \"admin\"]");
+        // compose.yaml hands the container's port to this machine alone.
+        let here = if self.compose { "\"0.0.0.0:8080\"" } else { "\"127.0.0.1:8080\"" };
         match (&self.domain, &self.certificate) {
             (Some(_), Some(_)) => {
                 listener(&[line("address", "\"0.0.0.0:443\""), people, line("tls", "true")]);
@@ -277,7 +309,7 @@ impl Plan {
             }
             (Some(_), None) => {
                 listener(&[
-                    line("address", "\"127.0.0.1:8080\""),
+                    line("address", here),
                     people,
                     line(
                         "proxy",
@@ -285,7 +317,7 @@ impl Plan {
                     ),
                 ]);
             }
-            (None, _) => listener(&[line("address", "\"127.0.0.1:8080\""), people]),
+            (None, _) => listener(&[line("address", here), people]),
         }
         let socket = format!("unix:{}", self.data.join("admin.sock").display());
         listener(&[line("address", &quoted(&socket)), line("serves", "[\"admin\", \"metrics\"]")]);
@@ -302,33 +334,8 @@ impl Plan {
         text
     }
 
-    /// The unit of `deploy/`, with these files and the user that owns them.
-    fn unit(&self) -> Result<String, CommandFailure> {
-        let program = std::env::current_exe().map_err(CommandFailure::new)?;
-        for path in [&program, &self.directory, &self.data] {
-            // `systemd.syntax(7)` reads spaces, quotes and percent signs in its own way.
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
-            if !path.as_os_str().as_encoded_bytes().iter().all(|byte| is_plain(*byte)) {
-                let message =
-                    format!("{}: a unit cannot have such a path (--unit)", path.display());
-                return Err(CommandFailure::usage(message));
-            }
-        }
-        let command = format!(
-            "ExecStart={} serve --config {}",
-            program.display(),
-            self.file("parlor.toml").display()
-        );
-        let data = format!("ReadWritePaths={}", self.data.display());
-        let replaced = UNIT.lines().filter_map(|line| match line {
-            line if line.starts_with("ExecStart=") => Some(command.as_str()),
-            line if line.starts_with("StateDirectory=") => Some(data.as_str()),
-            line if line.starts_with("StateDirectoryMode=") || line.starts_with('#') => None,
-            // It must see files below /home.
-            "ProtectHome=true" => Some("ProtectHome=read-only"),
-            line => Some(line),
-        });
-        Ok(replaced.map(|line| format!("{line}\n")).collect())
+    fn places<'a>(&'a self, config: &'a Path) -> Places<'a> {
+        Places { directory: &self.directory, config, data: &self.data }
     }
 
     fn url(&self) -> String {
@@ -345,7 +352,15 @@ impl Plan {
             said += &format!("wrote {}\n", path.display());
         }
         let config = self.file("parlor.toml");
-        said += &format!("\nStart it: parlor serve --config {}\n", config.display());
+        if self.compose {
+            said += &format!(
+                "\nStart it: docker compose -f {} up -d, with the image parlor:{} (docs/how-to/run-with-docker.md)\n",
+                self.file("compose.yaml").display(),
+                env!("CARGO_PKG_VERSION")
+            );
+        } else {
+            said += &format!("\nStart it: parlor serve --config {}\n", config.display());
+        }
         if self.certificate.is_some() {
             said += &format!(
                 "As root, for ports 80 and 443, with --user NAME, who must own {} and {} and may read the certificate's key\n",

@@ -4,6 +4,7 @@ mod admin;
 mod config;
 mod data;
 mod decode;
+mod deployment;
 mod doctor;
 mod generate;
 mod handover;

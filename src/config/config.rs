@@ -281,7 +281,8 @@ impl Config {
 
     /// The declaration for a stream: one of the server's own, or of the configuration.
     pub(crate) fn declaration(&self, name: &str) -> Option<Cow<'_, Declaration>> {
-        let own = || own_streams(self.is_open()).into_iter().find(|own| own.pattern.as_str() == name);
+        let own =
+            || own_streams(self.is_open()).into_iter().find(|own| own.pattern.as_str() == name);
         let declared = declared(&self.streams, name).map(Cow::Borrowed);
         declared.or_else(|| own().map(Cow::Owned))
     }

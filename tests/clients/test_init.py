@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+import yaml
 
 import harness
 from certificates import Authority, new_key
@@ -86,6 +87,64 @@ def test_for_a_domain_with_a_certificate(servers):
     assert float(re.search(r"exposure level for \S+: ([0-9.]+)", level.stdout)[1]) <= 2.0
 
 
+def test_for_docker_compose(servers):
+    """As root, and as somebody else: the container's user has the files, and serves with them."""
+    shared = servers.directory()
+    shared.chmod(0o755)
+    whole = yaml.safe_load((harness.ROOT / "compose.yaml").read_text())["services"]["parlor"]
+    for user in (0, 4321) if os.geteuid() == 0 else (os.geteuid(),):
+        place = shared / str(user)
+        place.mkdir()
+        if os.geteuid() == 0:
+            os.chown(place, user, user)
+            for above in (shared, *shared.parents):
+                assert above.stat().st_mode & 0o1, f"{above} must be open to all users"
+        directory, data = place / "conf", place / "data"
+
+        def init(*more):
+            command = [harness.parlor_binary(), "init", directory, "--data", data, "--compose", *more]
+            return subprocess.run(
+                command, capture_output=True, text=True, timeout=30, env=harness.clean_environment(),
+                **({"user": user, "group": user, "extra_groups": []} if os.geteuid() == 0 else {}),
+            )  # fmt: skip
+
+        refused = init("--tls-cert", "a", "--tls-key", "b")
+        assert refused.returncode == 2 and "--compose" in refused.stderr
+        done = init("--domain", "chat.example")
+        assert done.returncode == 0, done.stderr
+        assert f"docker compose -f {directory}/compose.yaml up -d" in done.stdout
+        composed = yaml.safe_load((directory / "compose.yaml").read_text())
+        assert list(composed) == ["services"] and list(composed["services"]) == ["parlor"]
+        service = composed["services"]["parlor"]
+        own = {key: service.pop(key) for key in ("user", "command", "healthcheck", "volumes")}
+        # All else is as in the repository's.
+        assert service == {key: value for key, value in whole.items() if key not in ("build", "environment", "volumes")}
+        assert own["volumes"] == [f"{directory}:{directory}:ro", f"{data}:{data}"]
+        inside = 65532 if user == 0 else user
+        assert own["user"] == f"{inside}:{inside}"
+        assert {path.stat().st_uid for path in (directory, data, *directory.iterdir())} == {inside}
+        assert stat.S_IMODE((directory / "secret").stat().st_mode) == 0o600
+        config = directory / "parlor.toml"
+        port = free_port()
+        config.write_text(config.read_text().replace("0.0.0.0:8080", f"{HOST}:{port}"))
+        assert own["command"] == ["serve", "--config", str(config)]
+        become = ["setpriv", "--reuid", str(inside), "--regid", str(inside), "--clear-groups"] if os.geteuid() == 0 else []
+        command = [*become, harness.parlor_binary(), *own["command"]]
+        server = harness.Server(command, port, "parlor", harness._is_healthy)
+        servers._started.append(server)
+        assert own["healthcheck"]["test"][:3] == ["CMD", "/usr/bin/parlor", "health"]
+        done = subprocess.run([*become, harness.parlor_binary(), *own["healthcheck"]["test"][2:]], timeout=30)
+        assert done.returncode == 0
+        assert json.loads(harness.run_parlor("admin", "users", "--config", config).stdout) == {"users": []}
+        again = init()
+        assert again.returncode == 1 and "is there already" in again.stderr
+        for name in ("parlor.toml", "secret", "admin-token", "compose.yaml"):
+            (directory / name).unlink()
+        again = init()
+        # Root gives nothing away that was there before.
+        assert (again.returncode, "it must be new" in again.stderr) == ((1, True) if user == 0 else (0, False))
+
+
 def test_behind_a_proxy_the_client_is_whom_it_names(servers):
     directory = servers.directory()
     done = init(directory, "--domain", "chat.example")
@@ -120,7 +179,8 @@ def test_others_may_say_who_somebody_is(servers):
     assert init(place / "new").returncode == 0
     assert "for --sign-in keys" in init(servers.directory(), "--key-file", "/nowhere.pem").stderr
     odd = servers.directory() / "a b%c"
-    assert "a unit cannot have such a path" in init(odd, "--unit").stderr and not odd.exists()
+    assert "in a path with --unit" in init(odd, "--unit").stderr and not odd.exists()
+    assert "in a path with --compose" in init(odd, "--compose").stderr and not odd.exists()
     assert init(odd).returncode == 0
 
 

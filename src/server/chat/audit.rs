@@ -108,3 +108,17 @@ fn write_targets(w: &mut Writer, envelope: &Envelope<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_somebody_elses_request_is_not_the_admins() {
+        let mut audit = Audit { under_way: Some(Origin::Call(7)), refused: None };
+        audit.note_refusal(&Origin::Call(8), "busy");
+        assert_eq!(audit.refused, None);
+        audit.note_refusal(&Origin::Call(7), "not_found");
+        assert_eq!(audit.refused.as_deref(), Some("not_found"));
+    }
+}
