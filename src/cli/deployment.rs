@@ -2,7 +2,7 @@
 //! Compose. Both are those of the repository, with other paths.
 
 use super::CommandFailure;
-use nix::unistd::{Gid, Uid, getegid, geteuid};
+use rustix::process::{Gid, Uid, getegid, geteuid};
 use std::path::Path;
 
 const UNIT: &str = include_str!("../../deploy/parlor.service");
@@ -11,7 +11,7 @@ const COMPOSE: &str = include_str!("../../compose.yaml");
 pub(super) const IMAGE_USER: u32 = 65_532;
 
 /// Where a server has its files; absolute paths.
-pub(super) struct Places<'a> {
+pub(super) struct ServerPaths<'a> {
     pub(super) directory: &'a Path,
     pub(super) config: &'a Path,
     pub(super) data: &'a Path,
@@ -31,7 +31,7 @@ fn is_plain(path: &Path, option: &str) -> Result<(), CommandFailure> {
 }
 
 /// The unit of `deploy/`, with these files.
-pub(super) fn unit(places: &Places<'_>) -> Result<String, CommandFailure> {
+pub(super) fn unit(places: &ServerPaths<'_>) -> Result<String, CommandFailure> {
     let program = std::env::current_exe().map_err(CommandFailure::new)?;
     for path in [&program, places.directory, places.data] {
         is_plain(path, "--unit")?;
@@ -64,11 +64,12 @@ fn container_user() -> (Uid, Gid) {
 
 /// The server of the repository's `compose.yaml`, with these files at the same paths in the
 /// container: what is run on the host reads the same configuration.
-pub(super) fn compose(places: &Places<'_>) -> Result<String, CommandFailure> {
+pub(super) fn compose(places: &ServerPaths<'_>) -> Result<String, CommandFailure> {
     for path in [places.directory, places.data] {
         is_plain(path, "--compose")?;
     }
     let (user, group) = container_user();
+    let (user, group) = (user.as_raw(), group.as_raw());
     let [directory, data, config] =
         [places.directory, places.data, places.config].map(Path::display);
     let own = format!(

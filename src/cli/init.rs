@@ -1,6 +1,6 @@
 //! `parlor init`: writes what a new server needs.
 
-use super::deployment::{self, IMAGE_USER, Places};
+use super::deployment::{self, IMAGE_USER, ServerPaths};
 use super::{CommandFailure, default_data, print_out, token};
 use crate::auth::SigningKey;
 use crate::config::{ConfigSources, quoted};
@@ -334,8 +334,8 @@ impl Plan {
         text
     }
 
-    fn places<'a>(&'a self, config: &'a Path) -> Places<'a> {
-        Places { directory: &self.directory, config, data: &self.data }
+    fn places<'a>(&'a self, config: &'a Path) -> ServerPaths<'a> {
+        ServerPaths { directory: &self.directory, config, data: &self.data }
     }
 
     fn url(&self) -> String {

@@ -32,8 +32,6 @@ pub(super) struct StreamHolding {
     pub(super) is_stored: bool,
     /// Its watchers hold it.
     pub(super) is_for_watchers: bool,
-    /// It is the server's own, and takes nobody's place.
-    pub(super) is_own: bool,
     /// Since when it is unused, if it may be dropped.
     pub(super) idle_since: Option<Moment>,
 }
@@ -171,7 +169,7 @@ impl Holdings {
             self.idle.add(&holder, 1);
             self.idle_streams.entry(holder).or_default().insert((since, ix));
         } else {
-            self.pinned += usize::from(!held.is_own);
+            self.pinned += 1;
             self.stored.add(&holder, u64::from(is_stored));
         }
     }
@@ -179,7 +177,7 @@ impl Holdings {
     fn remove_place(&mut self, ix: StreamIx, held: &StreamHolding) {
         let (holder, is_stored, idle_since) = held.place();
         let Some(since) = idle_since else {
-            self.pinned -= usize::from(!held.is_own);
+            self.pinned -= 1;
             return self.stored.remove(&holder, u64::from(is_stored));
         };
         self.idle.remove(&holder, 1);

@@ -149,7 +149,8 @@ impl Streams {
         effects.deliver(Notice::Unsubscribed { streams, message }, conns);
     }
 
-    /// The bytes by which an event would make a stream grow, if there could be room for it.
+    /// The bytes by which an event would make a stream grow, if there could be room for it. A stream
+    /// of the server takes none of the room for others.
     ///
     /// # Errors
     /// `quota`; nothing has been dropped then.
@@ -161,6 +162,9 @@ impl Streams {
     ) -> Result<usize, Refusal> {
         let max = self.settings.limits.all_streams_bytes;
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
+        if stream.is_some_and(|stream| stream.declaration.is_of_server()) {
+            return Ok(0);
+        }
         // Filters may still keep the replaced event.
         let more = match stream.filter(|stream| stream.filters.is_empty()) {
             Some(stream) => stream.growth(bytes, self.settings.limits.stream_bytes as usize),

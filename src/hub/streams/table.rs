@@ -314,7 +314,11 @@ impl Streams {
         self.count(ix, (!stays).then_some(now));
     }
 
+    /// Counts a stream among the holdings. Those of the server are in none: their own bounds hold.
     pub(super) fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
+        if self.streams[ix].declaration.is_of_server() {
+            return;
+        }
         let is_stored = self.is_stored(&self.streams[ix]);
         let stream = &mut self.streams[ix];
         let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
@@ -326,7 +330,6 @@ impl Streams {
             fixed: stream.fixed_bytes(),
             is_stored,
             is_for_watchers,
-            is_own: stream.declaration.is_of_server(),
             idle_since,
         };
         let before = stream.held.replace(held);
