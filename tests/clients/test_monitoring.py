@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import time
 import urllib.parse
@@ -53,6 +54,12 @@ def promtool(*arguments):
 def test_prometheus_takes_the_alerts_and_they_come_when_they_should():
     assert "SUCCESS" in promtool("check", "rules", ALERTS)
     assert "SUCCESS" in promtool("test", "rules", ALERTS.with_name("alerts_test.yml"))
+
+
+def test_prometheus_takes_the_configuration_of_compose(tmp_path):
+    """Where compose.yaml mounts it: the whole folder, at another place."""
+    folder = shutil.copytree(ALERTS.parent, tmp_path / "mounted")
+    assert "SUCCESS: 1 rule files found" in promtool("check", "config", folder / "prometheus.yml")
 
 
 def test_every_metric_and_label_that_is_named_exists():
