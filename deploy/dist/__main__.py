@@ -14,11 +14,11 @@ import deb
 import dependencies
 import oci
 from build import ARCHITECTURES, ROOT, CannotBuild, build, judge, output, say
-from files import File, Folder, below, gz, read, sha256, tar
+from files import File, Folder, below, documents, gz, read, sha256, tar
 
 SHELLS = ("bash", "zsh", "fish")
-#: What of the repository goes into the tar beside the program.
-SHIPPED = ("README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "deploy/parlor.service", "deploy/parlor.socket", "deploy/parlor.toml")
+#: What of the repository goes into the tar beside the program and the documents.
+SHIPPED = ("CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "deploy/parlor.service", "deploy/parlor.socket", "deploy/parlor.toml")
 
 
 def arguments():
@@ -48,26 +48,26 @@ def generated(binary):
 
 
 def tarball(binary, manuals, completions, licences):
-    tree = {name: read(ROOT / name) for name in SHIPPED}
+    tree = {name: read(ROOT / name) for name in SHIPPED} | documents(ROOT)
     tree |= {"bin/parlor": File(binary, 0o755), "licences.txt": File(licences)}
     tree |= below("man/man1", {name: File(page) for name, page in manuals.items()})
     return tree | {f"completions/parlor.{shell}": File(script) for shell, script in completions.items()}
 
 
-def make(out, architecture, target, path, documents, version, epoch):
+def make(out, architecture, target, path, written_by_it, version, epoch):
     """All packages of one binary; gives their names."""
     binary, created = path.read_bytes(), datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     licences = dependencies.licences(target)
     name = f"parlor-{version}-{target}"
     written = {
-        f"{name}.tar.gz": gz(tar(below(name, tarball(binary, *documents, licences)), epoch)),
+        f"{name}.tar.gz": gz(tar(below(name, tarball(binary, *written_by_it, licences)), epoch)),
         f"{name}.cdx.json": dependencies.bill(target, sha256(binary), epoch),
         f"{name}.licences.txt": licences,
         f"{name}.oci.tar": oci.archive(oci.root(binary, licences), architecture, version, epoch, created),
     }
     for file, content in written.items():
         (out / file).write_bytes(content)
-    tree = deb.contents(binary, *documents, licences, version + "-1", epoch)
+    tree = deb.contents(binary, *written_by_it, licences, version + "-1", epoch)
     return [*written, deb.package(out, architecture, version, tree, epoch).name]
 
 
@@ -92,15 +92,15 @@ def main():
     asked = arguments()
     with open(ROOT / "Cargo.toml", "rb") as manifest:
         version = asked.version or tomllib.load(manifest)["package"]["version"]
-    epoch, names, documents = commit_time(), [], None
+    epoch, names = commit_time(), []
     asked.out.mkdir(parents=True, exist_ok=True)
     built = list(binaries(asked))
     here = [path for architecture, _, path in built if architecture == platform.machine()]
     if not here:
         sys.exit("dist: there is no binary that runs here, and the man pages are what one writes")
-    documents = generated(here[0])
+    written_by_it = generated(here[0])
     for architecture, target, path in built:
-        names += make(asked.out, architecture, target, path, documents, version, epoch)
+        names += make(asked.out, architecture, target, path, written_by_it, version, epoch)
     sums = "".join(f"{sha256((asked.out / name).read_bytes())}  {name}\n" for name in sorted(names))
     (asked.out / "SHA256SUMS").write_text(sums)
     say(f"{len(names)} files and SHA256SUMS are in {asked.out}")

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from build import ROOT
-from files import File, Folder, below, gz, read, with_folders, write_tree
+from files import File, Folder, below, documents, gz, read, with_folders, write_tree
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 HERE = ROOT / "deploy/debian"
@@ -31,12 +31,12 @@ def contents(binary, manuals, completions, licences, version, epoch):
         "usr/share/doc/parlor/licences.txt.gz": File(gz(licences)),
         "usr/share/doc/parlor/changelog.gz": File(gz((ROOT / "CHANGELOG.md").read_bytes())),
         "usr/share/doc/parlor/changelog.Debian.gz": File(gz(changelog.encode())),
-        "usr/share/doc/parlor/README.md": read(ROOT / "README.md"),
         "usr/share/lintian/overrides/parlor": read(HERE / "lintian-overrides"),
         "usr/share/bash-completion/completions/parlor": File(completions["bash"]),
         "usr/share/zsh/vendor-completions/_parlor": File(completions["zsh"]),
         "usr/share/fish/vendor_completions.d/parlor.fish": File(completions["fish"]),
     }
+    tree |= below("usr/share/doc/parlor", documents(ROOT))
     pages = {f"{name}.gz": File(gz(page)) for name, page in manuals.items()}
     return with_folders(tree | below("usr/share/man/man1", pages))
 

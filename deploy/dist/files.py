@@ -24,6 +24,13 @@ def read(path, mode=None):
     return File(path.read_bytes(), mode or (0o755 if path.stat().st_mode & 0o100 else 0o644))
 
 
+def documents(root):
+    """The documents, and what of deploy they lead to, by their paths below the root, between which their links are."""
+    folders = [root / name for name in ("docs", "deploy/prometheus", "deploy/grafana")]
+    paths = [root / "README.md", root / "deploy/kubernetes.yaml", *(path for one in folders for path in one.rglob("*") if path.is_file())]
+    return {path.relative_to(root).as_posix(): File(path.read_bytes()) for path in paths}
+
+
 def below(prefix, tree):
     return {f"{prefix}/{name}": entry for name, entry in tree.items()}
 

@@ -59,6 +59,23 @@ def test_the_tar_has_what_an_installation_needs():
     assert {oct(info.mode) for info in infos} == {"0o755", "0o644"}
 
 
+def test_the_documents_are_in_both_with_what_they_lead_to(tmp_path):
+    """A link that leads nowhere there leads to the source, which is in neither."""
+    unpacked = tmp_path / "deb"
+    subprocess.run(["dpkg-deb", "-x", places.made("*.deb"), unpacked], check=True)
+    installed = unpacked / "usr/share/doc/parlor"
+    documents = places.repository("README.md", "docs", "deploy/prometheus", "deploy/grafana")
+    found = members()
+    for name in documents:
+        assert found[name][1] == (installed / name).read_bytes() == (places.ROOT / name).read_bytes(), name
+    for name in (name for name in documents if name.endswith(".md")):
+        text = re.sub(r"^```.*?^```$|`[^`]*`", "", (installed / name).read_text(), flags=re.M | re.S)
+        for target in re.findall(r"\]\(([^()\s:#]+)(?:#[^()\s]*)?\)|(?:src|srcset)=\"([^\"]+)\"", text):
+            path = (installed / name).parent / "".join(target)
+            source = path.resolve().relative_to(installed.resolve()).as_posix()
+            assert path.exists() or not source.startswith(("docs/", "deploy/")), f"{name}: {target}"
+
+
 def test_the_program_is_static_and_has_no_path_of_who_built_it():
     headers = subprocess.run(["readelf", "-l", places.binary()], check=True, capture_output=True, text=True).stdout
     assert "INTERP" not in headers
