@@ -1,6 +1,6 @@
 //! Only one process holds a data directory: a second one refuses to start and names the first.
 
-use super::disk::if_there;
+use super::disk::{if_there, open};
 use super::integrity::FILE_NAME;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 const LOCK_NAME: &str = "parlor.lock";
+/// What is read of it: a process's id and a newline, and room for more.
+const PID_BYTES_MAX: u64 = 32;
 
 /// Why the directory could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +58,7 @@ impl DirectoryLock {
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
                 let mut text = String::new();
-                let read = file.read_to_string(&mut text);
+                let read = (&file).take(PID_BYTES_MAX).read_to_string(&mut text);
                 held(read.ok().and_then(|_| text.trim().parse().ok()))
             }
             TryLockError::Error(error) => fail(error),
@@ -84,8 +86,11 @@ impl DirectoryLock {
 /// another namespace.
 pub(super) fn holder_of(directory: &Path) -> Option<u32> {
     let path = directory.join(LOCK_NAME);
-    let pid: u32 = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
-    let inode = path.metadata().ok()?.ino().to_string();
+    let file = open(&path).ok()?;
+    let inode = file.metadata().ok()?.ino().to_string();
+    let mut text = String::new();
+    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
+    let pid: u32 = text.trim().parse().ok()?;
     let is_its = |line: &str| {
         // 1: FLOCK ADVISORY WRITE 4711 08:01:1234 0 EOF
         let fields: Vec<&str> = line.split_whitespace().collect();

@@ -93,7 +93,7 @@ pub(super) enum MarkState {
 
 /// Reads the mark of the database `file`.
 pub(super) fn read(file: &Path) -> io::Result<MarkState> {
-    match if_there(File::open(file.with_extension(ENDING)))? {
+    match if_there(disk::open(&file.with_extension(ENDING)))? {
         Some(mark) => parse(&mut BufReader::new(mark)),
         None => Ok(MarkState::Nothing),
     }

@@ -4,9 +4,8 @@
 //! a head, and frames with a page each. The frames that count are those before the first damaged
 //! one, up to the last that ends a transaction.
 
-use super::disk::if_there;
+use super::disk::{if_there, open};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -31,7 +30,7 @@ pub(super) struct Committed {
 /// Reads a log beside a file of `file_bytes`. `None` if it does not exist, or SQLite would not use
 /// anything of it.
 pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Committed>> {
-    let Some(log) = if_there(File::open(log))? else { return Ok(None) };
+    let Some(log) = if_there(open(log))? else { return Ok(None) };
     pages_of(&mut BufReader::with_capacity(BUFFER_BYTES, log), file_bytes)
 }
 
@@ -41,12 +40,12 @@ pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Commit
 /// A kill leaves an incomplete frame at the end, or frames at the end that end no transaction. That
 /// is not damage.
 pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
-    let Some(file) = if_there(File::open(log))? else { return Ok(None) };
+    let Some(file) = if_there(open(log))? else { return Ok(None) };
     let found = damage_of(&mut BufReader::with_capacity(BUFFER_BYTES, file))?;
     let Some((head, at)) = found else { return Ok(None) };
     // A server may have begun the log anew meanwhile.
     let mut now = [0; HEAD_BYTES];
-    let is_same = filled(&mut File::open(log)?, &mut now)? && now == head;
+    let is_same = filled(&mut open(log)?, &mut now)? && now == head;
     Ok(is_same.then_some(at))
 }
 

@@ -233,6 +233,28 @@ class TestFiles:
         place.secret.chmod(0o640)
         assert place.doctor()[0] == 0
 
+    def test_a_secret_that_others_may_replace(self, place):
+        place.directory.chmod(0o777)
+        status, findings = place.doctor()
+        assert status == 1 and {one["mend"] for one in of(findings, "key files", "error")} == {f"chmod o-w {place.directory}"}
+        place.directory.chmod(0o755)
+        assert place.doctor()[0] == 0
+
+    @pytest.mark.usefixtures("root")
+    def test_a_secret_of_another_user(self, place):
+        os.chown(place.secret, 4321, 4321)
+        status, findings = place.doctor()
+        assert status == 1 and "belongs to the user 4321" in only(findings, "key files", "error")["text"]
+
+    @pytest.mark.parametrize("name", ["parlor.lock", "parlor.mark", "parlor.db-wal"])
+    def test_a_pipe_in_the_data_is_not_waited_for(self, place, name):
+        harness.run_parlor("doctor", "--config", place.config())
+        (place.data / name).unlink(missing_ok=True)
+        os.mkfifo(place.data / name)
+        began = time.monotonic()
+        place.doctor()
+        assert time.monotonic() - began < 10
+
     def test_a_public_key_that_everybody_may_write(self, place):
         path = place.write("issuer.pem", EdDsa().public_pem().decode())
         place.keys["auth.key_files"] = f'["{path}"]'

@@ -7,8 +7,9 @@ use crate::config::{CertificateFiles, Config, Listener, Loaded};
 use crate::reactor::Clock;
 use crate::tls::{Certificate, ChainFault, expiry_warning};
 use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const FILES: &str = "key files";
@@ -110,9 +111,23 @@ fn files(report: &mut Report, config: &Config, config_file: Option<&Path>) {
             are_sound = false;
             continue;
         }
-        let Ok(mode) = fs::metadata(path).map(|found| found.permissions().mode() & 0o777) else {
+        let Ok(found) = fs::metadata(path) else { continue };
+        if found.uid() != 0 && found.uid() != geteuid().as_raw() {
+            let text = format!("{shown} belongs to the user {}, who may change it", found.uid());
+            report.error(FILES, text, format!("chown {user} {}", word(path)));
+            are_sound = false;
             continue;
-        };
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let of_folder = folder.and_then(|folder| Some((folder, fs::metadata(folder).ok()?.mode())));
+        // With the sticky bit only its owner may replace a file.
+        if let Some((folder, _)) = of_folder.filter(|(_, mode)| mode & 0o1002 == 0o002) {
+            let text = format!("every user of this machine may replace {shown}");
+            report.error(FILES, text, format!("chmod o-w {}", word(folder)));
+            are_sound = false;
+            continue;
+        }
+        let mode = found.mode() & 0o777;
         let (what, mend) = match mode {
             _ if *is_secret && mode & 0o004 != 0 => ("read this secret", "o-rwx"),
             _ if mode & 0o002 != 0 => ("write to it", "o-w"),
