@@ -6,12 +6,14 @@ use crate::auth::small_file;
 use crate::base::limits::{KEY_FILE_BYTES_MAX, LINK_ANSWER_BYTES_MAX, LINK_TIMEOUT_MS};
 use crate::config::{ADMIN_TOKEN_VARIABLE, Config, ConfigSources, ListenAddress, Listener};
 use clap::Args;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use ureq::config::Config as AgentConfig;
 use ureq::http::{Request, Response, Uri};
@@ -335,11 +337,39 @@ impl Connector for UnixConnector {
         details: &ConnectionDetails<'_>,
         _: Option<()>,
     ) -> Result<Option<UnixTransport>, Error> {
-        let stream = UnixStream::connect(&self.0)?;
+        let stream = connect(&self.0, details.timeout)?;
         let (input, output) =
             (details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(UnixTransport { stream, buffers: LazyBuffers::new(input, output) }))
     }
+}
+
+/// Connects, within the time. While a server's backlog is full, `connect(2)` would wait without end;
+/// non-blocking, it says so.
+fn connect(path: &Path, timeout: NextTimeout) -> io::Result<UnixStream> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let at_socket = |error: io::Error| {
+        let message = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+            _ => error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("{}: {message}", path.display()))
+    };
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let mut left = timeout.not_zero().map_or(Duration::MAX, |time| *time);
+    while let Err(error) = rustix::net::connect(&socket, &address) {
+        match io::Error::from(error) {
+            error if error.kind() != ErrorKind::WouldBlock => return Err(at_socket(error)),
+            _ if left < PAUSE => return Err(at_socket(ErrorKind::TimedOut.into())),
+            _ => thread::sleep(PAUSE),
+        }
+        left -= PAUSE;
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 #[derive(Debug)]

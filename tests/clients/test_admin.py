@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pty
+import socket
 import subprocess
 import threading
 
@@ -139,9 +140,19 @@ class TestActions:
         done = run("admin", "users", "--url", f"http://{HOST}:{place.port}/")
         assert done.returncode == 1 and "401" in done.stderr
         done = run("admin", "users", "--socket", place.directory / "none")
-        assert done.returncode == 1 and "does not answer" in done.stderr
+        assert done.returncode == 1 and f"{place.directory / 'none'}: nobody listens there" in done.stderr
         done = run("admin", "kick")
         assert done.returncode == 2 and "--connection" in done.stderr
+
+
+    def test_a_socket_whose_backlog_is_full_is_not_waited_for_without_end(self, servers):
+        path = servers.directory() / "full"
+        with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as first:
+            listening.bind(str(path))
+            listening.listen(0)
+            first.connect(str(path))
+            done = harness.run_parlor("health", "--socket", path, seconds=20)
+        assert done.returncode == 1 and "does not answer" in done.stderr, done
 
 
 class TestWhere:
