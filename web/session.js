@@ -9,9 +9,10 @@ const ENDED = 'parlor.ended';
 const SIGN_IN = '/api/v1/sign-in';
 const ANSWER_MS_MAX = 10_000;
 
+// To name a storage that is forbidden throws, too.
 function read(storage, key) {
   try {
-    return storage.getItem(key);
+    return window[storage].getItem(key);
   } catch {
     return null;
   }
@@ -19,15 +20,15 @@ function read(storage, key) {
 
 function write(storage, key, value) {
   try {
-    if (value === null) storage.removeItem(key);
-    else storage.setItem(key, value);
+    if (value === null) window[storage].removeItem(key);
+    else window[storage].setItem(key, value);
   } catch {
     // Storage can be forbidden; then the user signs in again after a reload.
   }
 }
 
 // The name for this page's life, whether or not it could be stored.
-let name = read(sessionStorage, NAME);
+let name = read('sessionStorage', NAME);
 /** The other tabs of this browser, which share the sign-in. */
 const tabs = new BroadcastChannel('parlor.sign-in');
 
@@ -37,15 +38,15 @@ export const session = {
   },
   set name(value) {
     name = value;
-    write(sessionStorage, NAME, value);
-    if (value !== null) write(localStorage, LAST_NAME, value);
+    write('sessionStorage', NAME, value);
+    if (value !== null) write('localStorage', LAST_NAME, value);
   },
   /** The id for this name. */
   get id() {
     return name === null ? null : userIdOf(name);
   },
   get lastName() {
-    return read(localStorage, LAST_NAME);
+    return read('localStorage', LAST_NAME);
   },
   /**
    * Signs out. Forgets the user, unless there is something for them to come back to. `code`: the close code that ended
@@ -53,18 +54,18 @@ export const session = {
    */
   end(isKept, code = null) {
     session.name = null;
-    if (!isKept) write(localStorage, LAST_NAME, null);
+    if (!isKept) write('localStorage', LAST_NAME, null);
     try {
       sessionStorage.clear();
     } catch {
       // Storage is forbidden, so nothing was kept.
     }
-    if (code !== null) write(sessionStorage, ENDED, String(code));
+    if (code !== null) write('sessionStorage', ENDED, String(code));
   },
   /** The close code that ended the sign-in before this load of the page, returned once; otherwise null. */
   takeEnd() {
-    const code = read(sessionStorage, ENDED);
-    write(sessionStorage, ENDED, null);
+    const code = read('sessionStorage', ENDED);
+    write('sessionStorage', ENDED, null);
     return code === null ? null : Number(code);
   },
 };

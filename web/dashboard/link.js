@@ -38,9 +38,9 @@ export class Link {
 
   /**
    * Follows a stream that is a log, from its `last` newest events on, for as long as the page is there. Comes back by
-   * itself, and goes on after the last event.
+   * itself, and goes on after the last event, unless the server does not take who asks (`isOver`).
    * @param {(event: { seq: number, ts: number, data: any }) => void} told
-   * @param {(state: { isOnline: boolean, until?: number, retry?: () => void, error?: Error }) => void} changed
+   * @param {(state: { isOnline: boolean, isOver?: boolean, until?: number, retry?: () => void, error?: Error }) => void} changed
    */
   async follow(stream, last, told, changed) {
     let place = null;
@@ -55,6 +55,7 @@ export class Link {
       } catch (thrown) {
         error = thrown;
       }
+      if (error?.status === 401 || error?.status === 403) return changed({ isOnline: false, isOver: true });
       const ms = Math.random() * 500 + Math.min(WAIT_MS_MAX, 500 * 2 ** attempt);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -83,6 +84,7 @@ export class Link {
       opened();
       for await (const text of eventsOf(response.body, alive)) {
         const { type, payload } = JSON.parse(text);
+        if (type === 'error') throw new Refused(response.status, payload);
         if (type === 'event') take(payload);
         if (type === 'subscribed') begin(payload.streams[0]);
       }

@@ -19,6 +19,8 @@ const HOUR_MS = 3_600_000;
 /** Three events are missing. */
 const LATE_MS = 16_000;
 const SAID_MS = 8_000;
+/** What a field of a request can hold. */
+const TOKEN_FORM = /^[\x20-\x7e]+$/;
 
 const byId = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -33,22 +35,21 @@ let version = '';
 let ahead = 0;
 let state = { isOnline: false };
 
-/** The token of this tab, if somebody gave one. */
+/** The token of this tab, if somebody gave one. Storage can be forbidden: it is asked for again after a reload. */
+let kept = null;
+try {
+  kept = sessionStorage.getItem(TOKEN);
+} catch { /* As above. */ }
 const token = {
   get value() {
-    try {
-      return sessionStorage.getItem(TOKEN);
-    } catch {
-      return null;
-    }
+    return kept;
   },
   set value(given) {
+    kept = given;
     try {
       if (given === null) sessionStorage.removeItem(TOKEN);
       else sessionStorage.setItem(TOKEN, given);
-    } catch {
-      // Storage can be forbidden: it is asked for again after a reload.
-    }
+    } catch { /* As above. */ }
   },
 };
 
@@ -66,15 +67,16 @@ function keep(list, event, most) {
   if (list.length > most) list.splice(0, list.length - most);
 }
 
+const why = () => (state.error?.code ? `The server refused: ${state.error.message}.` : 'The server does not answer.');
+
 function showState() {
   const newest = vitals.at(-1);
   const age = newest ? now() - newest.ts : 0;
   const isLate = state.isOnline && age > LATE_MS;
   const left = Math.max(0, Math.ceil(((state.until ?? 0) - Date.now()) / 1000));
   const since = newest ? ` What you see is of ${clock(newest.ts)}.` : '';
-  const why = state.error?.code ? `The server refused: ${state.error.message}.` : 'The server does not answer.';
   let text = 'Live';
-  if (!state.isOnline) text = state.until ? `${why} Trying again in ${left} s.${since}` : 'Connecting…';
+  if (!state.isOnline) text = state.until ? `${why()} Trying again in ${left} s.${since}` : 'Connecting…';
   else if (isLate) text = `Connected, but nothing was told for ${span(age)}.`;
   setText(byId('state'), text);
   byId('state').dataset.level = isLate ? 'warn' : state.isOnline ? 'good' : 'bad';
@@ -84,7 +86,7 @@ function showState() {
 
 function showAlarms() {
   const found = alarms(vitals, now());
-  if (!state.isOnline) found.unshift({ id: 'gone', level: 'bad', text: 'The server does not answer.', advice: 'What is below is older.' });
+  if (!state.isOnline) found.unshift({ id: 'gone', level: 'bad', text: why(), advice: 'What is below is older.' });
   const known = new Map([...byId('alarms').children].map((node) => [node.dataset.id, node]));
   if (vitals.length === 0) return;
   if (found.length === 0) {
@@ -156,7 +158,12 @@ function follow(link, isAdmin) {
       showState();
     });
   };
-  const changed = (next) => {
+  const changed = async (next) => {
+    if (next.isOver) {
+      token.value = null;
+      await askToken('You are not signed in any more.');
+      location.reload();
+    }
     const isBack = next.isOnline && !state.isOnline;
     state = next;
     showState();
@@ -201,12 +208,17 @@ function askToken(lead, error = '') {
   byId('state').dataset.level = 'warn';
   byId('gate-token').focus();
   return new Promise((resolve) => {
-    byId('gate-form').addEventListener('submit', (event) => {
+    byId('gate-form').onsubmit = (event) => {
       event.preventDefault();
-      token.value = byId('gate-token').value.trim();
+      const given = byId('gate-token').value.trim();
+      if (!TOKEN_FORM.test(given)) {
+        setText(byId('gate-error'), 'A token has letters, digits and other signs of ASCII alone.');
+        return;
+      }
+      token.value = given;
       byId('gate-token').value = '';
       resolve();
-    }, { once: true });
+    };
   });
 }
 
@@ -246,6 +258,7 @@ async function open() {
     } catch (refusal) {
       if (refusal.status === undefined) {
         error = 'The server did not answer.';
+        await sleep(1000);
         await findServer();
         continue;
       }

@@ -51,10 +51,11 @@ const TABLES = {
   },
 };
 
-function targetOf({ all, push, ...row }) {
-  const named = ['room', 'user', 'connection', 'stream', 'jti'].filter((name) => row[name]).map((name) => `${name} ${row[name]}`);
-  if (row.users) named.push(`${row.users} users`);
-  return [push, ...named, all && 'all'].filter(Boolean).join(', ');
+function targetOf({ all, push, users, members, ...row }) {
+  const named = ['room', 'user', 'connection', 'stream', 'jti', 'message', 'title', 'owner', 'as'].filter((name) => row[name] !== undefined).map((name) => `${name} ${row[name]}`);
+  if (row.open !== undefined) named.push(row.open ? 'open' : 'closed');
+  const many = Object.entries({ users, members }).filter(([, count]) => count !== undefined).map(([name, count]) => `${name}: ${count}`);
+  return [push, ...named, ...many, all === true && 'all'].filter(Boolean).join(', ');
 }
 
 export class Tables {
@@ -102,7 +103,7 @@ export class Tables {
 
   /** What administrators did, oldest first. */
   audit(events) {
-    this.#audit = events.map(({ seq, ts, data }) => ({ seq, ts, ...data }));
+    this.#audit = events.map(({ seq, ts, data }) => ({ ...data, message: data.seq, seq, ts }));
     if (this.#shown !== 'audit') return;
     this.#rows = this.#audit;
     this.#draw();
