@@ -522,7 +522,7 @@ impl World {
             | Effect::Scanned { conn, .. } => {
                 panic!("{conn}: there are no streams")
             }
-            Effect::Answer { .. } | Effect::TakeBack { .. } => {}
+            Effect::Answer { .. } | Effect::TakeBack { .. } | Effect::Resume { .. } => {}
         }
     }
 

@@ -90,6 +90,9 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
     /// Whether they have an admin's rights.
     pub admin: bool,
+    /// An admin without a token of their own has named them: the holder of the admin token, or
+    /// somebody at a socket for admins.
+    pub is_named: bool,
     /// Their rights on streams.
     pub rights: StreamRights,
     /// The limits that their token asks for.
@@ -118,6 +121,7 @@ impl Identity {
             user,
             name: None,
             admin: false,
+            is_named: false,
             rights,
             limits: None,
             expires: None,

@@ -11,8 +11,8 @@ pub(crate) struct Person {
     pub(crate) is_admin: bool,
     /// They are not signed in.
     pub(crate) is_guest: bool,
-    /// They have the admin token, which has no rate.
-    pub(crate) has_no_rate: bool,
+    /// As [`Identity::is_named`]. Calls of such an admin have no rate.
+    pub(crate) is_named: bool,
     /// Their rights on streams.
     pub(crate) streams: StreamRights,
     /// Their limits, if they differ from everybody's.
@@ -22,8 +22,8 @@ pub(crate) struct Person {
 impl Person {
     /// A user with a proof, and their own limits.
     pub(crate) fn of(identity: Identity, limits: Option<Rc<Limits>>) -> Person {
-        let Identity { user, admin: is_admin, rights: streams, .. } = identity;
-        Person { user, is_admin, is_guest: false, has_no_rate: false, streams, limits }
+        let Identity { user, admin: is_admin, is_named, rights: streams, .. } = identity;
+        Person { user, is_admin, is_guest: false, is_named, streams, limits }
     }
 
     /// A user without one.

@@ -228,7 +228,8 @@ impl Verifier {
         };
         let jti = claims.jti.map(Arc::from);
         let limits = asked_limits(claims.limits)?.map(Arc::new);
-        Ok(Identity { user, name, admin: claims.admin, rights, limits, expires, jti, issued })
+        let (admin, is_named) = (claims.admin, false);
+        Ok(Identity { user, name, admin, is_named, rights, limits, expires, jti, issued })
     }
 }
 

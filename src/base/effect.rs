@@ -108,6 +108,11 @@ pub enum Effect {
         /// The number of bytes.
         bytes: usize,
     },
+    /// What follows is the deferred request of a connection.
+    Resume {
+        /// The connection.
+        conn: ConnId,
+    },
     /// Tell when there is room in a connection's outbox.
     TellDrained {
         /// The connection.

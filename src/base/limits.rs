@@ -257,6 +257,11 @@ pub const VITALS_KEPT: u32 = 720;
 pub const VITALS_BYTES_MAX: u32 = 8_192;
 /// How many actions of admins `parlor:audit` keeps.
 pub const AUDIT_KEPT: u32 = 10_000;
+/// How many refused requests of admins are among them for each second, beyond a burst: they take the
+/// place of what was done.
+pub const AUDITED_REFUSALS_PER_SECOND: u32 = 1;
+/// That burst.
+pub const AUDITED_REFUSALS_BURST: u32 = 100;
 /// Largest of these, in bytes: names have their own bounds.
 pub const AUDIT_BYTES_MAX: u32 = 4_096;
 /// How often a pool is reported as filling at most, in ms: some fill with every burst.

@@ -207,6 +207,12 @@ impl Hub {
         }
     }
 
+    /// Whether a connection's last request waits until earlier ones are committed.
+    #[must_use]
+    pub fn has_deferred(&self, conn: ConnId) -> bool {
+        self.connections.get(conn).is_some_and(|connection| connection.deferred.is_some())
+    }
+
     /// A record or page has come back from the store, and counts no more as in flight: handles the
     /// deferred request.
     pub(super) fn settled(
@@ -223,6 +229,7 @@ impl Hub {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {
                 let (is_admin, id, request) = *deferred;
+                effects.push(Effect::Resume { conn });
                 self.handle_request(conn, is_admin, id, request, effects);
             }
         }

@@ -160,6 +160,11 @@ impl<'a> Envelope<'a> {
         }))
     }
 
+    /// A member of the payload, as raw text.
+    pub(crate) fn member(&self, name: &str) -> Option<&'a str> {
+        self.payload.get(name)
+    }
+
     /// The payload's members, for checking.
     pub(crate) fn fields<'p>(&'p self, limits: &'p Limits, now: Timestamp) -> Fields<'p, 'a> {
         Fields { payload: &self.payload, limits, now }

@@ -131,6 +131,13 @@ class TestVitals:
         assert done.returncode == 2 and "the server's own" in done.stderr
 
 
+def outcome(client, id):
+    """The code of a refusal."""
+    with pytest.raises(harness.Refused) as refused:
+        client.answer(id)
+    return refused.value.payload["code"]
+
+
 class TestAudit:
     def test_each_action_of_an_admin_is_in_it_and_nothing_else(self, place):
         before = len(place.audit())
@@ -176,6 +183,74 @@ class TestAudit:
             {"by": "root", "address": harness.HOST, "type": "admin:disconnect", "user": "tim"},
             {"by": "root", "address": harness.HOST, "type": "admin:push", "refused": "bad_request"},
         ]
+
+    def test_what_an_admin_does_to_others_by_any_request_is_in_it(self, place):
+        before = len(place.audit())
+        with place.chat("ada") as ada:
+            seq = ada.request("chat:send", to="bob", text="hello")["seq"]
+        room = "dm:ada:bob"
+        # A number that is no double hides nothing, and members of other requests are not written down.
+        body = f'{{"room":"{room}","seq":{seq},"x":1e999,"user":"nobody"}}'.encode()
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
+        assert place.server.http("/api/v1/call/chat:delete", "POST", headers, body)[0] == 200
+        assert place.call("room:create", room="made", members=["ada", "bob"])[0] in (200, 409)
+        # In somebody's name it is still the admin's.
+        status = place.api("POST", "call/room:update?user=carl", {"room": "made", "owner": "bob"})[0]
+        told = [{k: v for k, v in one.items() if k != "address"} for one in place.audit(before, 3)]
+        assert told[0] == {"by": ":admin", "type": "chat:delete", "room": room, "seq": seq}
+        assert told[1]["members"] == 2 and told[1]["type"] == "room:create"
+        assert told[2]["by"] == ":admin" and told[2]["as"] == "carl" and told[2]["owner"] == "bob", status
+
+    def test_a_request_that_waits_for_an_earlier_one_is_in_it_with_its_outcome(self, place):
+        with place.chat("root", admin=True) as root:
+            root.request("room:create", room="busy")
+            before = len(place.audit())
+            for number in range(10):
+                root.send("chat:send", room="busy", text=f"{number}")
+                root.send("room:delete", id=f"d{number}", room="nowhere")
+            codes = [outcome(root, f"d{number}") for number in range(10)]
+        assert set(codes) == {"no_such_room"}
+        assert [one.get("refused") for one in place.audit(before, 10)] == codes
+
+    def test_refusals_do_not_push_out_what_was_done(self, place):
+        before = len(place.audit())
+        for _ in range(400):
+            assert place.call("admin:disconnect", connection="9-9")[0] == 404
+        time.sleep(1.5)
+        place.call("admin:push")
+        entries = place.audit(before, 50)
+        assert entries[-1]["type"] == "admin:push" and len(entries) < 200
+        assert sum(one.get("left_out", 0) for one in entries) + len(entries) == 401
+
+    def test_full_streams_of_others_leave_it_alone(self, servers):
+        secret = servers.secret_file()
+        server = servers.parlor(
+            "--secret-file", secret,
+            "--set", 'streams={ "{a}:{b}" = { publish = true, keep = 1000, webhook = { path = "/hooks/{a}/{b}", secret_env = "HOOK" } } }',
+            set={"limits.all_streams_bytes": 65_536},
+            env={"PARLOR_ADMIN_TOKEN": ADMIN_TOKEN, "HOOK": "a secret of this webhook, long enough"},
+        )  # fmt: skip
+
+        def call(kind, token=ADMIN_TOKEN, **payload):
+            return server.api("POST", f"call/{kind}", payload, token=token)
+
+        for number in range(20):
+            assert call("admin:push", all=True, type=f"app:{number}")[0] == 200
+        for number in range(40):
+            user = harness.token(f"u{number}", publish=["*"])
+            for kind in range(4):
+                assert call("publish", user, stream=f"s:{number}{kind}", data="x" * 1_500)[0] in (200, 429, 507, 503)
+            # Names of the server's own fit no family.
+            assert call("publish", user, stream=VITALS, data={})[0] == 403
+            assert call("publish", user, stream="parlor:x", data={})[0] in (403, 404)
+        assert server.http("/hooks/parlor/audit", "POST", {}, b"{}")[0] == 404
+        assert call("admin:push", all=True, type="app:last")[0] == 200
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        with Chat(server, token=harness.token("root", admin=True)) as root:
+            found = [one["data"]["push"] for one in root.request("subscribe", stream=AUDIT)["streams"][0]["snapshot"]]
+            assert found == [*(f"app:{number}" for number in range(20)), "app:last"], headers
+            root.request("subscribe", stream=VITALS)
+            next_vitals(root)
 
     def test_it_survives_a_restart_and_is_in_the_log(self, place):
         number = len(place.audit())

@@ -144,7 +144,7 @@ class TestClients:
 
     def test_the_page_of_the_documents_works(self, servers):
         text = (harness.ROOT / "docs/how-to/serve-with-tls.md").read_text()
-        commands = text.rsplit("```sh\n", 1)[1].split("```")[0].replace("8443", str(harness.free_port()))
+        commands = re.search(r"```sh\n(openssl req.*?)```", text, re.S)[1].replace("8443", str(harness.free_port()))
         environment = harness.clean_environment(PATH=f"{harness.parlor_binary().parent}:/usr/bin:/bin")
         ended = subprocess.run(
             ["sh", "-ec", f"trap 'kill $!' EXIT\n{commands}"],

@@ -71,6 +71,7 @@ impl<S: RecordStore> Chat<S> {
             self.decisions.effects = effects;
             self.decisions.is_under_way = false;
             self.count_nothing();
+            self.write_resumed(net);
         }
         self.check_pools(net);
     }
@@ -125,6 +126,7 @@ impl<S: RecordStore> Chat<S> {
                     }
                     self.settle_pause(net, *conn);
                 }
+                Effect::Resume { conn } => self.audit.resume(*conn),
                 Effect::TooMany { conn } => {
                     self.close_with(net, *conn, TOO_MANY, "you have too many connections");
                 }

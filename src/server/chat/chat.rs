@@ -287,6 +287,7 @@ impl<S: RecordStore> Application for Chat<S> {
         self.note_departure(net, conn, over);
         self.counters.closed(over);
         let session = self.sessions.remove(conn);
+        self.audit.forget(conn);
         let visitor = session.as_ref().and_then(|session| session.signed_in()?.visitor.as_deref());
         if let Some(Visitor::Own(own)) = visitor {
             self.own_closed(net, own, over);

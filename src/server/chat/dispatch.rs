@@ -89,10 +89,10 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.sessions.get(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
-                let Identity { user, admin: is_admin, rights: streams, .. } = &known.identity;
-                let (user, streams, is_admin) = (user.clone(), streams.clone(), *is_admin);
-                let (is_guest, has_no_rate) = (known.is_guest, false);
-                Some(Person { user, is_admin, is_guest, has_no_rate, streams, limits })
+                let Identity { user, admin, is_named, rights: streams, .. } = &known.identity;
+                let (user, streams, is_guest) = (user.clone(), streams.clone(), known.is_guest);
+                let (is_admin, is_named) = (*admin, *is_named);
+                Some(Person { user, is_admin, is_guest, is_named, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(*call)? {
                 CallWaiter::Http(call) => call.caller.clone(),

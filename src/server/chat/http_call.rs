@@ -246,7 +246,7 @@ impl<S: RecordStore> Chat<S> {
 /// As whom a call is counted; `None` for the admin token, which has no rate.
 fn asker(caller: Option<&Person>, incoming: IncomingRequest<'_>) -> Option<Asker> {
     match known(caller) {
-        Some(person) if person.has_no_rate => None,
+        Some(person) if person.is_named => None,
         Some(person) => Some(Asker::User(person.user.clone())),
         None => Some(Asker::Address(incoming.address())),
     }

@@ -42,7 +42,7 @@ pub(crate) fn caller(
         return Ok(Some(rules.person(identity.clone())));
     }
     if let Some(identity) = admin(head, rules)? {
-        return Ok(Some(Person { has_no_rate: true, ..rules.person(identity) }));
+        return Ok(Some(rules.person(identity)));
     }
     let token = bearer(head)?;
     // Without keys nothing can judge a token, so it is refused.
@@ -96,7 +96,8 @@ pub(crate) fn admin(
         publishes_all: true,
         ..StreamRights::default()
     };
-    Ok(Some(Identity { admin: true, ..Identity::without_token(user, rights) }))
+    let named = Identity::without_token(user, rights);
+    Ok(Some(Identity { admin: true, is_named: true, ..named }))
 }
 
 /// Whether a request needs a proof from elsewhere, because its tokens do not name its sender: an
