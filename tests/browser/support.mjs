@@ -2,7 +2,7 @@
 // Every process that is started here is ended here, by its own handle.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +37,19 @@ export function launch() {
       '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--disable-background-networking', '--disable-component-update', '--disable-sync',
     ],
+  });
+}
+
+/** With `WEB`, a directory, a page's files come from there: what was changed is tried without a build. */
+export async function fromDisk(context) {
+  const { WEB } = process.env;
+  if (!WEB) return;
+  const fileOf = (url) => join(WEB, url.pathname.replace(/^\/dashboard\/?$/, '/dashboard/index.html'));
+  // The chat page itself is the server's: the browser lets no other page open a WebSocket to this computer.
+  const has = (url) => url.pathname !== '/' && statSync(fileOf(url), { throwIfNoEntry: false })?.isFile() === true;
+  await context.route(has, async (route) => {
+    const { 'content-security-policy': policy = '' } = (await route.fetch()).headers();
+    await route.fulfill({ path: fileOf(new URL(route.request().url())), headers: { 'content-security-policy': policy } });
   });
 }
 
