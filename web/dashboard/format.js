@@ -11,6 +11,8 @@ function rounded(value) {
   return value >= 100 || Number.isInteger(value) ? NUMBER.format(Math.round(value)) : String(Number(value.toPrecision(2)));
 }
 
+/** A rate may be less than one, a count not: so the axes of the two differ. */
+export const rate = (value) => count(value);
 export const count = (value) => (value === null || value === undefined ? '–' : rounded(value));
 
 export function bytes(value) {

@@ -1,7 +1,7 @@
 // The plots of the last hour: one card each, drawn by uPlot. What each shows is a row of the table below.
 
 import { el, setText } from '../text.js';
-import { bytes, clock, count, micros, minute } from './format.js';
+import { bytes, clock, count, micros, minute, rate } from './format.js';
 
 const { uPlot } = globalThis;
 const HOUR_S = 3600;
@@ -11,6 +11,9 @@ const LEAST_S = 300;
 const GAP_S = 16;
 const HEIGHT = 112;
 const POWERS = Array.from({ length: 48 }, (_, n) => 2 ** n);
+const WHOLE = Array.from({ length: 36 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
+/** Steps of an axis, where not every one will do. */
+const STEPS = new Map([[bytes, POWERS], [count, WHOLE]]);
 
 const perSecond = (name) => (data) => (data[name] * 1000) / Math.max(1, data.ms);
 const time = (name, of) => (data) => data[name][of] ?? null;
@@ -19,7 +22,7 @@ const times = (name) => [['half within', time(name, 'p50_us')], ['99 % within', 
 const PLOTS = [
   ['Connections', count, [['WebSockets', (data) => data.websockets], ['event streams', (data) => data.events], ['HTTP', (data) => data.http]]],
   ['Users online', count, [['online', (data) => data.online]]],
-  ['Messages a second', count, [['received', perSecond('received')], ['sent', perSecond('sent')]]],
+  ['Messages a second', rate, [['received', perSecond('received')], ['sent', perSecond('sent')]]],
   ['Durable commits', micros, times('commits')],
   ['Delivery of what is stored', micros, times('deliveries')],
   ['Round trips of pings', micros, times('round_trips')],
@@ -92,7 +95,7 @@ class Plot {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'hour' } },
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-      axes: [{ ...axis, size: 24, values: (_, ticks) => ticks.map((tick) => minute(tick * 1000)) }, { ...axis, size: 66, ...(this.#format === bytes ? { incrs: POWERS } : {}), values: (_, ticks) => ticks.map((tick) => this.#format(tick)) }],
+      axes: [{ ...axis, size: 24, values: (_, ticks) => ticks.map((tick) => minute(tick * 1000)) }, { ...axis, size: 66, incrs: STEPS.get(this.#format), values: (_, ticks) => ticks.map((tick) => this.#format(tick)) }],
       series: [{}, ...series],
       hooks: { setCursor: [(u) => this.#show(u.cursor.idx ?? u.data[0].length - 1)] },
     };
