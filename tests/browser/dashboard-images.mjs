@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PARLOR, Program, Server, launch, sleep } from './support.mjs';
+import { PARLOR, Program, Server, fromDisk, launch, sleep } from './support.mjs';
 
 const directory = process.argv[2] ?? 'docs/images';
 const seconds = Number(process.argv[3] ?? 90);
@@ -50,11 +50,11 @@ try {
   await sleep(seconds * 1_000);
   const open = async (options) => {
     const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options });
+    await fromDisk(context);
     const page = await context.newPage();
-    if (process.env.WEB) await page.route('**/dashboard/*.*', (route) => route.fulfill({ path: join(process.env.WEB, 'dashboard', new URL(route.request().url()).pathname.split('/').at(-1)) }));
     await page.goto(`${server.url}/dashboard`);
     await page.getByLabel('Admin token').fill(ADMIN);
-    await page.getByRole('button', { name: 'Look in' }).click();
+    await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('img', { name: /^Connections, the last hour: .* now \d/ }).waitFor();
     await page.locator('#rows tbody tr').first().waitFor();
     return page;
@@ -68,6 +68,9 @@ try {
     if (process.env.ALL && colorScheme === 'dark') {
       await phone.getByRole('tab', { name: 'Audit log' }).click();
       await phone.screenshot({ path: join(directory, 'phone-whole.png'), fullPage: true });
+      await phone.getByRole('tab', { name: 'Connections' }).click();
+      await phone.locator('#rows tbody tr').first().waitFor();
+      await phone.locator('#tables').screenshot({ path: join(directory, 'phone-connections.png') });
       await server.stop();
       await desk.locator('body.is-gone').waitFor();
       await desk.screenshot({ path: join(directory, 'gone.png') });

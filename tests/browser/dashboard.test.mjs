@@ -62,7 +62,7 @@ const state = (page, text) => page.locator('#state', { hasText: text }).waitFor(
 async function lookIn(page, how = ADMIN) {
   await page.goto(`${server.url}/dashboard`);
   await page.getByLabel('Admin token').fill(how);
-  await page.getByRole('button', { name: 'Look in' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
 /** Waits until a plot has drawn: what it says aloud has a value. */
@@ -83,16 +83,16 @@ inPage('a token lets in if it is an administrator\'s, and is forgotten when it s
   await lookIn(page, token('ada'));
   await page.locator('#gate-error', { hasText: 'not an administrator' }).waitFor();
   await page.getByLabel('Admin token').fill('nonsense');
-  await page.getByRole('button', { name: 'Look in' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('#gate-error', { hasText: 'did not accept' }).waitFor();
   // What no field of a request can hold is not sent, and not kept.
   await page.getByLabel('Admin token').fill('abc…');
-  await page.getByRole('button', { name: 'Look in' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('#gate-error', { hasText: 'ASCII' }).waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
   for (const good of [token('root', '--admin'), ADMIN]) {
     await page.getByLabel('Admin token').fill(good);
-    await page.getByRole('button', { name: 'Look in' }).click();
+    await page.getByRole('button', { name: 'Sign in' }).click();
     await state(page, 'Live');
     await page.reload();
     await state(page, 'Live');
@@ -142,13 +142,13 @@ inPage('it shows what happens, and an administrator\'s actions are carried out a
   await rows(page).filter({ hasText: 'bob' }).waitFor();
   await page.locator('#search').fill('bob');
   await eventually('the search finds one', async () => (await rows(page).count()) === 1);
-  await page.getByRole('button', { name: /^Kick: connection .* of bob/ }).click();
+  await page.getByRole('button', { name: /^Disconnect: connection .* of bob/ }).click();
   await page.locator('#act').getByRole('button', { name: 'Cancel' }).click();
   assert.equal(bob.socket.readyState, 1, 'it asks first');
-  await page.getByRole('button', { name: /^Kick: connection .* of bob/ }).click();
-  await page.locator('#act').getByRole('button', { name: 'Kick' }).click();
+  await page.getByRole('button', { name: /^Disconnect: connection .* of bob/ }).click();
+  await page.locator('#act').getByRole('button', { name: 'Disconnect' }).click();
   assert.equal(await closed, 4003);
-  await page.getByText('Ended 1 connections.').waitFor();
+  await page.getByText('Disconnected 1 connection.').waitFor();
   // A push, with a payload that is none at first.
   const pushed = new Promise((resolve) => ada.socket.on('message', (data) => /app:news/.test(data) && resolve(JSON.parse(data))));
   await page.getByRole('button', { name: 'Push to all…' }).click();
@@ -180,7 +180,7 @@ inPage('it shows what happens, and an administrator\'s actions are carried out a
   await page.getByRole('tab', { name: 'Users' }).click();
   await page.getByRole('button', { name: 'Revoke: all tokens of ada' }).click();
   await page.locator('#act-go').click();
-  await page.getByText('Revoked; ended 1 connections.').waitFor();
+  await page.getByText('Revoked; disconnected 1 connection.').waitFor();
   await page.getByRole('tab', { name: 'Audit log' }).click();
   await rows(page).nth(6).waitFor();
   const written = await page.locator('#rows tbody tr').evaluateAll((all) => all.map(({ cells }) => [3, 4, 5].map((place) => cells[place].textContent).join(' ')));
@@ -298,6 +298,6 @@ inPage('who is no administrator any more is asked for a token', {}, async (page)
   assert.equal(revoked.status, 200);
   await page.locator('#gate-lead', { hasText: 'not signed in any more' }).waitFor();
   await page.getByLabel('Admin token').fill(ADMIN);
-  await page.getByRole('button', { name: 'Look in' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await state(page, 'Live');
 });

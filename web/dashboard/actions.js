@@ -1,50 +1,52 @@
 // What an administrator does here: the buttons of `parlor admin`. Each asks first, says what it will do, and shows the
 // server's answer or refusal. The server writes each into its audit log.
 
-import { el, setText } from '../text.js';
+import { counted, el, setText } from '../text.js';
+import { Refused } from './link.js';
 
 const byId = (id) => document.getElementById(id);
 
 const text = (name, label, value = '', hint = null) => ({ name, label, value, hint });
-const PUSH = [text('type', 'Type of the message', 'app:news', 'The application\'s own; it is not stored'), text('payload', 'Payload, a JSON object', '{}')];
+const PUSH = [text('type', 'Type of the message', 'app:news', 'One of your application, which alone shows it. The chat page of this server does not.'), text('payload', 'Payload, a JSON object', '{}')];
 
 /** A push to somebody: `to` is `{connection}`, `{users}`, `{room}` or `{all}`. */
 const push = (whom, to) => ({
   label: 'Push',
   about: whom,
   title: `Push to ${whom}`,
-  what: 'A message of the application to whoever is connected now.',
+  what: 'A message of your application to whoever is connected now. It is not stored.',
   fields: PUSH,
   go: 'Push',
   request: ({ type, payload }) => ['admin:push', { ...to, type, payload: JSON.parse(payload) }],
-  done: ({ reached }) => `Reached ${reached} connections.`,
+  refused: ({ field }) => (field === 'type' ? 'This type is parlor\'s own, or too long; use one of your application, as app:news.' : null),
+  done: ({ reached }) => `Reached ${counted(reached, 'connection')}.`,
 });
 
-const kick = (whom, payload) => ({
-  label: 'Kick',
+const disconnect = (whom, payload, what) => ({
+  label: 'Disconnect',
   about: whom,
-  title: `End ${whom}?`,
-  what: 'It is closed with 4003. Whoever has a good token can come back.',
-  go: 'Kick',
+  title: `Disconnect ${whom}?`,
+  what: `${what} closed. Whoever has a valid token can come back.`,
+  go: 'Disconnect',
   isDanger: true,
   request: () => ['admin:disconnect', payload],
-  done: ({ closed }) => `Ended ${closed} connections.`,
+  done: ({ closed }) => `Disconnected ${counted(closed, 'connection')}.`,
 });
 
 /** The buttons of a row, by table. */
 export const ACTIONS = {
-  connections: ({ connection, user }) => [kick(`connection ${connection} of ${user}`, { connection }), push(`connection ${connection} of ${user}`, { connection })],
+  connections: ({ connection, user }) => [disconnect(`connection ${connection} of ${user}`, { connection }, 'It is'), push(`connection ${connection} of ${user}`, { connection })],
   users: ({ user }) => [
-    kick(`all connections of ${user}`, { user }),
+    disconnect(`all connections of ${user}`, { user }, 'They are'),
     {
       label: 'Revoke',
       about: `all tokens of ${user}`,
       title: `Revoke all tokens of ${user}?`,
-      what: 'All tokens and sign-ins of this user until now end, with their connections. New tokens are good.',
+      what: 'All tokens and sign-ins of this user until now end, with their connections. New tokens are valid.',
       go: 'Revoke',
       isDanger: true,
       request: () => ['auth:revoke', { user }],
-      done: ({ closed }) => `Revoked; ended ${closed} connections.`,
+      done: ({ closed }) => `Revoked; disconnected ${counted(closed, 'connection')}.`,
     },
     push(`all connections of ${user}`, { users: [user] }),
   ],
@@ -112,7 +114,9 @@ export function carryOut(action, ask, told) {
       dialog.close();
       told(action.done(answer, values));
     } catch (error) {
-      if (!signal.aborted) setText(byId('act-error'), `Refused: ${error.message || error.code}`);
+      if (signal.aborted) return;
+      if (error instanceof Refused) setText(byId('act-error'), action.refused?.(error) ?? `Refused: ${error.message}`);
+      else setText(byId('act-error'), 'The server does not answer: whether it was done is not known.');
     } finally {
       go.disabled = false;
     }
