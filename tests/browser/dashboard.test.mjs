@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PARLOR, Program, Server, eventually, launch, live } from './support.mjs';
+import { PARLOR, Program, Server, eventually, fromDisk, launch, live, sleep } from './support.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
@@ -17,7 +17,7 @@ const ADMIN = 'an admin token for a test only, in more than 32 bytes';
 const SECRET = 'a secret of more than thirty-two bytes, for a test only';
 const LIMIT = { timeout: 120_000 };
 
-let browser, folder, secret, server;
+let browser, folder, secret, server, serverOptions;
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'parlor-dashboard-'));
@@ -26,7 +26,8 @@ before(async () => {
   writeFileSync(secret, SECRET, { mode: 0o600 });
   writeFileSync(admin, ADMIN, { mode: 0o600 });
   const streams = '{ clock = { command = ["date"], every_ms = 1000, binary = true } }';
-  server = await Server.start('--secret-file', secret, '--set', `auth.admin_token_file=${admin}`, '--set', `streams=${streams}`, '--set', 'limits.connections_per_address=1000');
+  serverOptions = ['--secret-file', secret, '--set', `auth.admin_token_file=${admin}`];
+  server = await Server.start(...serverOptions, '--set', `streams=${streams}`, '--set', 'limits.connections_per_address=1000');
   browser = await launch();
 });
 
@@ -42,11 +43,12 @@ const token = (user, ...more) => execFileSync(PARLOR, ['token', '--user', user, 
 function inPage(name, options, act) {
   test(name, LIMIT, async () => {
     const context = await browser.newContext(options);
+    await fromDisk(context);
     const page = await context.newPage();
     const complaints = [];
     page.on('pageerror', (error) => complaints.push(String(error)));
     page.on('request', (request) => {
-      if (new URL(request.url()).port !== String(server.port)) complaints.push(`asked ${request.url()}`);
+      if (new URL(request.url()).hostname !== '127.0.0.1') complaints.push(`asked ${request.url()}`);
     });
     try {
       await act(page, context);
@@ -59,8 +61,8 @@ function inPage(name, options, act) {
 
 const state = (page, text) => page.locator('#state', { hasText: text }).waitFor();
 
-async function lookIn(page, how = ADMIN) {
-  await page.goto(`${server.url}/dashboard`);
+async function lookIn(page, how = ADMIN, at = server) {
+  await page.goto(`${at.url}/dashboard`);
   await page.getByLabel('Admin token').fill(how);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
@@ -77,6 +79,12 @@ async function isFree(page, where) {
   assert.deepEqual(found, [], where);
 }
 
+/** The connections that a server has. */
+async function connectionsOf(at) {
+  const response = await fetch(`${at.url}/api/v1/connections`, { headers: { Authorization: `Bearer ${ADMIN}` } });
+  return (await response.json()).connections;
+}
+
 const rows = (page) => page.locator('#rows tbody tr');
 
 inPage('a token lets in if it is an administrator\'s, and is forgotten when it should be', {}, async (page) => {
@@ -85,11 +93,6 @@ inPage('a token lets in if it is an administrator\'s, and is forgotten when it s
   await page.getByLabel('Admin token').fill('nonsense');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('#gate-error', { hasText: 'did not accept' }).waitFor();
-  // What no field of a request can hold is not sent, and not kept.
-  await page.getByLabel('Admin token').fill('abc…');
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.locator('#gate-error', { hasText: 'ASCII' }).waitFor();
-  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
   for (const good of [token('root', '--admin'), ADMIN]) {
     await page.getByLabel('Admin token').fill(good);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -99,14 +102,6 @@ inPage('a token lets in if it is an administrator\'s, and is forgotten when it s
     await page.getByRole('button', { name: 'Forget the token' }).click();
     await page.getByLabel('Admin token').waitFor();
   }
-});
-
-inPage('it works where storage is forbidden', {}, async (page) => {
-  await page.addInitScript(() => {
-    for (const name of ['sessionStorage', 'localStorage']) Object.defineProperty(window, name, { get() { throw new DOMException('forbidden', 'SecurityError'); } });
-  });
-  await lookIn(page);
-  await state(page, 'Live');
 });
 
 inPage('who is signed in as an administrator needs no token, and others are told', {}, async (page) => {
@@ -168,6 +163,7 @@ inPage('it shows what happens, and an administrator\'s actions are carried out a
   await page.getByLabel('User id').fill('cy');
   await page.locator('#act-go').click();
   await page.getByText('cy is a member of attic.').waitFor();
+  assert.equal(await page.locator('#said p').count(), 1, 'only the newest is said');
   await rows(page).filter({ hasText: 'attic' }).getByText('2', { exact: true }).first().waitFor();
   // A source.
   await page.getByRole('tab', { name: 'Streams' }).click();
@@ -223,11 +219,14 @@ inPage('a server that goes is told, what was seen stays, and it goes on by itsel
     await page.locator('body.is-gone').waitFor();
     await page.locator('#alarms li[data-level="bad"]', { hasText: 'does not answer' }).waitFor();
     assert.match(await page.getByRole('img', { name: /^Connections/ }).getAttribute('aria-label'), /now \d/);
+    await page.waitForRequest(/parlor%3Avitals/);
+    const asked = page.waitForRequest(/parlor%3Avitals/, { timeout: 1_500 });
+    await page.getByRole('button', { name: 'Try again now' }).click();
+    await asked;
     await isFree(page, 'the server is gone');
   } finally {
     await server.start();
   }
-  await page.getByRole('button', { name: 'Try again now' }).click();
   await state(page, 'Live');
   await page.locator('body:not(.is-gone)').waitFor();
 });
@@ -248,6 +247,130 @@ inPage('in open mode everybody sees the plots, and why there is no more', {}, as
     await open.end();
   }
 });
+
+inPage('a token that no request can carry is refused in the page, and a server that does not answer is asked ever more seldom', {}, async (page) => {
+  let asked = 0;
+  page.on('request', (request) => {
+    if (/healthz|api\/v1\/call/.test(request.url())) asked += 1;
+  });
+  await lookIn(page, 'abc…');
+  await page.locator('#gate-error', { hasText: 'There is no “…” in a token' }).waitFor();
+  // A page before this one may have stored it.
+  await page.evaluate(() => sessionStorage.setItem('parlor.dashboard-token', 'abc…'));
+  await page.reload();
+  await page.getByLabel('Admin token').waitFor();
+  assert.ok(asked <= 2, `${asked} requests`);
+  await page.route('**/api/v1/call/**', (route) => route.abort());
+  asked = 0;
+  await page.getByLabel('Admin token').fill(ADMIN);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await state(page, 'The server does not answer. Trying again…');
+  await sleep(5_000);
+  assert.ok(asked >= 3 && asked <= 8, `${asked} requests within 5 s`);
+});
+
+inPage('it works without storage', {}, async (page) => {
+  await page.addInitScript(() => {
+    for (const name of ['sessionStorage', 'localStorage']) Object.defineProperty(globalThis, name, { get: () => { throw new DOMException('forbidden', 'SecurityError'); } });
+  });
+  await lookIn(page);
+  await state(page, 'Live');
+  await rows(page).first().waitFor();
+});
+
+inPage('whoever is no administrator any more is asked to sign in, once', {}, async (page) => {
+  await lookIn(page, token('root2', '--admin'));
+  await plotted(page, 'Connections');
+  const answer = await fetch(`${server.url}/api/v1/call/auth:revoke`, { method: 'POST', headers: { Authorization: `Bearer ${ADMIN}` }, body: JSON.stringify({ user: 'root2' }) });
+  assert.equal(answer.status, 200);
+  await page.locator('#gate-lead', { hasText: 'You are not signed in any more.' }).waitFor();
+  assert.equal(await page.locator('#board').isVisible(), false);
+  let asked = 0;
+  page.on('request', () => { asked += 1; });
+  await sleep(2_000);
+  assert.equal(asked, 0, 'it does not try again by itself');
+  await page.getByLabel('Admin token').fill(ADMIN);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await state(page, 'Live');
+  await rows(page).first().waitFor();
+  assert.equal(await page.getByRole('tab').count(), 5);
+});
+
+inPage('each page has one connection, and another while the audit log is shown; a limit on them is told', {}, async (page, context) => {
+  const few = await Server.start(...serverOptions, '--set', 'limits.connections_per_user=2');
+  try {
+    await lookIn(page, ADMIN, few);
+    await state(page, 'Live');
+    await rows(page).filter({ hasText: 'events, this page' }).waitFor();
+    await page.locator('#found', { hasText: /^1 connection$/ }).waitFor();
+    await page.getByRole('tab', { name: 'Audit log' }).click();
+    await eventually('the audit log is followed', async () => (await connectionsOf(few)).length === 2);
+    const other = await context.newPage();
+    await lookIn(other, ADMIN, few);
+    await state(other, 'The server ended the connection: you have too many connections. Trying again');
+    await other.locator('#alarms', { hasText: 'you have too many connections' }).waitFor();
+    await page.getByRole('tab', { name: 'Users' }).click();
+    await state(other, 'Live');
+  } finally {
+    await few.end();
+  }
+});
+
+inPage('a source that fails is an alarm, and the table has its error', {}, async (page) => {
+  const streams = '{ bad = { command = ["false"], every_ms = 1000 } }';
+  const failing = await Server.start(...serverOptions, '--set', `streams=${streams}`, '--set', 'backend.circuit_failures=1');
+  try {
+    await lookIn(page, ADMIN, failing);
+    await page.locator('#alarms', { hasText: 'The source of bad fails.' }).waitFor();
+    await page.getByRole('tab', { name: 'Streams' }).click();
+    await rows(page).filter({ hasText: 'failing: the program: exit status: 1' }).waitFor();
+  } finally {
+    await failing.end();
+  }
+});
+
+inPage('an action that the server does not answer was not refused', {}, async (page) => {
+  const bob = await Program.connect(server.url, 'bob', token('bob'));
+  await lookIn(page);
+  await page.getByRole('button', { name: /^Disconnect: connection .* of bob/ }).click();
+  await page.route('**/api/v1/call/**', (route) => route.abort());
+  await page.locator('#act-go').click();
+  await page.getByText('The server does not answer: whether it was done is not known.').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Refresh' }).click();
+  await page.locator('#found', { hasText: 'It could not be read: the server does not answer.' }).waitFor();
+  bob.end();
+});
+
+inPage('a push of a type of the server\'s own is refused in words that help', {}, async (page) => {
+  await lookIn(page);
+  await state(page, 'Live');
+  await page.getByRole('button', { name: 'Push to all…' }).click();
+  await page.getByLabel('Type').fill('chat:message');
+  await page.locator('#act-go').click();
+  await page.locator('#act-error', { hasText: 'This type is parlor\'s own' }).waitFor();
+});
+
+for (const [size, viewport] of Object.entries(SIZES)) {
+  inPage(`every cell and button of a row is within the window, however long an id is: ${size}`, { viewport }, async (page) => {
+    const long = 'x'.repeat(64);
+    const someone = await Program.connect(server.url, null, token(long));
+    await lookIn(page);
+    for (const tab of ['Connections', 'Users', 'Audit log']) {
+      await page.getByRole('tab', { name: tab }).click();
+      await rows(page).first().waitFor();
+      // At a desk only the buttons stay; the columns before them scroll.
+      const wanted = size === 'phone' ? '#rows td:not(:empty)' : '#rows .act';
+      const outside = await page.evaluate((selector) => [...document.querySelectorAll(selector)].filter((node) => node.getBoundingClientRect().right > innerWidth).map((node) => node.textContent), wanted);
+      assert.deepEqual(outside, [], tab);
+    }
+    await page.getByRole('tab', { name: 'Users' }).click();
+    await page.getByTitle(long).first().waitFor();
+    const outside = await page.locator('#pools td').evaluateAll((all) => all.filter((node) => node.getBoundingClientRect().right > innerWidth).length);
+    assert.equal(outside, 0, 'pools');
+    someone.end();
+  });
+}
 
 for (const colorScheme of ['light', 'dark']) {
   for (const [size, viewport] of Object.entries(SIZES)) {
@@ -277,27 +400,16 @@ test('hundreds of connections are read, searched, and shown up to a bound', LIMI
   const tokens = Array.from({ length: 30 }, (_, n) => token(`u${n}`));
   for (let n = 0; n < 300; n += 1) crowd.push(await Program.connect(server.url, null, tokens[n % tokens.length]));
   const context = await browser.newContext();
+  await fromDisk(context);
   const page = await context.newPage();
   try {
     await lookIn(page);
     await plotted(page, 'Connections');
-    await page.locator('#found', { hasText: /200 of 30\d shown/ }).waitFor();
+    await page.locator('#found', { hasText: /^30\d connections; 200 shown: search for the others$/ }).waitFor();
     await page.locator('#search').fill('u29');
-    await page.locator('#found', { hasText: '10 shown' }).waitFor();
+    await page.locator('#found', { hasText: /^10 of 30\d match$/ }).waitFor();
   } finally {
     await context.close();
     for (const one of crowd) one.end();
   }
-});
-
-inPage('who is no administrator any more is asked for a token', {}, async (page) => {
-  await lookIn(page, token('late', '--admin'));
-  await state(page, 'Live');
-  const headers = { Authorization: `Bearer ${ADMIN}`, 'Content-Type': 'application/json' };
-  const revoked = await fetch(`${server.url}/api/v1/call/auth:revoke`, { method: 'POST', headers, body: '{"user":"late"}' });
-  assert.equal(revoked.status, 200);
-  await page.locator('#gate-lead', { hasText: 'not signed in any more' }).waitFor();
-  await page.getByLabel('Admin token').fill(ADMIN);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await state(page, 'Live');
 });

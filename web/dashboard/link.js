@@ -9,18 +9,30 @@ const SILENT_MS_MAX = 16_000;
 const WAIT_MS_MAX = 10_000;
 const OPEN_USER = 'operator';
 
-/** The server's refusal: `code`, and a `message` for people. */
+/** What the server said when it refused: `status`, if it was an answer, `code`, `field`, and a `message` for people. */
 export class Refused extends Error {
-  constructor(status, error) {
-    super(error?.message ?? `the server answered ${status}`);
-    this.status = status;
-    this.code = error?.code ?? String(status);
+  constructor({ code, field, message }, status) {
+    super(message);
+    Object.assign(this, { code, field, status });
   }
+
+  /** Whether the token or the sign-in is not good, or is not an administrator's. */
+  get isOfToken() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+/** The refusal in an answer. Something between here and the server answers without one. */
+async function refusal(response) {
+  const { error } = await response.json();
+  return new Refused(error, response.status);
 }
 
 export class Link {
   #token;
   #query;
+  /** The connections of this page that are open. */
+  connections = new Set();
 
   /** With a token, or by the browser's sign-in; in open mode as anybody. */
   constructor({ token = null, isOpen = false }) {
@@ -28,34 +40,39 @@ export class Link {
     this.#query = isOpen && token === null ? { user: OPEN_USER } : {};
   }
 
-  /** A request of the protocol. */
+  /** A request of the protocol. Rejects with a `Refused`, or with another error if the server does not answer. */
   async call(type, payload = {}) {
-    const response = await this.#fetch(`call/${type}`, { method: 'POST', body: JSON.stringify(payload), signal: AbortSignal.timeout(ANSWER_MS_MAX) });
-    const answer = await response.json().catch(() => null);
-    if (!response.ok || answer === null) throw new Refused(response.status, answer?.error);
-    return answer;
+    try {
+      const response = await this.#fetch(`call/${type}`, { method: 'POST', body: JSON.stringify(payload), signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+      if (!response.ok) throw await refusal(response);
+      return await response.json();
+    } catch (error) {
+      throw error instanceof Refused ? error : new Error('the server does not answer', { cause: error });
+    }
   }
 
   /**
-   * Follows a stream that is a log, from its `last` newest events on, for as long as the page is there. Comes back by
-   * itself, and goes on after the last event, unless the server does not take who asks (`isOver`).
+   * Follows a stream that is a log, from its `last` newest events on, until `signal` aborts. Comes back by itself, and
+   * goes on after the last event. Rejects if the token is refused.
    * @param {(event: { seq: number, ts: number, data: any }) => void} told
-   * @param {(state: { isOnline: boolean, isOver?: boolean, until?: number, retry?: () => void, error?: Error }) => void} changed
+   * @param {(state: { isOnline: boolean, until?: number, retry?: () => void, error?: Error }) => void} changed
+   * @param {AbortSignal} signal
    */
-  async follow(stream, last, told, changed) {
+  async follow(stream, last, told, changed, signal) {
     let place = null;
-    for (let attempt = 0; ; attempt += 1) {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
       let error;
       try {
         place ??= await this.#before(stream, last);
         await this.#listen(stream, place, (event) => {
           attempt = 0;
           told(event);
-        }, () => changed({ isOnline: true }));
+        }, () => changed({ isOnline: true }), signal);
       } catch (thrown) {
         error = thrown;
       }
-      if (error?.status === 401 || error?.status === 403) return changed({ isOnline: false, isOver: true });
+      if (signal.aborted) return;
+      if (error?.isOfToken) throw error;
       const ms = Math.random() * 500 + Math.min(WAIT_MS_MAX, 500 * 2 ** attempt);
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, ms);
@@ -70,7 +87,8 @@ export class Link {
     return { epoch, seq: Math.max(0, seq - last) };
   }
 
-  async #listen(stream, place, told, opened) {
+  async #listen(stream, place, told, opened, signal) {
+    let connection;
     const silent = new AbortController();
     let timer = setTimeout(() => silent.abort(), SILENT_MS_MAX);
     const alive = () => {
@@ -79,17 +97,24 @@ export class Link {
     };
     try {
       const query = place.epoch === undefined ? {} : { last_event_id: `${place.epoch}.${place.seq}` };
-      const response = await this.#fetch(`streams/${encodeURIComponent(stream)}`, { headers: { Accept: 'text/event-stream' }, signal: silent.signal }, query);
-      if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => null))?.error);
-      opened();
+      const response = await this.#fetch(`streams/${encodeURIComponent(stream)}`, { headers: { Accept: 'text/event-stream' }, signal: AbortSignal.any([silent.signal, signal]) }, query);
+      if (!response.ok) throw await refusal(response);
       for await (const text of eventsOf(response.body, alive)) {
         const { type, payload } = JSON.parse(text);
-        if (type === 'error') throw new Refused(response.status, payload);
+        if (type === 'connected') {
+          ({ connection } = payload);
+          this.connections.add(connection);
+          opened();
+        }
+        // It says why the events end.
+        if (type === 'error') throw new Refused(payload);
         if (type === 'event') take(payload);
         if (type === 'subscribed') begin(payload.streams[0]);
       }
     } finally {
       clearTimeout(timer);
+      silent.abort();
+      this.connections.delete(connection);
     }
 
     function take(event) {

@@ -7,7 +7,7 @@ import { nextTheme, theme } from '../theme.js';
 import { PUSH_TO_ALL, carryOut } from './actions.js';
 import { alarms, limitsOf } from './alarms.js';
 import { bytes, clock, count, span } from './format.js';
-import { Link } from './link.js';
+import { Link, Refused } from './link.js';
 import { Plots } from './plots.js';
 import { Tables } from './tables.js';
 
@@ -16,11 +16,11 @@ const TOKEN = 'parlor.dashboard-token';
 const EVENTS_MAX = 700;
 const AUDIT_MAX = 500;
 const HOUR_MS = 3_600_000;
+const SOURCES_MS = 10_000;
+const WAIT_MS_MAX = 30_000;
 /** Three events are missing. */
 const LATE_MS = 16_000;
 const SAID_MS = 8_000;
-/** What a field of a request can hold. */
-const TOKEN_FORM = /^[\x20-\x7e]+$/;
 
 const byId = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -28,6 +28,12 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** What the server told, oldest first. */
 const vitals = [];
 const audit = [];
+/** The declared streams, as `/readyz` tells of them. */
+let sources = [];
+let link;
+/** Ends what follows the server's streams. */
+let following = new AbortController();
+let auditing = new AbortController();
 let plots;
 let tables;
 let version = '';
@@ -35,30 +41,43 @@ let version = '';
 let ahead = 0;
 let state = { isOnline: false };
 
-/** The token of this tab, if somebody gave one. Storage can be forbidden: it is asked for again after a reload. */
-let kept = null;
+/** The token of this tab, if somebody gave one. */
+let given = null;
 try {
-  kept = sessionStorage.getItem(TOKEN);
-} catch { /* As above. */ }
+  given = sessionStorage.getItem(TOKEN);
+  if (tokenFault(given ?? '') !== '') given = null;
+} catch {
+  // Storage can be forbidden: then the token is asked for again after a reload.
+}
+
 const token = {
   get value() {
-    return kept;
+    return given;
   },
-  set value(given) {
-    kept = given;
+  set value(value) {
+    given = value;
     try {
-      if (given === null) sessionStorage.removeItem(TOKEN);
-      else sessionStorage.setItem(TOKEN, given);
-    } catch { /* As above. */ }
+      if (value === null) sessionStorage.removeItem(TOKEN);
+      else sessionStorage.setItem(TOKEN, value);
+    } catch {
+      // As above.
+    }
   },
 };
 
 /** The server's time. */
 const now = () => Date.now() + ahead;
 
+/** What keeps a token out of a request's head, where only printable ASCII may be. */
+function tokenFault(text) {
+  const [odd] = text.match(/[^ -~]/u) ?? [];
+  return odd === undefined ? '' : `There is no “${odd}” in a token. Copy it again.`;
+}
+
+/** Says it in place of what was said before. */
 function say(sentence) {
   const node = el('p', {}, sentence);
-  byId('said').append(node);
+  byId('said').replaceChildren(node);
   setTimeout(() => node.remove(), SAID_MS);
 }
 
@@ -67,7 +86,12 @@ function keep(list, event, most) {
   if (list.length > most) list.splice(0, list.length - most);
 }
 
-const why = () => (state.error?.code ? `The server refused: ${state.error.message}.` : 'The server does not answer.');
+/** Why nothing comes from the server. */
+function why() {
+  if (!(state.error instanceof Refused)) return 'The server does not answer.';
+  const { status, message } = state.error;
+  return `${status ? 'The server refused' : 'The server ended the connection'}: ${message}.`;
+}
 
 function showState() {
   const newest = vitals.at(-1);
@@ -85,11 +109,11 @@ function showState() {
 }
 
 function showAlarms() {
-  const found = alarms(vitals, now());
-  if (!state.isOnline) found.unshift({ id: 'gone', level: 'bad', text: why(), advice: 'What is below is older.' });
+  const found = alarms(vitals, now(), sources);
+  if (state.until && !state.isOnline) found.unshift({ id: 'gone', level: 'bad', text: why(), advice: vitals.length > 0 ? 'What is below is older.' : '' });
   const known = new Map([...byId('alarms').children].map((node) => [node.dataset.id, node]));
-  if (vitals.length === 0) return;
   if (found.length === 0) {
+    if (vitals.length === 0) return;
     if (!known.has('none')) byId('alarms').replaceChildren(el('li', { dataset: { id: 'none', level: 'good' } }, 'Nothing. All is within its bounds.'));
     document.title = 'Dashboard · parlor';
     return;
@@ -141,8 +165,20 @@ function show() {
   setText(byId('server'), `${location.host} · ${version} · up ${span(uptime_ms)}`);
 }
 
-/** Follows the server's streams, and shows what they tell. */
-function follow(link, isAdmin) {
+/** Reads which sources fail: of a source nothing comes by a stream of the server's. */
+async function readSources() {
+  if (!state.isOnline) return;
+  try {
+    const response = await fetch('/readyz', { cache: 'no-store', signal: AbortSignal.timeout(SOURCES_MS) });
+    sources = (await response.json()).streams ?? [];
+    showAlarms();
+  } catch {
+    // What follows the streams says that the server is gone.
+  }
+}
+
+/** Follows how the server is, and shows it. */
+function follow() {
   let isDue = false;
   const told = ({ data, ts }) => {
     // After a restart some may come twice.
@@ -158,44 +194,63 @@ function follow(link, isAdmin) {
       showState();
     });
   };
-  const changed = async (next) => {
-    if (next.isOver) {
-      token.value = null;
-      await askToken('You are not signed in any more.');
-      location.reload();
-    }
+  const changed = (next) => {
     const isBack = next.isOnline && !state.isOnline;
     state = next;
     showState();
     showAlarms();
-    if (isBack) tables?.read();
+    if (!isBack) return;
+    tables?.read();
+    void readSources();
   };
-  void link.follow('parlor:vitals', EVENTS_MAX, told, changed);
-  if (!isAdmin) return;
-  void link.follow('parlor:audit', AUDIT_MAX, ({ data, seq, ts }) => {
+  following = new AbortController();
+  link.follow('parlor:vitals', EVENTS_MAX, told, changed, following.signal).catch(() => comeAgain('You are not signed in any more.'));
+}
+
+/** Follows what administrators do, while that is shown: a browser has few connections to one server. */
+function followAudit(isShown) {
+  auditing.abort();
+  if (!isShown) return;
+  auditing = new AbortController();
+  const told = ({ data, seq, ts }) => {
     if (seq <= (audit.at(-1)?.seq ?? 0)) return;
     keep(audit, { data, seq, ts }, AUDIT_MAX);
     tables.audit(audit);
-  }, () => {});
+  };
+  // A refused token ends the vitals, too, which say so.
+  link.follow('parlor:audit', AUDIT_MAX, told, ({ isOnline, error }) => (isOnline ? tables.audit(audit) : tables.failed(error)), auditing.signal).catch(() => {});
 }
 
-function begin(link, isAdmin) {
+function begin(found, isAdmin) {
+  link = found;
   byId('gate').hidden = true;
   byId('board').hidden = false;
   byId('open-note').hidden = isAdmin;
   byId('tables').hidden = !isAdmin;
   byId('forget').hidden = token.value === null;
-  plots = new Plots(byId('plots'));
-  if (isAdmin) {
+  plots ??= new Plots(byId('plots'));
+  if (isAdmin && !tables) {
     const ask = (type, payload) => link.call(type, payload);
     const act = (action) => carryOut(action, ask, (sentence) => {
       say(sentence);
       tables.read();
     });
-    tables = new Tables(ask, act);
+    tables = new Tables(ask, act, { followAudit, isOwn: (connection) => link.connections.has(connection) });
     byId('push-all').addEventListener('click', () => act(PUSH_TO_ALL));
   }
-  follow(link, isAdmin);
+  tables?.open('connections', false);
+  follow();
+}
+
+/** Ends what is followed, and asks for a token first. */
+function comeAgain(lead) {
+  following.abort();
+  auditing.abort();
+  byId('act').close();
+  token.value = null;
+  state = { isOnline: false };
+  document.title = 'Dashboard · parlor';
+  return open(lead);
 }
 
 /** Asks for a token; resolves when there is one. */
@@ -206,65 +261,61 @@ function askToken(lead, error = '') {
   setText(byId('gate-error'), error);
   setText(byId('state'), 'Not signed in');
   byId('state').dataset.level = 'warn';
+  byId('retry').hidden = true;
+  byId('forget').hidden = true;
   byId('gate-token').focus();
   return new Promise((resolve) => {
     byId('gate-form').onsubmit = (event) => {
       event.preventDefault();
-      const given = byId('gate-token').value.trim();
-      if (!TOKEN_FORM.test(given)) {
-        setText(byId('gate-error'), 'A token has letters, digits and other signs of ASCII alone.');
-        return;
-      }
-      token.value = given;
+      const text = byId('gate-token').value.trim();
+      const fault = tokenFault(text);
+      setText(byId('gate-error'), fault);
+      if (fault !== '') return;
+      token.value = text;
       byId('gate-token').value = '';
       resolve();
     };
   });
 }
 
-/** The server, which is asked for until it answers. */
-async function findServer() {
+/**
+ * Goes in with what this tab has: its token, the browser's sign-in, or in open mode nothing. With a `lead` it asks for a
+ * token first. Tries until the server answers.
+ */
+async function open(lead = null) {
+  if (lead !== null) await askToken(lead);
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await askServer();
-    } catch {
-      setText(byId('state'), 'The server does not answer. Trying again…');
+      return await enter();
+    } catch (error) {
+      setText(byId('state'), `${error instanceof Refused ? `The server refused: ${error.message}` : 'The server does not answer'}. Trying again…`);
       byId('state').dataset.level = 'bad';
-      await sleep(Math.min(10_000, 1000 * 2 ** attempt));
+      await sleep(Math.min(WAIT_MS_MAX, 1000 * 2 ** attempt));
     }
   }
 }
 
-/** Goes in with what this tab has: its token, the browser's sign-in, or in open mode nothing. */
-async function open() {
-  const server = await findServer();
+/** Rejects if the server does not answer, or cannot. */
+async function enter() {
+  const server = await askServer();
   version = `parlor ${server.version}`;
   const isOpen = server.open;
-  let error = '';
   for (;;) {
-    const given = token.value;
-    if (given === null && !isOpen) {
+    if (token.value === null && isOpen) return begin(new Link({ isOpen }), false);
+    if (token.value === null) {
       const { user } = await askWho().catch(() => ({ user: null }));
       if (user?.admin) return begin(new Link({}), true);
-      await askToken(user ? `You are signed in as ${user.name}, who is no administrator.` : 'You are not signed in.', error);
-      continue;
+      await askToken(user ? `You are signed in as ${user.name}, who is no administrator.` : 'You are not signed in.');
     }
-    if (given === null) return begin(new Link({ isOpen }), false);
-    const link = new Link({ token: given, isOpen });
+    const found = new Link({ token: token.value, isOpen });
     try {
       // Only an administrator gets an answer.
-      await link.call('admin:users', { limit: 1 });
-      return begin(link, true);
+      await found.call('admin:users', { limit: 1 });
+      return begin(found, true);
     } catch (refusal) {
-      if (refusal.status === undefined) {
-        error = 'The server did not answer.';
-        await sleep(1000);
-        await findServer();
-        continue;
-      }
-      error = refusal.status === 403 ? 'This token is not an administrator\'s.' : `The server did not accept this token: ${refusal.message}.`;
+      if (!(refusal.status < 500) || refusal.status === 429) throw refusal;
       token.value = null;
-      await askToken('', error);
+      await askToken('', refusal.status === 403 ? 'This token is not an administrator\'s.' : `The server did not accept this token: ${refusal.message}.`);
     }
   }
 }
@@ -276,10 +327,7 @@ function showTheme(choice) {
 
 byId('theme').addEventListener('click', () => showTheme(nextTheme()));
 byId('retry').addEventListener('click', () => state.retry?.());
-byId('with-token').addEventListener('click', async () => {
-  await askToken('The admin token is good in open mode, too.');
-  location.reload();
-});
+byId('with-token').addEventListener('click', () => comeAgain('The admin token is good in open mode, too.'));
 byId('forget').addEventListener('click', () => {
   token.value = null;
   location.reload();
@@ -289,6 +337,8 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault();
   byId('search').focus();
 });
+if (matchMedia('(any-hover: hover)').matches) byId('search').placeholder = 'Search ( / )';
 setInterval(() => plots && byId('gate').hidden && showState(), 1000);
+setInterval(readSources, SOURCES_MS);
 showTheme(theme());
 void open();
