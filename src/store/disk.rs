@@ -14,7 +14,7 @@ pub(super) fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Opens a file to read it. A pipe in its place is not waited for, and is none.
+/// Opens a regular file to read it, without waiting for whoever writes to a pipe in its place.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
