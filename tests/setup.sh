@@ -38,6 +38,7 @@ need readelf binutils
 need adduser adduser
 need ip iproute2
 need lintian lintian
+need certutil libnss3-tools
 need umoci umoci
 need node nodejs
 need npm npm

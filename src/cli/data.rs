@@ -1,7 +1,7 @@
 //! `parlor data`: operations on a whole store, outside of serving.
 
 use super::progress::TaskBar;
-use super::{CommandFailure, default_data, print_out};
+use super::{CommandFailure, default_data, print_out, process};
 use crate::base::Chance;
 use crate::store::data::{self, AtomicFile, BrokenRule, Checked, Counts, DataError, Restored};
 use crate::wire::json::{Writer, object};
@@ -93,7 +93,9 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
             check(&path, json)
         }
         DataCommand::Export { file, data } => export(&place(data)?, file.as_deref()),
-        DataCommand::Import { file, data, keep_epoch } => import(&file, &data, keep_epoch),
+        DataCommand::Import { file, data, keep_epoch } => {
+            written_to(&data, import(&file, &data, keep_epoch))
+        }
         DataCommand::Backup { file, data } => {
             let bar = TaskBar::begin("copying");
             let mut print = Printer::new(false, &bar);
@@ -108,17 +110,27 @@ pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
             print_out(&format!("{}: {}\n", file.display(), summary(&done)))
         }
         DataCommand::Restore { backup, data } => {
-            print_restored(&data, &data::restore(&backup, &data, &new_epoch()?)?)
+            let epoch = new_epoch()?;
+            let done = data::restore(&backup, &data, &epoch).map_err(CommandFailure::from);
+            print_restored(&data, &written_to(&data, done)?)
         }
         DataCommand::Repair { data } => {
             let bar = TaskBar::begin("repairing");
             let mut print = Printer::new(false, &bar);
-            let done = data::repair(&data, &new_epoch()?, &mut |lost| print.line(&lost))?;
+            let epoch = new_epoch()?;
+            let done = data::repair(&data, &epoch, &mut |lost| print.line(&lost));
+            let done = written_to(&data, done.map_err(CommandFailure::from))?;
             print.end()?;
             drop(bar);
             print_restored(&data, &done)
         }
     }
+}
+
+/// What came of a task that creates files in a directory: whatever it is, they are its user's.
+fn written_to<T>(directory: &Path, done: Result<T, CommandFailure>) -> Result<T, CommandFailure> {
+    let given = process::give_to_owner(directory);
+    done.and_then(|done| given.map(|()| done))
 }
 
 fn place(data: Option<PathBuf>) -> Result<PathBuf, CommandFailure> {

@@ -115,16 +115,47 @@ pub(super) fn run(args: InitArgs) -> Result<(), CommandFailure> {
     plan.say(&files)
 }
 
-/// Asks at a terminal; elsewhere, and where nothing is answered, it is the default.
-fn ask(question: &str, default: &str) -> Result<String, CommandFailure> {
+/// Asks at a terminal until an answer is good; elsewhere, and where nothing is answered, it is the
+/// default. `judge` says what is wrong with an answer.
+fn ask<T>(
+    question: &str,
+    default: &str,
+    judge: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, CommandFailure> {
     if !io::stdin().is_terminal() {
-        return Ok(default.to_owned());
+        return judge(default).map_err(CommandFailure::usage);
     }
-    print_out(&format!("{question} [{default}] "))?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(CommandFailure::new)?;
-    let answer = line.trim();
-    Ok(if answer.is_empty() { default.to_owned() } else { answer.to_owned() })
+    loop {
+        print_out(&format!("{question} [{default}] "))?;
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line).map_err(CommandFailure::new)? == 0 {
+            print_out("\n")?;
+            return Err(CommandFailure::new(
+                "not all questions were answered: nothing was written",
+            ));
+        }
+        match judge(Some(line.trim()).filter(|answer| !answer.is_empty()).unwrap_or(default)) {
+            Ok(answer) => return Ok(answer),
+            Err(wrong) => print_out(&format!("{wrong}\n"))?,
+        }
+    }
+}
+
+/// A file that must be there, or what is missing without it.
+fn readable(answer: &str, missing: &str) -> Result<PathBuf, String> {
+    if answer.is_empty() {
+        return Err(missing.to_owned());
+    }
+    File::open(answer).map(|_| answer.into()).map_err(|error| format!("{answer}: {error}"))
+}
+
+/// The name of the domain; an empty one is of this machine alone.
+fn domain(name: &str) -> Result<Option<String>, String> {
+    match name {
+        "" => Ok(None),
+        _ if is_host(name) => Ok(Some(name.to_owned())),
+        _ => Err(format!("{name:?} is no name of a host, such as chat.example (--domain)")),
+    }
 }
 
 /// A name as hosts have them (RFC 1123 §2.1).
@@ -136,33 +167,56 @@ fn is_host(name: &str) -> bool {
 }
 
 impl InitArgs {
+    /// The files with the certificate and its key, if this server has them.
+    fn certificate(&self, has_domain: bool) -> Result<Option<(PathBuf, PathBuf)>, CommandFailure> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), _) if !has_domain => {
+                Err(CommandFailure::usage("a certificate is for a domain: say --domain NAME"))
+            }
+            (Some(cert), Some(key)) => Ok(Some((cert.clone(), key.clone()))),
+            _ if !has_domain || self.compose => Ok(None),
+            _ => {
+                let question =
+                    "Which file has its certificate (PEM)? Empty: a proxy in front has it.";
+                let found = ask(question, "", |answer| match answer {
+                    "" => Ok(None),
+                    file => readable(file, "").map(Some),
+                })?;
+                let Some(cert) = found else { return Ok(None) };
+                let judge = |answer: &str| readable(answer, "a certificate needs its key");
+                Ok(Some((cert, ask("Which file has the certificate's private key?", "", judge)?)))
+            }
+        }
+    }
+
     /// Who signs people in, and the file or the URL that this needs.
     fn who_signs_in(&self) -> Result<(SignInBy, Option<PathBuf>, Option<String>), CommandFailure> {
         let sign_in = match self.sign_in {
             Some(sign_in) => sign_in,
             None => {
-                let answer = ask("Who says who somebody is: links, keys or backend?", "links")?;
-                let wrong = |_| {
-                    CommandFailure::usage(format!("{answer:?} is none of links, keys and backend"))
+                let judge = |answer: &str| {
+                    let wrong = |_| format!("{answer:?} is none of links, keys and backend");
+                    SignInBy::from_str(answer, true).map_err(wrong)
                 };
-                SignInBy::from_str(&answer, true).map_err(wrong)?
+                ask("Who says who somebody is: links, keys or backend?", "links", judge)?
             }
         };
         let (mut key_file, mut auth_url) = (self.key_file.clone(), self.auth_url.clone());
         if sign_in == SignInBy::Keys && key_file.is_none() {
-            key_file = Some(ask("Which file has the public key?", "")?.into());
+            let judge = |answer: &str| readable(answer, "--sign-in keys needs --key-file FILE");
+            key_file = Some(ask("Which file has the public key?", "", judge)?);
         }
         if sign_in == SignInBy::Backend && auth_url.is_none() {
-            auth_url = Some(ask("Which URL says who sends a request?", "")?);
+            let judge = |answer: &str| match answer {
+                "" => Err("--sign-in backend needs --auth-url URL".to_owned()),
+                url => Ok(url.to_owned()),
+            };
+            auth_url = Some(ask("Which URL says who sends a request?", "", judge)?);
         }
         let wrong = if key_file.is_some() && sign_in != SignInBy::Keys {
             "--key-file is for --sign-in keys"
         } else if auth_url.is_some() && sign_in != SignInBy::Backend {
             "--auth-url is for --sign-in backend"
-        } else if key_file.as_deref().is_some_and(|path| path.as_os_str().is_empty()) {
-            "--sign-in keys needs --key-file FILE"
-        } else if auth_url.as_deref() == Some("") {
-            "--sign-in backend needs --auth-url URL"
         } else {
             return Ok((sign_in, key_file, auth_url));
         };
@@ -178,22 +232,17 @@ fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
 
 impl Plan {
     fn of(args: InitArgs) -> Result<Plan, CommandFailure> {
+        let question = "Under which name do people reach the server? Empty: this machine alone.";
         let domain = match &args.domain {
-            Some(domain) => domain.clone(),
-            None => {
-                ask("Under which name do people reach the server? Empty: this machine alone.", "")?
-            }
+            Some(name) => domain(name).map_err(CommandFailure::usage)?,
+            None => ask(question, "", domain)?,
         };
-        if !domain.is_empty() && !is_host(&domain) {
-            let message =
-                format!("{domain:?} is no name of a host, such as chat.example (--domain)");
-            return Err(CommandFailure::usage(message));
-        }
+        let certificate = args.certificate(domain.is_some())?;
         let data = match &args.data {
             Some(data) => data.clone(),
             None => {
                 let default = default_data().unwrap_or_else(|_| "data".into());
-                ask("Where is the data kept?", &default.to_string_lossy())?.into()
+                ask("Where is the data kept?", &default.to_string_lossy(), |data| Ok(data.into()))?
             }
         };
         let (sign_in, key_file, auth_url) = args.who_signs_in()?;
@@ -201,17 +250,14 @@ impl Plan {
             std::path::absolute(&path)
                 .map_err(|error| CommandFailure::new(format!("{}: {error}", path.display())))
         };
-        let certificate = match (args.tls_cert, args.tls_key) {
-            (Some(cert), Some(key)) => Some((absolute(cert)?, absolute(key)?)),
-            _ => None,
+        let certificate = match certificate {
+            Some((cert, key)) => Some((absolute(cert)?, absolute(key)?)),
+            None => None,
         };
-        if certificate.is_some() && domain.is_empty() {
-            return Err(CommandFailure::usage("a certificate is for a domain: say --domain NAME"));
-        }
         Ok(Plan {
             directory: absolute(args.directory)?,
             data: absolute(data)?,
-            domain: Some(domain).filter(|domain| !domain.is_empty()),
+            domain,
             sign_in,
             key_file: key_file.map(absolute).transpose()?,
             auth_url,

@@ -110,8 +110,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 /// Whether a character is printed as itself: it does not break a line, move the cursor or change
 /// the direction of the text after it.
 pub(super) fn is_plain(char: char) -> bool {
-    let turns =
-        matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !char.is_control() && !turns
 }
 
@@ -140,7 +139,7 @@ mod tests {
         write(&record.build())
     }
 
-    const HOSTILE: &str = "x\r\n[2026 INFO parlor] \u{1b}[2Jforged \u{202e}\"=\\";
+    const HOSTILE: &str = "x\r\n[2026 INFO parlor] \u{1b}[2Jforged \u{202e}\u{61c}\"=\\";
 
     #[test]
     fn a_text_line_is_one_line_whatever_is_in_it() {

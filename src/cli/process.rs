@@ -10,9 +10,10 @@ use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid
 use rustix::fs::OFlags;
 use std::ffi::CString;
 use std::fmt::Display;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
@@ -82,12 +83,9 @@ pub(super) fn become_user(config: &Config, listening: &Listening) -> Result<(), 
     Ok(())
 }
 
-/// Becomes the user that the configuration names, if this is root, and creates nothing.
-pub(super) fn look_as_user(config: &Config) -> Result<(), CommandFailure> {
-    match &config.user {
-        Some(wanted) if geteuid().is_root() => Account::find(wanted)?.take_on(wanted),
-        _ => Ok(()),
-    }
+/// Becomes a user, if this is root, and creates nothing.
+pub(super) fn look_as_user(wanted: &str) -> Result<(), CommandFailure> {
+    if geteuid().is_root() { Account::find(wanted)?.take_on(wanted) } else { Ok(()) }
 }
 
 /// The name of the user that this process is, or the number.
@@ -111,22 +109,56 @@ fn create_data(config: &Config, account: &Account) -> Result<(), CommandFailure>
     let (user, group) = (Some(account.user.as_raw()), Some(account.group.as_raw()));
     for path in missing {
         let created = DirBuilder::new().mode(0o700).create(path);
-        created.and_then(|()| give(path, user, group)).map_err(|error| {
+        created.and_then(|()| give(path, OFlags::DIRECTORY, user, group)).map_err(|error| {
             CommandFailure::new(format!("cannot create {} for its user: {error}", path.display()))
         })?;
     }
     Ok(())
 }
 
-/// Gives a new directory to its user. Whoever may write to the one above it may have put something
+/// Gives the files of a store that this process, as root, created in a directory of somebody else to
+/// whom that belongs, so that a server of that user can go on with them.
+pub(super) fn give_to_owner(directory: &Path) -> Result<(), CommandFailure> {
+    let Ok(found) = directory.metadata() else { return Ok(()) };
+    if !geteuid().is_root() || found.uid() == geteuid().as_raw() {
+        return Ok(());
+    }
+    let failed = |path: &Path, error: io::Error| {
+        CommandFailure::new(format!("cannot give {} to its user: {error}", path.display()))
+    };
+    for entry in directory.read_dir().map_err(|error| failed(directory, error))? {
+        let path = entry.map_err(|error| failed(directory, error))?.path();
+        let is_own = |found: Metadata| {
+            found.is_file() && found.nlink() == 1 && found.uid() == geteuid().as_raw()
+        };
+        let is_stores =
+            path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"parlor."));
+        if is_stores && path.symlink_metadata().is_ok_and(is_own) {
+            let given = give(&path, OFlags::empty(), Some(found.uid()), Some(found.gid()));
+            given.map_err(|error| failed(&path, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The user to whom a directory belongs, if that is not root.
+pub(super) fn owner_of(directory: &Path) -> Option<String> {
+    let user = Uid::from_raw(directory.metadata().ok()?.uid());
+    let found = User::from_uid(user).ok().flatten().filter(|_| !user.is_root())?;
+    Some(found.name)
+}
+
+/// Gives a new file or directory to its user. Whoever may write to the one above it may have put something
 /// else in its place: so it is held, and not followed.
-fn give(path: &Path, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+fn give(path: &Path, kind: OFlags, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
     // Not by `custom_flags`: the standard library takes `O_PATH` away from them where libc is musl.
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
     let held = File::from(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?);
-    // A directory has no hard links, and this one is still root's.
-    if held.metadata()?.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("it is somebody else's by now"));
+    let found = held.metadata()?;
+    // A directory has no hard links; a file with another name could be one of the system's.
+    let is_alone = found.is_dir() || (found.is_file() && found.nlink() == 1);
+    if found.uid() != geteuid().as_raw() || !is_alone {
+        return Err(io::Error::other("it is something else by now"));
     }
     chown(format!("/proc/self/fd/{}", held.as_raw_fd()), user, group)
 }

@@ -41,6 +41,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let has_tls = config.has_tls();
     let methods = SignInMethods { is_open, has_backend, has_keys };
+    let host = certified_host(&config);
     let server = open(config, args.replace)?;
     systemd::watch(server.pulse()).map_err(CommandFailure::new)?;
     let offer = offer(&data, &server);
@@ -67,7 +68,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
         }
     })
     .map_err(CommandFailure::new)?;
-    greet(methods, &data, server.listeners());
+    greet(methods, &data, server.listeners(), host.as_deref());
     systemd::ready();
     let sockets = server.run_and_keep_sockets().map_err(CommandFailure::new)?;
     if let Some(offer) = offer {
@@ -154,11 +155,14 @@ struct SignInMethods {
 }
 
 /// Prints what a user needs to know first.
-fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
+fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener], host: Option<&str>) {
     let page = listeners.iter().find_map(|listener| match listener.address {
         ListenAddress::Tcp(address) if listener.serves.public => {
-            let scheme = if listener.tls { "https" } else { "http" };
-            Some(format!("{scheme}://{}/", reachable(address)))
+            let (scheme, port) = if listener.tls { ("https", 443) } else { ("http", 80) };
+            let host = host.filter(|_| listener.tls).unwrap_or("localhost");
+            let address = reachable(address, host);
+            let address = address.strip_suffix(&format!(":{port}")).unwrap_or(&address);
+            Some(format!("{scheme}://{address}/"))
         }
         ListenAddress::Tcp(_) | ListenAddress::Unix(_) | ListenAddress::Passed(_) => None,
     });
@@ -192,10 +196,17 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener]) {
     let _ = std::io::stdout().flush();
 }
 
-/// An address for a browser on this machine: an unspecified one does not work.
-fn reachable(address: SocketAddr) -> String {
+/// The first name of a host that clients are shown a certificate for.
+fn certified_host(config: &Config) -> Option<String> {
+    let certificates = config.read_certificates().ok()?;
+    let mut hosts = certificates.iter().flat_map(|certificate| certificate.hosts());
+    hosts.find(|host| !host.starts_with('*')).cloned()
+}
+
+/// An address for a browser: an unspecified one does not work.
+fn reachable(address: SocketAddr, host: &str) -> String {
     if address.ip().is_unspecified() {
-        format!("localhost:{}", address.port())
+        format!("{host}:{}", address.port())
     } else {
         address.to_string()
     }

@@ -7,6 +7,7 @@ use crate::base::limits::{KEY_FILE_BYTES_MAX, LINK_ANSWER_BYTES_MAX, LINK_TIMEOU
 use crate::config::{ADMIN_TOKEN_VARIABLE, Config, ConfigSources, ListenAddress, Listener};
 use clap::Args;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustls::CertificateError;
 use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -285,6 +286,35 @@ impl ServerLink {
         CommandFailure::new(format!("the server at {} does not answer: {error}", self.base))
     }
 
+    /// Why a call failed, in the words of whoever has to mend it.
+    fn not_called(&self, error: &Error) -> CommandFailure {
+        let of_tls = match error {
+            Error::Rustls(error) => Some(error),
+            Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+            _ => None,
+        };
+        let Some(rustls::Error::InvalidCertificate(fault)) = of_tls else {
+            return self.failed(error);
+        };
+        let host = self.base.split("://").nth(1).unwrap_or(&self.base);
+        let why = match fault {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("is not for {host}")
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "is not valid yet, or the clock here is wrong".to_owned()
+            }
+            CertificateError::UnknownIssuer => {
+                "is signed by nobody whom this system trusts (--ca FILE names one more)".to_owned()
+            }
+            other => format!("is not valid: {other}"),
+        };
+        CommandFailure::new(format!("the certificate of the server at {} {why}", self.base))
+    }
+
     fn send(
         &self,
         method: &str,
@@ -302,7 +332,7 @@ impl ServerLink {
         let request = request.body(content).map_err(|error| self.failed(&error))?;
         let timeout = Some(Duration::from_millis(self.timeout_ms));
         let request = self.agent.configure_request(request).timeout_global(timeout).build();
-        self.agent.run(request).map_err(|error| self.failed(&error))
+        self.agent.run(request).map_err(|error| self.not_called(&error))
     }
 
     fn read(&self, mut answer: Response<Body>) -> Result<ServerAnswer, CommandFailure> {

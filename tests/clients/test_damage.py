@@ -2,6 +2,7 @@
 
 tests/store_damage.rs does so with a thousand flips; here is the whole program."""
 
+import os
 import random
 import shutil
 import subprocess
@@ -212,6 +213,33 @@ def test_data_commands_go_on_while_a_server_runs_or_say_that_it_does(servers):
     pipe = f"{parlor} export - --data '{moved}' | {parlor} import - --data '{piped}'"
     assert subprocess.run(["sh", "-c", pipe], capture_output=True, timeout=20).returncode == 0
     assert harness.run_parlor("data", "check", "--data", piped).returncode == 0
+
+
+@pytest.mark.usefixtures("root")
+def test_what_root_makes_belongs_to_whom_the_directory_does(servers):
+    server = servers.parlor()
+    with Chat(server, "ada") as ada:
+        ada.join("tea")
+    assert server.stop() == 0
+    folder = servers.directory()
+    for command in (("backup", folder / "backup.db"), ("export", folder / "lines")):
+        assert harness.run_parlor("data", *command, "--data", server.data).returncode == 0
+    for name, task in (("restored", ("restore", folder / "backup.db")), ("imported", ("import", folder / "lines"))):
+        data, roots = folder / name, folder / f"{name} beside"
+        data.mkdir()
+        roots.write_text("root's, and of no store")
+        (data / "parlor.hard").hardlink_to(roots)
+        (data / "parlor.soft").symlink_to(roots)
+        os.chown(data, 4321, 4322)
+        for command in (task, ("repair",)):
+            done = harness.run_parlor("data", *command, "--data", data)
+            assert done.returncode == 0, done.stderr
+            owners = {path.name: (path.lstat().st_uid, path.lstat().st_gid) for path in data.iterdir()}
+            assert owners.pop("parlor.hard") == owners.pop("parlor.soft") == (0, 0)
+            assert "parlor.db" in owners and set(owners.values()) == {(4321, 4322)}, owners
+        (data / "parlor.db").rename(data / "away")
+        assert harness.run_parlor("data", "repair", "--data", data).returncode == 1
+        assert (data / "parlor.lock").stat().st_uid == 4321
 
 
 #: What a kill may come before or behind, of what moves files.

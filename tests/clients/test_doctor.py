@@ -288,6 +288,21 @@ class TestFiles:
         assert only(findings, "user", "ok")["text"] == "nobody, whom root becomes"
 
     @pytest.mark.usefixtures("root")
+    def test_root_looks_as_who_has_the_data_where_systemd_begins_it(self, place):
+        place.keys["listen"] = f'"0.0.0.0:{place.port}"'
+        for path in (place.data, place.secret, place.admin):
+            os.chown(path, 65534, 65534)
+        config = place.config()
+        config.chmod(0o644)
+        place.config = lambda: config
+        status, findings = place.doctor()
+        assert status == 0, findings
+        assert only(findings, "user", "ok")["text"] == "nobody, to whom the data belongs, and who begins the server"
+        os.chown(place.secret, 0, 0)
+        status, findings = place.doctor()
+        assert status == 1 and only(findings, "key files", "error")["mend"] == f"chown nobody {place.secret}"
+
+    @pytest.mark.usefixtures("root")
     def test_what_root_makes_before_it_becomes_another_user(self, place):
         config = place.directory / "parlor.toml"
         place.keys |= {
@@ -390,6 +405,12 @@ class TestPort:
         servers.parlor(port=place.port)
         status, findings = place.doctor()
         assert status == 1 and "another parlor" in only(findings, "port", "error")["text"]
+
+    def test_of_data_in_memory_nothing_tells_who_serves_it(self, place):
+        place.keys["data"] = '":memory:"'
+        place.serve()
+        status, findings = place.doctor()
+        assert status == 0 and "served by a parlor" in only(findings, "port", "ok")["text"]
 
     def test_it_is_of_no_address_here(self, place):
         place.keys["listen"] = '"192.0.2.1:8080"'
@@ -503,6 +524,22 @@ class TestProxy:
         assert status == 0, findings
         texts = [one["text"] for one in of(findings, "url")]
         assert "WebSockets pass" in texts and "X-Forwarded-For is taken" in texts
+
+    def test_the_server_has_tls_of_its_own(self, place, authority):
+        ca = place.directory / "ca.pem"
+        ca.write_bytes(authority.pem)
+        cert, key = authority.write(place.directory, HOST)
+        key.chmod(0o600)
+        place.keys |= {"tls.cert_file": f'"{cert}"', "tls.key_file": f'"{key}"'}
+        token = place.write("token", harness.token("ada"))
+        place.serve(tls=authority.context())
+        url = f"https://{HOST}:{place.port}/"
+        status, findings = place.doctor("--url", url, "--ca", ca, "--token-file", token)
+        assert not of(findings, "url", "error"), findings
+        texts = [one["text"] for one in of(findings, "url")]
+        assert f"the server takes {HOST} for this client, which is at its machine" in texts
+        found = of(place.doctor("--url", url)[1], "url", "error")[0]
+        assert "signed by nobody whom this system trusts (--ca FILE names one more)" in found["text"]
 
     def test_the_proxy_is_not_named(self, place):
         place.serve()

@@ -190,22 +190,48 @@ def test_what_is_no_domain_is_told(servers, domain):
     assert done.returncode == 2 and "no name of a host" in done.stderr
 
 
-def test_at_a_terminal_it_asks(servers):
-    directory = servers.directory()
+def asked(directory, *answers):
+    """Its exit status at a terminal, which answers each question; `None` is the end of all answers."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
         [harness.parlor_binary(), "init", directory], stdin=its, stdout=its, stderr=its, env=harness.clean_environment()
     )
     os.close(its)
     printed = b""
-    for question, answer in ((b"name", "chat.example"), (b"data", str(directory / "d")), (b"who", "")):
+    for question, answer in answers:
         deadline = time.monotonic() + PATIENCE
         while question not in printed:
             assert time.monotonic() < deadline, printed
             printed += os.read(ours, 4_096)
         printed = b""
-        os.write(ours, answer.encode() + b"\n")
-    assert process.wait(PATIENCE) == 0
+        os.write(ours, b"\x04" if answer is None else answer.encode() + b"\n")
+    status = process.wait(PATIENCE)
     os.close(ours)
+    return status
+
+
+def test_at_a_terminal_it_asks_until_an_answer_is_good(servers):
+    directory = servers.directory()
+    certificate, key = Authority().write(servers.directory(), "chat.example")
+    data = str(directory / "d")
+    questions = (b"name", "a b"), (b"is no name of a host", "chat.example"), (b"certificate", "/nowhere.pem")
+    questions += (b"/nowhere.pem: No such file", str(certificate)), (b"private key", ""), (b"needs its key", str(key))
+    questions += (b"data", data), (b"who", "you"), (b"none of links", "")
+    assert asked(directory, *questions) == 0
+    config = (directory / "parlor.toml").read_text()
+    assert f'data = "{data}"' in config and f'key_file = "{key}"' in config and "secret_file" in config
+
+
+def test_what_is_not_answered_is_not_written(servers):
+    directory = servers.directory() / "new"
+    assert asked(directory, (b"name", "chat.example"), (b"certificate", None)) == 1
+    assert not directory.exists()
+
+
+def test_at_a_terminal_a_proxy_has_the_certificate_unless_a_file_is_named(servers):
+    directory = servers.directory()
+    data = str(directory / "d")
+    questions = (b"name", "chat.example"), (b"certificate", ""), (b"data", data), (b"who", "")
+    assert asked(directory, *questions) == 0
     config = (directory / "parlor.toml").read_text()
     assert f'data = "{directory}/d"' in config and 'proxy = "forwarded"' in config and "secret_file" in config

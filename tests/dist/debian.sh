@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the Debian package in a new, minimal Debian, which debootstrap makes once in target/debian. The mirror is the one
+# Tests the Debian package, and the way to the first message, in a new, minimal Debian, which debootstrap makes once in target/debian. The mirror is the one
 # that this machine's apt uses, or MIRROR.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -11,4 +11,4 @@ if ! [ -e "$root/whole" ]; then
     debootstrap --variant=minbase bookworm "$root" "$mirror"
     touch "$root/whole"
 fi
-PARLOR_DEBIAN_ROOT=$root target/test-python/bin/python -m pytest -q -p no:cacheprovider tests/dist/test_debian.py
+PARLOR_DEBIAN_ROOT=$root target/test-python/bin/python -m pytest -q -p no:cacheprovider -s tests/dist/test_debian.py tests/dist/test_first_message.py

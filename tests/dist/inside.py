@@ -12,6 +12,18 @@ PATIENCE = 10
 PORT = 8080
 
 
+def layered(base, place):
+    """A root whose changes are in memory, and gone afterwards."""
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    for name in ("changes", "work", "root"):
+        (place / name).mkdir()
+    options = f"lowerdir={base},upperdir={place}/changes,workdir={place}/work"
+    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", place / "root"], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", place / "root/proc"], check=True)
+    subprocess.run(["mount", "--bind", "/dev", place / "root/dev"], check=True)
+    return place / "root"
+
+
 class Root:
     """Another root folder. A user is two numbers: its own and its group's."""
 

@@ -4,26 +4,13 @@ and what the documents say to do with it."""
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from inside import Root, Running
+from inside import Root, Running, layered
 
 base, place, older, newer, tar, documented = sys.argv[1:]
 CONFIG = "/etc/parlor/parlor.toml"
-
-
-def layered(base, place):
-    """A root whose changes are in memory, and gone afterwards."""
-    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
-    for name in ("changes", "work", "root"):
-        (place / name).mkdir()
-    options = f"lowerdir={base},upperdir={place}/changes,workdir={place}/work"
-    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", place / "root"], check=True)
-    subprocess.run(["mount", "-t", "proc", "proc", place / "root/proc"], check=True)
-    subprocess.run(["mount", "--bind", "/dev", place / "root/dev"], check=True)
-    return place / "root"
 
 
 def users(root):

@@ -4,7 +4,8 @@ use super::super::admin::FormArgs;
 use super::super::config::SourceArgs;
 use super::super::{CommandFailure, print_out, process};
 use super::report::{Report, word};
-use super::{data, keys, listeners, system, through};
+use super::through::{self, Through};
+use super::{data, keys, listeners, system};
 use crate::config::{ConfigSources, Loaded, ValueOrigin, keys_and_defaults};
 use crate::store::data::holder;
 use clap::Args;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It takes the options of `parlor serve`. Start it as root if the server begins as root: it then becomes the user of --user, \
-too, before it looks at files. It changes nothing and prints no secret; to each answer it waits 3 seconds at most. The exit \
+too, before it looks at files; without --user, whoever has the data. It changes nothing and prints no secret; to each answer it waits 3 seconds at most. The exit \
 status is 0 if nothing is wrong, also with warnings, 1 if something is, and 2 if it was used wrongly.")]
 pub(in crate::cli) struct DoctorArgs {
     #[command(flatten)]
@@ -50,6 +51,10 @@ pub(in crate::cli) fn run(args: DoctorArgs) -> Result<(), CommandFailure> {
         system::look(&mut report, config, holder);
         // Before root's rights are given up, as a server does it.
         let tried = listeners::try_all(config);
+        let through = args
+            .url
+            .as_deref()
+            .map(|url| Through::open(url, args.ca.as_deref(), args.token_file.as_deref()));
         let is_begun_by_root = process::is_root();
         let is_user = system::become_user(&mut report, config);
         listeners::look(&mut report, config, holder, tried);
@@ -57,13 +62,10 @@ pub(in crate::cli) fn run(args: DoctorArgs) -> Result<(), CommandFailure> {
             data::look(&mut report, config, holder, is_begun_by_root);
             keys::look(&mut report, &loaded, sources.file.as_deref());
         }
-        if let Some(url) = &args.url {
-            let how = through::Through {
-                url,
-                ca: args.ca.as_deref(),
-                token_file: args.token_file.as_deref(),
-            };
-            how.look(&mut report, config);
+        match through {
+            Some(Ok(through)) => through.look(&mut report, config),
+            Some(Err(failure)) => report.error(through::URL, failure.message, ""),
+            None => {}
         }
     }
     print_out(&if args.form.is_json() { report.json() } else { report.lines() })?;

@@ -28,14 +28,17 @@ pub(super) fn look(report: &mut Report, loaded: &Loaded, config_file: Option<&Pa
 fn sign_in(report: &mut Report, loaded: &Loaded) {
     const ABOUT: &str = "sign-in";
     let config = &loaded.config;
-    let keys = loaded.keys.len();
+    let keys = match loaded.keys.len() {
+        1 => "1 key".to_owned(),
+        keys => format!("{keys} keys"),
+    };
     if config.is_open() {
         report.ok(ABOUT, "open mode: everybody at this machine is who they say");
     } else if config.auth_url.is_some() {
-        report.ok(ABOUT, format!("the backend says who somebody is; {keys} keys for tokens"));
+        report.ok(ABOUT, format!("the backend says who somebody is; {keys} for tokens"));
     } else {
         // A configuration whose files have no key is refused.
-        report.ok(ABOUT, format!("by tokens, with {keys} keys"));
+        report.ok(ABOUT, format!("by tokens, with {keys}"));
     }
 }
 

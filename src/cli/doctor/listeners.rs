@@ -74,7 +74,7 @@ fn port(
         }
         Ok(()) => report.ok(PORT, format!("{address} is free")),
         Err(error) => match error.kind() {
-            ErrorKind::AddrInUse => in_use(report, listener, address, holder, &other),
+            ErrorKind::AddrInUse => in_use(report, listener, (address, &other), holder, config),
             ErrorKind::PermissionDenied => {
                 let text = format!(
                     "{address} is for root: start as root with --user, or let systemd give the \
@@ -100,13 +100,18 @@ fn another(address: SocketAddr, config: &Config) -> String {
 fn in_use(
     report: &mut Report,
     listener: &Listener,
-    address: SocketAddr,
+    (address, other): (SocketAddr, &str),
     holder: Option<u32>,
-    other: &str,
+    config: &Config,
 ) {
     match (who_answers(listener), holder) {
         (Answers::Parlor, Some(pid)) => {
             report.ok(PORT, format!("{address} is served, by process {pid} as it seems"));
+        }
+        (Answers::Parlor, None) if config.data.directory().is_none() => {
+            let text =
+                "is served by a parlor; of data in memory nothing tells whether it is this one";
+            report.ok(PORT, format!("{address} {text}"));
         }
         (Answers::Parlor, None) => {
             let text = format!("another parlor, with other data, listens at {address}");

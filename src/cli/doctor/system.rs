@@ -92,6 +92,16 @@ fn backlog(report: &mut Report) {
 pub(super) fn become_user(report: &mut Report, config: &Config) -> bool {
     const ABOUT: &str = "user";
     let was_root = process::is_root();
+    // As systemd begins it, with `User=` in the unit.
+    let owner = config.data.directory().filter(|_| was_root && config.user.is_none());
+    if let Some(owner) = owner.and_then(process::owner_of) {
+        if let Err(failure) = process::look_as_user(&owner) {
+            report.error(ABOUT, failure.message, "");
+            return false;
+        }
+        report.ok(ABOUT, format!("{owner}, to whom the data belongs, and who begins the server"));
+        return true;
+    }
     if let Err(failure) = process::check_user(config) {
         let mend = match config.user {
             Some(_) if !was_root => "sudo parlor doctor".to_owned(),
@@ -102,7 +112,7 @@ pub(super) fn become_user(report: &mut Report, config: &Config) -> bool {
         // Of an unknown user nothing can be told; root may read all.
         return config.user.is_none();
     }
-    if let Err(failure) = process::look_as_user(config) {
+    if let Err(failure) = config.user.as_deref().map_or(Ok(()), process::look_as_user) {
         report.error(ABOUT, failure.message, "");
         return false;
     }

@@ -9,44 +9,48 @@ use crate::config::Config;
 use std::net::IpAddr;
 use std::path::Path;
 
-const URL: &str = "url";
+pub(super) const URL: &str = "url";
 /// RFC 5737: an address that nobody has. A proxy appends its client's to it, or puts that in its
 /// place.
 const NOBODYS: &str = "192.0.2.1";
 
 /// How to come by the proxy.
 pub(super) struct Through<'a> {
-    pub(super) url: &'a str,
-    pub(super) ca: Option<&'a Path>,
-    pub(super) token_file: Option<&'a Path>,
+    url: &'a str,
+    /// For anybody.
+    link: ServerLink,
+    /// With a user's token.
+    user: Option<ServerLink>,
 }
 
 impl Through<'_> {
+    /// Reads the files that this needs, with the rights of whoever named them.
+    pub(super) fn open<'a>(
+        url: &'a str,
+        ca: Option<&Path>,
+        token_file: Option<&Path>,
+    ) -> Result<Through<'a>, CommandFailure> {
+        let link = |token_file| {
+            let link = LinkArgs::of_url(url, ca, token_file)?;
+            Ok::<_, CommandFailure>(link.patient_for(DOCTOR_STEP_MS))
+        };
+        let user = token_file.map(|file| link(Some(file))).transpose()?;
+        Ok(Through { url, link: link(None)?, user })
+    }
+
     /// Looks at what people get who come by the proxy.
     pub(super) fn look(&self, report: &mut Report, config: &Config) {
-        let (link, user) = match self.link(None).and_then(|link| {
-            let user = self.token_file.map(|file| self.link(Some(file))).transpose()?;
-            Ok((link, user))
-        }) {
-            Ok(links) => links,
-            Err(failure) => return report.error(URL, failure.message, ""),
-        };
-        if !self.reaches_parlor(report, &link, config) {
+        if !self.reaches_parlor(report, &self.link, config) {
             return;
         }
-        self.websocket(report, &link);
-        match user {
-            Some(user) => self.address(report, &user, config),
+        self.websocket(report, &self.link);
+        match &self.user {
+            Some(user) => self.address(report, user, config),
             None => {
                 let text = "which address the server sees is told with --token-file";
                 report.ok(URL, text);
             }
         }
-    }
-
-    fn link(&self, token_file: Option<&Path>) -> Result<ServerLink, CommandFailure> {
-        let link = LinkArgs::of_url(self.url, self.ca, token_file)?;
-        Ok(link.patient_for(DOCTOR_STEP_MS))
     }
 
     fn reaches_parlor(&self, report: &mut Report, link: &ServerLink, config: &Config) -> bool {
@@ -117,10 +121,14 @@ impl Through<'_> {
         };
         let parsed: Option<IpAddr> = seen.parse().ok();
         let proxies = config.proxies.trusted.iter().chain(&config.proxies.protocol);
-        let is_proxy = |address: IpAddr| {
-            address.to_canonical().is_loopback() || proxies.clone().any(|proxy| proxy.has(address))
-        };
-        if parsed.is_none_or(is_proxy) {
+        let is_loopback = parsed.is_some_and(|address| address.to_canonical().is_loopback());
+        let is_proxy = |address| is_loopback || proxies.clone().any(|proxy| proxy.has(address));
+        if is_loopback && serves_tls_itself(config) {
+            report.ok(
+                URL,
+                format!("the server takes {seen} for this client, which is at its machine"),
+            );
+        } else if parsed.is_none_or(is_proxy) {
             let text = format!(
                 "the server takes {} for the client, which is the proxy: all people share the limits of one",
                 if seen.is_empty() { "nobody" } else { &seen }
@@ -160,6 +168,15 @@ impl Through<'_> {
         })?;
         Ok(row["address"].as_str().unwrap_or_default().to_owned())
     }
+}
+
+/// Whether people come to the server's own TLS, with no proxy in front.
+fn serves_tls_itself(config: &Config) -> bool {
+    let listeners = config.all_listeners();
+    let is_named = !config.proxies.trusted.is_empty() || !config.proxies.protocol.is_empty();
+    !is_named
+        && listeners.iter().any(|one| one.serves.public && one.tls)
+        && listeners.iter().all(|one| one.rules.proxy.is_none())
 }
 
 /// Whether a URL is of this machine.
