@@ -20,10 +20,11 @@ from certificates import Authority  # noqa: E402
 
 base, place, package, documented, person = sys.argv[1:]
 HOST = "chat.example"
+FOLDER = "/root"
 
 place = Path(place)
 root = Root(layered(base, place))
-home = root.path / "root"
+home = root.path / FOLDER.lstrip("/")
 home.mkdir(exist_ok=True)
 shutil.copy(package, home)
 authority = Authority()
@@ -46,7 +47,7 @@ def said(text):
 def at_terminal(line):
     """The status, and what an operator reads."""
     ours, its = pty.openpty()
-    process = root.start("sh", "-c", line, folder="/root", stdout=its, stderr=its)
+    process = root.start("sh", "-c", line, folder=FOLDER, stdout=its, stderr=its)
     os.close(its)
     read = b""
     with contextlib.suppress(OSError):  # That is the end of a terminal.
@@ -57,7 +58,7 @@ def at_terminal(line):
 
 
 def answers():
-    return root.run("/usr/bin/parlor", "health", "--url", f"https://{HOST}/", "--ca", "/root/authority.pem")[0] == 0
+    return root.run("/usr/bin/parlor", "health", "--url", f"https://{HOST}/", "--ca", f"{FOLDER}/authority.pem")[0] == 0
 
 
 for line in documented.splitlines():
@@ -66,7 +67,7 @@ for line in documented.splitlines():
     if line.endswith(" &"):
         log = root.path / "tmp/log"
         with open(log, "w") as out:
-            server = root.start("sh", "-c", "exec " + line.removesuffix(" &"), folder="/root", stdout=out, stderr=out)
+            server = root.start("sh", "-c", "exec " + line.removesuffix(" &"), folder=FOLDER, stdout=out, stderr=out)
         while not answers():
             assert server.poll() is None and time.monotonic() < before + PATIENCE, log.read_text()
         said(log.read_text())
