@@ -217,6 +217,9 @@ impl InitArgs {
             "--key-file is for --sign-in keys"
         } else if auth_url.is_some() && sign_in != SignInBy::Backend {
             "--auth-url is for --sign-in backend"
+        } else if auth_url.as_deref() == Some("") {
+            // In the file it would be none: the server would be open.
+            "--sign-in backend needs --auth-url URL"
         } else {
             return Ok((sign_in, key_file, auth_url));
         };

@@ -148,8 +148,8 @@ pub(super) fn owner_of(directory: &Path) -> Option<String> {
     Some(found.name)
 }
 
-/// Gives a new file or directory to its user. Whoever may write to the one above it may have put something
-/// else in its place: so it is held, and not followed.
+/// Gives a new file or directory to its user. Whoever may write to the one above it may have put
+/// something else in its place: so it is held, and not followed.
 fn give(path: &Path, kind: OFlags, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
     // Not by `custom_flags`: the standard library takes `O_PATH` away from them where libc is musl.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;

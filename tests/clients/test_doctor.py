@@ -297,7 +297,7 @@ class TestFiles:
         place.config = lambda: config
         status, findings = place.doctor()
         assert status == 0, findings
-        assert only(findings, "user", "ok")["text"] == "nobody, to whom the data belongs, and who begins the server"
+        assert only(findings, "user", "ok")["text"] == "nobody, to whom the data belongs, is taken for the server's user"
         os.chown(place.secret, 0, 0)
         status, findings = place.doctor()
         assert status == 1 and only(findings, "key files", "error")["mend"] == f"chown nobody {place.secret}"

@@ -170,6 +170,9 @@ def test_others_may_say_who_somebody_is(servers):
         assert line in (place / "parlor.toml").read_text() and not (place / "secret").exists()
     done = init(servers.directory(), "--sign-in", "keys")
     assert done.returncode == 2 and "--key-file" in done.stderr
+    for empty in (("keys", "--key-file", ""), ("backend", "--auth-url", "")):
+        place = servers.directory() / "new"
+        assert init(place, "--sign-in", *empty).returncode == 2 and not place.exists()
     done = init(servers.directory(), "--sign-in", "keys", "--key-file", "/nowhere.pem")
     assert done.returncode == 1 and "Nothing was written" in done.stderr and "/nowhere.pem" in done.stderr
     # Half of it would keep the next attempt from writing the whole.

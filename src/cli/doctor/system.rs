@@ -99,7 +99,7 @@ pub(super) fn become_user(report: &mut Report, config: &Config) -> bool {
             report.error(ABOUT, failure.message, "");
             return false;
         }
-        report.ok(ABOUT, format!("{owner}, to whom the data belongs, and who begins the server"));
+        report.ok(ABOUT, format!("{owner}, to whom the data belongs, is taken for the server's user"));
         return true;
     }
     if let Err(failure) = process::check_user(config) {
