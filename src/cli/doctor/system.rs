@@ -99,7 +99,10 @@ pub(super) fn become_user(report: &mut Report, config: &Config) -> bool {
             report.error(ABOUT, failure.message, "");
             return false;
         }
-        report.ok(ABOUT, format!("{owner}, to whom the data belongs, is taken for the server's user"));
+        report.ok(
+            ABOUT,
+            format!("{owner}, to whom the data belongs, is taken for the server's user"),
+        );
         return true;
     }
     if let Err(failure) = process::check_user(config) {
