@@ -1,15 +1,37 @@
-// A free port for a server of a test.
+// A free port for a server of a test, which no other test gets meanwhile.
 
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /** Below those that Linux gives to outgoing connections: one of these could take the port while its server is away. */
 const SERVER_PORTS = { from: 20_000, to: 32_000 };
 
+/** So many of the newest stay taken: the servers of tests before that have ended. */
+const HELD_MAX = 256;
+/** A server that restarts leaves its port for a moment. So each is taken for UDP, too, as tests/clients/harness.py does: for as long as this process. */
+const held = [];
+
 export async function freePort() {
   for (;;) {
     const port = SERVER_PORTS.from + Math.floor(Math.random() * (SERVER_PORTS.to - SERVER_PORTS.from));
-    if (await isFree(port)) return port;
+    const holder = await taken(port);
+    if (!holder) continue;
+    if (await isFree(port)) {
+      held.push(holder);
+      if (held.length > HELD_MAX) held.shift().close();
+      return port;
+    }
+    holder.close();
   }
+}
+
+function taken(port) {
+  return new Promise((resolve) => {
+    const holder = createSocket('udp4');
+    holder.on('error', () => resolve(null));
+    holder.bind({ port, address: '127.0.0.1', exclusive: true }, () => resolve(holder));
+    holder.unref();
+  });
 }
 
 function isFree(port) {

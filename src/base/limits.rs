@@ -130,7 +130,8 @@ pub const CHALLENGE_BYTES_MAX: u64 = 4 * 1024;
 pub const CHALLENGES_WAITING_MAX: usize = 64;
 /// How long a server may take to drain and close its data for another one that takes its place.
 pub const HANDOVER_MS_MAX: u64 = 2 * STOP_MS_MAX + COMMANDS_END_MS;
-/// How long a server that breaks off while it drains has to be gone.
+/// How long a server has to close its own sockets when it has passed them, or to be gone when it broke
+/// off while it drained.
 pub const HANDOVER_END_MS: u64 = 2_000;
 /// How long a process that connects to replace a server has to say so.
 pub const HANDOVER_REQUEST_MS: u64 = 1_000;

@@ -71,6 +71,8 @@ pub(super) fn take_over(data: &Place) -> Result<Vec<PassedSocket>, CommandFailur
             let passed = ask(&mut stream).and_then(|()| receive(&stream)).map_err(failed)?;
             if passed.is_empty() {
                 await_end(&stream);
+            } else {
+                await_closed(&stream);
             }
             Ok(passed)
         }
@@ -91,6 +93,14 @@ fn connect(directory: &Path) -> io::Result<Option<UnixStream>> {
     } else {
         Err(io::Error::other("another user's program pretends to be it"))
     }
+}
+
+/// Waits until the other end has closed its own descriptors of the sockets: while it has them, nothing
+/// else can be bound at their ports.
+fn await_closed(mut stream: &UnixStream) {
+    // Whether it has ended, or is too late: the sockets are here.
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(HANDOVER_END_MS)));
+    let _ = stream.read(&mut [0]);
 }
 
 /// Waits until the other end's process has closed all of its files: the data's lock, and its sockets,
@@ -269,6 +279,28 @@ mod tests {
         assert!(!path.exists(), "it went with the last");
         drop(old);
         assert!(receive(&new).unwrap().is_empty(), "it has ended");
+    }
+
+    #[test]
+    fn the_sockets_are_no_longer_the_old_ones_when_they_are_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = address(&fs::metadata(directory.path()).unwrap()).unwrap();
+        let listener = UnixListener::bind_addr(&at).unwrap();
+        let socket = ListeningSocket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let old = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            assert!(is_asked(&stream).unwrap());
+            let fd = socket.into_fd();
+            let copy = fd.try_clone().unwrap();
+            send(&stream, vec![ListeningSocket::passed(fd).unwrap()]).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            drop(copy);
+        });
+        drop(take_over(&Place::Directory(directory.path().into())).unwrap());
+        // `::` and `0.0.0.0` stand for every address of the port.
+        ListeningSocket::tcp(([0, 0, 0, 0], port).into()).unwrap();
+        old.join().unwrap();
     }
 
     #[test]

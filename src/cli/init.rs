@@ -305,7 +305,8 @@ impl Plan {
     fn judge(&self) -> Result<(), CommandFailure> {
         let mut sources = ConfigSources::of_process(Some(self.file("parlor.toml")));
         sources.variables.clear();
-        sources.read().map(drop).map_err(CommandFailure::new)
+        let read = sources.read().map(drop);
+        read.map_err(|error| CommandFailure::new(format!("this would not be good: {error}")))
     }
 
     fn file(&self, name: &str) -> PathBuf {

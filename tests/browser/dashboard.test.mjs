@@ -269,6 +269,14 @@ inPage('a token that no request can carry is refused in the page, and a server t
   assert.ok(asked >= 3 && asked <= 8, `${asked} requests within 5 s`);
 });
 
+inPage('without the library of plots there are the values', {}, async (page) => {
+  await page.route('**/uplot.js', (route) => route.abort());
+  await lookIn(page);
+  await plotted(page, 'Connections');
+  await page.locator('.plot-value', { hasText: /^resident \d+ MiB$/ }).waitFor();
+  assert.equal(await page.locator('#plots canvas').count(), 0);
+});
+
 inPage('it works without storage', {}, async (page) => {
   await page.addInitScript(() => {
     for (const name of ['sessionStorage', 'localStorage']) Object.defineProperty(globalThis, name, { get: () => { throw new DOMException('forbidden', 'SecurityError'); } });

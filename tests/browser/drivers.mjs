@@ -149,8 +149,8 @@ export async function webkit() {
     child.once('exit', (code) => reject(new Error(`Xvfb ended with ${code}`)));
   });
   const port = await freePort();
-  // As in a container, where there is no sandbox within the sandbox.
-  const env = { ...process.env, DISPLAY: display.name, WEBKIT_DISABLE_COMPOSITING_MODE: '1', WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', NO_AT_BRIDGE: '1', GDK_BACKEND: 'x11' };
+  // As in a container, where there is no sandbox within the sandbox; in a language, as people have one.
+  const env = { ...process.env, DISPLAY: display.name, WEBKIT_DISABLE_COMPOSITING_MODE: '1', WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', NO_AT_BRIDGE: '1', GDK_BACKEND: 'x11', LC_ALL: 'en_US.UTF-8' };
   const child = spawn(driver, [`--port=${port}`], { env, stdio: 'ignore' });
   const base = `http://127.0.0.1:${port}`;
   const ask = async (method, path, body) => {

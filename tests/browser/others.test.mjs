@@ -1,5 +1,5 @@
-// The page in Firefox and in WebKit, a short round: two people chat, a server goes away and comes back, one signs in and out, two tabs
-// of one person. Chromium has all the other tests.
+// The pages in Firefox and in WebKit, a short round: two people chat, a server goes away and comes back, one signs in and out, two tabs
+// of one person, two administrators at the dashboard. Chromium has all the other tests.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { firefox, webkit } from './drivers.mjs';
-import { PARLOR, Server, temporaryDirectory } from './support.mjs';
+import { PARLOR, Program, Server, eventually, temporaryDirectory } from './support.mjs';
 
 const LIMIT = { timeout: 240_000 };
 // The client waits up to 30 s between two attempts, and Firefox holds a WebSocket back to a host that did not answer (RFC 6455 §7.2.3).
@@ -41,9 +41,9 @@ for (const [name, launch] of [['Firefox', firefox], ['WebKit', webkit]]) {
     const say = (window, text) => window.enter('#message', text);
     const acknowledged = (window) => window.has('.msg.queued, .msg.sent', []);
 
-    function scene(what, run) {
+    function scene(what, run, ...options) {
       test(what, LIMIT, async () => {
-        const server = await Server.start();
+        const server = await Server.start(...options);
         try {
           await run(server);
         } finally {
@@ -107,30 +107,57 @@ for (const [name, launch] of [['Firefox', firefox], ['WebKit', webkit]]) {
       assert.deepEqual(await one.texts('#people-list .person-name'), ['ada']);
     });
 
-    test('a link signs one in, until one signs out', LIMIT, async () => {
+    /** A server with a secret, and what makes tokens of it. */
+    function secretScene(what, run) {
       const folder = temporaryDirectory();
       const secret = join(folder, 'secret');
+      after(() => rmSync(folder, { recursive: true, force: true }));
       writeFileSync(secret, 'a secret of more than thirty-two bytes, for a test only', { mode: 0o600 });
-      const server = await Server.start('--secret-file', secret);
-      try {
-        const args = ['token', '--user', 'ada', '--name', 'Ada Lovelace', '--ttl', '1h', '--secret-file', secret, '--url', server.url];
-        const window = await open(execFileSync(PARLOR, args, { encoding: 'utf8' }).trim());
-        await live(window);
-        await window.sees('#me', 'Ada Lovelace');
-        assert.equal(await window.run('return location.hash;'), '', 'the code is gone from the address');
-        await window.reload();
-        await live(window);
-        await window.click('#sign-out');
-        await window.click('#sign-out-go');
-        await window.sees('#door-lead', 'personal link');
-        await window.reload();
-        await window.sees('#door-lead', 'personal link');
-      } finally {
-        for (const window of windows) await window.close().catch(() => {});
-        windows = [];
-        await server.end();
-        rmSync(folder, { recursive: true, force: true });
-      }
+      const token = (user, ...more) => execFileSync(PARLOR, ['token', '--user', user, '--ttl', '1h', '--secret-file', secret, ...more], { encoding: 'utf8' }).trim();
+      scene(what, (server) => run(server, token), '--secret-file', secret);
+    }
+
+    secretScene('a link signs one in, until one signs out', async (server, token) => {
+      const window = await open(token('ada', '--name', 'Ada Lovelace', '--url', server.url));
+      await live(window);
+      await window.sees('#me', 'Ada Lovelace');
+      assert.equal(await window.run('return location.hash;'), '', 'the code is gone from the address');
+      await window.reload();
+      await live(window);
+      await window.click('#sign-out');
+      await window.click('#sign-out-go');
+      await window.sees('#door-lead', 'personal link');
+      await window.reload();
+      await window.sees('#door-lead', 'personal link');
+    });
+
+    secretScene('two administrators: what one does, the other reads in the audit log, also after a restart', async (server, token) => {
+      const bob = await Program.connect(server.url, 'bob', token('bob'));
+      const closed = new Promise((resolve) => bob.socket.on('close', resolve));
+      const lookIn = async (admin) => {
+        const window = await open(`${server.url}/dashboard`);
+        await window.enter('#gate-token', token(admin, '--admin'));
+        await window.sees('#state', 'Live');
+        return window;
+      };
+      const [root, deputy] = [await lookIn('root'), await lookIn('deputy')];
+      await deputy.click('#tab-audit');
+      await deputy.sees('#found', 'Nothing is here.');
+      await root.sees('#rows tbody tr', 'bob');
+      await root.click('#rows button[aria-label$=" of bob"]');
+      await root.click('#act-go');
+      assert.equal(await closed, 4003);
+      await root.sees('#said', 'Disconnected 1 connection.');
+      await deputy.sees('#rows tbody tr', 'root');
+      // Of the window in front: others are not drawn.
+      const shown = () => deputy.run('return document.querySelector("#plots [role=img]").getAttribute("aria-label");');
+      await eventually('the first plot has drawn', async () => /, the last hour: .* now \d/.test(await shown()));
+      assert.ok(await deputy.run('return document.querySelectorAll("#plots canvas").length;') >= 12);
+      await server.restart();
+      await root.sees('#state', 'Live', true, BACK_MS);
+      await deputy.sees('#state', 'Live', true, BACK_MS);
+      await root.click('#tab-audit');
+      for (const window of [root, deputy]) await window.sees('#rows tbody tr', 'admin:disconnect');
     });
   });
 }

@@ -5,6 +5,7 @@ Set PARLOR_BIN, PARLOR_ECHO and PARLOR_FAN_OUT to test other binaries than those
 """
 
 import base64
+import collections
 import contextlib
 import hashlib
 import hmac
@@ -88,12 +89,21 @@ def tool(name, how):
 SERVER_PORTS = range(20_000, 32_000)
 
 
+# A server that restarts leaves its port for a moment. So each is taken for UDP, too, as tests/free-port.mjs does: the
+# newest of this process, as the servers of tests before that have ended.
+HELD_PORTS = collections.deque(maxlen=256)
+
+
 def free_port():
     while True:
         port = random.choice(SERVER_PORTS)
+        holder = socket.socket(type=socket.SOCK_DGRAM)
         with contextlib.suppress(OSError), socket.socket() as probe:
+            holder.bind((HOST, port))
             probe.bind((HOST, port))
+            HELD_PORTS.append(holder)
             return port
+        holder.close()
 
 
 def clean_environment(**more):

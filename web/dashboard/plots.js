@@ -53,6 +53,7 @@ class Plot {
   #time = el('span', { class: 'plot-time' });
   #frame;
   #u;
+  #data = [[]];
 
   constructor([title, format, series]) {
     this.#title = title;
@@ -68,11 +69,13 @@ class Plot {
     const width = this.#frame.clientWidth;
     if (width === 0) return;
     const now = xs.at(-1) ?? Date.now() / 1000;
-    this.#u ??= this.#make(width);
-    this.#u.setData([xs, ...columns], false);
+    this.#data = [xs, ...columns];
+    // The library does not start where the browser's language has no tag (RFC 5646), as "C" is none: then there are the values alone.
+    if (uPlot) this.#u ??= this.#make(width);
+    this.#u?.setData(this.#data, false);
     const span = Math.min(HOUR_S, Math.max(LEAST_S, now - (xs[0] ?? now)));
-    this.#u.setScale('x', { min: now - span, max: now });
-    if (this.#u.cursor.idx === null || this.#u.cursor.idx === undefined) this.#show(xs.length - 1);
+    this.#u?.setScale('x', { min: now - span, max: now });
+    if ((this.#u?.cursor.idx ?? null) === null) this.#show(xs.length - 1);
     const most = (column) => this.#format(Math.max(...column.filter((value) => value !== null)));
     const said = this.#series.map(([name], place) => (columns[place].some((value) => value !== null) ? `${name} now ${this.#format(columns[place].at(-1))}, at most ${most(columns[place])}` : `${name} unknown`));
     this.#frame.setAttribute('aria-label', `${this.#title}, the last hour: ${said.join('; ')}`);
@@ -97,15 +100,14 @@ class Plot {
       scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
       axes: [{ ...axis, size: 24, values: (_, ticks) => ticks.map((tick) => minute(tick * 1000)) }, { ...axis, size: 66, incrs: STEPS.get(this.#format), values: (_, ticks) => ticks.map((tick) => this.#format(tick)) }],
       series: [{}, ...series],
-      hooks: { setCursor: [(u) => this.#show(u.cursor.idx ?? u.data[0].length - 1)] },
+      hooks: { setCursor: [(u) => this.#show(u.cursor.idx ?? this.#data[0].length - 1)] },
     };
     return new uPlot(options, [[], ...this.#series.map(() => [])], this.#frame);
   }
 
   /** Writes the values at a place: under the pointer, or the newest. */
   #show(place) {
-    const data = this.#u?.data;
-    if (!data) return;
+    const data = this.#data;
     for (const [one, node] of this.#values.entries()) setText(node.querySelector('b'), this.#format(data[one + 1][place] ?? null));
     const isNewest = place >= data[0].length - 1;
     setText(this.#time, isNewest || data[0][place] === undefined ? '' : clock(data[0][place] * 1000));
