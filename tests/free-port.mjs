@@ -6,10 +6,12 @@ import { createServer } from 'node:net';
 /** Below those that Linux gives to outgoing connections: one of these could take the port while its server is away. */
 const SERVER_PORTS = { from: 20_000, to: 32_000 };
 
-/** So many of the newest stay taken: the servers of tests before that have ended. */
-const HELD_MAX = 256;
-/** A server that restarts leaves its port for a moment. So each is taken for UDP, too, as tests/clients/harness.py does: for as long as this process. */
+/**
+ * A server that restarts leaves its port for a moment. So the newest ports of this process are taken for UDP, too, as tests/clients/harness.py does: the
+ * servers of tests before these have ended.
+ */
 const held = [];
+const HELD_MAX = 256;
 
 export async function freePort() {
   for (;;) {

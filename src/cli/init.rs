@@ -305,8 +305,9 @@ impl Plan {
     fn judge(&self) -> Result<(), CommandFailure> {
         let mut sources = ConfigSources::of_process(Some(self.file("parlor.toml")));
         sources.variables.clear();
-        let read = sources.read().map(drop);
-        read.map_err(|error| CommandFailure::new(format!("this would not be good: {error}")))
+        let refused =
+            |error| CommandFailure::new(format!("the configuration would be refused: {error}"));
+        sources.read().map(drop).map_err(refused)
     }
 
     fn file(&self, name: &str) -> PathBuf {

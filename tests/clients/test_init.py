@@ -175,6 +175,7 @@ def test_others_may_say_who_somebody_is(servers):
         assert init(place, "--sign-in", *empty).returncode == 2 and not place.exists()
     done = init(servers.directory(), "--sign-in", "keys", "--key-file", "/nowhere.pem")
     assert done.returncode == 1 and "Nothing was written" in done.stderr and "/nowhere.pem" in done.stderr
+    assert "the configuration would be refused: " in done.stderr
     # Half of it would keep the next attempt from writing the whole.
     place = servers.directory()
     assert init(place / "new", "--sign-in", "keys", "--key-file", "/nowhere.pem").returncode == 1

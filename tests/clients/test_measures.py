@@ -54,6 +54,11 @@ def test_in_a_minute_of_all_that_clients_do_nothing_grows():
     assert said.count(" rounds: VmRSS ") == 3 and "nothing has grown" in said
 
 
+def test_two_builds_are_compared_in_turns():
+    said = measured("processor.py", echo_binary(), echo_binary(), "--rounds", 1, "--messages", 32, seconds=25)
+    assert len(re.findall(r"bytes, (?:old|new): \d+\.\d+ us \(", said)) == 4
+
+
 def test_handshakes_are_of_the_kind_that_is_measured():
     said = measured("tls.py", "--connections", 20, seconds=25)
     assert len(re.findall(r"handshake and a request: \d+\.\d", said)) == 4 and said.count("idle connection: ") == 2
