@@ -78,8 +78,11 @@ pub const ALL_OUTBOXES_BYTES: usize = 256 * 1024 * 1024;
 /// Their share of the memory that is free at the start.
 pub const ALL_OUTBOXES_SHARE: usize = 4;
 /// Address space that a server takes by itself, a little more than measured: the C library reserves
-/// 64 MiB for each of the first threads, at unpredictable moments.
-pub const ADDRESS_SPACE_TAKEN_BYTES: u64 = 256 * 1024 * 1024;
+/// 64 MiB for each of the first threads (here four beside the loop), at unpredictable moments.
+pub const ADDRESS_SPACE_TAKEN_BYTES: u64 = 320 * 1024 * 1024;
+/// How long a start waits before it looks again at an address space that is limited, in ms: to align
+/// its 64 MiB, the C library takes 128 for a moment.
+pub const ARENA_MS: u64 = 20;
 /// What they may hold in any case: a page for each of a few connections.
 pub const ALL_OUTBOXES_BYTES_MIN: usize = 4 * 1024 * 1024;
 /// Connections accepted in one turn before the established ones have theirs.

@@ -2,20 +2,40 @@
 
 use crate::base::limits::{
     ADDRESS_SPACE_TAKEN_BYTES, ALL_OUTBOXES_BYTES, ALL_OUTBOXES_BYTES_MIN, ALL_OUTBOXES_SHARE,
+    ARENA_MS,
 };
 use std::fs::read_to_string;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+const ADDRESS_SPACE: &str = "the limit on its address space";
 
 /// The limit for all outboxes: a share of the memory that this process may still use, as far as the
 /// system reports it, and at most the default.
 #[must_use]
 pub fn all_outboxes_bytes() -> usize {
-    let Some((left, bound)) = memory_left() else { return ALL_OUTBOXES_BYTES };
+    let pause = || sleep(Duration::from_millis(ARENA_MS));
+    let Some((left, bound)) = lasting(memory_left, pause) else { return ALL_OUTBOXES_BYTES };
     let bytes = share_of(left);
     if bytes < ALL_OUTBOXES_BYTES {
         log::info!("limits.all_outboxes_bytes is {bytes}, as {bound} leaves {left} bytes");
     }
     bytes
+}
+
+/// What is left while no thread begins: for a moment the C library then takes twice the address space
+/// that it keeps.
+fn lasting(
+    mut left: impl FnMut() -> Option<(u64, &'static str)>,
+    pause: impl FnOnce(),
+) -> Option<(u64, &'static str)> {
+    let first = left()?;
+    if first.1 != ADDRESS_SPACE {
+        return Some(first);
+    }
+    pause();
+    left().into_iter().chain([first]).max_by_key(|(left, _)| *left)
 }
 
 fn share_of(left: u64) -> usize {
@@ -43,7 +63,7 @@ fn memory_left_in(root: &Path) -> Option<(u64, &'static str)> {
     let resident = taken("VmRSS:");
     let space = taken("VmSize:").max(ADDRESS_SPACE_TAKEN_BYTES);
     [
-        (limit("Max address space"), space, "the limit on its address space"),
+        (limit("Max address space"), space, ADDRESS_SPACE),
         (limit("Max data size"), taken("VmData:"), "the limit on its data"),
         (cgroup_limit(root), resident, "its cgroup"),
         (kib(&machine, "MemTotal:"), resident, "the machine's memory"),
@@ -109,6 +129,19 @@ mod tests {
     const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:        1048576 kB\nMemFree:  5 kB\n");
 
     #[test]
+    fn what_is_taken_for_a_moment_is_not_taken() {
+        let read = |readings: &[(u64, &'static str)]| {
+            let (mut readings, mut paused) = (readings.iter().copied(), false);
+            let found = lasting(|| readings.next(), || paused = true);
+            (found.map(|(left, _)| left), paused)
+        };
+        assert_eq!(read(&[(33, ADDRESS_SPACE), (64, ADDRESS_SPACE)]), (Some(64), true));
+        assert_eq!(read(&[(64, ADDRESS_SPACE), (33, ADDRESS_SPACE)]), (Some(64), true));
+        assert_eq!(read(&[(33, "its cgroup"), (64, "its cgroup")]), (Some(33), false));
+        assert_eq!(read(&[]), (None, false));
+    }
+
+    #[test]
     fn the_narrowest_bound_is_what_is_left() {
         let mib = |mib: u64| mib * 1024 * 1024;
         let limits = |space: &str, data: &str| {
@@ -129,16 +162,16 @@ mod tests {
         let rss = 20_000 * 1_024;
         let machine = (mib(1_024) - rss, "the machine's memory");
         assert_eq!(tried(&[STATUS, MACHINE, ("proc/self/limits", &none)]), Some(machine));
-        let space = limits("314572800", "unlimited");
+        let space = limits("377487360", "unlimited");
         assert_eq!(
             tried(&[STATUS, MACHINE, ("proc/self/limits", &space)]),
-            Some((mib(300 - 256), "the limit on its address space")),
+            Some((mib(360 - 320), "the limit on its address space")),
             "what its threads will take is taken"
         );
-        let large = ("proc/self/status", "VmSize:\t  290816 kB\nVmRSS:\t   20000 kB\n");
+        let large = ("proc/self/status", "VmSize:\t  356352 kB\nVmRSS:\t   20000 kB\n");
         assert_eq!(
             tried(&[large, MACHINE, ("proc/self/limits", &space)]),
-            Some((mib(300 - 284), "the limit on its address space"))
+            Some((mib(360 - 348), "the limit on its address space"))
         );
         let data = limits("unlimited", "20971520");
         assert_eq!(

@@ -1053,7 +1053,7 @@ class TestOutboxes:
 
     @pytest.mark.seconds(60)
     def test_under_a_bound_on_address_space_slow_readers_end_themselves_alone(self, servers):
-        space = 320 << 20
+        space = 384 << 20
 
         def bound():
             resource.setrlimit(resource.RLIMIT_AS, (space, space))
