@@ -182,7 +182,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
         const rtt = env.now() - asked;
         if (interval) qualify(LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? 'critical', rtt);
       },
-      () => clear('answer'),
+      // A request's timeout says nothing yet, and a lost connection has no timers.
+      () => {},
     );
   };
 

@@ -75,11 +75,11 @@ export class Presence {
     const users = new Map();
     /** @type {string | undefined} */
     let after;
-    let version = 0;
     try {
       for (;;) {
         const page = await this.#core.request('presence:list', { after });
-        version ||= page.version;
+        // What is newer than the first page comes on top.
+        if (!after) this.#version = page.version;
         for (const one of page.users) users.set(one.user, one);
         if (!page.more) break;
         after = page.users.at(-1).user;
@@ -92,7 +92,6 @@ export class Presence {
       return;
     }
     this.#users = users;
-    this.#version = version;
     this.#isListed = true;
     this.#listing = null;
     for (const [type, payload] of this.#early.splice(0)) this.push(type, payload);
@@ -112,7 +111,8 @@ export class Presence {
       if (this.#listing) this.#early.push([type, payload]);
       return;
     }
-    if (payload.version <= this.#version) return;
+    // A reset has the version of the change before it.
+    if (payload.version < this.#version + +!payload.reset) return;
     this.#version = payload.version;
     if (payload.reset) {
       // Lists are available again: request the list anew.

@@ -72,6 +72,16 @@ test('it begins anew once it was stable for as long as one wants', async () => {
   assert.deepEqual(waits, [1_000, 2_000, 4_000, 1_000]);
 });
 
+test('a server that is silent is left, also if requests are waited for less long', async () => {
+  for (const timeout of [1_000, 20_000]) {
+    const { client, server, clock } = begin({ timeout });
+    await clock.advance(100);
+    server.faults.silent = true;
+    await clock.advance(15_500);
+    assert.notEqual(client.state.name, 'online', String(timeout));
+  }
+});
+
 test('a code that the application calls fatal ends it', async () => {
   const { client, server, clock } = begin({ fatal: (code) => code === 4999 });
   await clock.advance(100);

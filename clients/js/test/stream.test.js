@@ -21,6 +21,39 @@ test('who is here is listed and followed', async () => {
   assert.deepEqual(seen, ['ada', 'ada,bob', 'ada', 700]);
 });
 
+test('a list of pages that begins with nothing changed misses nothing that comes meanwhile', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(100);
+  server.faults.loseReplies = 2;
+  const answer = async (payload) => {
+    const { id } = server.sockets[0].heard.findLast(({ type }) => type === 'presence:list');
+    server.sockets[0].say({ type: 'reply', id, payload });
+    await clock.advance(10);
+  };
+  const listed = client.presence.list();
+  await clock.advance(10);
+  await answer({ users: [{ user: 'bob', name: 'Bob' }], version: 0, more: true });
+  server.push('user:online', { users: ['ada'], version: 1 });
+  await clock.advance(10);
+  await answer({ users: [], version: 1, more: false });
+  await listed;
+  assert.deepEqual(client.presence.value.users.map(({ user }) => user), ['ada', 'bob']);
+});
+
+test('it is listed anew when the server says so, also at the version of the last change', async () => {
+  const { client, server, clock } = begin();
+  client.presence.on(() => {});
+  await clock.advance(100);
+  const lists = () => server.sockets[0].heard.filter(({ type }) => type === 'presence:list').length;
+  server.push('user:online', { users: ['bob'], version: 2 });
+  server.push('user:online', { reset: true, users: [], version: 2 });
+  await clock.advance(10);
+  assert.equal(lists(), 2);
+  server.push('user:online', { reset: true, users: [], version: 0 });
+  await clock.advance(10);
+  assert.deepEqual([lists(), client.presence.value.users.map(({ user }) => user)], [2, ['ada']]);
+});
+
 test('what a program says of its own under such a name is its own', async () => {
   const { client, server, clock } = begin();
   const [seen, own] = [[], []];
