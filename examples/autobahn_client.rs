@@ -7,11 +7,11 @@
 //! It is parlor's protocol over a socket that blocks: no reactor, one connection at a time.
 
 use parlor::base::Outbox;
-use parlor::client::{SystemKeys, system_nonce};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
 use parlor::protocol::endpoint::{Closing, Send};
 use parlor::protocol::handshake::client::{ClientHandshake, ClientRequest};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
+use parlor::web::{SystemKeys, system_nonce};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

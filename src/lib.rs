@@ -6,7 +6,6 @@
 #![cfg_attr(
     feature = "reactor",
     doc = "- [`reactor`]: moves bytes: the only sockets, the only clock (mio)\n\
-           - [`client`]: what a client takes from the system\n\
            - [`web`]: HTTP and WebSockets on the reactor, as applications see them"
 )]
 #![cfg_attr(feature = "tls", doc = "- [`tls`]: TLS between sockets and the reactor")]
@@ -15,6 +14,7 @@
     doc = "- [`wire`]: JSON of the protocol\n\
            - [`decode`]: what every byte of a WebSocket stream means"
 )]
+#![cfg_attr(feature = "client", doc = "- [`client`]: a client for programs")]
 #![cfg_attr(
     feature = "server",
     doc = "- [`hub`]: rooms, presence, streams: decides, without I/O and without a clock\n\
@@ -32,7 +32,7 @@ mod backend;
 pub mod base;
 #[cfg(feature = "server")]
 pub mod cli;
-#[cfg(feature = "reactor")]
+#[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
 pub mod config;

@@ -91,7 +91,8 @@ pub struct Body {
 pub struct Changes {
     /// The `seq` of its newest edit. The text is that edit's.
     pub edited: Option<u64>,
-    /// The `seq` of the entry that deleted it. Text, data and reactions are gone.
+    /// The `seq` of the entry that deleted it; 0 where that is not told, as to clients. Text, data
+    /// and reactions are gone.
     pub deleted: Option<u64>,
     /// Reactions, in the order of their first use; of each the first
     /// [`REACTION_USERS_MAX`](super::limits::REACTION_USERS_MAX) users.

@@ -1,8 +1,5 @@
-//! What a client needs from the system: randomness. The protocol's part of a client is
-//! [`handshake::client`](crate::protocol::handshake::client) and
-//! [`Endpoint::client`](crate::protocol::Endpoint::client); `examples/autobahn_client.rs` combines
-//! them over a blocking socket.
+//! A client for programs: what `clients/js` is for pages.
+//!
+//! [`core`] decides, without sockets and without a clock.
 
-mod chance;
-
-pub use chance::{SystemKeys, system_nonce};
+pub mod core;

@@ -6,6 +6,7 @@
 
 mod admission;
 mod body_room;
+mod chance;
 mod client_address;
 mod connection;
 mod counters;
@@ -18,6 +19,7 @@ mod listeners;
 mod net;
 mod proxies;
 
+pub use chance::{SystemKeys, system_nonce};
 pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, WebRequest};

@@ -32,6 +32,11 @@ impl<'a> Object<'a> {
         Ok(Some(Object(members)))
     }
 
+    /// The members of an object as they came, where their order means something; none of other JSON.
+    pub(crate) fn in_order(text: &'a str) -> Vec<(Cow<'a, str>, &'a str)> {
+        serde_json::from_str(text).map_or_else(|_| Vec::new(), |Object(members)| members)
+    }
+
     /// The value of a member, as raw text.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         let place = self.0.binary_search_by(|(one, _)| one.as_ref().cmp(name)).ok()?;

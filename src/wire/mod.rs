@@ -12,4 +12,5 @@ pub mod request;
 pub(crate) mod sse;
 pub(crate) mod stream_encode;
 pub(crate) mod stream_request;
+pub(crate) mod told;
 pub(crate) mod types;
