@@ -5,8 +5,9 @@
 
 use super::ledger::Ledger;
 use super::stream_checker::{Wanted, Watch};
+use parlor::base::{Entry, EntryKind};
 use parlor::hub::{Retention, Scope};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was asked, as far as the answer is judged by it.
@@ -212,7 +213,7 @@ impl Session {
     /// hears of others before.
     fn is_silent(&self, room: &str) -> bool {
         match self.follows.get(room) {
-            Some(Follow::Waiting(_)) => self.is_resuming,
+            Some(Follow::Waiting(_) | Follow::Unlisted) => self.is_resuming,
             Some(Follow::Refused) => true,
             _ => false,
         }
@@ -294,9 +295,7 @@ impl Checker {
     ) {
         for room in payload["rooms"].as_array().expect("a list of rooms") {
             let name = text(room, "room");
-            if !session.is_resuming {
-                session.follows.entry(name.to_owned()).or_insert(Follow::Unlisted);
-            }
+            session.follows.entry(name.to_owned()).or_insert(Follow::Unlisted);
             self.state(ledger, session, room, turn);
             self.mark(name, &session.user, number(room, "read"));
         }
@@ -376,6 +375,50 @@ impl Checker {
             assert_eq!(who, session.user, "a cid is told to another: {payload}");
             self.stored(ledger, &session.user, room, cid, seq);
         }
+    }
+
+    /// What a program was told is what came.
+    pub(crate) fn agrees(&self, entry: &Entry) {
+        let (room, seq) = (entry.room.as_str(), entry.seq);
+        let fact = self.facts.get(room).and_then(|facts| facts.get(&seq));
+        let fact = fact.unwrap_or_else(|| panic!("{room} {seq} is told, and did not come"));
+        let (kind, who, details) = match &entry.kind {
+            EntryKind::Message { from, body, .. } => {
+                ("chat:message", from, vec![json!(body.reply_to)])
+            }
+            EntryKind::Edited { target, by, .. } => ("chat:edited", by, vec![json!(target)]),
+            EntryKind::Deleted { target, by } => ("chat:deleted", by, vec![json!(target)]),
+            EntryKind::Reacted { target, emoji, on, by } => {
+                ("chat:reacted", by, vec![json!(target), json!(&**emoji), json!(on)])
+            }
+            EntryKind::Joined { user, by } | EntryKind::Left { user, by } => {
+                let is_joined = matches!(entry.kind, EntryKind::Joined { .. });
+                let kind = if is_joined { "room:joined" } else { "room:left" };
+                (kind, user, vec![json!(by.as_ref().map(|by| by.as_str()))])
+            }
+        };
+        let (kind, who) = (kind.to_owned(), who.as_str().to_owned());
+        assert_eq!(*fact, Fact { kind, who, details, ts: entry.ts.0 }, "{room} {seq}");
+        let (text, version) = match &entry.kind {
+            EntryKind::Message { body, changes, .. } => {
+                let changes = changes.as_deref();
+                if changes.is_some_and(|changes| changes.deleted.is_some()) {
+                    return;
+                }
+                (&body.text, changes.and_then(|changes| changes.edited).unwrap_or(seq))
+            }
+            EntryKind::Edited { text: Some(text), .. } => (text, seq),
+            _ => return,
+        };
+        let known = self.texts.get(room).and_then(|texts| texts.get(&version));
+        assert_eq!(known.map(String::as_str), Some(&**text), "{room} {seq} as of {version}");
+    }
+
+    /// What a program was told to be acknowledged stands where the server says.
+    pub(crate) fn is_stored(&self, user: &str, room: &str, cid: &str, seq: u64) {
+        let key = (user.to_owned(), room.to_owned(), cid.to_owned());
+        let known = self.said.get(&key).and_then(|said| said.seq);
+        assert!(known >= Some(seq), "{cid} of {user} is acknowledged as {seq}, and is {known:?}");
     }
 
     /// A message stands at `seq`: nowhere else, then, unless one of two places is kept no more.

@@ -4,6 +4,7 @@
 use super::checker::{Asked, Checker, Session, What};
 use super::dice::Dice;
 use super::net::Parcel;
+use super::program::Program;
 use super::streams::{Named, Position};
 use super::world::World;
 use parlor::base::Outbox;
@@ -87,16 +88,18 @@ pub(crate) struct Client {
     outbox: Option<Outbox>,
     says_token: bool,
     /// Of the token that it shows, and of that on which its session stands.
-    shown_jti: String,
+    pub(crate) shown_jti: String,
     shows_late: bool,
     pub(crate) jti: String,
     connected_at: u64,
     refreshed_at: u64,
+    /// The product's client decides for it, and not the code of this file.
+    pub(crate) program: Option<Box<Program>>,
 }
 
-/// A message, as it was read.
+/// A message, as it was read; as text, too, for a program.
 enum Told {
-    Json(Rc<Value>),
+    Json(Rc<Value>, Option<String>),
     Bytes(Vec<u8>),
 }
 
@@ -111,6 +114,11 @@ impl Client {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
+    }
+
+    /// The streams that it wants to watch, and does not.
+    pub(crate) fn missing_streams(&self) -> impl Iterator<Item = &String> {
+        self.wanted.keys().filter(|stream| !self.session.watches.contains_key(*stream))
     }
 
     /// It knows nothing any more: no position, no epoch.
@@ -137,7 +145,10 @@ impl World {
         let link = self.open_link(client.index);
         client.link = Some(link);
         let announces = self.dice.one_in(if client.is_rogue { 3 } else { 10 });
-        let resumes = if client.epoch.is_empty() {
+        let has_core = client.program.is_some();
+        let resumes = if has_core {
+            true
+        } else if client.epoch.is_empty() {
             announces && !self.is_quiet
         } else {
             !client.is_rogue || announces
@@ -157,13 +168,20 @@ impl World {
             unsent.is_under_way = false;
         }
         let mut target = String::from(if resumes { "/ws?resume=1" } else { "/ws?resume=0" });
-        let token = self.token(&client.user, client.is_admin);
-        (client.shown_jti, client.jti) = (token.jti, String::new());
+        (client.shown_jti, client.jti) = (String::new(), String::new());
         client.connected_at = self.now;
-        let token = token.text;
+        let mut token = String::new();
+        if !has_core {
+            let fresh = self.token(&client.user, client.is_admin);
+            (token, client.shown_jti) = (fresh.text, fresh.jti);
+        }
         let (bearer, authorization);
         let (mut protocols, mut fields): (Vec<&str>, Vec<(&str, &str)>) = (Vec::new(), Vec::new());
-        let way = if self.plan.is_open_mode { 9 } else { self.dice.below(4) };
+        let way = match (self.plan.is_open_mode, has_core) {
+            (true, _) => 9,
+            (false, true) => 3,
+            (false, false) => self.dice.below(4),
+        };
         match way {
             0 => {
                 authorization = format!("Bearer {token}");
@@ -195,7 +213,7 @@ impl World {
             format!("c{} connects as {}, link {link}, way {way}", client.index, client.user)
         });
         client.shows_late = way == 3;
-        client.says_token = way == 3 || (way < 3 && self.dice.one_in(10));
+        client.says_token = !has_core && (way == 3 || (way < 3 && self.dice.one_in(10)));
         client.next_id = 1;
     }
 
@@ -203,6 +221,9 @@ impl World {
     pub(crate) fn loses(&mut self, client: &mut Client, retry: bool) {
         if let Some(link) = client.link.take() {
             self.links[link].is_left = true;
+        }
+        if client.program.is_some() {
+            return self.core_loses(client, None);
         }
         client.stage = Stage::Away;
         client.is_ready = false;
@@ -263,6 +284,9 @@ impl World {
                 self.coverage.count("compressed connections");
             }
             client.stage = Stage::Open(Box::new(endpoint));
+            if client.program.is_some() {
+                self.core_opens(client);
+            }
             if client.says_token {
                 // Whoever has said it in the head says it twice: a refresh.
                 let token = self.token(&client.user, client.is_admin);
@@ -293,7 +317,10 @@ impl World {
         let (mut messages, mut over) = (Vec::new(), None);
         loop {
             match endpoint.next_event(&mut input, &mut out) {
-                Ok(Some(Event::Text(text))) => messages.push(Told::Json(self.parse(text))),
+                Ok(Some(Event::Text(text))) => {
+                    let whole = client.program.is_some().then(|| text.to_owned());
+                    messages.push(Told::Json(self.parse(text), whole));
+                }
                 Ok(Some(Event::Binary(bytes))) => messages.push(Told::Bytes(bytes.to_vec())),
                 Ok(Some(Event::Closed { code, reason })) => over = Some((code, reason.to_owned())),
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
@@ -311,13 +338,25 @@ impl World {
                 panic!("a message that did not leave")
             };
             match message {
-                Told::Json(message) => {
+                Told::Json(message, text) => {
                     self.trace(|| {
                         format!("c{} ({}) <- {message} (left in {turn})", client.index, client.user)
                     });
                     self.hears(client, &message, turn);
+                    if let Some(text) = text {
+                        self.core_hears(client, &text);
+                    }
                 }
-                Told::Bytes(bytes) => self.hears_bytes(client, &bytes),
+                Told::Bytes(bytes) => {
+                    self.hears_bytes(client, &bytes);
+                    if client.program.is_some() {
+                        self.core_hears_bytes(client, &bytes);
+                    }
+                }
+            }
+            // What comes behind is of a connection that is over.
+            if client.link != Some(link) {
+                return;
             }
         }
         if let Some((code, reason)) = over {
@@ -353,6 +392,9 @@ impl World {
         }
         let Some(link) = client.link else { return };
         self.hangs_up(link, false);
+        if client.program.is_some() {
+            return self.core_loses(client, code.map(|code| code.0));
+        }
         self.loses(client, true);
     }
 
@@ -365,6 +407,9 @@ impl World {
         what: What,
         room: &str,
     ) {
+        if client.program.is_some() {
+            return self.calls(client, kind, &payload);
+        }
         let Some(link) = client.link else { return };
         if !client.is_open() {
             return;
@@ -405,6 +450,9 @@ impl World {
 
     /// Whether the limits that were told allow for another request now.
     pub(crate) fn may_ask(&self, client: &Client) -> bool {
+        if let Some(program) = &client.program {
+            return program.may_ask();
+        }
         let (every, burst) = client.rate;
         client.is_ready
             && self.now >= client.not_before
@@ -480,7 +528,8 @@ impl World {
                 self.lost_to_others(client, payload);
             }
             "notice" => {
-                if payload["code"] == "token_expiring"
+                if client.program.is_none()
+                    && payload["code"] == "token_expiring"
                     && self.now >= client.refreshed_at + REFRESH_EVERY_MS
                     && !self.dice.one_in(4)
                 {
@@ -541,6 +590,10 @@ impl World {
         let epoch = payload["epoch"].as_str().expect("an epoch");
         assert!(client.epoch.is_empty() || client.epoch == epoch, "the log was lost");
         client.epoch = epoch.to_owned();
+        if client.program.is_some() {
+            self.coverage.count("resumes");
+            return;
+        }
         client.lists_after = payload["after"].as_str().map(str::to_owned);
         let heads: BTreeMap<String, u64> = payload["rooms"]
             .as_array()
@@ -598,6 +651,7 @@ impl World {
                     .or_insert(payload["head"].as_u64().expect("a head"));
                 self.rooms.insert(room);
             }
+            What::Resume { .. } if client.program.is_some() => {}
             What::Resume { .. } => {
                 for (room, refusal) in payload["refused"].as_object().expect("refused") {
                     client.rooms.remove(room);
@@ -629,6 +683,9 @@ impl World {
             }
             What::Rooms => {
                 self.coverage.count("pages of rooms");
+                if client.program.is_some() {
+                    return;
+                }
                 client.lists_after = payload["after"].as_str().map(str::to_owned);
                 for room in payload["rooms"].as_array().expect("rooms") {
                     let head = room["head"].as_u64().expect("a head");
@@ -636,6 +693,7 @@ impl World {
                     client.rooms.entry(name).or_insert(head);
                 }
             }
+            What::Presence if client.program.is_some() => {}
             What::Presence => self.presence_listed(client, payload),
             What::Auth { jti } => client.jti.clone_from(jti),
             What::Revoke { jti } => {
@@ -679,6 +737,7 @@ impl World {
                     }
                 }
             }
+            What::Resume { .. } if client.program.is_some() => {}
             // Its rooms would stay silent: it begins anew.
             What::Resume { .. } => {
                 let Some(link) = client.link else { return };

@@ -4,9 +4,10 @@
 use super::checker::What;
 use super::client::{Client, View};
 use super::world::{Event, World};
+use parlor::client::core::CoreInput;
 use parlor::hub::{Census, Hub, Retentions, Scope, Settings};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
     /// Plays a run to its end.
@@ -105,6 +106,10 @@ impl World {
 
     fn is_caught_up(&self) -> bool {
         self.behaving().all(|client| {
+            if let Some(program) = &client.program {
+                return !client.is_missing_streams()
+                    && program.lacks(&self.heads(client), self.tells()).is_empty();
+            }
             client.is_ready
                 && client.unsent.is_empty()
                 && client.under_way.is_empty()
@@ -116,6 +121,19 @@ impl World {
         })
     }
 
+    /// Whether anybody is told who is online.
+    fn tells(&self) -> bool {
+        self.plan.presence != Scope::Off
+    }
+
+    /// The rooms of which a user is a member, and how far their logs go.
+    fn heads(&self, client: &Client) -> BTreeMap<String, u64> {
+        let shelf = self.shelf.borrow();
+        let members = shelf.ledger.memberships();
+        let own = members.into_iter().filter(|(_, user)| *user == client.user);
+        own.map(|(room, _)| (room.clone(), shelf.ledger.head(&room))).collect()
+    }
+
     fn catches_up(&mut self) {
         const MOST_MS: u64 = 400_000;
         let is_caught_up = self.run_until(self.now + MOST_MS, World::is_caught_up);
@@ -123,6 +141,12 @@ impl World {
             let late: Vec<String> = self
                 .behaving()
                 .map(|client| {
+                    if let Some(program) = &client.program {
+                        let lacks = program.lacks(&self.heads(client), self.tells());
+                        let (index, missing) = (client.index, client.missing_streams());
+                        let missing: Vec<&String> = missing.collect();
+                        return format!("c{index}: {lacks:?}, streams missing {missing:?}");
+                    }
                     format!(
                         "c{}: ready {}, rooms after {:?}, unsent {:?}, under way {:?}, refused {:?}, reads {:?}, view {}, streams missing {}",
                         client.index,
@@ -181,8 +205,17 @@ impl World {
                 Scope::Rooms => shares(&client.user, user),
                 Scope::Off => false,
             };
+            if client.program.is_some() && self.plan.presence == Scope::Rooms {
+                continue;
+            }
             let seen: BTreeSet<String> = there.iter().filter(is_seen).cloned().collect();
-            assert_eq!(client.view.online, seen, "who is online, as c{} knows it", client.index);
+            let online = match &client.program {
+                Some(program) => program.online(),
+                None => Some(&client.view.online),
+            };
+            // Where they are too many, programs are told their number.
+            let Some(online) = online else { continue };
+            assert_eq!(*online, seen, "who is online, as c{} knows it", client.index);
         }
         let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
         assert_eq!(connections, Some(self.behaving().count()), "connections of the server");
@@ -205,10 +238,17 @@ impl World {
         self.trace(|| format!("c{leaver} leaves {room} in vain, and c{comer} comes meanwhile"));
         // It takes nothing until it is let.
         self.is_store_at_work = true;
-        self.with(leaver, |world, client| {
-            world.asks(client, "room:leave", json!({ "room": room }), What::Other, &room);
+        self.with(leaver, |world, client| match client.program {
+            Some(_) => world.core_joins(client, &room, false),
+            None => {
+                let payload = json!({ "room": room });
+                world.asks(client, "room:leave", payload, What::Other, &room);
+            }
         });
         self.with(comer, |world, client| {
+            if client.program.is_some() {
+                return world.is_told(client, CoreInput::Open);
+            }
             if let Some(link) = client.link {
                 world.hangs_up(link, false);
                 world.loses(client, true);
@@ -242,6 +282,11 @@ impl World {
     fn reads_all(&mut self) {
         for index in 0..self.clients.len() {
             self.with(index, |world, client| {
+                if client.program.is_some() {
+                    let rooms: Vec<String> = world.heads(client).into_keys().collect();
+                    client.forgets();
+                    return world.reads_anew(client, &rooms);
+                }
                 if let Some(link) = client.link {
                     world.hangs_up(link, false);
                     world.loses(client, true);
@@ -254,15 +299,19 @@ impl World {
         let members = self.shelf.borrow().ledger.memberships();
         let mut told = BTreeSet::new();
         for client in self.behaving() {
-            for (room, head) in &client.rooms {
+            let of_program = client.program.iter().flat_map(|program| program.rooms());
+            let raw = client.program.is_none();
+            let of_raw = client.rooms.iter().filter(|_| raw).map(|(room, head)| (room, *head));
+            for (room, head) in of_program.chain(of_raw) {
                 told.insert((room.clone(), client.user.clone()));
-                assert_eq!(*head, self.shelf.borrow().ledger.head(room), "the head of {room}");
+                assert_eq!(head, self.shelf.borrow().ledger.head(room), "the head of {room}");
             }
         }
         let expected: BTreeSet<(String, String)> =
             members.into_iter().filter(|(_, user)| user.starts_with('u')).collect();
         assert_eq!(told, expected, "who is in which room");
-        for client in self.clients.iter_mut().filter(|client| !client.is_rogue) {
+        let is_raw = |client: &&mut Client| !client.is_rogue && client.program.is_none();
+        for client in self.clients.iter_mut().filter(is_raw) {
             client.reads = client.rooms.keys().map(|room| (room.clone(), 0)).collect();
         }
         self.catches_up();
@@ -271,6 +320,8 @@ impl World {
             for (room, kept) in &client.has_read {
                 read.insert((room.clone(), *kept));
             }
+            let of_program = client.program.iter().flat_map(|program| program.has_read());
+            read.extend(of_program.map(|(room, kept)| (room.clone(), kept)));
         }
         let shelf = self.shelf.borrow();
         for (room, kept) in read {
@@ -283,6 +334,9 @@ impl World {
         for index in 0..self.clients.len() {
             self.with(index, |world, client| {
                 client.has_gone = true;
+                if client.program.is_some() {
+                    return world.is_told(client, CoreInput::Close);
+                }
                 if let Some(link) = client.link {
                     world.hangs_up(link, false);
                     world.loses(client, false);

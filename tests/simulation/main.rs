@@ -13,6 +13,7 @@ mod ledger;
 mod model_store;
 mod net;
 mod plan;
+mod program;
 mod rogue;
 mod script;
 mod store;

@@ -95,7 +95,8 @@ impl Client {
     /// Whether it has something to look after.
     fn is_lacking(&self, now: u64, is_quiet: bool) -> bool {
         let waits = !self.is_ready || !self.under_way.is_empty();
-        self.link.is_some()
+        self.program.is_none()
+            && self.link.is_some()
             && (waits && now > self.last_heard + PATIENCE_MS
                 || !self.unsent.is_empty()
                 || !self.refused.is_empty()
@@ -176,6 +177,9 @@ impl World {
     fn says(&mut self, client: &mut Client, to: String) {
         let cid = format!("c{}", self.texts + 1);
         let text = self.some_text();
+        if client.program.is_some() {
+            return self.core_says(client, &to, &cid, &text);
+        }
         let unsent = Unsent { cid, to, text, not_before: 0, is_under_way: false };
         client.unsent.push(unsent);
         self.sends_unsent(client);
@@ -246,6 +250,12 @@ impl World {
                 let payload = json!({"room": room, "seq": seq, "emoji": emoji, "on": on});
                 self.asks(client, "chat:react", payload, What::Change, &room);
             }
+            Action::Read if client.program.is_some() => self.core_marks(client, &room, seq),
+            Action::Typing if client.program.is_some() => self.core_types(client, &room),
+            // It does so by itself.
+            Action::Ack if client.program.is_some() => {}
+            Action::Leave if client.program.is_some() => self.core_joins(client, &room, false),
+            Action::Reload if client.program.is_some() => self.is_disturbed(client),
             Action::Read => {
                 let payload = json!({"room": room, "seq": seq});
                 self.asks(client, "chat:read", payload, What::Read, &room);
@@ -282,6 +292,9 @@ impl World {
                 self.asks(client, "room:members", on_room, What::Members, &room);
             }
             Action::ListPresence => {
+                if client.program.is_some() {
+                    return self.asks(client, "presence:list", json!({}), What::Presence, "");
+                }
                 if client.view.is_known || !client.under_way.values().any(Option::is_none) {
                     self.lists_presence(client);
                 }
@@ -289,6 +302,9 @@ impl World {
             Action::Join => {
                 let all: Vec<&String> = self.rooms.iter().collect();
                 let room = (*self.dice.pick(&all)).clone();
+                if client.program.is_some() {
+                    return self.core_joins(client, &room, true);
+                }
                 self.asks(client, "room:join", json!({ "room": room }), What::Join, &room);
             }
             Action::Leave => self.asks(client, "room:leave", on_room, What::Other, &room),

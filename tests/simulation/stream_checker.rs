@@ -72,6 +72,13 @@ pub(crate) struct Watch {
     pub(crate) is_stale: bool,
 }
 
+impl Watch {
+    /// The newest event that came.
+    pub(crate) fn newest(&self) -> u64 {
+        self.told.last().copied().unwrap_or(0)
+    }
+}
+
 #[derive(Debug)]
 struct Published {
     stream: String,

@@ -76,7 +76,7 @@ const SENSORS: u64 = 5;
 impl Client {
     /// Whether there are streams that it wants to watch, and does not.
     pub(crate) fn is_missing_streams(&self) -> bool {
-        self.wanted.keys().any(|stream| !self.session.watches.contains_key(stream))
+        self.missing_streams().next().is_some()
     }
 
     fn is_subscribing(&self) -> bool {
@@ -125,6 +125,9 @@ impl World {
     }
 
     fn subscribes(&mut self, client: &mut Client, asks: Vec<Wanted>) {
+        if client.program.is_some() {
+            return asks.iter().for_each(|ask| self.core_watches(client, ask));
+        }
         let mut payload = match &asks[..] {
             [one] => json!({"stream": one.stream}),
             several => {
@@ -181,8 +184,15 @@ impl World {
         let session = &mut client.session;
         let by = (client.user.as_str(), session.life);
         self.streams.subscribed(by, &mut session.watches, (asks, asked_at), reply);
+        if let Some(program) = &mut client.program {
+            let told = reply["streams"].as_array().expect("streams");
+            told.iter().for_each(|told| program.subscribed(told, asked_at));
+        }
         for ask in asks {
             let watch = &session.watches[&ask.stream];
+            if client.program.is_some() {
+                continue;
+            }
             let position = Position {
                 filter: ask.filter,
                 max_rate: ask.max_rate,
@@ -210,6 +220,9 @@ impl World {
         streams.push(self.some_stream());
         streams.sort();
         streams.dedup();
+        if client.program.is_some() {
+            return streams.iter().for_each(|stream| self.core_unwatches(client, stream));
+        }
         for stream in &streams {
             client.wanted.remove(stream);
         }
@@ -244,7 +257,7 @@ impl World {
         let len = self.dice.skewed(0, self.plan.text_bytes) as usize;
         let declaration = self.streams.declaration(stream);
         let is_binary = declaration.is_some_and(|one| one.binary);
-        if is_binary && !self.dice.one_in(8) {
+        if is_binary && client.program.is_none() && !self.dice.one_in(8) {
             let data = format!("{number}:{}", "x".repeat(len));
             self.streams.publishes(stream, number, json!(data));
             let mut message = vec![stream.len() as u8];
@@ -275,13 +288,17 @@ impl World {
             client.named.push_back(named.clone());
             return self.publishes_named(client, named);
         }
-        self.streams.publishes(&stream, number, data);
+        if client.program.is_none() {
+            self.streams.publishes(&stream, number, data);
+        }
         self.asks(client, "publish", payload, What::Publish { number, is_sound }, "");
     }
 
     fn publishes_named(&mut self, client: &mut Client, named: Named) {
         let Named { stream, number, is_sound, payload } = named;
-        self.streams.publishes(&stream, number, payload["data"].clone());
+        if client.program.is_none() {
+            self.streams.publishes(&stream, number, payload["data"].clone());
+        }
         self.asks(client, "publish", payload, What::Publish { number, is_sound }, "");
     }
 
@@ -315,6 +332,9 @@ impl World {
         assert!(place.0.is_some() && place.1.is_some(), "no place: {payload}");
         let watches = &mut client.session.watches;
         self.streams.event(watches, (stream, seq), place, &payload["data"], self.now);
+        if let Some(program) = &mut client.program {
+            program.event_arrives(stream, seq);
+        }
         if let Some(position) = client.wanted.get_mut(stream) {
             position.last = seq;
         }
@@ -335,6 +355,9 @@ impl World {
         self.trace(|| format!("c{} ({}) <- {stream} {seq} {data}", client.index, client.user));
         let watches = &mut client.session.watches;
         self.streams.event(watches, (stream, seq), (None, None), &data, self.now);
+        if let Some(program) = &mut client.program {
+            program.event_arrives(stream, seq);
+        }
         if let Some(position) = client.wanted.get_mut(stream) {
             position.last = seq;
         }
@@ -354,6 +377,16 @@ impl World {
         };
         if !has_heard_all(self) {
             self.run_until(self.now + PACED_MS, has_heard_all);
+        }
+        for client in &self.clients {
+            let Some(program) = &client.program else { continue };
+            for (stream, watch) in &client.session.watches {
+                let (index, told) = (client.index, program.newest_of(stream));
+                assert!(
+                    told >= watch.newest(),
+                    "c{index} was told {stream} up to {told}: {watch:?}"
+                );
+            }
         }
         let behaving = self.clients.iter().filter(|client| !client.is_rogue);
         self.streams.is_drained(behaving.flat_map(|client| client.session.watches.values()));

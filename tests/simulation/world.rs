@@ -7,6 +7,7 @@ use super::coverage::Coverage;
 use super::dice::Dice;
 use super::net::{Link, Parcel};
 use super::plan::Plan;
+use super::program::Program;
 use super::store::{Shelf, SimulatedStore};
 use super::stream_checker::{StreamChecker, rights};
 use super::tls::{self, ClientEnd};
@@ -37,6 +38,10 @@ pub(crate) enum Event {
     /// Clients look after what is late.
     Tick,
     Connect(usize),
+    /// It is time for a program's core, for what it was told, or for its token.
+    Core(usize),
+    Take(usize),
+    Token(usize),
     /// A connection reaches the server.
     Open(usize),
     Up(usize),
@@ -106,6 +111,8 @@ pub(crate) struct World {
     secret: Secret,
     pub(crate) tokens: BTreeMap<String, Token>,
     tokens_made: u64,
+    /// By token its `jti`.
+    pub(crate) jtis: BTreeMap<String, String>,
     /// Tokens that are good no more, by `jti`, and when an admin was told that it is so.
     pub(crate) revoked: BTreeMap<String, u64>,
     pub(crate) codecs: Option<Arc<Codecs>>,
@@ -127,6 +134,9 @@ pub(crate) struct World {
 /// One in so many seeds has TLS; not those by which `docs/guarantees.md` finds its bugs.
 const SEEDS_WITH_TLS: u64 = 16;
 const FIRST_WITH_TLS: u64 = 12;
+
+/// One in so many clients is not the product's: it does what that would not, and sees all that comes.
+const RAW_ONE_IN: u64 = 4;
 
 /// More than any run has.
 const EVENTS_MAX: u64 = 1_000_000;
@@ -190,6 +200,7 @@ impl World {
             secret,
             tokens: BTreeMap::new(),
             tokens_made: 0,
+            jtis: BTreeMap::new(),
             revoked: BTreeMap::new(),
             codecs: None,
             parsed: HashMap::with_hasher(SeededHash::new(seed)),
@@ -204,6 +215,13 @@ impl World {
             plan,
             dice,
         };
+        for client in &mut world.clients {
+            if !client.is_rogue && !world.dice.one_in(RAW_ONE_IN) {
+                let is_open_mode = world.plan.is_open_mode;
+                let program = Program::new(&client.user, is_open_mode, &mut world.dice);
+                client.program = Some(Box::new(program));
+            }
+        }
         world.trace(|| format!("seed {seed}"));
         let plan = format!("{:?}", world.plan);
         world.trace(|| plan);
@@ -293,6 +311,7 @@ impl World {
             ..Claims::default()
         };
         let text = self.secret.sign(&claims).expect("a token");
+        self.jtis.insert(text.clone(), jti.clone());
         let token = Token { text, jti, expires_s };
         self.tokens.insert(user.to_owned(), token.clone());
         token
@@ -342,10 +361,17 @@ impl World {
             Event::Act => self.somebody_acts(),
             Event::Tick => self.ticks(),
             Event::Connect(client) => self.with(client, |world, client| {
-                if client.link.is_none() && !client.has_gone {
-                    world.connects(client);
+                if client.link.is_some() || client.has_gone {
+                    return;
+                }
+                match client.program {
+                    Some(_) => world.begins(client),
+                    None => world.connects(client),
                 }
             }),
+            Event::Core(client) => self.with(client, World::core_is_due),
+            Event::Take(client) => self.with(client, World::takes),
+            Event::Token(client) => self.with(client, World::gives_token),
             Event::Open(link) => self.opens(link),
             Event::Up(link) => self.arrives_up(link),
             Event::Down(link) => self.arrives_down(link),
