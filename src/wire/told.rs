@@ -6,6 +6,9 @@ use crate::base::{RoomId, StreamId, UserId};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// 2⁵³ − 1, the largest integer of JavaScript (RFC 8259 §6).
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
 /// A message of the server's: its envelope.
 #[derive(Debug)]
 pub(crate) struct ToldMessage<'a> {
@@ -44,8 +47,9 @@ impl<'a> ToldObject<'a> {
         string(self.raw(name)?)
     }
 
+    /// A number that every client can express: a larger one is none, so that no sum of a few overflows.
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.raw(name)?.parse().ok()
+        self.raw(name)?.parse().ok().filter(|number| *number <= NUMBER_MAX)
     }
 
     /// A number that may be negative, as times are.
@@ -119,6 +123,8 @@ mod tests {
         );
         let numbers: Vec<_> = payload.objects("d").iter().map(|one| one.number("e")).collect();
         assert_eq!((numbers, payload.objects("a").len()), (vec![Some(1), None], 0));
+        let largest = ToldObject::parse(r#"{"a":9007199254740991,"b":9007199254740992}"#).unwrap();
+        assert_eq!((largest.number("a"), largest.number("b")), (Some(NUMBER_MAX), None));
         let bare = ToldMessage::parse(r#"{"type":"x","id":"1"}"#).unwrap();
         assert_eq!((bare.id, bare.payload), (None, "{}"));
         for wrong in ["", "[]", "{}", r#"{"type":1}"#, r#"{"type":"a","type":"b"}"#] {

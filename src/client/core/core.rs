@@ -173,11 +173,7 @@ impl Core {
             CoreInput::Watch { stream, options } => self.watch(stream, options),
             CoreInput::WatchPresence => self.watch_presence(),
             CoreInput::Ask { call, kind, payload, timeout_ms } => {
-                let timeout = timeout_ms.unwrap_or(self.options.timeout_ms);
-                if matches!(self.link.state, State::Closed | State::Failed { .. }) {
-                    return self.answer(call, Err(RequestError::own("closed")));
-                }
-                self.ask(kind, payload, Question::Call(call), (Urgency::Last, timeout));
+                self.ask_by_call(kind, payload, call, timeout_ms);
             }
             CoreInput::CancelAsked(call) => self.cancel_call(call),
             CoreInput::Say { kind, payload } => {
@@ -185,6 +181,21 @@ impl Core {
             }
             _ => {}
         }
+    }
+
+    /// A request of the program's own; without a connection that could come, it is answered at once.
+    pub(super) fn ask_by_call(
+        &mut self,
+        kind: String,
+        payload: String,
+        call: u64,
+        timeout_ms: Option<u64>,
+    ) {
+        if matches!(self.link.state, State::Closed | State::Failed { .. }) {
+            return self.answer(call, Err(RequestError::own("closed")));
+        }
+        let timeout = timeout_ms.unwrap_or(self.options.timeout_ms);
+        self.ask(kind, payload, Question::Call(call), (Urgency::Last, timeout));
     }
 
     fn is_due(&mut self, timer: Timer) {

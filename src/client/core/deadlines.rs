@@ -79,6 +79,11 @@ impl Deadlines {
         self.due.contains_key(timer)
     }
 
+    /// How many are set.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     pub(super) fn clear(&mut self, timer: &Timer) {
         if let Some(at) = self.due.remove(timer) {
             self.order.remove(&(at, timer.clone()));

@@ -4,6 +4,9 @@ use crate::wire::told::ToldObject;
 use std::fmt;
 use std::time::Duration;
 
+/// The longest wait of a server's that is believed.
+pub(super) const ANNOUNCED_MS_MAX: u64 = 3_600_000;
+
 /// A refusal of the server's (`docs/protocol.md`, "Errors"), or a client's own word:
 ///
 /// - `disconnected`: the connection ended before the answer; whether it was done is not known
@@ -64,7 +67,7 @@ impl RequestError {
             field: text("field"),
             limit: payload.number("limit"),
             first: payload.number("first"),
-            retry_after_ms: payload.number("retry_after_ms"),
+            retry_after_ms: payload.number("retry_after_ms").map(|wait| wait.min(ANNOUNCED_MS_MAX)),
             close: payload.number("close").and_then(|code| u16::try_from(code).ok()),
             count: payload.number("count"),
             is_by_application: payload.raw("by").is_some(),

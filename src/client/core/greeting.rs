@@ -130,8 +130,8 @@ impl Core {
             w.object_in("rooms", |w| self.positions(w, &piece));
             w.flag("more", !is_last);
         });
-        let turn = (Urgency::Now, self.options.timeout_ms);
-        self.ask("resume", payload, Question::Resume(piece), turn);
+        let urgency = (Urgency::Now, self.options.timeout_ms);
+        self.ask("resume", payload, Question::Resume(piece), urgency);
     }
 
     /// The newest entries that the program has of these rooms.

@@ -4,7 +4,7 @@
 use super::core::Core;
 use super::deadlines::Timer;
 use super::effect::{CoreEffect, TokenFailure, Told};
-use super::error::RequestError;
+use super::error::{ANNOUNCED_MS_MAX, RequestError};
 use super::options::TokenSource;
 use super::requests::{Question, Urgency};
 use super::state::{FailCode, Level, Quality, State, Step, TokenReason, Verdict, verdict};
@@ -23,8 +23,6 @@ const REFRESH_MS: i64 = 60_000;
 /// After so long an attempt is stale, and a silence is checked.
 const STALE_MS: u64 = 3_000;
 const PROBE_MS: u64 = 5_000;
-/// The longest `Retry-After` that is believed, and the longest spread of a server that drains.
-const ANNOUNCED_MS_MAX: u64 = 3_600_000;
 /// Close codes of a token that is not good (`docs/protocol.md`, "Closing"), and of a connection that ended without one
 /// (RFC 6455 §7.4.1).
 const UNAUTHORIZED: u16 = 4001;
@@ -104,8 +102,8 @@ impl Core {
         match (reason, given) {
             (TokenReason::Expiring, Ok(Some(token))) => {
                 let payload = object(|w| w.text("token", &token));
-                let turn = (Urgency::First, self.options.timeout_ms);
-                self.ask("auth", payload, Question::Auth(token), turn);
+                let urgency = (Urgency::First, self.options.timeout_ms);
+                self.ask("auth", payload, Question::Auth(token), urgency);
             }
             // When the old one ends the server says so, and another is asked for.
             (TokenReason::Expiring, _) => {}
@@ -324,8 +322,8 @@ impl Core {
     pub(super) fn probe(&mut self) {
         if self.link.state.is_online() && !self.deadlines.is_set(&Timer::Probe) {
             self.deadlines.set(Timer::Probe, self.now.moment.plus_millis(PROBE_MS));
-            let turn = (Urgency::First, self.options.timeout_ms);
-            self.ask("ping", "{}".to_owned(), Question::Ping, turn);
+            let urgency = (Urgency::First, self.options.timeout_ms);
+            self.ask("ping", "{}".to_owned(), Question::Ping, urgency);
         }
     }
 
@@ -346,8 +344,8 @@ impl Core {
         }
         self.link.measured_at = now;
         self.deadlines.set(Timer::Answer, now.plus_millis(self.options.ping_timeout_ms));
-        let turn = (Urgency::First, self.options.timeout_ms);
-        self.ask("ping", "{}".to_owned(), Question::Measure, turn);
+        let urgency = (Urgency::First, self.options.timeout_ms);
+        self.ask("ping", "{}".to_owned(), Question::Measure, urgency);
     }
 
     pub(super) fn measured(&mut self, is_answered: bool) {

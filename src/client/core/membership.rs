@@ -6,6 +6,7 @@ use super::effect::{Membership, Told};
 use super::error::RequestError;
 use super::greeting::ROOMS_PER_REQUEST;
 use super::requests::{Question, Urgency};
+use super::state::State;
 use crate::base::{RoomId, UserId};
 use crate::wire::json::object;
 use crate::wire::told::ToldObject;
@@ -15,6 +16,8 @@ const TYPING_EVERY_MS: u64 = 3_000;
 const TYPING_MS: u64 = 6_000;
 /// How many people are seen typing in a room at most.
 const TYPISTS_MAX: usize = 100;
+/// While so many things are due later, nobody else is seen typing in any room.
+const TIMERS_MAX: usize = 10_000;
 const READ_EVERY_MS: u64 = 1_000;
 const ACK_EVERY_MS: u64 = 1_000;
 
@@ -130,7 +133,15 @@ impl Core {
 
     /// The user wants to be in it.
     pub(super) fn join(&mut self, name: RoomId, call: Option<u64>) {
-        let Some(room) = self.known_room(&name) else { return };
+        let is_over = matches!(self.link.state, State::Closed | State::Failed { .. });
+        let refusal = if is_over { "closed" } else { "overloaded" };
+        let room = self.known_room(&name).filter(|_| !is_over || call.is_none());
+        let Some(room) = room else {
+            if let Some(call) = call {
+                self.answer(call, Err(RequestError::own(refusal)));
+            }
+            return;
+        };
         room.is_wanted = true;
         let is_member = room.is_followed && call.is_none();
         if is_member || (call.is_none() && !self.link.state.is_online()) {
@@ -139,8 +150,8 @@ impl Core {
         self.become_in(&name, Membership::Joining);
         let payload = object(|w| w.text("room", name.as_str()));
         // Before what was asked meanwhile, which wants a member.
-        let turn = (Urgency::First, self.options.timeout_ms);
-        self.ask("room:join", payload, Question::Join(name, call), turn);
+        let urgency = (Urgency::First, self.options.timeout_ms);
+        self.ask("room:join", payload, Question::Join(name, call), urgency);
     }
 
     pub(super) fn joined(
@@ -175,7 +186,7 @@ impl Core {
             room.is_wanted = false;
         }
         let payload = object(|w| w.text("room", name.as_str()));
-        self.ask_for("room:leave", payload, Question::Call(call));
+        self.ask_by_call("room:leave".to_owned(), payload, call, None);
     }
 
     pub(super) fn removed(&mut self, name: &RoomId, has_left: bool) {
@@ -225,7 +236,7 @@ impl Core {
         if !typing {
             room.typists.remove(user);
             self.deadlines.clear(&timer);
-        } else if was || room.typists.len() < TYPISTS_MAX {
+        } else if was || (room.typists.len() < TYPISTS_MAX && self.deadlines.len() < TIMERS_MAX) {
             room.typists.insert(user.clone());
             self.deadlines.set(timer, self.now.moment.plus_millis(TYPING_MS));
         } else {
@@ -242,6 +253,7 @@ impl Core {
 mod tests {
     use super::super::effect::CoreInput;
     use super::super::for_tests::{Scene, message, room};
+    use super::super::greeting::ROOMS_MAX;
     use super::super::options::CoreOptions;
     use super::*;
     use serde_json::json;
@@ -345,6 +357,23 @@ mod tests {
         scene.passes(2_000);
         scene.greets(&[], "e1");
         assert!(!scene.is_asked("room:join"));
+    }
+
+    #[test]
+    fn a_call_is_answered_also_where_there_is_no_connection_and_no_place() {
+        let mut scene = Scene::online(quiet(), &[]);
+        scene.input(CoreInput::Close);
+        scene.input(CoreInput::Join { room: room("tea"), call: Some(1) });
+        scene.input(CoreInput::Leave { room: room("tea"), call: 2 });
+        for call in [1, 2] {
+            assert_eq!(&*scene.answers[&call].as_ref().unwrap_err().code, "closed");
+        }
+        let mut scene = Scene::new(quiet());
+        for number in 0..ROOMS_MAX {
+            scene.core.rooms.insert(room(&format!("r{number}")), Default::default());
+        }
+        scene.input(CoreInput::Join { room: room("tea"), call: Some(3) });
+        assert_eq!(&*scene.answers[&3].as_ref().unwrap_err().code, "overloaded");
     }
 
     #[test]

@@ -320,6 +320,8 @@ impl Core {
                 let is_over = matches!(&*error.code, "disconnected" | "cancelled" | "closed");
                 if !is_over && !error.is_passing() {
                     self.fail_message(id, error);
+                    // Not from here: one after the other may be too large for a server that takes little.
+                    return self.deadlines.set(Timer::Unsent(room), self.now.moment);
                 } else {
                     unsent.state = Stage::Queued;
                     let (id, status) = (Arc::clone(&unsent.kept.id), TicketStatus::Queued);
@@ -509,6 +511,7 @@ mod tests {
         let TicketStatus::Failed(error) = status(&scene, "a") else { panic!() };
         assert_eq!((&*error.code, &*error.message), ("forbidden", "no"));
         assert_eq!(scene.kept["a"].failed.as_deref(), Some("forbidden"));
+        scene.passes(0);
         assert_eq!(scene.asked("chat:send")["payload"]["cid"], "b");
         scene.input(CoreInput::Retry("a"));
         assert_eq!((status(&scene, "a"), &scene.kept["a"].failed), (TicketStatus::Queued, &None));
@@ -581,6 +584,27 @@ mod tests {
         let TicketStatus::Failed(error) = status(&scene, "m10000") else { panic!() };
         assert_eq!((&*error.code, scene.core.unsent().count()), ("outbox_full", UNSENT_MAX));
         let TicketStatus::Queued = status(&scene, "m9999") else { panic!() };
+    }
+
+    #[test]
+    fn a_server_that_takes_less_than_any_of_very_many_refuses_them_one_by_one() {
+        const MANY: usize = 2_000;
+        let mut scene = Scene::new(quiet());
+        scene.input(CoreInput::Open);
+        for number in 0..MANY {
+            let text = "x".repeat(500).into();
+            let kept = Kept { text, ..kept(&format!("m{number}"), "tea") };
+            scene.input(CoreInput::Send(kept));
+        }
+        let serial = scene.serial;
+        scene.input(CoreInput::Opened { serial });
+        scene.hears(&json!({"type": "hello", "payload": {"epoch": "e1", "user": {"id": "ada"},
+            "limits": {"message_bytes": 300}, "rooms": []}}));
+        scene.replies("resume", json!({"rooms": {}, "refused": {}}));
+        scene.passes(0);
+        let is_failed =
+            |(_, status): &&(String, TicketStatus)| matches!(status, TicketStatus::Failed(_));
+        assert_eq!(scene.tickets.iter().filter(is_failed).count(), MANY);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Core {
         kind: impl Into<Cow<'static, str>>,
         payload: String,
         question: Question,
-        (turn, timeout_ms): (Urgency, u64),
+        (urgency, timeout_ms): (Urgency, u64),
     ) {
         if self.requests.queue.len() >= WAITING_MAX {
             return self.answered(question, Err(RequestError::own("overloaded")));
@@ -159,7 +159,7 @@ impl Core {
         let serial = requests.last_serial;
         let asked = Asked { serial, kind: kind.into(), payload, question, limited: 0 };
         self.deadlines.set(Timer::Late(serial), self.now.moment.plus_millis(timeout_ms));
-        match turn {
+        match urgency {
             Urgency::Now => return self.send_request(asked),
             Urgency::First => self.requests.queue.push_front(asked),
             Urgency::Last => self.requests.queue.push_back(asked),
