@@ -13,6 +13,8 @@ config = json.loads(Path(described).read_text())["config"]
 user = [int(number) for number in config["User"].split(":")]
 root = Root(path)
 how = {"user": user, "folder": config["WorkingDir"]}
+# A disk of its own, or the server would say how full the machine's is.
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", volume], check=True)
 # As a volume that is mounted the first time: with the owner and mode of the folder in the image.
 place = Path(path) / next(iter(config["Volumes"])).lstrip("/")
 Path(volume).chmod(place.stat().st_mode & 0o777)
