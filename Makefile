@@ -32,8 +32,8 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
-	cargo clippy --locked --no-default-features --features client --lib -- -D warnings
-	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out --example autobahn_client -- -D warnings
+	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client -- -D warnings
+	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 setup: ## install what the tests need: from Debian, PyPI and npm

@@ -14,7 +14,10 @@
     doc = "- [`wire`]: JSON of the protocol\n\
            - [`decode`]: what every byte of a WebSocket stream means"
 )]
-#![cfg_attr(feature = "client", doc = "- [`client`]: a client for programs")]
+#![cfg_attr(
+    feature = "client",
+    doc = "- [`client`]: a client for programs, and a WebSocket that blocks"
+)]
 #![cfg_attr(
     feature = "server",
     doc = "- [`hub`]: rooms, presence, streams: decides, without I/O and without a clock\n\
@@ -57,6 +60,19 @@ pub mod web;
 #[cfg(feature = "wire")]
 #[cfg_attr(not(feature = "server"), allow(unused, reason = "only the server uses all of it"))]
 pub mod wire;
+
+/// What TLS computes with: what the program has installed, or what the features name.
+#[cfg(feature = "client")]
+fn crypto_provider() -> Option<std::sync::Arc<rustls::crypto::CryptoProvider>> {
+    #[cfg(feature = "aws-lc")]
+    let named = Some(rustls::crypto::aws_lc_rs::default_provider());
+    #[cfg(all(feature = "ring", not(feature = "aws-lc")))]
+    let named = Some(rustls::crypto::ring::default_provider());
+    #[cfg(not(any(feature = "ring", feature = "aws-lc")))]
+    let named = None::<rustls::crypto::CryptoProvider>;
+    let installed = rustls::crypto::CryptoProvider::get_default().cloned();
+    installed.or_else(|| named.map(std::sync::Arc::new))
+}
 
 // The programs in the documents compile.
 #[cfg(all(doctest, feature = "server"))]

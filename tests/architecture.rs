@@ -106,7 +106,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "server/chat",
         ],
     ),
-    ("client", &["base", "wire"]),
+    ("client", &["base", "protocol", "reactor", "web", "wire"]),
     (
         "cli",
         &[
@@ -131,7 +131,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // Of a program that is run, the pipe is waited for, with a time.
     ("mio::", &["reactor/", "backend/child.rs"]),
     ("socket2::", &["reactor/"]),
-    ("TcpStream", &["reactor/"]),
+    ("TcpStream", &["client/blocking/", "reactor/"]),
     ("TcpListener", &["reactor/"]),
     ("Instant::now", &["reactor/clock.rs"]),
     ("Instant", &["reactor/clock.rs"]),
@@ -140,7 +140,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["http1/", "protocol/handshake/"]),
     ("jsonwebtoken", &["auth/"]),
     // In the client as the provider of TLS.
-    ("aws_lc_rs", &["auth/", "backend/client.rs", "cli/server_link.rs", "tls/"]),
+    ("aws_lc_rs", &["auth/", "backend/client.rs", "cli/server_link.rs", "lib.rs", "tls/"]),
     (
         "serde_json",
         &["wire/", "auth/", "server/", "store/data/lines.rs", "cli/admin.rs", "cli/server_link.rs"],
@@ -171,7 +171,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ureq", &["backend/client.rs", "cli/held_connections.rs", "cli/server_link.rs"]),
     ("indicatif", &["cli/progress.rs"]),
     // In the log as the name of what writes lines.
-    ("rustls", &["backend/client.rs", "cli/log.rs", "cli/server_link.rs", "tls/"]),
+    (
+        "rustls",
+        &["backend/client.rs", "cli/log.rs", "cli/server_link.rs", "client/", "lib.rs", "tls/"],
+    ),
     ("x509_cert", &["tls/"]),
     // In the pool, as a function of the embedding program may panic there.
     (
@@ -557,8 +560,8 @@ fn a_word_has_one_home() {
     assert_eq!(faults, [""; 0]);
 }
 
-#[test]
-fn the_product_has_no_async_runtime() {
+/// The names of the packages of which a build with these features consists.
+fn tree(features: &[&str]) -> Vec<String> {
     let tree = std::process::Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -570,12 +573,40 @@ fn the_product_has_no_async_runtime() {
             "{p}",
             "--locked",
         ])
+        .args(features)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
     let tree = String::from_utf8(tree.stdout).unwrap();
-    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+/// A program that takes the client takes no database, no HTTP client, no command line; and what its TLS computes with is
+/// its own choice.
+#[test]
+fn a_client_brings_nothing_of_the_server() {
+    const PROVIDERS: [&str; 2] = ["aws-lc-rs", "ring"];
+    for (features, providers) in [
+        (&["--no-default-features", "--features", "client"][..], [false, false]),
+        (&["--no-default-features", "--features", "client,ring"], [false, true]),
+        (&["--no-default-features", "--features", "client,aws-lc"], [true, false]),
+        (&[], [true, false]),
+    ] {
+        let names = tree(features);
+        let has = |name: &str| names.iter().any(|one| one == name);
+        assert!(has("mio") && has("serde_json") && has("rustls"), "{names:?}");
+        assert_eq!(PROVIDERS.map(has), providers, "{features:?}");
+        for of_server in ["rusqlite", "ureq", "jsonwebtoken", "clap"] {
+            assert_eq!(has(of_server), features.is_empty(), "{of_server} with {features:?}");
+        }
+    }
+}
+
+#[test]
+fn the_product_has_no_async_runtime() {
+    let names = tree(&[]);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     assert!(names.contains(&"mio") && names.contains(&"rusqlite"), "{names:?}");
     for runtime in [
         "tokio",

@@ -1,5 +1,16 @@
-//! A client for programs: what `clients/js` is for pages.
+//! A client for programs.
 //!
-//! [`core`] decides, without sockets and without a clock.
+//! [`BlockingWebSocket`] speaks with any server that keeps to RFC 6455, without a thread. [`core`] decides, without
+//! sockets and without a clock, what `clients/js` decides for pages.
 
+mod blocking;
 pub mod core;
+mod tls;
+mod url;
+
+pub use blocking::{
+    BlockingBuilder, BlockingReader, BlockingWebSocket, BlockingWriter, ConnectError, Incoming,
+    SocketError,
+};
+pub use tls::{Tls, TrustError};
+pub use url::{UrlError, WebSocketUrl};

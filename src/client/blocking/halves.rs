@@ -1,0 +1,271 @@
+//! The two halves of a WebSocket over a socket that blocks. They share what is to be written, and take turns at writing.
+
+use super::Incoming;
+use super::error::SocketError;
+use super::records::{TlsFault, decrypt, take_records};
+use crate::base::{Moment, Outbox};
+use crate::protocol::endpoint::Closing;
+use crate::protocol::{CloseCode, Endpoint, Event, Message, Received};
+use rustls::ClientConnection;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What is read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// More answers to pings than this do not wait for a writer's turn to end.
+const PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// Its reading half.
+#[derive(Debug)]
+pub struct BlockingReader {
+    shared: Arc<Shared>,
+    plain: Vec<u8>,
+    /// Of `plain`: what came, and was not looked at.
+    begin: usize,
+    end: usize,
+    raw: Vec<u8>,
+}
+
+/// Its writing half. Each thread may have one.
+#[derive(Clone, Debug)]
+pub struct BlockingWriter {
+    shared: Arc<Shared>,
+}
+
+/// What both halves have.
+#[derive(Debug)]
+struct Shared {
+    socket: TcpStream,
+    state: Mutex<Halves>,
+    /// Held by who writes. Whoever holds it writes what others have left to be written meanwhile, so that the reader
+    /// never waits for a writer: its answers to pings are such.
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Halves {
+    pub(super) endpoint: Endpoint,
+    pub(super) tls: Option<ClientConnection>,
+    /// What is to be written to the socket.
+    pub(super) pending: Vec<u8>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Halves> {
+        // A thread that has failed within these few lines has left nothing half done that matters more than going on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is to be written. Waits for no other thread unless `waits`: the one that writes does it.
+    fn flush(&self, waits: bool) -> Result<(), SocketError> {
+        loop {
+            let turn = match (self.turn.try_lock(), waits) {
+                (Ok(turn), _) => turn,
+                (Err(_), false) => return Ok(()),
+                (Err(_), true) => self.turn.lock().unwrap_or_else(PoisonError::into_inner),
+            };
+            loop {
+                let bytes = std::mem::take(&mut self.lock().pending);
+                if bytes.is_empty() {
+                    break;
+                }
+                if let Err(error) = (&self.socket).write_all(&bytes) {
+                    // Half a frame may have left: what came behind it would be read as its rest.
+                    let _ = self.socket.shutdown(Shutdown::Both);
+                    return Err(error.into());
+                }
+            }
+            drop(turn);
+            // Between the last look and the end of the turn somebody may have left something.
+            if self.lock().pending.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Halves {
+    /// Makes bytes for the socket of what the endpoint wants sent.
+    fn queue(&mut self, out: &Outbox) -> Result<(), SocketError> {
+        for piece in out.pieces() {
+            match &mut self.tls {
+                None => self.pending.extend_from_slice(piece),
+                Some(tls) => {
+                    let mut rest = piece;
+                    while !rest.is_empty() {
+                        let taken = tls.writer().write(rest)?;
+                        rest = rest.get(taken..).unwrap_or_default();
+                        take_records(tls, &mut self.pending);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An event of what has come, and how much of that it used.
+    fn next(&mut self, bytes: &mut [u8]) -> (usize, Result<Option<Incoming>, SocketError>) {
+        let mut out = Outbox::alone(u32::MAX);
+        let mut input = Received::new(bytes);
+        let incoming = loop {
+            break match self.endpoint.next_event(&mut input, &mut out) {
+                Ok(Some(Event::Text(text))) => Ok(Some(Incoming::Text(text.to_owned()))),
+                Ok(Some(Event::Binary(bytes))) => Ok(Some(Incoming::Bytes(bytes.to_vec()))),
+                Ok(Some(Event::Pong(payload))) => Ok(Some(Incoming::Pong(payload.to_vec()))),
+                // Its answer is in the outbox.
+                Ok(Some(Event::Ping(_))) => continue,
+                Ok(Some(Event::Closed { code, reason })) => {
+                    let (code, reason) = (code.map(|code| code.0), reason.to_owned());
+                    Ok(Some(Incoming::Closed { code, reason }))
+                }
+                Ok(None) => Ok(None),
+                Err(error) => Err(SocketError::Protocol(error)),
+            };
+        };
+        let used = input.used();
+        (used, self.queue(&out).and(incoming))
+    }
+}
+
+/// The halves of a connection that is open; `early` came behind the answer's head.
+pub(super) fn split(
+    socket: TcpStream,
+    halves: Halves,
+    early: Vec<u8>,
+) -> (BlockingReader, BlockingWriter) {
+    let raw = vec![0; if halves.tls.is_some() { READ_BYTES } else { 0 }];
+    let (begin, end) = (0, early.len());
+    let mut plain = early;
+    plain.resize(READ_BYTES.max(end), 0);
+    let shared = Arc::new(Shared { socket, state: Mutex::new(halves), turn: Mutex::new(()) });
+    let writer = BlockingWriter { shared: Arc::clone(&shared) };
+    (BlockingReader { shared, plain, begin, end, raw }, writer)
+}
+
+impl BlockingReader {
+    /// The next message; waits for it. `None` once the connection has ended in order. A message whose beginning has
+    /// come is not lost by a timeout: the next call goes on.
+    ///
+    /// # Errors
+    /// A [`SocketError`].
+    pub fn read(&mut self) -> Result<Option<Incoming>, SocketError> {
+        loop {
+            if self.begin < self.end {
+                let come = self.plain.get_mut(self.begin..self.end).unwrap_or_default();
+                let (used, incoming) = self.shared.lock().next(come);
+                self.begin += used;
+                // Answers that nobody could write for long are waited for: there is a bound to what is kept.
+                let waits = self.shared.lock().pending.len() > PENDING_BYTES_MAX;
+                let flushed = self.shared.flush(waits);
+                match incoming {
+                    Ok(None) => (self.begin, self.end) = (0, 0),
+                    // What came is handed on, also if nothing can be answered any more.
+                    incoming => return incoming,
+                }
+                flushed?;
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads from the socket; whether it goes on.
+    fn fill(&mut self) -> Result<bool, SocketError> {
+        let shared = Arc::clone(&self.shared);
+        let has_tls = !self.raw.is_empty();
+        let to = if has_tls { &mut self.raw } else { &mut self.plain };
+        let len = match (&shared.socket).read(to) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            // Once both have said that they close, the server may cut.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            read => read?,
+        };
+        if len == 0 {
+            let is_closed = shared.lock().endpoint.send.closing() == Closing::Closed;
+            let cut = || SocketError::Io(io::ErrorKind::UnexpectedEof.into());
+            return if is_closed { Ok(false) } else { Err(cut()) };
+        }
+        if !has_tls {
+            (self.begin, self.end) = (0, len);
+            return Ok(true);
+        }
+        let mut state = shared.lock();
+        let Halves { tls: Some(tls), pending, .. } = &mut *state else { return Ok(true) };
+        self.plain.clear();
+        let decrypted = decrypt(tls, self.raw.get(..len).unwrap_or_default(), &mut self.plain);
+        take_records(tls, pending);
+        drop(state);
+        (self.begin, self.end) = (0, self.plain.len());
+        shared.flush(false)?;
+        match decrypted {
+            Ok(()) => Ok(true),
+            Err(TlsFault::Tls(error)) => Err(SocketError::Tls(format!("TLS failed: {error}"))),
+            Err(TlsFault::Io(error)) => Err(error.into()),
+        }
+    }
+
+    /// How long a read waits; `None` for ever.
+    ///
+    /// # Errors
+    /// What the system says; a time of zero is refused.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.shared.socket.set_read_timeout(timeout)
+    }
+}
+
+impl BlockingWriter {
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// A [`SocketError`]. After [`SocketError::Timeout`] a part of it may have left: the connection is cut.
+    pub fn send(&self, text: &str) -> Result<(), SocketError> {
+        self.message(Message::Text(text))
+    }
+
+    /// Sends a message of bytes.
+    ///
+    /// # Errors
+    /// As [`BlockingWriter::send`].
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SocketError> {
+        self.message(Message::Binary(bytes))
+    }
+
+    /// Sends a ping with up to 125 bytes; more are cut. The answer is an [`Incoming::Pong`].
+    ///
+    /// # Errors
+    /// As [`BlockingWriter::send`].
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SocketError> {
+        self.message(Message::Ping(payload))
+    }
+
+    fn message(&self, message: Message<'_>) -> Result<(), SocketError> {
+        let mut out = Outbox::alone(u32::MAX);
+        let mut state = self.shared.lock();
+        state.endpoint.send.message(message, &mut out).map_err(|_| SocketError::Closed)?;
+        state.queue(&out)?;
+        drop(state);
+        self.shared.flush(true)
+    }
+
+    /// Begins the closing handshake (RFC 6455 §7.1.2). The reader gets the server's answer, and then `None`.
+    ///
+    /// # Errors
+    /// As [`BlockingWriter::send`].
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
+        let mut out = Outbox::alone(u32::MAX);
+        let mut state = self.shared.lock();
+        let code = Some(CloseCode(code));
+        state.endpoint.send.start_close(code, reason, Moment::NEVER, &mut out);
+        state.queue(&out)?;
+        drop(state);
+        self.shared.flush(true)
+    }
+
+    /// Ends the connection at once, without a Close: a reader that waits returns.
+    pub fn cut(&self) {
+        let _ = self.shared.socket.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,34 @@
+//! TLS over a socket that blocks: records of the peer's ⇄ bytes.
+
+use rustls::ClientConnection;
+use std::io::{self, Read};
+
+pub(super) enum TlsFault {
+    Tls(rustls::Error),
+    Io(io::Error),
+}
+
+/// Takes records of the peer's, and what is in them.
+pub(super) fn decrypt(
+    tls: &mut ClientConnection,
+    mut records: &[u8],
+    to: &mut Vec<u8>,
+) -> Result<(), TlsFault> {
+    while !records.is_empty() {
+        tls.read_tls(&mut records).map_err(TlsFault::Io)?;
+        tls.process_new_packets().map_err(TlsFault::Tls)?;
+        match tls.reader().read_to_end(to) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Err(TlsFault::Io(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The records that TLS wants sent. They go to memory: rustls writes several at once, which to a socket would be
+/// `writev`, and end a C program whose peer is gone (SIGPIPE).
+pub(super) fn take_records(tls: &mut ClientConnection, to: &mut Vec<u8>) {
+    while tls.wants_write() && tls.write_tls(to).is_ok() {}
+}
