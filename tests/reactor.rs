@@ -482,3 +482,94 @@ fn answers_that_share_a_buffer_reach_whom_they_answer_and_nobody_else() {
     drop(clients);
     thread.join().unwrap();
 }
+
+/// Dials, and says what becomes of it; what it pushes at once leaves when it is connected.
+struct Caller {
+    to: Vec<SocketAddr>,
+    seen: Sender<String>,
+    cuts_at_once: bool,
+}
+
+impl Handler for Caller {
+    fn opened(&mut self, _: &mut Io, _: ConnId, _: SocketAddr) {
+        unreachable!("it has no listener");
+    }
+
+    fn connected(&mut self, _: &mut Io, _: ConnId) {
+        self.seen.send("connected".into()).unwrap();
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        self.seen.send(String::from_utf8(bytes.to_vec()).unwrap()).unwrap();
+        io.end(conn);
+        bytes.len()
+    }
+
+    fn closed(&mut self, _: &mut Io, _: ConnId, cause: CloseCause) {
+        self.seen.send(format!("{cause:?}")).unwrap();
+    }
+
+    fn woken(&mut self, io: &mut Io) {
+        match self.to.pop() {
+            None => io.stop_by(io.now().plus_millis(2_000)),
+            Some(to) => {
+                let conn = io.dial(to);
+                io.push(conn, Frame::Own(b"hello"[..].into()), Class::Reply, NO_SOURCE).unwrap();
+                if self.cuts_at_once {
+                    io.cut(conn);
+                }
+            }
+        }
+    }
+}
+
+/// Runs a reactor that dials each of these when it is woken.
+fn caller(to: Vec<SocketAddr>, cuts_at_once: bool) -> (Wake, Receiver<String>, JoinHandle<()>) {
+    let (seen, said) = channel();
+    let (made, waker) = channel();
+    let thread = std::thread::spawn(move || {
+        let limits = Limits::default();
+        let mut reactor = Reactor::with(Vec::new(), &limits, parlor::reactor::Plain).unwrap();
+        reactor.set_buffer_bytes(0);
+        made.send(reactor.wake()).unwrap();
+        reactor.run(&mut Caller { to, seen, cuts_at_once }).unwrap();
+    });
+    let wake = waker.recv().unwrap();
+    (wake, said, thread)
+}
+
+#[test]
+fn a_reactor_dials_and_sends_what_was_queued_before() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = {
+        let bound = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        bound.local_addr().unwrap()
+    };
+    let (wake, said, thread) = caller(vec![free, listener.local_addr().unwrap()], false);
+    wake.wake();
+    let (mut peer, _) = listener.accept().unwrap();
+    let mut bytes = [0; 5];
+    peer.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"hello");
+    assert_eq!(said.recv_timeout(WAIT).unwrap(), "connected");
+    peer.write_all(b"to you").unwrap();
+    assert_eq!(said.recv_timeout(WAIT).unwrap(), "to you");
+    drop(peer);
+    assert_eq!(said.recv_timeout(WAIT).unwrap(), "Ended");
+    wake.wake();
+    assert_eq!(said.recv_timeout(WAIT).unwrap(), "Unreachable(ConnectionRefused)");
+    wake.wake();
+    thread.join().unwrap();
+    assert_eq!(said.try_iter().count(), 0, "each end is told once");
+}
+
+#[test]
+fn what_is_dialled_and_cut_at_once_is_told_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (wake, said, thread) = caller(vec![listener.local_addr().unwrap()], true);
+    wake.wake();
+    assert_eq!(said.recv_timeout(WAIT).unwrap(), "Cut");
+    wake.wake();
+    thread.join().unwrap();
+    assert_eq!(said.try_iter().count(), 0);
+}

@@ -13,6 +13,8 @@ pub const SOCKET_SEND_BYTES: usize = 256 * 1024;
 /// The buffer for answers, and for joining small frames, so that one call sends many. As large as a
 /// read, so that all of it can be answered at once.
 pub const SEND_BUFFER_BYTES: usize = 260 * 1024;
+/// The smallest of both.
+pub const BUFFER_BYTES_MIN: usize = 64 * 1024;
 /// Answers up to this size wait until all input of a turn was read, because reading all and then
 /// sending all is faster than alternating. Larger ones leave at once, while they are in the
 /// processor's cache.
@@ -675,8 +677,10 @@ limits! {
 /// The longest window of presence, for a large audience.
 pub const PRESENCE_WINDOW_MS_MAX: u64 = 2_000;
 
-const _: () = assert!(DRAIN_READ_BYTES <= READ_BUFFER_BYTES);
-const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
+const _: () =
+    assert!(DRAIN_READ_BYTES <= BUFFER_BYTES_MIN && BUFFER_BYTES_MIN <= READ_BUFFER_BYTES);
+const _: () =
+    assert!(JOINED_FRAME_BYTES_MAX < BUFFER_BYTES_MIN && BUFFER_BYTES_MIN <= SEND_BUFFER_BYTES);
 const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
 const _: () = assert!(SEND_PIECES_MAX <= 1_024);
 const _: () = assert!(STOP_MS_MAX + COMMANDS_END_MS < 5_000);

@@ -70,10 +70,7 @@ impl<S: System> Reactor<S> {
                 return conn;
             }
         };
-        if self.sockets.len() <= conn.index() {
-            self.sockets.resize_with(conn.index() + 1, || None);
-        }
-        self.sockets[conn.index()] = Some(OpenSocket::new(stream));
+        self.add_socket(conn, OpenSocket::new(stream));
         if !self.io.take_place(conn) {
             self.turned_away.push(conn);
             self.log_exhausted(
@@ -84,6 +81,13 @@ impl<S: System> Reactor<S> {
             self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
         }
         conn
+    }
+
+    pub(super) fn add_socket(&mut self, conn: ConnId, socket: OpenSocket<S::Stream>) {
+        if self.sockets.len() <= conn.index() {
+            self.sockets.resize_with(conn.index() + 1, || None);
+        }
+        self.sockets[conn.index()] = Some(socket);
     }
 
     /// Called when the system accepts no more bytes: asks for an event when it does again.

@@ -4,6 +4,8 @@
 #[derive(Debug)]
 pub(super) struct OpenSocket<T> {
     pub(super) stream: T,
+    /// It was dialled, and the system has not said yet what became of it.
+    pub(super) is_connecting: bool,
     /// The handler has not used up all bytes read: the rest is in the reactor's map.
     pub(super) has_unread: bool,
     /// An event reported input, and no short read has shown since that it is used up.
@@ -27,6 +29,7 @@ impl<T> OpenSocket<T> {
     pub(super) fn new(stream: T) -> OpenSocket<T> {
         OpenSocket {
             stream,
+            is_connecting: false,
             has_unread: false,
             is_readable: false,
             is_writable: true,
@@ -35,6 +38,16 @@ impl<T> OpenSocket<T> {
             is_hung_up: false,
             is_in_ready_list: false,
             is_in_starved_list: false,
+        }
+    }
+
+    /// One that is being connected: the system says when it accepts bytes.
+    pub(super) fn dialled(stream: T) -> OpenSocket<T> {
+        OpenSocket {
+            is_connecting: true,
+            is_writable: false,
+            is_watched_for_writing: true,
+            ..OpenSocket::new(stream)
         }
     }
 }

@@ -5,10 +5,33 @@ use super::reactor::Reactor;
 use super::send::{send, send_bytes};
 use super::slot::{CloseCause, Phase, Stall};
 use super::system::{System, Transport};
-use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
+use crate::base::limits::{
+    ANSWERS_HELD_BYTES_MAX, BUFFER_BYTES_MIN, FLUSHES_PER_TURN, STALL_BYTES,
+};
 use crate::base::{Buffer, ConnId};
 
 impl<S: System> Reactor<S> {
+    /// Reads and sends through buffers of so many bytes each, for a loop with few connections. At least
+    /// [`BUFFER_BYTES_MIN`].
+    pub fn set_buffer_bytes(&mut self, bytes: usize) {
+        let bytes = bytes.max(BUFFER_BYTES_MIN);
+        self.read_buffer = vec![0; bytes];
+        self.send_buffer = Some(Box::new(Buffer::new(bytes)));
+        self.send_buffer_bytes = bytes;
+    }
+
+    pub(super) fn writable(&mut self, conn: ConnId) {
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        socket.is_writable = true;
+        if let Some(slot) = self.io.slot(conn)
+            && !slot.is_flush_queued
+            && (!slot.outbox.is_empty() || socket.stream.has_unsent())
+        {
+            slot.is_flush_queued = true;
+            self.io.flushes.push_back(conn);
+        }
+    }
+
     /// Flushes a bounded number of connections; the others follow in the next turn.
     pub(super) fn flush(&mut self, handler: &mut impl Handler) {
         // First, since all other waiting bytes were queued later.

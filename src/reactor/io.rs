@@ -30,6 +30,9 @@ pub trait Handler {
         io.cut(conn);
     }
 
+    /// What [`Io::dial`] began is connected.
+    fn connected(&mut self, io: &mut Io, conn: ConnId) {}
+
     /// Bytes arrived, in the reactor's only read buffer: they are gone after the call. Returns how
     /// many were used up. The rest is offered again in the next turn in which the connection may be
     /// read, that is, not while it is paused or its outbox is full.
@@ -47,7 +50,7 @@ pub trait Handler {
     /// The deadline set by [`Io::set_deadline`] has come, or comes within moments.
     fn deadline(&mut self, io: &mut Io, conn: ConnId) {}
 
-    /// The connection is over. Called exactly once for each one that was opened or turned away.
+    /// The connection is over. Called exactly once for each one that was opened, turned away or dialled.
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause);
 
     /// Another thread called [`Wake::wake`](super::Wake::wake).
@@ -75,6 +78,7 @@ pub struct Io {
     pub(super) flushes: VecDeque<ConnId>,
     pub(super) ends: Vec<ConnId>,
     pub(super) resumed: Vec<ConnId>,
+    pub(super) dials: Vec<(ConnId, SocketAddr)>,
     pub(super) tick_at: Moment,
     pub(super) is_accepting: bool,
     /// The listening sockets stay open when no more connections are accepted.
@@ -116,6 +120,7 @@ impl Io {
             flushes: VecDeque::new(),
             ends: Vec::new(),
             resumed: Vec::new(),
+            dials: Vec::new(),
             tick_at: Moment::NEVER,
             is_accepting: true,
             keeps_listening: false,

@@ -5,6 +5,7 @@
 mod accept;
 mod clock;
 mod connection;
+mod dial;
 mod flush;
 mod holders;
 mod io;

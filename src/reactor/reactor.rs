@@ -57,11 +57,14 @@ pub struct Reactor<S: System = Machine> {
     pub(super) starved: Vec<ConnId>,
     /// Bytes that handlers have not used up: of paused connections, and of those that sent much.
     pub(super) unread: BTreeMap<ConnId, UnreadBytes>,
+    /// What has become of connections that were dialled, until the handler is told.
+    pub(super) dialled: Vec<(ConnId, Option<io::ErrorKind>)>,
     pub(super) drains: Drains,
     pub(super) due: Vec<ConnId>,
     pub(super) read_buffer: Vec<u8>,
     /// Lent to the connection whose input is being handled.
     pub(super) send_buffer: Option<Box<Buffer>>,
+    pub(super) send_buffer_bytes: usize,
     /// The connections whose answers are in that buffer, in order, and where each answer ends.
     pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
@@ -188,6 +191,7 @@ impl<A: Acceptor> Reactor<Machine<A>> {
             self.io.budget.set_limit(all_outboxes_bytes());
         }
         loop {
+            self.dial(handler);
             match self.system.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -276,10 +280,12 @@ impl<S: System> Reactor<S> {
             ready: VecDeque::new(),
             starved: Vec::new(),
             unread: BTreeMap::new(),
+            dialled: Vec::new(),
             drains: Drains { in_turn: 0, left: 0, until: Moment::ZERO },
             due: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),
+            send_buffer_bytes: SEND_BUFFER_BYTES,
             answers: Vec::new(),
             outbox_low_bytes: limits.outbox_low_bytes as usize,
             turned_away: Vec::new(),
@@ -293,6 +299,7 @@ impl<S: System> Reactor<S> {
         if is_woken {
             handler.woken(&mut self.io);
         }
+        self.tell_dialled(handler);
         self.read(handler);
         self.fire(handler);
         self.flush(handler);
@@ -310,6 +317,7 @@ impl<S: System> Reactor<S> {
             || !self.io.flushes.is_empty()
             || !self.io.ends.is_empty()
             || !self.io.resumed.is_empty()
+            || !self.io.dials.is_empty()
             || (!self.starved.is_empty() && !self.io.budget.is_spent())
     }
 
@@ -325,6 +333,10 @@ impl<S: System> Reactor<S> {
         if self.io.slot(conn).is_none() {
             return;
         }
+        let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
+        if socket.is_connecting && !self.note_dialled(conn) {
+            return;
+        }
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let IoReadiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
             readiness;
@@ -336,18 +348,6 @@ impl<S: System> Reactor<S> {
         }
         if is_writable || is_write_closed {
             self.writable(conn);
-        }
-    }
-
-    pub(super) fn writable(&mut self, conn: ConnId) {
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        socket.is_writable = true;
-        if let Some(slot) = self.io.slot(conn)
-            && !slot.is_flush_queued
-            && (!slot.outbox.is_empty() || socket.stream.has_unsent())
-        {
-            slot.is_flush_queued = true;
-            self.io.flushes.push_back(conn);
         }
     }
 

@@ -8,7 +8,7 @@ use super::slot::{CloseCause, Phase};
 use super::system::{System, Transport};
 use crate::base::limits::{
     DRAIN_BYTES_MAX, DRAIN_BYTES_PER_PERIOD, DRAIN_BYTES_PER_TURN, DRAIN_PERIOD_MS,
-    DRAIN_READ_BYTES, SEND_BUFFER_BYTES,
+    DRAIN_READ_BYTES,
 };
 use crate::base::{ConnId, Moment};
 use std::io::{self, Read};
@@ -168,7 +168,11 @@ impl<S: System> Reactor<S> {
     fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
         // Leave room for the next connection, too.
-        if self.send_buffer.as_ref().is_some_and(|buffer| buffer.room() < SEND_BUFFER_BYTES / 2) {
+        if self
+            .send_buffer
+            .as_ref()
+            .is_some_and(|buffer| buffer.room() < self.send_buffer_bytes / 2)
+        {
             self.send_answers(handler);
         }
         self.io.begin_reading(conn, &mut self.send_buffer);

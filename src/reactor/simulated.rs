@@ -142,6 +142,10 @@ impl<A: Acceptor> System for Simulation<A> {
         A::socket(stream).0.borrow_mut().is_watched_for_writing = true;
         Ok(())
     }
+
+    fn is_connected(&mut self, _: &mut Self::Stream) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// A reactor whose driver controls connections, clocks and turns.

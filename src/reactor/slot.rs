@@ -2,6 +2,7 @@
 
 use crate::base::limits::LISTENERS_MAX;
 use crate::base::{ListenerId, Moment, Outbox};
+use std::io;
 use std::num::NonZeroU32;
 
 /// Why a connection is over.
@@ -11,6 +12,8 @@ pub enum CloseCause {
     PeerClosed,
     /// The system reported an error on it, such as a reset.
     Failed,
+    /// What [`Io::dial`](super::Io::dial) was asked for could not be connected to.
+    Unreachable(io::ErrorKind),
     /// [`Io::end`](super::Io::end) was called, and all was sent or time ran out.
     Ended,
     /// [`Io::cut`](super::Io::cut) was called, or the handler panicked in one of its events.

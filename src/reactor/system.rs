@@ -83,6 +83,9 @@ pub trait Acceptor {
         budget: &Rc<Budget>,
     ) -> io::Result<Self::Stream<T>>;
 
+    /// What it makes of a socket that was dialled: it is plain.
+    fn dialled<T: Transport>(&mut self, socket: T) -> Self::Stream<T>;
+
     /// The socket within.
     fn socket<T: Transport>(stream: &mut Self::Stream<T>) -> &mut T;
 
@@ -101,6 +104,10 @@ impl Acceptor for Plain {
 
     fn accept<T: Transport>(&mut self, socket: T, _: ListenerId, _: &Rc<Budget>) -> io::Result<T> {
         Ok(socket)
+    }
+
+    fn dialled<T: Transport>(&mut self, socket: T) -> T {
+        socket
     }
 
     fn socket<T: Transport>(stream: &mut T) -> &mut T {
@@ -136,6 +143,12 @@ pub trait System {
     /// # Errors
     /// The system's error.
     fn watch_writing(&mut self, stream: &mut Self::Stream, conn: ConnId) -> io::Result<()>;
+
+    /// Whether what was dialled is connected by now.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool>;
 }
 
 /// Readiness of a connection, as the system reported it.
@@ -181,9 +194,21 @@ impl<A: Acceptor> System for Machine<A> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().reregister(A::socket(stream), token(conn), both)
     }
+
+    fn is_connected(&mut self, stream: &mut Self::Stream) -> io::Result<bool> {
+        let socket = A::socket(stream);
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-fn token(conn: ConnId) -> Token {
+pub(super) fn token(conn: ConnId) -> Token {
     Token(conn.to_u64() as usize)
 }
 

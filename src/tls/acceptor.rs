@@ -64,6 +64,10 @@ impl Acceptor for TlsAcceptor {
         Ok(TlsStream::encrypted(socket, tls))
     }
 
+    fn dialled<T: Transport>(&mut self, socket: T) -> TlsStream<T> {
+        TlsStream::plain(socket)
+    }
+
     fn socket<T: Transport>(stream: &mut TlsStream<T>) -> &mut T {
         stream.socket()
     }
