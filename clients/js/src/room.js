@@ -155,9 +155,9 @@ export class Room {
       const room = await this.#ask('room:join', {}, { first: true });
       this.welcome(room);
       return room;
-    } catch (failure) {
-      const error = /** @type {ParlorError} */ (failure);
-      if (!error.passing) this.#refuse(error);
+    } catch (/** @type {any} */ error) {
+      // Who closes is refused by nobody.
+      if (!error.passing && this.#core.connection.isOnline()) this.#refuse(error);
       throw error;
     }
   }

@@ -19,6 +19,18 @@ test('what is sent is acknowledged, once and in order', async () => {
   assert.deepEqual(client.unsent, []);
 });
 
+test('who closes before the answer to a join is refused by nobody', async () => {
+  const { client, clock } = begin();
+  const room = client.room('tea');
+  const joins = room.join().catch(({ code }) => code);
+  const ticket = room.send('kept');
+  client.close();
+  assert.equal(await joins, 'closed');
+  await clock.advance(100);
+  assert.equal(ticket.status, 'queued');
+  assert.notEqual(room.membership, 'refused');
+});
+
 test('a reply that is lost is no second message', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea', { join: true });
