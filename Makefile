@@ -32,7 +32,8 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
-	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client -- -D warnings
+	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
+	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -40,7 +41,9 @@ setup: ## install what the tests need: from Debian, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
-	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking --example tls_echo
+	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking --example tls_echo \
+	    --example client_bot --example client_bridge --example client_feed --example client_load
+	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \

@@ -16,7 +16,7 @@
 )]
 #![cfg_attr(
     feature = "client",
-    doc = "- [`client`]: a client for programs, and a WebSocket that blocks"
+    doc = "- [`client`]: a client for programs, of parlor and of any WebSocket server"
 )]
 #![cfg_attr(
     feature = "server",
@@ -81,3 +81,6 @@ mod readme {}
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../docs/embedding-rust.md")]
 mod embedding {}
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/client-rust.md")]
+mod client_document {}

@@ -106,7 +106,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "server/chat",
         ],
     ),
-    ("client", &["base", "protocol", "reactor", "web", "wire"]),
+    ("client", &["base", "http1", "protocol", "reactor", "web", "wire"]),
     (
         "cli",
         &[

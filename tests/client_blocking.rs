@@ -103,7 +103,7 @@ fn fields_and_subprotocols_are_sent_and_compression_is_agreed() {
     let builder = builder.field("X-Own", "1").protocol("one").protocol("two");
     let builder = builder.deflate(&[Offer::default()], CodecsConfig::default());
     let Err(ConnectError::Handshake(error)) = builder.connect() else { panic!() };
-    assert_eq!(error, ClientError::Status(404));
+    assert_eq!(error, ClientError::Status { status: 404, retry_after_s: None });
     server.join().unwrap();
 }
 
@@ -212,7 +212,7 @@ fn what_is_no_url_or_nobodys_address_is_said() {
     for (url, words) in [
         ("localhost:80", "does not begin with ws://"),
         ("ws://a:b@localhost/", "user's name"),
-        ("ws://127.0.0.1:1/", "nobody listens there"),
+        ("ws://127.0.0.1:1/", "cannot be reached"),
         ("ws://name.invalid/", "has no address"),
     ] {
         let error = BlockingWebSocket::connect(url).unwrap_err().to_string();

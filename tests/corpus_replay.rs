@@ -357,7 +357,7 @@ fn each_answer_has_the_verdict_that_its_name_says() {
     for (name, error) in [
         ("answer_not_http", ClientError::NotHttp),
         ("answer_http_1_0", ClientError::NotHttp),
-        ("answer_status", ClientError::Status(401)),
+        ("answer_status", ClientError::Status { status: 401, retry_after_s: None }),
         ("answer_redirect", ClientError::Redirect { status: 302, location: "/elsewhere".into() }),
         ("answer_upgrade", ClientError::Upgrade),
         ("answer_connection", ClientError::Connection),

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs the Autobahn testsuite against parlor, as server and as client, and judges it strictly.
 
-    python3 tests/autobahn/run.py [--role server|tls-server|client|both|each] [--cases all|subset] [--table]
+    python3 tests/autobahn/run.py [--role server|tls-server|client|blocking-client|both|each] [--cases all|subset] [--table]
 
 The suite's fuzzing client speaks to `examples/echo`, its fuzzing server to
-`examples/autobahn_client`, both on loopback. As `tls-server` it is `examples/tls_echo`, to which the suite,
-which has no TLS, speaks through a tunnel. `both` are server and client, `each` all three. Every case must have run, and must be OK in what was
+`examples/autobahn_client`, both on loopback; `blocking-client` is its other client. As `tls-server` it is `examples/tls_echo`, to which the suite,
+which has no TLS, speaks through a tunnel. `both` are server and client, `each` all four. Every case must have run, and must be OK in what was
 said and in how it was closed; see judge.py. The reports are left in target/autobahn.
 
 `--table` writes the results into docs/conformance.md. Exit status 1: a case failed, or the suite
@@ -36,7 +36,7 @@ PYTHON2 = ROOT / "target/autobahn-python/bin/python"
 CONFORMANCE = ROOT / "docs/conformance.md"
 HOST = "127.0.0.1"
 AGENT = "parlor"
-ROLES = ["server", "tls-server", "client"]
+ROLES = ["server", "tls-server", "client", "blocking-client"]
 #: The bounds of everything, in seconds.
 SETUP_SECONDS = 900
 START_SECONDS = 20
@@ -154,17 +154,22 @@ def run_tls_server(arguments, cases, out):
             wait_until_ended(fuzzer, suite_log, echo, suite_log, RUN_SECONDS[arguments.cases])
 
 
-def run_client(arguments, cases, out):
+def run_client(arguments, cases, out, *which):
     """parlor's client, and the suite's fuzzing server."""
     url = f"ws://{HOST}:{free_port()}"
     client_log, suite_log = out / "client.log", out / "suite.log"
     with running(suite("fuzzingserver", {"url": url, "cases": cases}, out), suite_log) as fuzzer:
         wait_until_serving(fuzzer, int(url.rpartition(":")[2]), suite_log)
         variables = {"AUTOBAHN_URL": url, "AUTOBAHN_AGENT": AGENT}
-        with running([arguments.client], client_log, **variables) as client:
+        with running([arguments.client, *which], client_log, **variables) as client:
             wait_until_ended(client, client_log, fuzzer, suite_log, RUN_SECONDS[arguments.cases])
             # A case that the client could not end in order is the suite's to judge, but to be seen.
             print(client_log.read_text(errors="replace"), end="", file=sys.stderr)
+
+
+def run_blocking_client(arguments, cases, out):
+    """The same with parlor's client that blocks."""
+    run_client(arguments, cases, out, "blocking")
 
 
 def place(role, arguments):
@@ -179,7 +184,7 @@ def run(role, arguments, expected):
     out.mkdir(parents=True)
     # All is asked for as all: a case that this program does not know must not go unseen.
     cases = ["*"] if arguments.cases == "all" else expected
-    runs = {"server": run_server, "tls-server": run_tls_server, "client": run_client}
+    runs = {"server": run_server, "tls-server": run_tls_server, "client": run_client, "blocking-client": run_blocking_client}
     runs[role](arguments, cases, out)
     listed = re.search(r"^Cases = (\[.*\])$", (out / "suite.log").read_text(), re.MULTILINE)
     if not listed or ast.literal_eval(listed[1]) != expected:
@@ -267,7 +272,7 @@ def main():
         arguments.echo = program(arguments.echo, "echo")
     if "tls-server" in roles:
         arguments.tls_echo = program(arguments.tls_echo, "tls_echo")
-    if "client" in roles:
+    if "client" in roles or "blocking-client" in roles:
         arguments.client = program(arguments.client, "autobahn_client")
     set_up()
     expected = judge.all_cases() if arguments.cases == "all" else judge.subset()

@@ -8,8 +8,8 @@ use super::stream_checker::{Choice, Wanted};
 use super::world::{Event, World};
 use parlor::base::{Entry, Moment, Now, RoomId, StreamId, Timestamp};
 use parlor::client::core::{
-    Backoff, Core, CoreEffect, CoreInput, CoreOptions, Gap, Hint, Kept, Membership, State,
-    StreamUpdate, TicketStatus, TokenFailure, TokenSource, Told, WatchOptions,
+    Backoff, ClientEvent, Core, CoreEffect, CoreInput, CoreOptions, Gap, Hint, Kept, Membership,
+    State, StreamUpdate, TicketStatus, TokenFailure, TokenSource, WatchOptions,
 };
 use parlor::protocol::Message;
 use serde_json::Value;
@@ -428,7 +428,7 @@ impl World {
 
     // --- What the program is told ---
 
-    fn hears_from_core(&mut self, client: &mut Client, told: Told) {
+    fn hears_from_core(&mut self, client: &mut Client, told: ClientEvent) {
         let index = client.index;
         self.trace(|| format!("c{index} is told {told:?}"));
         let Some(program) = &mut client.program else { return };
@@ -440,40 +440,40 @@ impl World {
             self.at(self.now + wait, Event::Take(index));
         }
         match told {
-            Told::State(state) => {
+            ClientEvent::State(state) => {
                 if matches!(state, State::Failed { .. }) && !client.has_gone {
                     self.coverage.count("clients that stopped");
                     self.at(self.now + 500, Event::Connect(index));
                 }
                 program.state = state;
             }
-            Told::Entry(entry) => {
+            ClientEvent::Entry(entry) => {
                 self.checker.agrees(&entry);
                 program.entry(index, &entry);
             }
-            Told::Gap(gap) => {
+            ClientEvent::Gap(gap) => {
                 self.coverage.count("gaps told");
                 program.gap(index, &gap);
             }
-            Told::Membership { room, membership } => {
+            ClientEvent::Membership { room, membership } => {
                 let shown = program.rooms.entry(room.as_str().to_owned()).or_default();
                 shown.is_member = membership == Membership::Member;
                 // It begins where the program said, unless it was told too late that there is more to it.
                 let begins = std::mem::take(&mut shown.is_begun) && shown.is_member;
                 shown.may_jump = !begins || program.options.queue < 1_000;
             }
-            Told::Presence(presences) => {
+            ClientEvent::Presence(presences) => {
                 let users = presences.users.keys().map(|user| user.as_str().to_owned());
                 program.online = Some((!presences.is_counted).then(|| users.collect()));
             }
-            Told::Stream(update) => program.stream(index, &update),
-            Told::StreamGap { stream, .. } => {
+            ClientEvent::Stream(update) => program.stream(index, &update),
+            ClientEvent::StreamGap { stream, .. } => {
                 program.streams.entry(stream.as_str().to_owned()).or_default().has_gap = true;
             }
-            Told::StreamRefused { stream, .. } => {
+            ClientEvent::StreamRefused { stream, .. } => {
                 client.wanted.remove(stream.as_str());
             }
-            Told::LeftOut(count) => {
+            ClientEvent::LeftOut(count) => {
                 assert!(count > 0);
                 self.coverage.add("told too late", count);
             }
@@ -488,6 +488,11 @@ impl World {
         let ticket = program.tickets.get_mut(cid).expect("it was sent");
         let is_over = matches!(ticket.status, TicketStatus::Acked { .. } | TicketStatus::Cancelled);
         assert!(!is_over, "{cid} of c{index} is {:?}, and then {status:?}", ticket.status);
+        if let TicketStatus::Failed(error) = &status {
+            let is_refused =
+                !matches!(&*error.code, "closed" | "cancelled" | "disconnected" | "timeout");
+            assert!(is_refused, "{cid} of c{index} has failed, and nobody has refused it: {error}");
+        }
         if let TicketStatus::Acked { room, seq, .. } = &status {
             assert_eq!(room.as_str(), ticket.room);
             self.checker.is_stored(&user, &ticket.room, cid, *seq);

@@ -1,9 +1,9 @@
 //! The two halves of a WebSocket over a socket that blocks. They share what is to be written, and take turns at writing.
 
 use super::Incoming;
-use super::error::SocketError;
-use super::records::{TlsFault, decrypt, take_records};
 use crate::base::{Moment, Outbox};
+use crate::client::error::SocketError;
+use crate::client::net::records::{TlsFault, decrypt, encrypt, take_records};
 use crate::protocol::endpoint::Closing;
 use crate::protocol::{CloseCode, Endpoint, Event, Message, Received};
 use rustls::ClientConnection;
@@ -92,14 +92,7 @@ impl Halves {
         for piece in out.pieces() {
             match &mut self.tls {
                 None => self.pending.extend_from_slice(piece),
-                Some(tls) => {
-                    let mut rest = piece;
-                    while !rest.is_empty() {
-                        let taken = tls.writer().write(rest)?;
-                        rest = rest.get(taken..).unwrap_or_default();
-                        take_records(tls, &mut self.pending);
-                    }
-                }
+                Some(tls) => encrypt(tls, piece, &mut self.pending)?,
             }
         }
         Ok(())
@@ -114,8 +107,14 @@ impl Halves {
                 Ok(Some(Event::Text(text))) => Ok(Some(Incoming::Text(text.to_owned()))),
                 Ok(Some(Event::Binary(bytes))) => Ok(Some(Incoming::Bytes(bytes.to_vec()))),
                 Ok(Some(Event::Pong(payload))) => Ok(Some(Incoming::Pong(payload.to_vec()))),
-                // Its answer is in the outbox.
-                Ok(Some(Event::Ping(_))) => continue,
+                // Its answer is in the outbox, where it would give way to that of the next ping: each is answered.
+                Ok(Some(Event::Ping(_))) => {
+                    if let Err(error) = self.queue(&out) {
+                        break Err(error);
+                    }
+                    out.clear();
+                    continue;
+                }
                 Ok(Some(Event::Closed { code, reason })) => {
                     let (code, reason) = (code.map(|code| code.0), reason.to_owned());
                     Ok(Some(Incoming::Closed { code, reason }))
@@ -250,14 +249,14 @@ impl BlockingWriter {
         self.shared.flush(true)
     }
 
-    /// Begins the closing handshake (RFC 6455 §7.1.2). The reader gets the server's answer, and then `None`.
+    /// Begins the closing handshake (RFC 6455 §7.1.2); a code that a Close must not have is sent as none. The reader gets the server's answer, and then `None`.
     ///
     /// # Errors
     /// As [`BlockingWriter::send`].
     pub fn close(&self, code: u16, reason: &str) -> Result<(), SocketError> {
         let mut out = Outbox::alone(u32::MAX);
         let mut state = self.shared.lock();
-        let code = Some(CloseCode(code));
+        let code = Some(CloseCode(code)).filter(|code| code.may_be_sent());
         state.endpoint.send.start_close(code, reason, Moment::NEVER, &mut out);
         state.queue(&out)?;
         drop(state);

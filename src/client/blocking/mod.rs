@@ -1,14 +1,12 @@
 //! A WebSocket over a socket that blocks: no thread, no reactor. For programs that want no more than to connect, send
 //! and read, of any server that keeps to RFC 6455.
 
-mod error;
 mod halves;
 mod opening;
-mod records;
 
+use crate::client::error::{ConnectError, SocketError};
 use crate::client::url::WebSocketUrl;
 
-pub use error::{ConnectError, SocketError};
 pub use halves::{BlockingReader, BlockingWriter};
 pub use opening::BlockingBuilder;
 

@@ -1,9 +1,9 @@
 //! How a WebSocket is opened: one of the host's addresses, TLS, the opening handshake (RFC 6455 §4.1), all in one time.
 
 use super::BlockingWebSocket;
-use super::error::ConnectError;
 use super::halves::{Halves, split};
-use super::records::{TlsFault, decrypt, take_records};
+use crate::client::error::ConnectError;
+use crate::client::net::records::{TlsFault, decrypt, take_records};
 use crate::client::tls::{self, Tls};
 use crate::client::url::WebSocketUrl;
 use crate::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};

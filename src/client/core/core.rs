@@ -2,7 +2,7 @@
 //! effects.
 
 use super::deadlines::{Deadlines, Timer};
-use super::effect::{CoreEffect, CoreInput, Hint, Told};
+use super::effect::{ClientEvent, CoreEffect, CoreInput, Hint};
 use super::error::RequestError;
 use super::hello::Hello;
 use super::link::{Greeting, Link};
@@ -10,9 +10,9 @@ use super::options::CoreOptions;
 use super::outbox::UnsentMessages;
 use super::presence::Presence;
 use super::requests::{Question, Requests, Urgency};
-use super::room::{Room, RoomView};
+use super::room::{RoomLog, RoomView};
 use super::state::{Quality, State, Step};
-use super::stream::Stream;
+use super::stream::StreamWatch;
 use crate::base::{Chance, Moment, Now, RoomId, StreamId, UserId};
 use crate::wire::told::{ToldMessage, ToldObject};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub struct Core {
     /// The life of the store to which all positions belong.
     pub(super) epoch: Option<Box<str>>,
     pub(super) greeting: Option<Greeting>,
-    pub(super) rooms: BTreeMap<RoomId, Room>,
+    pub(super) rooms: BTreeMap<RoomId, RoomLog>,
     /// Of which something is to be acknowledged.
     pub(super) unacked: BTreeSet<RoomId>,
     /// Which have stopped, as the program took nothing.
@@ -41,7 +41,7 @@ pub struct Core {
     /// Of which the program has not been told what the user is in them.
     pub(super) untold_memberships: BTreeSet<RoomId>,
     pub(super) unsent: UnsentMessages,
-    pub(super) streams: BTreeMap<StreamId, Stream>,
+    pub(super) streams: BTreeMap<StreamId, StreamWatch>,
     pub(super) presence: Presence,
     /// How many more the program can be told.
     pub(super) credit: u32,
@@ -107,7 +107,7 @@ impl Core {
     /// What is known of a room; `None` if nothing is.
     #[must_use]
     pub fn room(&self, room: &RoomId) -> Option<RoomView> {
-        self.rooms.get(room).map(Room::view)
+        self.rooms.get(room).map(RoomLog::view)
     }
 
     /// The names of the rooms of which something is known.
@@ -236,7 +236,7 @@ impl Core {
                 }
                 self.settle(true, message.id, message.payload);
                 if message.id.is_none() {
-                    self.tell_or_leave_out(Told::Error(error));
+                    self.tell_or_leave_out(ClientEvent::Error(error));
                 }
             }
             kind => self.pushed(kind, message.payload),
@@ -255,7 +255,7 @@ impl Core {
             _ => self.room_told(kind, &payload, raw),
         };
         if !is_told {
-            self.tell_or_leave_out(Told::Push { kind: kind.into(), payload: raw.into() });
+            self.tell_or_leave_out(ClientEvent::Push { kind: kind.into(), payload: raw.into() });
         }
     }
 
@@ -296,7 +296,7 @@ impl Core {
     // --- What the program is told ---
 
     /// Tells the program something, if it has room for it; whether it had.
-    pub(super) fn tell(&mut self, told: Told) -> bool {
+    pub(super) fn tell(&mut self, told: ClientEvent) -> bool {
         let has_room = self.credit > 0;
         if has_room {
             self.credit -= 1;
@@ -306,7 +306,7 @@ impl Core {
     }
 
     /// Tells it something that is counted only, if it has no room.
-    pub(super) fn tell_or_leave_out(&mut self, told: Told) {
+    pub(super) fn tell_or_leave_out(&mut self, told: ClientEvent) {
         if !self.tell(told) {
             self.left_out += 1;
         }
@@ -315,7 +315,7 @@ impl Core {
     /// Tells it the state, now or as soon as it takes something.
     pub(super) fn tell_state(&mut self) {
         let state = self.link.state.clone();
-        self.is_state_untold = !self.tell(Told::State(state));
+        self.is_state_untold = !self.tell(ClientEvent::State(state));
     }
 
     /// It has taken some of what it was told: it can be told what has waited.
@@ -324,7 +324,7 @@ impl Core {
         if self.is_state_untold {
             self.tell_state();
         }
-        if self.left_out > 0 && self.tell(Told::LeftOut(self.left_out)) {
+        if self.left_out > 0 && self.tell(ClientEvent::LeftOut(self.left_out)) {
             self.left_out = 0;
         }
         self.tell_memberships();

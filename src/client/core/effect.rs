@@ -200,7 +200,7 @@ pub enum CoreEffect {
         serial: u64,
     },
     /// The program is told something. It is told no more than it has room for.
-    Tell(Told),
+    Tell(ClientEvent),
     /// The program's call is answered: a payload's JSON, or why not.
     Answer {
         /// Its number.
@@ -224,7 +224,7 @@ pub enum CoreEffect {
 /// What a program is told.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Told {
+pub enum ClientEvent {
     /// The state has changed.
     State(State),
     /// The round trip was measured.

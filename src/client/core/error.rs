@@ -2,6 +2,7 @@
 
 use crate::wire::told::ToldObject;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 /// The longest wait of a server's that is believed.
@@ -33,7 +34,7 @@ pub struct RequestError {
     /// The close code, if the connection ends with it.
     pub close: Option<u16>,
     /// For how many refusals it stands, of requests that want no answer.
-    pub count: Option<u64>,
+    pub count: Option<NonZeroU16>,
     /// Whether the application refused it: its code means what the application says.
     pub is_by_application: bool,
     /// What the application said beside it, as JSON.
@@ -42,7 +43,7 @@ pub struct RequestError {
 
 impl RequestError {
     /// A client's own.
-    pub(super) fn own(code: &'static str) -> RequestError {
+    pub(in crate::client) fn own(code: &'static str) -> RequestError {
         let message = match code {
             "disconnected" => "the connection ended before the answer",
             "timeout" => "no answer came in time",
@@ -53,6 +54,9 @@ impl RequestError {
             "unconfirmed" => "it was written before anybody was known, perhaps by another user",
             "too_large" => "it is larger than the server takes",
             "not_member" => "you are not a member of the room",
+            "bad_json" => "this is no JSON that can be sent",
+            "unreadable" => "the answer cannot be read",
+            "outbox_failed" => "the outbox cannot be written: the message is not kept",
             _ => "the client is closed",
         };
         RequestError { code: code.into(), message: message.into(), ..RequestError::default() }
@@ -69,7 +73,9 @@ impl RequestError {
             first: payload.number("first"),
             retry_after_ms: payload.number("retry_after_ms").map(|wait| wait.min(ANNOUNCED_MS_MAX)),
             close: payload.number("close").and_then(|code| u16::try_from(code).ok()),
-            count: payload.number("count"),
+            count: payload
+                .number("count")
+                .and_then(|count| NonZeroU16::new(u16::try_from(count).unwrap_or(u16::MAX))),
             is_by_application: payload.raw("by").is_some(),
             data: payload.raw("data").map(Into::into),
         }
@@ -81,6 +87,11 @@ impl RequestError {
         const PASSING: &[&str] =
             &["rate_limited", "unavailable", "overloaded", "internal", "disconnected", "timeout"];
         !self.is_by_application && PASSING.contains(&&*self.code)
+    }
+
+    /// Whether nobody has refused it: the client has ended, or its user, or the program did not want the answer.
+    pub(super) fn is_end(&self) -> bool {
+        !self.is_by_application && matches!(&*self.code, "closed" | "cancelled")
     }
 
     /// Whether the same request will be refused again, as far as is known.

@@ -1,7 +1,7 @@
 //! For tests: a core, its clock and its server's words.
 
 use super::core::Core;
-use super::effect::{CoreEffect, CoreInput, Told};
+use super::effect::{ClientEvent, CoreEffect, CoreInput};
 use super::error::RequestError;
 use super::options::CoreOptions;
 use super::outbox::{Kept, TicketStatus};
@@ -18,7 +18,7 @@ pub(super) struct Scene {
     pub(super) ms: u64,
     /// What it has sent and nobody has looked at.
     pub(super) sent: VecDeque<Value>,
-    pub(super) told: Vec<Told>,
+    pub(super) told: Vec<ClientEvent>,
     pub(super) tickets: Vec<(String, TicketStatus)>,
     pub(super) answers: BTreeMap<u64, Result<Value, RequestError>>,
     pub(super) kept: BTreeMap<String, Kept>,
@@ -189,7 +189,7 @@ impl Scene {
     pub(super) fn entries(&mut self, room: &str) -> Vec<u64> {
         let told = std::mem::take(&mut self.told);
         let entries = told.into_iter().filter_map(|told| match told {
-            Told::Entry(entry) if entry.room.as_str() == room => Some(entry.seq),
+            ClientEvent::Entry(entry) if entry.room.as_str() == room => Some(entry.seq),
             _ => None,
         });
         entries.collect()
@@ -199,7 +199,7 @@ impl Scene {
     pub(super) fn states(&mut self) -> Vec<&'static str> {
         let told = std::mem::take(&mut self.told);
         let states = told.iter().filter_map(|told| match told {
-            Told::State(state) => Some(state.name()),
+            ClientEvent::State(state) => Some(state.name()),
             _ => None,
         });
         states.collect()

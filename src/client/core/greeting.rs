@@ -7,7 +7,7 @@ use super::error::RequestError;
 use super::hello::Hello;
 use super::link::Greeting;
 use super::requests::{Question, Urgency};
-use super::room::Room;
+use super::room::RoomLog;
 use crate::base::{RoomId, UserId};
 use crate::wire::json::{Writer, object};
 use crate::wire::told::ToldObject;
@@ -210,7 +210,7 @@ impl Core {
 
     /// Joins the rooms in which the user wants to be.
     pub(super) fn join_wanted(&mut self) {
-        let is_missing = |room: &Room| {
+        let is_missing = |room: &RoomLog| {
             let is_asked = room.membership == Membership::Joining;
             room.is_wanted && !room.is_followed && !is_asked
         };

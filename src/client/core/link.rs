@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::deadlines::Timer;
-use super::effect::{CoreEffect, TokenFailure, Told};
+use super::effect::{ClientEvent, CoreEffect, TokenFailure};
 use super::error::{ANNOUNCED_MS_MAX, RequestError};
 use super::options::TokenSource;
 use super::requests::{Question, Urgency};
@@ -377,7 +377,7 @@ impl Core {
         });
         let quality = Quality { level, rtt_ms, jitter_ms };
         self.link.quality = Some(quality);
-        self.tell_or_leave_out(Told::Quality(quality));
+        self.tell_or_leave_out(ClientEvent::Quality(quality));
     }
 
     // --- What the server says of the connection ---

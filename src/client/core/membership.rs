@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::deadlines::Timer;
-use super::effect::{Membership, Told};
+use super::effect::{ClientEvent, Membership};
 use super::error::RequestError;
 use super::greeting::ROOMS_PER_REQUEST;
 use super::requests::{Question, Urgency};
@@ -126,7 +126,7 @@ impl Core {
         {
             if let Some(known) = self.rooms.get(&room) {
                 let membership = known.membership.clone();
-                self.tell(Told::Membership { room, membership });
+                self.tell(ClientEvent::Membership { room, membership });
             }
         }
     }
@@ -162,7 +162,7 @@ impl Core {
     ) {
         match &answer {
             Ok(raw) => self.welcome_room(name, &ToldObject::parse(raw).unwrap_or_default()),
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_passing() || error.is_end() => {
                 let is_member = self.rooms.get(name).is_some_and(|room| room.is_followed);
                 let known = if is_member { Membership::Member } else { Membership::Unknown };
                 self.become_in(name, known);
@@ -244,7 +244,7 @@ impl Core {
         }
         if was != typing {
             let (room, user) = (name.clone(), user.clone());
-            self.tell_or_leave_out(Told::Typing { room, user, typing });
+            self.tell_or_leave_out(ClientEvent::Typing { room, user, typing });
         }
     }
 }
@@ -255,7 +255,9 @@ mod tests {
     use super::super::for_tests::{Scene, message, room};
     use super::super::greeting::ROOMS_MAX;
     use super::super::options::CoreOptions;
+    use super::super::outbox::Kept;
     use super::*;
+    use crate::base::Timestamp;
     use serde_json::json;
 
     fn quiet() -> CoreOptions {
@@ -290,7 +292,7 @@ mod tests {
             &json!({"type": "room:removed", "payload": {"room": "den", "reason": "removed"}}),
         );
         let membership = Membership::Left;
-        assert!(scene.told.contains(&Told::Membership { room: room("den"), membership }));
+        assert!(scene.told.contains(&ClientEvent::Membership { room: room("den"), membership }));
         scene.loses(1006);
         scene.passes(1_000);
         assert_eq!(scene.greets(&[], "e1"), json!({}));
@@ -331,7 +333,7 @@ mod tests {
         // The user's other client has joined again.
         assert_eq!(scene.greets(&[("tea", 9)], "e1"), json!({}));
         let membership = Membership::Member;
-        assert!(scene.told.contains(&Told::Membership { room: room("tea"), membership }));
+        assert!(scene.told.contains(&ClientEvent::Membership { room: room("tea"), membership }));
     }
 
     #[test]
@@ -347,7 +349,7 @@ mod tests {
         scene.passes(1_000);
         scene.greets(&[], "e1");
         scene.refuses("room:join", json!({"code": "forbidden", "message": "banned"}));
-        let Told::Membership { membership: Membership::Refused(error), .. } =
+        let ClientEvent::Membership { membership: Membership::Refused(error), .. } =
             scene.told.pop().unwrap()
         else {
             panic!()
@@ -357,6 +359,32 @@ mod tests {
         scene.passes(2_000);
         scene.greets(&[], "e1");
         assert!(!scene.is_asked("room:join"));
+    }
+
+    #[test]
+    fn that_the_client_ends_before_the_answer_is_no_refusal() {
+        let mut scene = Scene::new(quiet());
+        scene.input(CoreInput::Join { room: room("tea"), call: Some(1) });
+        scene.input(CoreInput::Open);
+        scene.input(CoreInput::Send(Kept {
+            id: "m-1".into(),
+            user: None,
+            room: room("tea"),
+            text: "x".into(),
+            data: None,
+            reply_to: None,
+            at: Timestamp(0),
+            failed: None,
+        }));
+        scene.input(CoreInput::Close);
+        assert_eq!(&*scene.answers[&1].as_ref().unwrap_err().code, "closed");
+        assert_eq!(scene.core.room(&room("tea")).unwrap().membership, Membership::Unknown);
+        assert_eq!(scene.core.unsent().next().unwrap().failed, None);
+        // The program wants it still.
+        scene.input(CoreInput::Open);
+        scene.greets(&[], "e1");
+        scene.replies("room:join", json!({"room": "tea", "head": 0, "read": 0, "unread": 0}));
+        assert_eq!(scene.core.room(&room("tea")).unwrap().membership, Membership::Member);
     }
 
     #[test]
@@ -383,7 +411,7 @@ mod tests {
         for _ in 0..3 {
             scene.hears(&json!({"type": "chat:typing", "payload": {"room": "tea", "user": "bob"}}));
         }
-        let of = |typing| Told::Typing {
+        let of = |typing| ClientEvent::Typing {
             room: room("tea"),
             user: UserId::parse_any("bob").unwrap(),
             typing,

@@ -24,8 +24,8 @@ mod stream;
 
 pub use self::core::Core;
 pub use effect::{
-    CoreEffect, CoreInput, Gap, Hint, Mark, Membership, Presences, StreamData, StreamUpdate,
-    TokenFailure, Told, WatchOptions,
+    ClientEvent, CoreEffect, CoreInput, Gap, Hint, Mark, Membership, Presences, StreamData,
+    StreamUpdate, TokenFailure, WatchOptions,
 };
 pub use error::RequestError;
 pub use hello::Hello;

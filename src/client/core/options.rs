@@ -24,7 +24,7 @@ pub struct CoreOptions {
     pub ping_timeout_ms: u64,
     /// How long any other answer may take, in ms.
     pub timeout_ms: u64,
-    /// How many events of [`Told`](super::Told) wait for the program at most.
+    /// How many events of [`ClientEvent`](super::ClientEvent) wait for the program at most.
     pub queue: u32,
 }
 

@@ -86,15 +86,15 @@ pub fn message_id(now: Timestamp, number: u64, chance: &mut Chance) -> Arc<str> 
 }
 
 #[derive(Debug)]
-struct Unsent {
+struct Outgoing {
     kept: Kept,
-    state: Stage,
+    state: SendStage,
     /// It may be on the server's disk, whatever came back.
     was_sent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum SendStage {
     Queued,
     Sent,
     Failed,
@@ -113,7 +113,7 @@ struct UnsentRoom {
 /// All messages that are not acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct UnsentMessages {
-    messages: BTreeMap<Arc<str>, Unsent>,
+    messages: BTreeMap<Arc<str>, Outgoing>,
     rooms: BTreeMap<RoomId, UnsentRoom>,
     /// Who is here, as far as it is known.
     user: Option<UserId>,
@@ -127,7 +127,7 @@ impl UnsentMessages {
     }
 
     /// Whether it is of whoever is here.
-    fn is_mine(&self, unsent: &Unsent) -> bool {
+    fn is_mine(&self, unsent: &Outgoing) -> bool {
         match (&unsent.kept.user, &self.user) {
             (Some(whose), Some(user)) => whose == user,
             (None, _) => true,
@@ -159,6 +159,12 @@ impl Core {
         all.filter(|message| unsent.is_mine(message)).map(|message| &message.kept)
     }
 
+    /// Whether it is among the messages that are not acknowledged.
+    #[must_use]
+    pub fn has_unsent(&self, id: &str) -> bool {
+        self.unsent.messages.contains_key(id)
+    }
+
     /// An earlier process has left these.
     pub(super) fn left(&mut self, kept: Vec<Kept>) {
         for mut kept in kept {
@@ -172,9 +178,9 @@ impl Core {
                     kept.failed.get_or_insert_with(|| "unconfirmed".into());
                 }
             }
-            let state = if kept.failed.is_some() { Stage::Failed } else { Stage::Queued };
+            let state = if kept.failed.is_some() { SendStage::Failed } else { SendStage::Queued };
             let (id, room) = (Arc::clone(&kept.id), kept.room.clone());
-            let unsent = Unsent { kept, state, was_sent: false };
+            let unsent = Outgoing { kept, state, was_sent: false };
             self.unsent.messages.insert(Arc::clone(&id), unsent);
             self.unsent.rooms.entry(room.clone()).or_default().ids.push_back(id);
             self.write_unsent(&room);
@@ -191,7 +197,7 @@ impl Core {
         }
         let user = self.unsent.user.clone();
         let kept = Kept { user, at: self.now.timestamp, failed: None, ..kept };
-        let unsent = Unsent { kept, state: Stage::Queued, was_sent: false };
+        let unsent = Outgoing { kept, state: SendStage::Queued, was_sent: false };
         self.unsent.messages.insert(Arc::clone(&id), unsent);
         self.unsent.rooms.entry(room.clone()).or_default().ids.push_back(Arc::clone(&id));
         self.keep_message(&id);
@@ -210,10 +216,10 @@ impl Core {
     pub(super) fn retry_message(&mut self, id: &str) {
         let now = self.now.timestamp;
         let Some(unsent) = self.unsent.messages.get_mut(id) else { return };
-        if unsent.state != Stage::Failed {
+        if unsent.state != SendStage::Failed {
             return;
         }
-        unsent.state = Stage::Queued;
+        unsent.state = SendStage::Queued;
         unsent.kept.failed = None;
         unsent.kept.at = now;
         let (id, room) = (Arc::clone(&unsent.kept.id), unsent.kept.room.clone());
@@ -258,7 +264,8 @@ impl Core {
                 return;
             };
             let queued = of_room.ids.iter().filter_map(|id| unsent.messages.get(id));
-            let mut queued = queued.filter(|one| one.state == Stage::Queued && unsent.is_mine(one));
+            let mut queued =
+                queued.filter(|one| one.state == SendStage::Queued && unsent.is_mine(one));
             let Some(next) = queued.next() else { return };
             let id = Arc::clone(&next.kept.id);
             if now.0.saturating_sub(next.kept.at.0) > AGE_MS_MAX {
@@ -273,7 +280,7 @@ impl Core {
                 of_room.under_way = Some(Arc::clone(&id));
             }
             if let Some(unsent) = self.unsent.messages.get_mut(&id) {
-                (unsent.state, unsent.was_sent) = (Stage::Sent, true);
+                (unsent.state, unsent.was_sent) = (SendStage::Sent, true);
             }
             let ticket = CoreEffect::Ticket { id: Arc::clone(&id), status: TicketStatus::Sent };
             self.effects.push(ticket);
@@ -317,13 +324,13 @@ impl Core {
                 self.acknowledge_message(id, &room, seq, ts);
             }
             Err(error) => {
-                let is_over = matches!(&*error.code, "disconnected" | "cancelled" | "closed");
+                let is_over = error.is_end() || &*error.code == "disconnected";
                 if !is_over && !error.is_passing() {
                     self.fail_message(id, error);
                     // Not from here: one after the other may be too large for a server that takes little.
                     return self.deadlines.set(Timer::Unsent(room), self.now.moment);
                 } else {
-                    unsent.state = Stage::Queued;
+                    unsent.state = SendStage::Queued;
                     let (id, status) = (Arc::clone(&unsent.kept.id), TicketStatus::Queued);
                     self.effects.push(CoreEffect::Ticket { id, status });
                     if !is_over {
@@ -346,7 +353,7 @@ impl Core {
 
     /// The user's own message was pushed: it is on the disk, whatever became of the answer.
     pub(super) fn message_shown(&mut self, id: &str, room: &RoomId, seq: u64, ts: Timestamp) {
-        let is_it = |unsent: &Unsent| unsent.kept.room == *room && self.unsent.is_mine(unsent);
+        let is_it = |unsent: &Outgoing| unsent.kept.room == *room && self.unsent.is_mine(unsent);
         if self.unsent.messages.get(id).is_some_and(is_it) {
             self.unsent.is_back(room, id);
             self.acknowledge_message(id, room, seq, ts);
@@ -367,7 +374,7 @@ impl Core {
         let Some(of_room) = self.unsent.rooms.get(room) else { return };
         for id in of_room.ids.iter().cloned().collect::<Vec<_>>() {
             let unsent = self.unsent.messages.get(&id);
-            let is_it = |one: &Unsent| one.state == Stage::Queued && self.unsent.is_mine(one);
+            let is_it = |one: &Outgoing| one.state == SendStage::Queued && self.unsent.is_mine(one);
             if unsent.is_some_and(is_it) {
                 self.fail_message(&id, error.clone());
             }
@@ -378,7 +385,7 @@ impl Core {
         let Some(unsent) = self.unsent.messages.get_mut(id) else { return };
         // The server has looked at it and refused it, or it was never sent.
         unsent.was_sent = false;
-        unsent.state = Stage::Failed;
+        unsent.state = SendStage::Failed;
         unsent.kept.failed = Some(error.code.clone());
         let id = Arc::clone(&unsent.kept.id);
         self.keep_message(&id);

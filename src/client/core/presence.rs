@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::deadlines::Timer;
-use super::effect::{Presences, Told};
+use super::effect::{ClientEvent, Presences};
 use super::error::RequestError;
 use super::requests::Question;
 use crate::base::UserId;
@@ -105,7 +105,7 @@ impl Core {
                     return self.deadlines.set(Timer::Presence, at);
                 }
                 presence.is_watched = false;
-                return self.tell_or_leave_out(Told::Error(error));
+                return self.tell_or_leave_out(ClientEvent::Error(error));
             }
         };
         // Of a list in pages the first version counts.
@@ -185,7 +185,7 @@ impl Core {
             count: presence.count.unwrap_or(presence.users.len() as u64),
             is_counted: presence.count.is_some(),
         };
-        self.presence.is_untold = !self.tell(Told::Presence(Arc::new(told)));
+        self.presence.is_untold = !self.tell(ClientEvent::Presence(Arc::new(told)));
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
 
     fn people(scene: &Scene) -> Vec<String> {
         let told = scene.told.iter().rev().find_map(|told| match told {
-            Told::Presence(presences) => Some(Arc::clone(presences)),
+            ClientEvent::Presence(presences) => Some(Arc::clone(presences)),
             _ => None,
         });
         let Some(told) = told else { return Vec::new() };
@@ -295,7 +295,7 @@ mod tests {
             json!({"version": 5, "users": [{"user": "bob", "name": "B"}]}),
         );
         scene.hears(&json!({"type": "user:count", "payload": {"version": 6, "online": 70_000}}));
-        let Some(Told::Presence(told)) = scene.told.last() else { panic!() };
+        let Some(ClientEvent::Presence(told)) = scene.told.last() else { panic!() };
         assert_eq!((told.count, told.is_counted, told.users.len()), (70_000, true, 0));
         // Lists are there again.
         scene.hears(
@@ -308,7 +308,7 @@ mod tests {
             "presence:list",
             json!({"version": 8, "users": [{"user": "eve", "name": "E"}]}),
         );
-        let Some(Told::Presence(told)) = scene.told.last() else { panic!() };
+        let Some(ClientEvent::Presence(told)) = scene.told.last() else { panic!() };
         assert_eq!((told.count, told.is_counted, told.users.len()), (80_000, true, 0));
     }
 

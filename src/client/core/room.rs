@@ -5,7 +5,7 @@
 
 use super::core::Core;
 use super::deadlines::Timer;
-use super::effect::{CoreEffect, Gap, Mark, Membership, Told};
+use super::effect::{ClientEvent, CoreEffect, Gap, Mark, Membership};
 use super::error::RequestError;
 use super::greeting::ROOMS_MAX;
 use super::requests::Question;
@@ -21,7 +21,7 @@ const PAGE: u64 = 200;
 
 /// A room, as far as the client knows it.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct RoomLog {
     pub(super) membership: Membership,
     /// The newest entry that was handed on, or the head when the user came.
     pub(super) last: u64,
@@ -67,7 +67,7 @@ pub struct RoomView {
     pub typists: BTreeSet<UserId>,
 }
 
-impl Room {
+impl RoomLog {
     /// The user is in it no more: it begins anew if they come again.
     pub(super) fn stop_following(&mut self) {
         (self.is_followed, self.is_cold, self.gap) = (false, false, None);
@@ -105,13 +105,13 @@ impl Core {
                     if self.is_me(&mark.user) {
                         self.has_read(&name, mark.seq);
                     }
-                    self.tell_or_leave_out(Told::Read(mark));
+                    self.tell_or_leave_out(ClientEvent::Read(mark));
                 }
                 true
             }
             "chat:delivered" => {
                 if let Some(mark) = mark() {
-                    self.tell_or_leave_out(Told::Delivered(mark));
+                    self.tell_or_leave_out(ClientEvent::Delivered(mark));
                 }
                 true
             }
@@ -134,15 +134,15 @@ impl Core {
     }
 
     /// A room of which something was heard.
-    pub(super) fn known_room(&mut self, name: &RoomId) -> Option<&mut Room> {
+    pub(super) fn known_room(&mut self, name: &RoomId) -> Option<&mut RoomLog> {
         if self.rooms.len() >= ROOMS_MAX && !self.rooms.contains_key(name) {
             return None;
         }
         let is_online = self.link.state.is_online();
-        Some(self.rooms.entry(name.clone()).or_insert_with(|| Room {
+        Some(self.rooms.entry(name.clone()).or_insert_with(|| RoomLog {
             // `hello` has named all rooms of the user.
             membership: if is_online { Membership::None } else { Membership::Unknown },
-            ..Room::default()
+            ..RoomLog::default()
         }))
     }
 
@@ -258,13 +258,13 @@ impl Core {
                 self.goes_on(name);
             }
             // The next connection asks again: a `resume` names the room.
-            Err(error) if matches!(&*error.code, "disconnected" | "closed" | "cancelled") => {}
+            Err(error) if error.is_end() || &*error.code == "disconnected" => {}
             Err(error) if error.is_passing() => {
                 let wait = error.retry_after_ms.unwrap_or(RETRY_MS).max(RETRY_MS);
                 let at = self.now.moment.plus_millis(wait);
                 self.deadlines.set(Timer::Missing(name.clone()), at);
             }
-            Err(error) => self.tell_or_leave_out(Told::Error(error)),
+            Err(error) => self.tell_or_leave_out(ClientEvent::Error(error)),
         }
     }
 
@@ -283,7 +283,7 @@ impl Core {
         let Some(entry) = entry else {
             // Of a kind that this client does not know: it counts as seen.
             self.seen(name);
-            let push = Told::Push { kind: kind.into(), payload: raw.into() };
+            let push = ClientEvent::Push { kind: kind.into(), payload: raw.into() };
             self.effects.push(CoreEffect::Tell(push));
             return true;
         };
@@ -313,14 +313,14 @@ impl Core {
             _ => {}
         }
         self.seen(name);
-        self.effects.push(CoreEffect::Tell(Told::Entry(entry)));
+        self.effects.push(CoreEffect::Tell(ClientEvent::Entry(entry)));
         true
     }
 
     /// Tells the program of a gap, or keeps it until it takes something; then the room stops there.
     pub(super) fn tell_gap(&mut self, mut gap: Gap) {
         if self.credit > 0 {
-            self.tell(Told::Gap(gap));
+            self.tell(ClientEvent::Gap(gap));
         } else if let Some(room) = self.rooms.get_mut(&gap.room) {
             if let Some(earlier) = &room.gap {
                 gap.after = earlier.after;
@@ -403,7 +403,7 @@ mod tests {
         scene.told.clear();
         scene.refuses("chat:history", json!({"code": "gone", "message": "", "first": 50}));
         let gap = Gap { room: room("tea"), after: 3, before: 50, reason: "gone" };
-        assert_eq!(scene.told.pop(), Some(Told::Gap(gap)));
+        assert_eq!(scene.told.pop(), Some(ClientEvent::Gap(gap)));
         scene.replies("chat:history", page(50..=90, 90));
         assert_eq!(scene.entries("tea"), (50..=90).collect::<Vec<u64>>());
     }
@@ -429,7 +429,7 @@ mod tests {
         scene.passes(1_000);
         assert_eq!(scene.greets(&[("tea", 2)], "e2"), json!({}));
         let gap = Gap { room: room("tea"), after: 30, before: 3, reason: "epoch_changed" };
-        assert!(scene.told.contains(&Told::Gap(gap)));
+        assert!(scene.told.contains(&ClientEvent::Gap(gap)));
         scene.hears(&message("tea", 3, "bob"));
         assert_eq!(scene.entries("tea"), [3]);
     }
@@ -480,14 +480,16 @@ mod tests {
         let told: Vec<String> = scene.told[before..]
             .iter()
             .map(|told| match told {
-                Told::Gap(gap) => format!("gap {} {}", gap.after, gap.before),
-                Told::Entry(entry) => format!("entry {}", entry.seq),
+                ClientEvent::Gap(gap) => format!("gap {} {}", gap.after, gap.before),
+                ClientEvent::Entry(entry) => format!("entry {}", entry.seq),
                 _ => String::new(),
             })
             .filter(|told| !told.is_empty())
             .collect();
-        let last =
-            scene.told[..before].iter().filter(|told| matches!(told, Told::Entry(_))).count();
+        let last = scene.told[..before]
+            .iter()
+            .filter(|told| matches!(told, ClientEvent::Entry(_)))
+            .count();
         assert_eq!(told, [format!("gap {} 3", 30 + last), "entry 3".to_owned()]);
     }
 

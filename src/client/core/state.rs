@@ -176,7 +176,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The longest wait before this attempt; 0 is the first.
-    pub(super) fn wait_ms(&self, attempt: u32) -> u64 {
+    pub(in crate::client) fn wait_ms(&self, attempt: u32) -> u64 {
         let grown = u64::from(self.factor).saturating_pow(attempt);
         self.min_ms.saturating_mul(grown).min(self.max_ms)
     }

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::deadlines::Timer;
-use super::effect::{StreamData, StreamUpdate, Told, WatchOptions};
+use super::effect::{ClientEvent, StreamData, StreamUpdate, WatchOptions};
 use super::error::RequestError;
 use super::requests::Question;
 use crate::base::{StreamId, Timestamp};
@@ -15,7 +15,7 @@ const STREAMS_MAX: usize = 1_000;
 
 /// A stream, as far as the client knows it.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct StreamWatch {
     /// How the program watches it; `None` if it does not.
     options: Option<WatchOptions>,
     /// How this connection is subscribed to it.
@@ -44,7 +44,7 @@ struct StreamNews {
     data: StreamData,
 }
 
-impl Stream {
+impl StreamWatch {
     /// The connection is another, or gone.
     pub(super) fn lose(&mut self) {
         (self.current, self.asked) = (None, None);
@@ -54,7 +54,7 @@ impl Stream {
     /// Who watches is another: what one was told is not the other's.
     pub(super) fn forget(&mut self) {
         let options = self.options.take();
-        *self = Stream { options, ..Stream::default() };
+        *self = StreamWatch { options, ..StreamWatch::default() };
     }
 }
 
@@ -74,7 +74,7 @@ impl Core {
     pub(super) fn watch(&mut self, name: StreamId, options: Option<WatchOptions>) {
         if self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(&name) {
             let error = RequestError::own("overloaded");
-            return self.tell_or_leave_out(Told::StreamRefused { stream: name, error });
+            return self.tell_or_leave_out(ClientEvent::StreamRefused { stream: name, error });
         }
         let stream = self.streams.entry(name.clone()).or_default();
         stream.options = options;
@@ -251,7 +251,7 @@ impl Core {
 
     fn stream_came(&mut self, name: &StreamId, event: StreamNews) {
         // Before the answer, what comes is of the subscription before: the new one has it, too, if it wants it.
-        let is_its = |stream: &Stream| {
+        let is_its = |stream: &StreamWatch| {
             let is_settled = stream.asked.is_none() && !stream.is_unsure;
             is_settled && stream.current.is_some() && stream.current == stream.options
         };
@@ -290,7 +290,7 @@ impl Core {
     // --- What the program is told ---
 
     pub(super) fn tell_streams(&mut self) {
-        let has_news = |stream: &Stream| {
+        let has_news = |stream: &StreamWatch| {
             let is_refused = stream.untold_refusal.is_some();
             stream.untold.is_some()
                 || stream.untold_gap.is_some()
@@ -313,24 +313,24 @@ impl Core {
         if self.credit > 0
             && let Some((after, reason)) = stream.untold_gap.take()
         {
-            self.tell(Told::StreamGap { stream: name.clone(), after, reason });
+            self.tell(ClientEvent::StreamGap { stream: name.clone(), after, reason });
         }
         let Some(stream) = self.streams.get_mut(name) else { return };
         if self.credit > 0
             && let Some(update) = stream.untold.take()
         {
-            self.tell(Told::Stream(update));
+            self.tell(ClientEvent::Stream(update));
         }
         let Some(stream) = self.streams.get_mut(name) else { return };
         if self.credit > 0 && std::mem::take(&mut stream.is_age_untold) {
             let since = stream.stale_since;
-            self.tell(Told::StreamStale { stream: name.clone(), since });
+            self.tell(ClientEvent::StreamStale { stream: name.clone(), since });
         }
         let Some(stream) = self.streams.get_mut(name) else { return };
         if self.credit > 0
             && let Some(error) = stream.untold_refusal.take()
         {
-            self.tell(Told::StreamRefused { stream: name.clone(), error });
+            self.tell(ClientEvent::StreamRefused { stream: name.clone(), error });
         }
     }
 }
@@ -377,7 +377,7 @@ mod tests {
     fn events(scene: &mut Scene) -> Vec<i64> {
         let told = std::mem::take(&mut scene.told);
         let events = told.into_iter().filter_map(|told| match told {
-            Told::Stream(update) => {
+            ClientEvent::Stream(update) => {
                 let seq = update.seq as i64;
                 Some(if update.is_skipped { -seq } else { seq })
             }
@@ -420,7 +420,7 @@ mod tests {
             let asked = scene.replies("subscribe", begin);
             assert!(asked["since"].as_u64() >= Some(8) && asked["epoch"].is_string(), "{asked}");
             let gap = scene.told.iter().find_map(|told| match told {
-                Told::StreamGap { reason, .. } => Some(*reason),
+                ClientEvent::StreamGap { reason, .. } => Some(*reason),
                 _ => None,
             });
             assert_eq!(gap, reason);
@@ -440,7 +440,7 @@ mod tests {
         watch(&mut scene, Some(WatchOptions::default()));
         scene.replies("subscribe", begins(json!({"epoch": "s1", "seq": 4, "snapshot": [1, 2]})));
         let data = scene.told.iter().find_map(|told| match told {
-            Told::Stream(update) => Some(update.data.clone()),
+            ClientEvent::Stream(update) => Some(update.data.clone()),
             _ => None,
         });
         assert_eq!(data, Some(StreamData::Json("[1,2]".into())));
@@ -456,7 +456,7 @@ mod tests {
         (1..=50).for_each(|seq| scene.hears(&event(seq, None)));
         scene.hears(&json!({"type": "stream:stale", "payload": {"stream": "depth", "since": 9}}));
         scene.input(CoreInput::Taken(8));
-        let stale = Told::StreamStale { stream: stream("depth"), since: Some(Timestamp(9)) };
+        let stale = ClientEvent::StreamStale { stream: stream("depth"), since: Some(Timestamp(9)) };
         assert!(scene.told.contains(&stale));
         assert_eq!(events(&mut scene), [1, 2, 3, 4, 5, 6, 7, 8, -50]);
     }
@@ -475,7 +475,7 @@ mod tests {
             .told
             .iter()
             .filter_map(|told| match told {
-                Told::Stream(update) => Some((update.seq, update.data.clone())),
+                ClientEvent::Stream(update) => Some((update.seq, update.data.clone())),
                 _ => None,
             })
             .collect();
@@ -502,7 +502,7 @@ mod tests {
         assert!(!scene.is_asked("subscribe"));
         watch(&mut scene, Some(WatchOptions::default()));
         scene.refuses("subscribe", json!({"code": "no_such_stream", "message": ""}));
-        assert!(matches!(scene.told.last(), Some(Told::StreamRefused { .. })));
+        assert!(matches!(scene.told.last(), Some(ClientEvent::StreamRefused { .. })));
         scene.passes(10_000);
         assert!(!scene.is_asked("subscribe"));
         watch(&mut scene, Some(WatchOptions::default()));
@@ -534,7 +534,7 @@ mod tests {
         scene.refuses("subscribe", json!({"code": "bad_request", "message": ""}));
         scene.hears(&event(2, Some(1)));
         scene.replies("unsubscribe", json!({}));
-        assert!(scene.told.iter().any(|told| matches!(told, Told::StreamRefused { .. })));
+        assert!(scene.told.iter().any(|told| matches!(told, ClientEvent::StreamRefused { .. })));
         assert!(events(&mut scene).is_empty());
         watch(&mut scene, Some(WatchOptions::default()));
         assert_eq!(scene.asked("subscribe")["payload"]["since"], 0);
@@ -564,7 +564,7 @@ mod tests {
         let ended = json!({"code": "unsubscribed", "message": "m", "streams": ["depth", "other"]});
         scene.hears(&json!({"type": "notice", "payload": ended}));
         let refused = scene.told.iter().any(
-            |told| matches!(told, Told::StreamRefused { error, .. } if &*error.code == "unsubscribed"),
+            |told| matches!(told, ClientEvent::StreamRefused { error, .. } if &*error.code == "unsubscribed"),
         );
         assert!(refused);
         scene.loses(1006);

@@ -42,7 +42,12 @@ pub enum ClientError {
     NotHttp,
     /// The server answered with this status instead of 101. 401 asks for credentials; the program
     /// may send another request with them.
-    Status(u16),
+    Status {
+        /// The status.
+        status: u16,
+        /// In how many seconds the server wants to be asked again, if it says so (RFC 9110 §10.2.3).
+        retry_after_s: Option<u64>,
+    },
     /// The server redirects the client. This is not followed: the answer to a request with
     /// credentials could send them anywhere.
     Redirect {
@@ -69,7 +74,9 @@ impl fmt::Display for ClientError {
         match self {
             ClientError::BadRequest(what) => f.write_str(what),
             ClientError::NotHttp => f.write_str("the answer is no HTTP/1.1 response"),
-            ClientError::Status(status) => write!(f, "the server answered with status {status}"),
+            ClientError::Status { status, .. } => {
+                write!(f, "the server answered with status {status}")
+            }
             ClientError::Redirect { status, location } => {
                 write!(f, "the server answered with status {status} and names {location:?} instead")
             }
@@ -191,13 +198,21 @@ impl ClientHandshake {
         match response.code {
             Some(101) => {}
             Some(status) => {
-                let mut fields = response.headers.iter();
-                let location = fields.find(|f| f.name.eq_ignore_ascii_case("location"));
-                return Err(match location.map(|field| String::from_utf8_lossy(field.value)) {
+                let field = |name| {
+                    let mut fields = response.headers.iter();
+                    let field = fields.find(|f| f.name.eq_ignore_ascii_case(name));
+                    field.map(|field| String::from_utf8_lossy(field.value))
+                };
+                return Err(match field("location") {
                     Some(location) if (300..400).contains(&status) => {
                         ClientError::Redirect { status, location: location.into_owned() }
                     }
-                    _ => ClientError::Status(status),
+                    // A date is none to go by: the clocks may differ.
+                    _ => ClientError::Status {
+                        status,
+                        retry_after_s: field("retry-after")
+                            .and_then(|text| text.trim().parse().ok()),
+                    },
                 });
             }
             None => return Err(ClientError::NotHttp),
@@ -304,8 +319,16 @@ mod tests {
     #[test]
     fn each_check_of_section_4_1_refuses() {
         for (right, wrong, error) in [
-            ("HTTP/1.1 101", "HTTP/1.1 401", ClientError::Status(401)),
-            ("HTTP/1.1 101", "HTTP/1.1 302", ClientError::Status(302)),
+            (
+                "HTTP/1.1 101",
+                "HTTP/1.1 401",
+                ClientError::Status { status: 401, retry_after_s: None },
+            ),
+            (
+                "HTTP/1.1 101",
+                "HTTP/1.1 302",
+                ClientError::Status { status: 302, retry_after_s: None },
+            ),
             (
                 "HTTP/1.1 101 Switching Protocols",
                 "HTTP/1.1 307 Temporary Redirect\r\nlocation: wss://b/",

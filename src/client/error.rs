@@ -6,6 +6,7 @@ use crate::protocol::ProtocolError;
 use crate::protocol::handshake::client::ClientError;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// Why a WebSocket could not be opened.
 #[derive(Debug)]
@@ -21,12 +22,24 @@ pub enum ConnectError {
     Trust(TrustError),
     /// TLS failed; says why, and what to do.
     Tls(String),
+    /// The proxy makes no connection; says why.
+    Proxy(String),
     /// The server does not speak WebSocket there, or not with us.
     Handshake(ClientError),
     /// It took too long.
     Timeout,
     /// The connection ended, or failed.
     Io(io::Error),
+}
+
+/// Why a client does not begin.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is nobody to trust, for `wss:`.
+    Trust(TrustError),
+    /// The system gives no thread, or no descriptors.
+    System(io::Error),
 }
 
 /// Why a WebSocket could not be read, or written.
@@ -54,14 +67,38 @@ impl From<io::Error> for SocketError {
     }
 }
 
+impl ConnectError {
+    /// Whether another attempt will fail as well, as far as is known: the program is to be changed, or called otherwise.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            ConnectError::Url(_)
+                | ConnectError::Trust(_)
+                | ConnectError::Handshake(ClientError::BadRequest(_))
+        )
+    }
+
+    /// After how long the server wants to be asked again, if it said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ConnectError::Handshake(ClientError::Status { retry_after_s, .. }) => {
+                retry_after_s.map(Duration::from_secs)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConnectError::Url(error) => write!(f, "{error}"),
             ConnectError::Resolve(error) => write!(f, "the host's name has no address: {error}"),
-            ConnectError::Connect(error) => write!(f, "nobody listens there: {error}"),
+            ConnectError::Connect(error) => write!(f, "it cannot be reached: {error}"),
             ConnectError::Trust(error) => write!(f, "{error}"),
-            ConnectError::Tls(error) => f.write_str(error),
+            ConnectError::Tls(error) | ConnectError::Proxy(error) => f.write_str(error),
             ConnectError::Handshake(error) => write!(f, "{error}"),
             ConnectError::Timeout => f.write_str("it took too long to connect"),
             ConnectError::Io(error) => {
@@ -86,3 +123,14 @@ impl fmt::Display for SocketError {
 }
 
 impl std::error::Error for SocketError {}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Trust(error) => write!(f, "{error}"),
+            StartError::System(error) => write!(f, "the system gives no thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

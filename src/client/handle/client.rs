@@ -1,0 +1,376 @@
+//! What a program has of a client. Every function may be called from every thread, also at once.
+
+use super::builder::ClientBuilder;
+use super::room::Room;
+use super::shared::{ClientTask, SharedClient};
+use super::stream::Stream;
+use super::ticket::{Reply, Ticket};
+use crate::base::{Chance, RoomId, StreamId};
+use crate::client::core::{
+    ClientEvent, CoreInput, Hello, Hint, Kept, Quality, RequestError, State, Step, TicketStatus,
+    WatchOptions, message_id,
+};
+use crate::client::thread::{Events, Waited, lock};
+use crate::client::url::UrlError;
+use crate::reactor::Clock;
+use crate::wire::json::Object;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long [`Client::close`] waits for the network's thread, which does not wait for the network.
+const END: Duration = Duration::from_secs(10);
+
+/// A client of a parlor server: a connection that mends itself, messages that are neither lost nor doubled, rooms
+/// without holes. Clones are one client. When the last one is dropped, with its rooms and streams, it closes, and its
+/// thread ends.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<ClientHandle>);
+
+/// What the clones of a client share.
+pub(super) struct ClientHandle {
+    pub(super) shared: Arc<SharedClient>,
+    pub(super) ids: Mutex<Ids>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Makes ids of messages that no other client of the same user has.
+pub(super) struct Ids {
+    chance: Chance,
+    last: u64,
+}
+
+impl Ids {
+    pub(super) fn new(seed: u64) -> Ids {
+        // Another stream of numbers than the waits between attempts have.
+        Ids { chance: Chance::new(seed.rotate_left(32)), last: 0 }
+    }
+}
+
+/// Messages that were not on the server's disk when the client was closed. An outbox has them still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// The messages, room by room in their order.
+    pub messages: Vec<Kept>,
+}
+
+impl Client {
+    /// How a client is made: `Client::builder("wss://host/ws")?.token("…").start()?`.
+    ///
+    /// # Errors
+    /// [`UrlError`]: the URL is none.
+    pub fn builder(url: &str) -> Result<ClientBuilder, UrlError> {
+        ClientBuilder::new(url)
+    }
+
+    pub(super) fn new(handle: ClientHandle) -> Client {
+        Client(Arc::new(handle))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<SharedClient> {
+        &self.0.shared
+    }
+
+    /// A room. It need not exist, and the user need not be in it: [`Room::join`] is a request of its own. `None` if no
+    /// room can have this name.
+    #[must_use]
+    pub fn room(&self, name: &str) -> Option<Room> {
+        Some(Room::new(self.clone(), RoomId::parse(name).ok()?))
+    }
+
+    /// The rooms of which something is known: at first, those in which the user is.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Room> {
+        let names: Vec<RoomId> = self.shared().lock().core.rooms().cloned().collect();
+        names.into_iter().map(|name| Room::new(self.clone(), name)).collect()
+    }
+
+    /// Watches a stream, or watches it in another way: its events come among the client's. `None` if no stream can have
+    /// this name, or the filter is no JSON.
+    #[must_use]
+    pub fn stream(&self, name: &str, options: WatchOptions) -> Option<Stream> {
+        let stream = StreamId::parse(name).ok()?;
+        if options.filter.as_deref().is_some_and(|filter| !is_object(filter)) {
+            return None;
+        }
+        let input = CoreInput::Watch { stream: stream.clone(), options: Some(options) };
+        self.shared().input(input);
+        Some(Stream { client: self.clone(), stream })
+    }
+
+    /// Wants to be told who is online: [`ClientEvent::Presence`].
+    pub fn watch_presence(&self) {
+        self.shared().input(CoreInput::WatchPresence);
+    }
+
+    /// Sends a request of any type, also of the application's own, with the JSON of an object as its payload. The answer
+    /// is a payload's JSON. It waits while there is no connection.
+    #[must_use]
+    pub fn request(&self, kind: &str, payload: &str) -> Reply<Box<str>> {
+        self.request_within(kind, payload, None)
+    }
+
+    /// The same, with another time for the answer than the client's.
+    #[must_use]
+    pub fn request_within(
+        &self,
+        kind: &str,
+        payload: &str,
+        timeout: Option<Duration>,
+    ) -> Reply<Box<str>> {
+        let timeout_ms =
+            timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let (kind, payload) = (kind.to_owned(), payload.to_owned());
+        self.ask(
+            |raw| Some(raw.into()),
+            |call| match is_object(&payload) {
+                true => Ok(CoreInput::Ask { call, kind, payload, timeout_ms }),
+                false => Err(RequestError::own("bad_json")),
+            },
+        )
+    }
+
+    /// Asks something, and reads the answer.
+    pub(super) fn ask<T>(
+        &self,
+        read: fn(&str) -> Option<T>,
+        input: impl FnOnce(u64) -> Result<CoreInput<'static>, RequestError>,
+    ) -> Reply<T> {
+        let shared = Arc::clone(self.shared());
+        let (call, cell) = shared.with(|inner, shared| {
+            let (call, cell) = inner.new_call();
+            match input(call) {
+                Ok(input) if !inner.is_over() => inner.handle(shared, input),
+                Ok(_) => {}
+                Err(error) => inner.answer(call, Err(error)),
+            }
+            (call, cell)
+        });
+        Reply { call, cell, shared, read }
+    }
+
+    /// Says something that wants no answer, now or never: whether it was sent is not known.
+    pub fn say(&self, kind: &str, payload: &str) {
+        if is_object(payload) {
+            self.shared().input(CoreInput::Say { kind, payload });
+        }
+    }
+
+    /// The queue of what the client tells. A program that takes nothing of it holds nothing up but its own rooms and
+    /// streams: rooms are read on later, streams skip as they are declared.
+    #[must_use]
+    pub fn events(&self) -> Events<ClientEvent> {
+        Events(Arc::clone(self.shared()) as _)
+    }
+
+    // --- How it is ---
+
+    /// What it does about its connection.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared().lock().core.state().clone()
+    }
+
+    /// Waits until the state is one that is wanted, and returns it; `None` if it is not in time.
+    #[must_use]
+    pub fn wait_state(
+        &self,
+        timeout: Duration,
+        is_wanted: impl Fn(&State) -> bool,
+    ) -> Option<State> {
+        self.shared().wait(Some(timeout), |inner, _| {
+            let state = inner.core.state();
+            is_wanted(state).then(|| state.clone())
+        })
+    }
+
+    /// Waits until it sends and receives.
+    ///
+    /// # Errors
+    /// The state that it is in, if it is not online in time, or has stopped trying.
+    pub fn wait_online(&self, timeout: Duration) -> Result<(), State> {
+        let ends = |state: &State| {
+            matches!(state, State::Online { .. } | State::Closed | State::Failed { .. })
+        };
+        match self.wait_state(timeout, ends).unwrap_or_else(|| self.state()) {
+            State::Online { .. } => Ok(()),
+            state => Err(state),
+        }
+    }
+
+    /// The round trip, once it was measured.
+    #[must_use]
+    pub fn quality(&self) -> Option<Quality> {
+        self.shared().lock().core.quality()
+    }
+
+    /// What the server has said of itself and of the user, once it has.
+    #[must_use]
+    pub fn hello(&self) -> Option<Hello> {
+        self.shared().lock().core.hello().cloned()
+    }
+
+    /// The messages that are not on the server's disk: those on their way, those that were refused, and those that an
+    /// earlier process left.
+    #[must_use]
+    pub fn unsent(&self) -> Vec<Kept> {
+        self.shared().lock().core.unsent().cloned().collect()
+    }
+
+    /// The last 20 changes of the state, oldest first, each with its cause and what is done about it.
+    #[must_use]
+    pub fn why(&self) -> Vec<Step> {
+        self.shared().lock().core.why().cloned().collect()
+    }
+
+    // --- What it is to do ---
+
+    /// Something is known of the network or the machine.
+    pub fn hint(&self, hint: Hint) {
+        self.shared().input(CoreInput::Hint(hint));
+    }
+
+    /// Connects now, whatever was planned; also after [`Client::pause`], and after it has failed.
+    pub fn retry_now(&self) {
+        self.shared().with(|inner, shared| {
+            if !inner.is_over() {
+                inner.handle(shared, CoreInput::Open);
+            }
+        });
+    }
+
+    /// Lets go of the connection until [`Client::retry_now`]: what is asked meanwhile waits.
+    pub fn pause(&self) {
+        self.shared().input(CoreInput::Pause("pause()"));
+    }
+
+    /// Takes back a message of [`Client::unsent`], unless it was sent already.
+    pub fn cancel(&self, id: &str) {
+        self.shared().input(CoreInput::Cancel(id));
+    }
+
+    /// Sends a message of [`Client::unsent`] again that has failed or expired.
+    pub fn retry(&self, id: &str) {
+        self.shared().input(CoreInput::Retry(id));
+    }
+
+    /// Waits at most so long until all messages are on the server's disk, then closes for good, whatever other clones
+    /// there are. It does not wait for messages that were refused, nor while the client has failed or is paused.
+    ///
+    /// # Errors
+    /// [`Unsent`]: the messages that were not stored, refused ones among them.
+    pub fn close(&self, drain: Duration) -> Result<(), Unsent> {
+        let shared = self.shared();
+        let _ = shared.wait(Some(drain), |inner, _| {
+            let is_idle = !matches!(
+                inner.core.state(),
+                State::Connecting
+                    | State::Authenticating
+                    | State::Online { .. }
+                    | State::Waiting { .. }
+            );
+            let is_done = || inner.core.unsent().all(|kept| kept.failed.is_some());
+            (is_idle || is_done()).then_some(())
+        });
+        let messages = self.0.end();
+        if messages.is_empty() { Ok(()) } else { Err(Unsent { messages }) }
+    }
+
+    /// Sends a message.
+    pub(super) fn send(&self, message: Kept) -> Ticket {
+        let shared = Arc::clone(self.shared());
+        let id = Arc::clone(&message.id);
+        let (cell, outbox, failed) = shared.with(|inner, shared| {
+            inner.keep_failed = None;
+            let cell = inner.send(shared, message);
+            (cell, inner.outbox.clone(), inner.keep_failed.take())
+        });
+        // Outside of the lock: the disk takes its time, and several threads' messages take it once.
+        let kept = match (outbox, failed) {
+            (_, Some(error)) => Err(error),
+            (Some(outbox), None) => outbox.sync(),
+            (None, None) => Ok(()),
+        };
+        if let Err(error) = kept {
+            log::error!("a message that is not sent cannot be kept: {error}");
+            // One that may be on the server's disk already goes on.
+            shared.input(CoreInput::Cancel(&id));
+            let waker = cell.change(|(status, _)| {
+                if *status == TicketStatus::Cancelled {
+                    *status = TicketStatus::Failed(RequestError::own("outbox_failed"));
+                }
+            });
+            // Nobody has the ticket yet.
+            debug_assert!(waker.is_none());
+        }
+        Ticket { id, cell, shared }
+    }
+
+    /// A message that is none.
+    pub(super) fn refused(&self, id: Arc<str>, error: RequestError) -> Ticket {
+        let cell = Arc::new(Waited::new((TicketStatus::Failed(error), false)));
+        Ticket { id, cell, shared: Arc::clone(self.shared()) }
+    }
+
+    pub(super) fn new_id(&self) -> Arc<str> {
+        let Ids { chance, last } = &mut *lock(&self.0.ids);
+        *last += 1;
+        message_id(Clock::timestamp(), *last, chance)
+    }
+}
+
+impl ClientHandle {
+    /// Ends the network's thread, and waits for it; what is unsent then.
+    fn end(&self) -> Vec<Kept> {
+        let shared = &self.shared;
+        let messages = shared.with(|inner, shared| {
+            let messages = inner.core.unsent().cloned().collect();
+            if !inner.is_over() {
+                inner.handle(shared, CoreInput::Close);
+                inner.tasks.push(ClientTask::Stop);
+            }
+            messages
+        });
+        let thread = lock(&self.thread).take();
+        match thread {
+            // A task that was woken there has dropped the client: it ends by itself.
+            Some(thread) if thread.thread().id() == std::thread::current().id() => {}
+            // It has caught what panicked in it, and said so.
+            Some(thread) => drop(thread.join()),
+            // Another thread waits for it.
+            None => drop(shared.wait(Some(END), |inner, _| inner.is_over().then_some(()))),
+        }
+        messages
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+pub(super) fn is_object(text: &str) -> bool {
+    crate::wire::json::scan(text, crate::base::limits::JSON_DEPTH_MAX - 1).is_ok()
+        && matches!(Object::parse(text), Ok(Some(_)))
+}
+
+impl fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandle")
+            .field("state", self.shared.lock().core.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.messages.len() {
+            1 => f.write_str("a message was not stored"),
+            many => write!(f, "{many} messages were not stored"),
+        }
+    }
+}
+
+impl std::error::Error for Unsent {}

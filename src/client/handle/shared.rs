@@ -1,0 +1,255 @@
+//! What a client's threads share: its core behind a lock, what it wants of the network, and what waits for the program.
+//! Whichever thread has something for the core hands it over itself; the network's thread is woken for what only it can
+//! do.
+
+use crate::base::{Moment, Now};
+use crate::client::core::{
+    ClientEvent, Core, CoreEffect, CoreInput, Kept, RequestError, State, TicketStatus, TokenReason,
+};
+use crate::client::file_outbox::FileOutbox;
+use crate::client::thread::{EventQueue, EventSource, Monitor, Monitored, Waited};
+use crate::reactor::Clock;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
+use std::task::Waker;
+use std::time::Duration;
+
+/// So many events are taken before the core is told, unless all are.
+const TAKEN_AT_ONCE: u32 = 64;
+
+/// An answer, once there is one.
+pub(super) type CallCell = Waited<Option<Result<Box<str>, RequestError>>>;
+/// What has become of a message; `true` once the client is over and nothing more will.
+pub(super) type TicketCell = Waited<(TicketStatus, bool)>;
+
+/// What a client's threads share.
+pub(super) type SharedClient = Monitor<ClientInner>;
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(super) struct ClientInner {
+    pub(super) core: Core,
+    /// Until the client is over: then another process may have it.
+    pub(super) outbox: Option<Arc<FileOutbox>>,
+    /// No more than the core is given credit for.
+    pub(super) events: EventQueue<ClientEvent>,
+    /// How many of them were taken without the core's knowing.
+    taken: u32,
+    /// What the network's thread has to do.
+    pub(super) tasks: Vec<ClientTask>,
+    /// When that thread looks at the time next.
+    pub(super) armed: Moment,
+    effects: Vec<CoreEffect>,
+    wakers: Vec<Waker>,
+    calls: HashMap<u64, Arc<CallCell>>,
+    last_call: u64,
+    /// Of messages that this process has sent and that are not on the server's disk.
+    tickets: HashMap<Arc<str>, Arc<TicketCell>>,
+    /// A message could not be kept.
+    pub(super) keep_failed: Option<io::Error>,
+}
+
+/// What only the network's thread does.
+#[derive(Debug)]
+pub(super) enum ClientTask {
+    AskToken { serial: u64, reason: TokenReason },
+    Dial { serial: u64, has_token: bool },
+    Found { serial: u64, found: io::Result<Vec<SocketAddr>> },
+    Send { serial: u64, text: String },
+    Drop { serial: u64 },
+    Stop,
+}
+
+impl Monitored for ClientInner {
+    fn needs_network(&self) -> bool {
+        !self.tasks.is_empty() || self.core.deadline() < self.armed
+    }
+
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+}
+
+impl SharedClient {
+    /// Hands something to the core, from a thread of the program's.
+    pub(super) fn input(&self, input: CoreInput<'_>) {
+        self.with(|inner, shared| inner.handle(shared, input));
+    }
+
+    /// Gives the network's thread something to do.
+    pub(super) fn task(&self, task: ClientTask) {
+        self.with(|inner, _| inner.tasks.push(task));
+    }
+
+    /// The network's thread ends: nothing more comes of anything.
+    pub(super) fn end(&self) {
+        self.with_own(|inner, shared| inner.end(shared));
+        self.notify();
+    }
+}
+
+impl ClientInner {
+    pub(super) fn new(core: Core, outbox: Option<FileOutbox>) -> ClientInner {
+        ClientInner {
+            core,
+            outbox: outbox.map(Arc::new),
+            events: EventQueue::new(),
+            taken: 0,
+            tasks: Vec::new(),
+            armed: Moment::NEVER,
+            effects: Vec::new(),
+            wakers: Vec::new(),
+            calls: HashMap::new(),
+            last_call: 0,
+            tickets: HashMap::new(),
+            keep_failed: None,
+        }
+    }
+
+    fn end(&mut self, shared: &SharedClient) {
+        if *self.core.state() != State::Closed {
+            self.handle(shared, CoreInput::Close);
+        }
+        self.outbox = None;
+        self.tasks.clear();
+        let closed = || Some(Err(RequestError::own("closed")));
+        let calls =
+            self.calls.drain().filter_map(|(_, call)| call.change(|answer| *answer = closed()));
+        let tickets = self
+            .tickets
+            .drain()
+            .filter_map(|(_, ticket)| ticket.change(|(_, is_over)| *is_over = true));
+        self.wakers.extend(calls.chain(tickets));
+        self.events.end();
+    }
+
+    /// Whether the network's thread has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.events.is_over()
+    }
+
+    /// Hands something to the core, and does what it wants; what the network's thread has to do waits for it.
+    pub(super) fn handle(&mut self, shared: &SharedClient, input: CoreInput<'_>) {
+        let timestamp = Clock::timestamp();
+        let now = Now { moment: shared.clock.now(), timestamp, age_by: timestamp };
+        let mut effects = std::mem::take(&mut self.effects);
+        self.core.handle(now, input, &mut effects);
+        let had_effects = !effects.is_empty();
+        for effect in effects.drain(..) {
+            self.effect(effect);
+        }
+        self.effects = effects;
+        if had_effects {
+            shared.notify();
+        }
+    }
+
+    fn effect(&mut self, effect: CoreEffect) {
+        match effect {
+            CoreEffect::AskToken { serial, reason } => {
+                self.tasks.push(ClientTask::AskToken { serial, reason });
+            }
+            CoreEffect::Dial { serial, has_token } => {
+                self.tasks.push(ClientTask::Dial { serial, has_token });
+            }
+            CoreEffect::Send { serial, text } => self.tasks.push(ClientTask::Send { serial, text }),
+            CoreEffect::Drop { serial } => self.tasks.push(ClientTask::Drop { serial }),
+            CoreEffect::Tell(event) => self.events.push(event),
+            CoreEffect::Answer { call, answer } => self.answer(call, answer),
+            CoreEffect::Ticket { id, status } => self.ticket(&id, status),
+            CoreEffect::Keep(kept) => {
+                if let Some(outbox) = &self.outbox
+                    && let Err(error) = outbox.keep(&kept)
+                {
+                    log::error!("a message that is not sent cannot be kept: {error}");
+                    self.keep_failed = Some(error);
+                }
+            }
+            CoreEffect::Forget(id) => {
+                if let Some(outbox) = &self.outbox
+                    && let Err(error) = outbox.forget(&id)
+                {
+                    // It is sent once more by the next process, which the server takes as a repeat.
+                    log::warn!("a message that was sent cannot be struck off: {error}");
+                }
+            }
+        }
+    }
+
+    fn ticket(&mut self, id: &Arc<str>, status: TicketStatus) {
+        let is_over = matches!(status, TicketStatus::Acked { .. } | TicketStatus::Cancelled);
+        let cell = if is_over { self.tickets.remove(id) } else { self.tickets.get(id).cloned() };
+        if let Some(cell) = cell {
+            self.wakers.extend(cell.change(|(place, _)| *place = status));
+        }
+    }
+
+    pub(super) fn answer(&mut self, call: u64, answer: Result<Box<str>, RequestError>) {
+        if let Some(cell) = self.calls.remove(&call) {
+            self.wakers.extend(cell.change(|place| *place = Some(answer)));
+        }
+    }
+
+    /// A place for an answer, and its number.
+    pub(super) fn new_call(&mut self) -> (u64, Arc<CallCell>) {
+        self.last_call += 1;
+        let closed = || Err(RequestError::own("closed"));
+        let cell = Arc::new(Waited::new(self.is_over().then(closed)));
+        if !self.is_over() {
+            self.calls.insert(self.last_call, Arc::clone(&cell));
+        }
+        (self.last_call, cell)
+    }
+
+    /// Sends a message.
+    pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> Arc<TicketCell> {
+        let cell = Arc::new(Waited::new((TicketStatus::Queued, self.is_over())));
+        if !self.is_over() {
+            let id = Arc::clone(&kept.id);
+            self.tickets.insert(Arc::clone(&id), Arc::clone(&cell));
+            self.handle(shared, CoreInput::Send(kept));
+            // What the core does not have will never change.
+            if !self.core.has_unsent(&id) {
+                self.tickets.remove(&id);
+            }
+        }
+        cell
+    }
+
+    /// The next event.
+    fn take_event(&mut self, shared: &SharedClient) -> Option<ClientEvent> {
+        let event = self.events.pop()?;
+        self.taken += 1;
+        if self.events.len() == 0 || self.taken >= TAKEN_AT_ONCE {
+            let taken = std::mem::take(&mut self.taken);
+            self.handle(shared, CoreInput::Taken(taken));
+        }
+        Some(event)
+    }
+}
+
+impl EventSource<ClientEvent> for SharedClient {
+    fn wait(&self, timeout: Option<Duration>) -> Result<ClientEvent, RecvTimeoutError> {
+        let found = Monitor::wait(self, timeout, |inner, shared| match inner.take_event(shared) {
+            Some(event) => Some(Ok(event)),
+            None => inner.is_over().then_some(Err(RecvTimeoutError::Disconnected)),
+        });
+        found.unwrap_or(Err(RecvTimeoutError::Timeout))
+    }
+
+    fn take(&self) -> Result<ClientEvent, TryRecvError> {
+        self.with(|inner, shared| match inner.take_event(shared) {
+            Some(event) => Ok(event),
+            None if inner.is_over() => Err(TryRecvError::Disconnected),
+            None => Err(TryRecvError::Empty),
+        })
+    }
+
+    fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.lock().events.descriptor()
+    }
+}

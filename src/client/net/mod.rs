@@ -1,0 +1,15 @@
+//! One WebSocket over the reactor, from a host's name to its end. It knows no messages of a chat.
+
+mod addresses;
+mod names;
+mod plan;
+mod proxy;
+mod proxy_url;
+pub(in crate::client) mod records;
+mod sending;
+mod socket;
+
+pub(in crate::client) use names::{Helpers, look_up};
+pub(in crate::client) use plan::SocketPlan;
+pub use proxy_url::{Proxy, ProxyUrlError};
+pub(in crate::client) use socket::{Socket, SocketEvent};

@@ -1,0 +1,65 @@
+//! What a program has said of how a WebSocket is opened.
+
+use super::proxy_url::Proxy;
+use crate::client::tls::{Tls, TrustError};
+use crate::client::url::WebSocketUrl;
+use crate::protocol::EndpointLimits;
+use crate::protocol::deflate::{CodecsConfig, Offer};
+use std::sync::Arc;
+
+/// How a WebSocket is opened.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct SocketPlan {
+    pub(in crate::client) url: WebSocketUrl,
+    pub(in crate::client) fields: Vec<(String, String)>,
+    pub(in crate::client) protocols: Vec<String>,
+    pub(in crate::client) deflate: Vec<Offer>,
+    pub(in crate::client) codecs: CodecsConfig,
+    pub(in crate::client) limits: Arc<EndpointLimits>,
+    pub(in crate::client) tls: Option<Tls>,
+    pub(in crate::client) proxy: Option<Proxy>,
+}
+
+impl SocketPlan {
+    pub(in crate::client) fn new(url: WebSocketUrl) -> SocketPlan {
+        SocketPlan {
+            url,
+            fields: Vec::new(),
+            protocols: Vec::new(),
+            deflate: Vec::new(),
+            codecs: CodecsConfig::default(),
+            limits: Arc::new(EndpointLimits::default()),
+            tls: None,
+            proxy: None,
+        }
+    }
+
+    /// Sees to it that there is somebody to trust.
+    pub(in crate::client) fn trust(&mut self) -> Result<(), TrustError> {
+        if self.url.is_secure() && self.tls.is_none() {
+            self.tls = Some(Tls::system()?);
+        }
+        Ok(())
+    }
+
+    /// The target of a client's URL: without a token it says that a `resume` follows, and with one not that this is a
+    /// guest.
+    pub(in crate::client) fn target(&self, has_token: bool) -> String {
+        if !has_token {
+            return self.url.with_query("resume=1").target().to_owned();
+        }
+        let (path, query) = self.url.target().split_once('?').unwrap_or((self.url.target(), ""));
+        let is_guest = |member: &&str| member.split('=').next() == Some("anonymous");
+        let query: Vec<&str> =
+            query.split('&').filter(|member| !member.is_empty() && !is_guest(member)).collect();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
+    }
+
+    /// Whose addresses are to be looked up.
+    pub(in crate::client) fn first_host(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (self.url.host(), self.url.port()),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a program has of a WebSocket. Every function may be called from every thread.
+
+use super::builder::WebSocketBuilder;
+use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketInner, WebSocketTask};
+use crate::client::core::State;
+use crate::client::thread::{Events, lock};
+use crate::client::url::UrlError;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long the network's thread is waited for, which does not wait for the network.
+const END: Duration = Duration::from_secs(10);
+
+/// A WebSocket of any server, which is opened again after it was lost. Clones are one WebSocket. When the last one is
+/// dropped it closes, and its thread ends.
+///
+/// What was sent before a loss may have been lost with it: RFC 6455 has no acknowledgements. The program hears of each
+/// [`WebSocketEvent::Opened`], and sends again what it must.
+#[derive(Clone, Debug)]
+pub struct WebSocket(Arc<WebSocketHandle>);
+
+/// What the clones of a WebSocket share.
+pub(super) struct WebSocketHandle {
+    pub(super) shared: Arc<SharedWebSocket>,
+    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WebSocket {
+    /// How one is made: `WebSocket::builder("wss://host/path")?.start()?`.
+    ///
+    /// # Errors
+    /// [`UrlError`]: the URL is none.
+    pub fn builder(url: &str) -> Result<WebSocketBuilder, UrlError> {
+        WebSocketBuilder::new(url)
+    }
+
+    pub(super) fn new(handle: WebSocketHandle) -> WebSocket {
+        WebSocket(Arc::new(handle))
+    }
+
+    /// Sends a text message; it never waits.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub fn send(&self, text: &str) -> Result<(), SendError> {
+        let task = |serial| WebSocketTask::Text { serial, text: text.to_owned() };
+        self.0.shared.with(|inner, _| inner.send(text.len(), task))
+    }
+
+    /// Sends a message of bytes; it never waits.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        let task = |serial| WebSocketTask::Bytes { serial, bytes: bytes.to_vec() };
+        self.0.shared.with(|inner, _| inner.send(bytes.len(), task))
+    }
+
+    /// Waits until all that was sent has been handed to the system, or the connection is lost; whether that was in time.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let is_flushed = self.0.shared.wait(Some(timeout), |inner, _| {
+            (inner.unsent_bytes == 0 || inner.open.is_none()).then_some(())
+        });
+        is_flushed.is_some()
+    }
+
+    /// The queue of what comes. While it is full, nothing is read: the server sees a slow reader.
+    #[must_use]
+    pub fn events(&self) -> Events<WebSocketEvent> {
+        Events(Arc::clone(&self.0.shared) as _)
+    }
+
+    /// What it does about its connection.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.shared.lock().redial.state.clone()
+    }
+
+    /// The subprotocol that the server chose last.
+    #[must_use]
+    pub fn protocol(&self) -> Option<String> {
+        self.0.shared.lock().protocol.clone()
+    }
+
+    /// Waits until the state is one that is wanted, and returns it; `None` if it is not in time.
+    #[must_use]
+    pub fn wait_state(
+        &self,
+        timeout: Duration,
+        is_wanted: impl Fn(&State) -> bool,
+    ) -> Option<State> {
+        self.0.shared.wait(Some(timeout), |inner, _| {
+            let state = &inner.redial.state;
+            is_wanted(state).then(|| state.clone())
+        })
+    }
+
+    /// Waits until it is open.
+    ///
+    /// # Errors
+    /// The state that it is in, if it is not open in time, or has stopped trying.
+    pub fn wait_open(&self, timeout: Duration) -> Result<(), State> {
+        let ends = |state: &State| {
+            matches!(state, State::Online { .. } | State::Closed | State::Failed { .. })
+        };
+        match self.wait_state(timeout, ends).unwrap_or_else(|| self.state()) {
+            State::Online { .. } => Ok(()),
+            state => Err(state),
+        }
+    }
+
+    /// Opens it now, whatever was planned; also after it has failed.
+    pub fn retry_now(&self) {
+        self.0.shared.with(|inner, _| {
+            if !inner.events.is_over() {
+                inner.tasks.push(WebSocketTask::Open);
+            }
+        });
+    }
+
+    /// Closes it for good: begins the closing handshake (RFC 6455 §7.1.2), and waits at most so long for the server's
+    /// part of it; whether that came. A code that a Close must not have is sent as none.
+    pub fn close(&self, code: u16, reason: &str, timeout: Duration) -> bool {
+        let reason = reason.to_owned();
+        self.0.shared.with(|inner, _| {
+            inner.is_wanted = false;
+            inner.tasks.push(WebSocketTask::Close { code, reason });
+        });
+        let is_closed = self.wait_state(timeout, |state| *state == State::Closed).is_some();
+        self.0.end();
+        is_closed
+    }
+}
+
+impl WebSocketHandle {
+    /// Ends the network's thread, and waits for it.
+    fn end(&self) {
+        self.shared.with(|inner, _| {
+            if !inner.events.is_over() {
+                inner.tasks.push(WebSocketTask::Stop);
+            }
+        });
+        match lock(&self.thread).take() {
+            Some(thread) => drop(thread.join()),
+            // Another thread waits for it.
+            None => {
+                let is_over = |inner: &mut WebSocketInner, _: &SharedWebSocket| {
+                    inner.events.is_over().then_some(())
+                };
+                let _ = self.shared.wait(Some(END), is_over);
+            }
+        }
+    }
+}
+
+impl Drop for WebSocketHandle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for WebSocketHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketHandle")
+            .field("state", &self.shared.lock().redial.state)
+            .finish_non_exhaustive()
+    }
+}
