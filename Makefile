@@ -70,6 +70,9 @@ tls: setup binaries ## what goes over the wire, attacks and slow clients once mo
 	PARLOR_TEST_TLS=1 $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not plain' -k 'not TestWork' \
 	    tests/clients/test_wire.py tests/clients/test_http.py tests/clients/test_hostile.py tests/clients/test_slow.py
 
+client-soak: ## clients of Rust connect and close for SECONDS (3600), and leave nothing
+	PARLOR_CLIENT_SECONDS=$(or $(SECONDS),3600) cargo test --release --locked --test client_states connecting_and_closing -- --nocapture
+
 kill: setup binaries ## kill the server under load (kill -9), ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
@@ -151,6 +154,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill model test-browser applications \
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
 	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

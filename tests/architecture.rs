@@ -122,6 +122,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "server",
             "server/embed",
+            "client",
         ],
     ),
 ];

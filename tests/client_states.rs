@@ -25,6 +25,11 @@ fn an_idle_client_is_one_thread_and_a_mebibyte() {
     run_inside("idle");
 }
 
+#[test]
+fn connecting_and_closing_again_and_again_leaves_nothing() {
+    run_inside("again");
+}
+
 /// Runs one of the parts below in namespaces of its own.
 fn run_inside(part: &str) {
     let enter = "ip link set lo up \
@@ -200,6 +205,69 @@ mod inside {
         let begun = Instant::now();
         drop((client, room));
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+        server.handle().stop().unwrap();
+        server.join().unwrap();
+    }
+
+    /// For `PARLOR_CLIENT_SECONDS`, or three seconds: clients that come to their end in each of several ways.
+    #[test]
+    #[ignore = "runs within a namespace"]
+    fn again() {
+        let seconds =
+            std::env::var("PARLOR_CLIENT_SECONDS").map_or(3, |text| text.parse().unwrap());
+        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory);
+        config.set("limits.burst=100000").unwrap();
+        config.set("limits.requests_per_second=100000").unwrap();
+        let server = Server::start(config).unwrap();
+        let url = format!("ws://{}/ws?user=ada", server.local_addr());
+        let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let folder = tempfile::tempdir().unwrap();
+        let one = |number: u64| {
+            let builder = match number % 5 {
+                0 => to("ws://127.0.0.1:1/"),
+                1 => to(&format!("ws://{BLACK_HOLE}/")),
+                2 => to(&url).outbox(FileOutbox::open(folder.path()).unwrap()),
+                _ => to(&url),
+            };
+            let client = builder.start().unwrap();
+            let events = client.events();
+            let descriptor = events.descriptor().unwrap();
+            if number % 5 >= 2 {
+                client.wait_online(PATIENCE).unwrap();
+                let room = client.room("tea").unwrap();
+                room.join().wait().unwrap();
+                room.send("x").wait().unwrap();
+                if number % 5 == 3 {
+                    client.pause();
+                    client.retry_now();
+                }
+                client.close(PATIENCE).unwrap();
+            }
+            drop((client, descriptor));
+            assert!(events.last().is_some());
+        };
+        let begun = Instant::now();
+        let mut number = 0;
+        let mut warm = None;
+        while begun.elapsed() < Duration::from_secs(seconds) {
+            one(number);
+            number += 1;
+            // What the process has once, and the server's log of this room, has its size by then.
+            if number == 100 {
+                warm = Some((memory_kib(), open_files(), threads().len()));
+            }
+        }
+        let (memory, files, count) = warm.expect("a hundred clients in this time");
+        let growth = memory_kib().saturating_sub(memory);
+        println!(
+            "{number} clients, {growth} KiB more than after 100, {} files, {:?}",
+            open_files(),
+            threads()
+        );
+        // The server keeps what was said, and what it counts of users: some of it is the server's.
+        let may_grow = 1_024 + number * 400 / 1_024;
+        assert!(growth <= may_grow, "{growth} KiB after {number} clients");
+        assert_eq!((open_files(), threads().len()), (files, count));
         server.handle().stop().unwrap();
         server.join().unwrap();
     }

@@ -277,30 +277,33 @@ fn fields_protocols_and_deflate_are_agreed_by_parlors_own_server() {
     server.join().unwrap();
 }
 
-/// A certificate for localhost, in a file, and a server with it.
-fn tls_server(folder: &std::path::Path) -> (SocketAddr, JoinHandle<()>, Tls) {
+/// A certificate for localhost, in a file.
+fn tls_config(folder: &std::path::Path) -> (Arc<ServerConfig>, Tls) {
     let key = KeyPair::generate().unwrap();
-    let signed =
-        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let names = vec!["localhost".to_owned()];
+    let signed = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
     let path = folder.join("ca.pem");
     std::fs::write(&path, signed.pem()).unwrap();
     let chain = vec![CertificateDer::from(signed.der().to_vec())];
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_no_client_auth()
-    .with_single_cert(chain, key.into())
-    .unwrap();
-    let config = Arc::new(config);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key.into())
+        .unwrap();
+    (Arc::new(config), Tls::ca_file(&path).unwrap())
+}
+
+/// A server with that.
+fn tls_server(folder: &std::path::Path) -> (SocketAddr, JoinHandle<()>, Tls) {
+    let (config, tls) = tls_config(folder);
     let serve_one = move |socket: TcpStream| {
-        let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-        echo(StreamOwned::new(tls, socket));
+        echo(StreamOwned::new(ServerConnection::new(config).unwrap(), socket));
     };
     let (address, server) = serve(vec![Box::new(serve_one)]);
-    (address, server, Tls::ca_file(&path).unwrap())
+    (address, server, tls)
 }
 
 #[test]
@@ -324,6 +327,54 @@ fn it_speaks_tls() {
     }
     assert!(socket.close(1_000, "", PATIENCE));
     server.join().unwrap();
+}
+
+#[test]
+fn what_comes_with_the_answer_is_not_lost_when_the_program_is_slow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, tls) = tls_config(folder.path());
+    for is_secure in [false, true] {
+        let config = Arc::clone(&config);
+        let (address, server) = serve(vec![Box::new(move |mut socket: TcpStream| {
+            let tls = || ServerConnection::new(config).unwrap();
+            match is_secure {
+                false => answer_with_frames(&mut socket),
+                true => answer_with_frames(&mut StreamOwned::new(tls(), socket)),
+            }
+        })]);
+        let scheme = if is_secure { "wss" } else { "ws" };
+        let url = format!("{scheme}://localhost:{}/", address.port());
+        let socket = builder(&url).tls(tls.clone()).queue(1).start().unwrap();
+        assert_eq!(next(&socket), WebSocketEvent::Opened(None));
+        thread::sleep(Duration::from_millis(50));
+        for number in 0..10 {
+            assert_eq!(next(&socket), text(&number.to_string()));
+        }
+        drop(socket);
+        server.join().unwrap();
+    }
+}
+
+/// The answer of the opening handshake, and ten messages with it, in one write.
+fn answer_with_frames(socket: &mut (impl Read + Write)) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let mut answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .into_bytes();
+    for number in b'0'..=b'9' {
+        answer.extend_from_slice(&[0x81, 1, number]);
+    }
+    socket.write_all(&answer).unwrap();
+    let _ = socket.read(&mut [0; 1_024]);
 }
 
 /// Joins two sockets until either ends.

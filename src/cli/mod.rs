@@ -1,6 +1,7 @@
 //! The command line of the `parlor` program.
 
 mod admin;
+mod client;
 mod config;
 mod data;
 mod decode;
@@ -57,6 +58,10 @@ enum CliCommand {
     Health(admin::HealthArgs),
     /// Look at a running server, and do what admins may
     Admin(admin::AdminArgs),
+    /// Send messages to a room; it ends when they are on the server's disk
+    Send(client::SendArgs),
+    /// Print what comes in rooms and streams
+    Listen(client::ListenArgs),
     /// Print what completes commands and options in a shell
     Completions(generate::CompletionsArgs),
     /// Write the man pages into a directory
@@ -79,29 +84,35 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Data(args)) => data::run(args),
         Some(CliCommand::Health(args)) => admin::health(args),
         Some(CliCommand::Admin(args)) => admin::run(args),
+        Some(CliCommand::Send(args)) => client::send(args),
+        Some(CliCommand::Listen(args)) => client::listen(args),
         Some(CliCommand::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(CliCommand::Man(args)) => generate::man(&args, Cli::command()),
         Some(CliCommand::Decode(args)) => decode::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(CommandFailure { message, is_usage }) => {
+        Err(CommandFailure { message, exit }) => {
             if !message.is_empty() {
                 eprintln!("parlor: {message}");
             }
-            ExitCode::from(if is_usage { 2 } else { 1 })
+            ExitCode::from(exit as u8)
         }
     }
 }
 
 /// Prints a command's result. A reader that has seen enough is no failure.
 fn print_out(text: &str) -> Result<(), CommandFailure> {
+    print_while_read(text).map(drop)
+}
+
+/// The same; whether somebody still reads.
+fn print_while_read(text: &str) -> Result<bool, CommandFailure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CommandFailure::new(format!("standard output: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandFailure::new(format!("standard output: {error}"))),
     }
 }
 
@@ -110,17 +121,36 @@ fn print_out(text: &str) -> Result<(), CommandFailure> {
 struct CommandFailure {
     /// Empty if nobody needs to be told, as the reader of the output has gone.
     message: String,
-    /// The command line is wrong: status 2.
-    is_usage: bool,
+    exit: Exit,
+}
+
+/// The status with which a command ends that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Failure = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The server cannot be reached.
+    Connect = 3,
+    /// It refuses whoever asks.
+    Auth = 4,
+    /// It, or this end, breaks the protocol.
+    Protocol = 5,
+    /// It does not answer in time.
+    Timeout = 6,
 }
 
 impl CommandFailure {
+    fn with(exit: Exit, message: impl ToString) -> CommandFailure {
+        CommandFailure { message: message.to_string(), exit }
+    }
+
     fn new(message: impl ToString) -> CommandFailure {
-        CommandFailure { message: message.to_string(), is_usage: false }
+        CommandFailure::with(Exit::Failure, message)
     }
 
     fn usage(message: impl ToString) -> CommandFailure {
-        CommandFailure { message: message.to_string(), is_usage: true }
+        CommandFailure::with(Exit::Usage, message)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::client::file_outbox::FileOutbox;
 use crate::client::net::{Helpers, Proxy, SocketPlan};
 use crate::client::thread::start_network;
 use crate::client::tls::Tls;
-use crate::client::url::{UrlError, WebSocketUrl};
+use crate::client::url::WebSocketUrl;
 use crate::protocol::deflate::Offer;
 use crate::web::system_nonce;
 use std::fmt;
@@ -29,14 +29,14 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    pub(super) fn new(url: &str) -> Result<ClientBuilder, UrlError> {
-        Ok(ClientBuilder {
-            plan: SocketPlan::new(WebSocketUrl::parse(url)?),
+    pub(super) fn at(url: WebSocketUrl) -> ClientBuilder {
+        ClientBuilder {
+            plan: SocketPlan::new(url),
             options: CoreOptions::default(),
             token: None,
             outbox: None,
             thread_name: "parlor-client".to_owned(),
-        })
+        }
     }
 
     /// A token that says who this is, always the same.

@@ -11,7 +11,7 @@ use crate::client::core::{
     WatchOptions, message_id,
 };
 use crate::client::thread::{Events, Waited, lock};
-use crate::client::url::UrlError;
+use crate::client::url::{UrlError, WebSocketUrl};
 use crate::reactor::Clock;
 use crate::wire::json::Object;
 use std::fmt;
@@ -61,7 +61,13 @@ impl Client {
     /// # Errors
     /// [`UrlError`]: the URL is none.
     pub fn builder(url: &str) -> Result<ClientBuilder, UrlError> {
-        ClientBuilder::new(url)
+        Ok(ClientBuilder::at(WebSocketUrl::parse(url)?))
+    }
+
+    /// The same with a URL that was parsed already.
+    #[must_use]
+    pub fn builder_at(url: WebSocketUrl) -> ClientBuilder {
+        ClientBuilder::at(url)
     }
 
     pub(super) fn new(handle: ClientHandle) -> Client {

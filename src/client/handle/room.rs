@@ -167,8 +167,8 @@ impl Room {
         self.client.ask(|raw| Some(raw.into()), |call| Ok(CoreInput::Leave { room, call }))
     }
 
-    /// Wants all that is behind an entry, as the program has come so far: what it has seen before it began. Only before
-    /// the first entry of this room was told.
+    /// Wants all that is behind an entry: the last that the program has seen, before it began for example. If some of it
+    /// was told already, it is told again.
     pub fn go_on_from(&self, seq: u64) {
         self.client.shared().input(CoreInput::From { room: self.name.clone(), seq });
     }

@@ -134,6 +134,9 @@ impl ClientInner {
 
     /// Hands something to the core, and does what it wants; what the network's thread has to do waits for it.
     pub(super) fn handle(&mut self, shared: &SharedClient, input: CoreInput<'_>) {
+        if self.is_over() {
+            return;
+        }
         let timestamp = Clock::timestamp();
         let now = Now { moment: shared.clock.now(), timestamp, age_by: timestamp };
         let mut effects = std::mem::take(&mut self.effects);

@@ -264,11 +264,13 @@ impl Socket {
         }
     }
 
-    /// Keeps what is not taken.
+    /// Keeps what is not taken. (What came behind the opening handshake is kept by then, if it is not.)
     fn take_all(&mut self, io: &mut Io, mut plain: Vec<u8>, sink: &mut Sink<'_>) {
         let taken = self.take(io, &mut plain, Answers::Kept, sink);
-        plain.drain(..taken);
-        self.pending = plain;
+        if taken < plain.len() {
+            plain.drain(..taken);
+            self.pending = plain;
+        }
     }
 
     /// Takes what the server says within TLS.

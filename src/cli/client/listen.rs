@@ -1,0 +1,263 @@
+//! `parlor listen`.
+
+use super::link::{ClientArgs, parse_seconds, refused};
+use crate::base::date::rfc3339;
+use crate::base::{Entry, EntryKind, UserId};
+use crate::cli::{CommandFailure, Exit, print_while_read};
+use crate::client::{
+    Client, ClientEvent, Presences, Room, State, StreamData, StreamUpdate, WatchOptions,
+};
+use crate::reactor::Clock;
+use crate::wire::entry::entry as to_push;
+use crate::wire::json::object;
+use clap::Args;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+/// Options of `parlor listen`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parlor listen --user ada                           all of your rooms
+  parlor listen --user ada --since 0 --count 20 tea  the first twenty entries of a room
+  parlor listen --token-file token --stream prices --json
+
+It goes on through restarts of the server, without a hole, until it is interrupted, or as --count and --for say. It ends
+with 1 if it may not listen there, 2 if the command line is wrong, 3 if the server cannot be reached, 4 if it refuses the
+token, 6 if --count entries have not come within --for.")]
+pub(in crate::cli) struct ListenArgs {
+    /// The rooms [default: all of yours, unless there is a --stream or --presence]
+    rooms: Vec<String>,
+
+    /// A stream to watch (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    stream: Vec<String>,
+
+    /// Which events of the streams: JSON, as docs/streams.md has it
+    #[arg(long, value_name = "JSON", requires = "stream")]
+    filter: Option<String>,
+
+    /// Most events a second of each stream
+    #[arg(long, value_name = "NUMBER", requires = "stream")]
+    max_rate: Option<u32>,
+
+    /// Who is online, whenever that changes
+    #[arg(long)]
+    presence: bool,
+
+    /// Begin each named room behind this entry; 0 for its beginning
+    #[arg(long, value_name = "SEQ", requires = "rooms")]
+    since: Option<u64>,
+
+    /// End after so many entries and events
+    #[arg(long, short = 'C', value_name = "NUMBER")]
+    count: Option<u64>,
+
+    /// End after so many seconds
+    #[arg(long = "for", short = 'W', value_name = "SECONDS", value_parser = parse_seconds)]
+    seconds: Option<Duration>,
+
+    /// Join the rooms first
+    #[arg(long, requires = "rooms")]
+    join: bool,
+
+    /// Print JSON, a line for each message, as the protocol has them
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+pub(in crate::cli) fn run(args: ListenArgs) -> Result<(), CommandFailure> {
+    let client = args.client.start(None)?;
+    args.client.wait(&client)?;
+    let rooms = args.rooms.iter().map(|name| {
+        let no_room = || CommandFailure::usage(format!("{name:?}: no room can have this name"));
+        client.room(name).ok_or_else(no_room)
+    });
+    let rooms: Vec<Room> = rooms.collect::<Result<_, _>>()?;
+    for room in &rooms {
+        let answer = match args.join {
+            true => room.join().wait(),
+            false => client
+                .request("room:info", &object(|w| w.text("room", room.name().as_str())))
+                .wait(),
+        };
+        answer.map_err(|error| refused(&format!("{}: ", room.name()), &error))?;
+        if let Some(seq) = args.since {
+            room.go_on_from(seq);
+        }
+    }
+    for name in &args.stream {
+        let options = WatchOptions {
+            filter: args.filter.as_deref().map(Into::into),
+            max_rate: args.max_rate,
+        };
+        let no_stream = || {
+            CommandFailure::usage(format!(
+                "{name:?}: no stream can have this name, or the filter is no object"
+            ))
+        };
+        client.stream(name, options).ok_or_else(no_stream)?;
+    }
+    if args.presence {
+        client.watch_presence();
+    }
+    args.follow(&client, &rooms)
+}
+
+impl ListenArgs {
+    fn follow(&self, client: &Client, rooms: &[Room]) -> Result<(), CommandFailure> {
+        let clock = Clock::start();
+        let takes_all = rooms.is_empty() && self.stream.is_empty() && !self.presence;
+        let is_its =
+            |entry: &Entry| takes_all || rooms.iter().any(|room| *room.name() == entry.room);
+        let mut left = self.count.unwrap_or(u64::MAX);
+        let mut people = None;
+        while left > 0 {
+            let wait = self.seconds.map(|seconds| seconds.saturating_sub(clock.elapsed()));
+            let event = match wait {
+                None => client.events().recv().ok_or(RecvTimeoutError::Disconnected),
+                Some(wait) => client.events().recv_timeout(wait),
+            };
+            let event = match event {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) if self.count.is_none() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let message =
+                        format!("{left} of {} have not come", self.count.unwrap_or_default());
+                    return Err(CommandFailure::with(Exit::Timeout, message));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let line = match &event {
+                ClientEvent::Entry(entry) if is_its(entry) => Some(self.entry(entry)),
+                ClientEvent::Stream(update) => Some(self.update(update)),
+                ClientEvent::Presence(people) if self.presence => Some(self.people(people)),
+                ClientEvent::StreamRefused { stream, error } => {
+                    return Err(refused(&format!("{stream}: "), error));
+                }
+                ClientEvent::State(state @ State::Failed { .. }) => {
+                    return Err(self.client.not_online(client, state));
+                }
+                other => {
+                    self.remark(other);
+                    None
+                }
+            };
+            if let Some(line) = line {
+                // Who is online is told again with each connection.
+                let is_new =
+                    !matches!(event, ClientEvent::Presence(_)) || people.as_ref() != Some(&line);
+                if is_new && !print_while_read(&format!("{line}\n"))? {
+                    return Ok(());
+                }
+                left -= u64::from(is_new);
+                if matches!(event, ClientEvent::Presence(_)) {
+                    people = Some(line);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&self, entry: &Entry) -> String {
+        if self.json {
+            return to_push(entry, true);
+        }
+        let what = match &entry.kind {
+            EntryKind::Message { from, body, changes, .. } => {
+                let is_deleted = changes.as_ref().is_some_and(|changes| changes.deleted.is_some());
+                let text = if is_deleted { "(deleted)" } else { &*body.text };
+                let reply = body.reply_to.map(|seq| format!(" (to {seq})")).unwrap_or_default();
+                format!("{from}{reply}: {}", shown(text))
+            }
+            EntryKind::Edited { target, text: Some(text), by } => {
+                format!("{by} edits {target}: {}", shown(text))
+            }
+            EntryKind::Edited { target, text: None, by } => format!("{by} edited {target}"),
+            EntryKind::Deleted { target, by } => format!("{by} deletes {target}"),
+            EntryKind::Reacted { target, emoji, on: true, by } => {
+                format!("{by} {} {target}", shown(emoji))
+            }
+            EntryKind::Reacted { target, emoji, on: false, by } => {
+                format!("{by} takes back {} of {target}", shown(emoji))
+            }
+            EntryKind::Joined { user, .. } => format!("{user} joins"),
+            EntryKind::Left { user, .. } => format!("{user} leaves"),
+        };
+        format!("{} {} {} {what}", rfc3339(entry.ts), entry.room, entry.seq)
+    }
+
+    fn update(&self, update: &StreamUpdate) -> String {
+        if self.json {
+            return object(|w| {
+                w.text("type", "event");
+                w.object_in("payload", |w| {
+                    w.text("stream", update.stream.as_str());
+                    w.number("seq", update.seq);
+                    match &update.data {
+                        StreamData::Json(json) => w.raw("data", json),
+                        StreamData::Bytes(bytes) => w.number("bytes", bytes.len() as u64),
+                    }
+                    if let Some(ts) = update.ts {
+                        w.number("ts", ts.0);
+                    }
+                    if update.is_skipped {
+                        w.flag("skipped", true);
+                    }
+                });
+            });
+        }
+        let data = match &update.data {
+            StreamData::Json(json) => shown(json),
+            StreamData::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        };
+        let skipped = if update.is_skipped { " (some were skipped)" } else { "" };
+        format!("{} {}{skipped} {data}", update.stream, update.seq)
+    }
+
+    fn people(&self, people: &Presences) -> String {
+        if self.json {
+            return object(|w| {
+                w.text("type", "presence");
+                w.object_in("payload", |w| {
+                    w.array("users", people.users.keys(), |w, user| w.item(user.as_str()));
+                    w.number("count", people.count);
+                });
+            });
+        }
+        let names: Vec<&str> = people.users.keys().map(UserId::as_str).collect();
+        format!("{} online: {}", people.count, names.join(" "))
+    }
+
+    /// What is worth a line beside the entries.
+    fn remark(&self, event: &ClientEvent) {
+        let remark = match event {
+            ClientEvent::State(State::Waiting { reason, .. }) => {
+                format!("lost, and tried again: {reason}")
+            }
+            ClientEvent::Gap(gap) => {
+                format!(
+                    "{}: from {} to {} is not kept any more",
+                    gap.room,
+                    gap.after + 1,
+                    gap.before - 1
+                )
+            }
+            ClientEvent::StreamGap { stream, after, .. } => {
+                format!("{stream}: what came after {after} is not kept any more")
+            }
+            ClientEvent::StreamStale { stream, since: Some(_) } => {
+                format!("{stream}: nothing was heard for too long")
+            }
+            _ => return,
+        };
+        eprintln!("parlor: {remark}");
+    }
+}
+
+/// A text on one line: what others have written moves no cursor, and begins no line.
+fn shown(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }).collect()
+}

@@ -1,0 +1,8 @@
+//! Commands of people and programs at the other end: `parlor send`, `parlor listen`.
+
+mod link;
+mod listen;
+mod send;
+
+pub(super) use listen::{ListenArgs, run as listen};
+pub(super) use send::{SendArgs, run as send};

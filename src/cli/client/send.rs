@@ -1,0 +1,239 @@
+//! `parlor send`.
+
+use super::link::{ClientArgs, refused};
+use crate::cli::{CommandFailure, Exit, print_out};
+use crate::client::{Client, FileOutbox, Room, State, Ticket};
+use crate::reactor::Clock;
+use crate::wire::json::object;
+use clap::Args;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// So many messages are on their way before another line is read.
+const UNDER_WAY_MAX: usize = 1_000;
+
+/// Options of `parlor send`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parlor send --user ada --join tea 'Good evening'
+  tail -F log | parlor send --token-file token logs
+  parlor send --user ada --outbox ~/outbox tea 'The cellar is wet'
+
+It ends when the messages are on the server's disk: with 0, or with 1 if one was refused, 2 if the command line is
+wrong, 3 if the server cannot be reached, 4 if it refuses the token, 6 if it does not answer in time.")]
+pub(in crate::cli) struct SendArgs {
+    /// The room
+    room: String,
+
+    /// The message; without it each line of standard input is one
+    text: Option<String>,
+
+    /// JSON that goes with the message
+    #[arg(long, value_name = "JSON", requires = "text")]
+    data: Option<String>,
+
+    /// The number of the entry to which it replies
+    #[arg(long, value_name = "SEQ", requires = "text")]
+    reply_to: Option<u64>,
+
+    /// An id for it: a message that was sent with the same is not stored again
+    #[arg(long, value_name = "ID", requires = "text")]
+    cid: Option<String>,
+
+    /// Join the room first; a name that nobody uses becomes an open room of yours
+    #[arg(long)]
+    join: bool,
+
+    /// Most lines of standard input a second
+    #[arg(long, value_name = "NUMBER", conflicts_with = "text")]
+    rate: Option<f64>,
+
+    /// A folder in which messages are kept until they are on the server's disk. What an earlier run has left is sent
+    /// first
+    #[arg(long, value_name = "DIR")]
+    outbox: Option<PathBuf>,
+
+    /// Print JSON, a line for each message
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// A message on its way.
+struct Sent {
+    ticket: Ticket,
+    begun: Duration,
+}
+
+pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
+    if args.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+        return Err(CommandFailure::usage("--rate is more than 0"));
+    }
+    let outbox = args.outbox.as_ref().map(FileOutbox::open).transpose();
+    let outbox = outbox.map_err(|error| CommandFailure::new(format!("--outbox: {error}")))?;
+    let client = args.client.start(outbox)?;
+    let no_room = || CommandFailure::usage(format!("{:?}: no room can have this name", args.room));
+    let room = client.room(&args.room).ok_or_else(no_room)?;
+    // Without an outbox nothing is read that could not be sent.
+    if args.outbox.is_none() {
+        args.client.wait(&client)?;
+    }
+    let joining = args.join.then(|| room.join());
+    let clock = Clock::start();
+    let (under_way, sent) = sync_channel(UNDER_WAY_MAX);
+    let mut is_read = Ok(());
+    match &args.text {
+        Some(text) => {
+            let mut message = room.message(text);
+            if let Some(data) = &args.data {
+                message = message.data(data);
+            }
+            if let Some(seq) = args.reply_to {
+                message = message.reply_to(seq);
+            }
+            if let Some(cid) = &args.cid {
+                message = message.id(cid);
+            }
+            let sent = Sent { ticket: message.send(), begun: clock.elapsed() };
+            // It has room for the only one.
+            let _ = under_way.send(sent);
+            drop(under_way);
+        }
+        None => {
+            let (room, rate) = (room.clone(), args.rate);
+            let reads = move || read_lines(&room, rate, clock, &under_way);
+            let reader = std::thread::Builder::new().name("parlor-lines".to_owned()).spawn(reads);
+            let reader = reader.map_err(CommandFailure::new)?;
+            let outcome = args.settle(&client, &sent, clock);
+            // If something went wrong it may wait for a line for ever: it ends with the process.
+            outcome?;
+            is_read = reader.join().unwrap_or(Ok(()));
+        }
+    }
+    if args.text.is_some() {
+        args.settle(&client, &sent, clock)?;
+    }
+    if let Some(joining) = joining {
+        joining.wait().map_err(|error| refused(&format!("{}: ", args.room), &error))?;
+    }
+    args.finish(&client)?;
+    is_read.map_err(|error| CommandFailure::new(format!("standard input: {error}")))
+}
+
+/// Sends each line; ends with the last, or when nobody waits for more.
+fn read_lines(
+    room: &Room,
+    rate: Option<f64>,
+    clock: Clock,
+    under_way: &SyncSender<Sent>,
+) -> std::io::Result<()> {
+    let mut next = clock.elapsed();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if let Some(rate) = rate {
+            std::thread::sleep(next.saturating_sub(clock.elapsed()));
+            next += Duration::from_secs_f64(1.0 / rate);
+        }
+        let sent = Sent { begun: clock.elapsed(), ticket: room.send(&line) };
+        if under_way.send(sent).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl SendArgs {
+    /// Waits for each message, and says what became of it.
+    fn settle(
+        &self,
+        client: &Client,
+        sent: &Receiver<Sent>,
+        clock: Clock,
+    ) -> Result<(), CommandFailure> {
+        let mut refusal = None;
+        while let Ok(Sent { ticket, begun }) = sent.recv() {
+            match ticket.wait_timeout(self.client.timeout) {
+                Some(Ok(stored)) => {
+                    let took_ms = clock.elapsed().saturating_sub(begun).as_millis();
+                    let line = if self.json {
+                        object(|w| {
+                            w.text("room", &self.room);
+                            w.number("seq", stored.seq);
+                            w.number("ts", stored.ts.0);
+                            w.text("cid", ticket.id());
+                            w.number("ms", u64::try_from(took_ms).unwrap_or(u64::MAX));
+                        })
+                    } else {
+                        format!("{} {} in {took_ms} ms", self.room, stored.seq)
+                    };
+                    print_out(&format!("{line}\n"))?;
+                }
+                Some(Err(error)) => {
+                    if self.json {
+                        let line = object(|w| {
+                            w.text("room", &self.room);
+                            w.text("cid", ticket.id());
+                            w.object_in("error", |w| {
+                                w.text("code", &error.code);
+                                w.text("message", &error.message);
+                            });
+                        });
+                        print_out(&format!("{line}\n"))?;
+                    }
+                    // The others may fare better.
+                    let failure = refused(&format!("{}: ", self.room), &error);
+                    if let Some(before) = refusal.replace(failure) {
+                        eprintln!("parlor: {}", before.message);
+                    }
+                }
+                None => return Err(self.late(client)),
+            }
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Waits for what an earlier run has left, too.
+    fn finish(&self, client: &Client) -> Result<(), CommandFailure> {
+        let is_wanted = |client: &Client| client.unsent().iter().any(|kept| kept.failed.is_none());
+        if is_wanted(client) {
+            let clock = Clock::start();
+            while is_wanted(client) && clock.elapsed() < self.client.timeout {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if is_wanted(client) {
+                return Err(self.late(client));
+            }
+        }
+        for kept in client.unsent() {
+            let code = kept.failed.as_deref().unwrap_or_default();
+            eprintln!(
+                "parlor: {}: refused before, and still in the outbox: {code}: {:?}",
+                kept.room, kept.text
+            );
+        }
+        Ok(())
+    }
+
+    /// Nothing came in time.
+    fn late(&self, client: &Client) -> CommandFailure {
+        let state = client.state();
+        let mut failure = match state {
+            State::Online { .. } => {
+                let seconds = self.client.timeout.as_secs_f64();
+                let message = format!("the server has not answered within {seconds} s");
+                CommandFailure::with(Exit::Timeout, message)
+            }
+            state => self.client.not_online(client, &state),
+        };
+        if let Some(folder) = &self.outbox {
+            let count = client.unsent().len();
+            let are = if count == 1 { "message is" } else { "messages are" };
+            failure.message += &format!("; {count} {are} kept in {}", folder.display());
+        }
+        failure
+    }
+}

@@ -1,0 +1,200 @@
+"""parlor send and parlor listen, at a terminal's other end: pipes, files, exit statuses."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness
+from harness import PATIENCE, Chat, run_parlor
+
+
+def send(server, *arguments, user="ada", text=None, seconds=20, env=None, url=None):
+    """Runs `parlor send`; gives its status, output and complaints."""
+    command = [harness.parlor_binary(), "send", "--url", url or server.url(), *(("--user", user) if user else ()), *map(str, arguments)]
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=seconds, env=harness.clean_environment(**(env or {})), check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Listener:
+    """`parlor listen`, which runs."""
+
+    def __init__(self, server, *arguments, user="ada"):
+        command = [harness.parlor_binary(), "listen", "--url", server.url(), "--user", user, *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=harness.clean_environment()
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def lines(self, count):
+        return [self.process.stdout.readline().rstrip("\n") for _ in range(count)]
+
+    def ends(self):
+        out, error = self.process.communicate(timeout=4 * PATIENCE)
+        return self.process.returncode, out, error
+
+
+@pytest.fixture
+def server(servers):
+    return servers.parlor()
+
+
+def without_time(line):
+    return re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", "", line)
+
+
+def test_a_message_is_stored_and_its_number_printed(server):
+    status, out, error = send(server, "--join", "tea", "Good evening")
+    assert (status, error) == (0, "") and re.fullmatch(r"tea 2 in \d+ ms\n", out), (status, out, error)
+    status, out, error = send(server, "--json", "--cid", "c-1", "--data", '{"n": 1.50}', "--reply-to", 2, "tea", "again")
+    told = json.loads(out)
+    assert (status, error) == (0, "") and told | {"ts": 0, "ms": 0} == {"room": "tea", "seq": 3, "ts": 0, "cid": "c-1", "ms": 0}
+    # A repeat is harmless.
+    again = send(server, "--json", "--cid", "c-1", "--data", '{"n": 1.50}', "--reply-to", 2, "tea", "again")
+    assert json.loads(again[1])["seq"] == 3
+    entries = server.api("GET", "rooms/tea/messages?user=ada")[1]["entries"]
+    last = entries[-1]["payload"]
+    assert (last["seq"], last["text"], last["data"], last["reply_to"]) == (3, "again", {"n": 1.5}, 2)
+
+
+def test_lines_of_standard_input_are_messages(server):
+    status, out, error = send(server, "--join", "tea", text="one\n\ntwo\nthree")
+    assert (status, error) == (0, "")
+    assert [line.split(" ")[1] for line in out.splitlines()] == ["2", "3", "4", "5"]
+    begun = time.monotonic()
+    status, out, _ = send(server, "--rate", 20, "tea", text="a\nb\nc\nd\n")
+    assert status == 0 and len(out.splitlines()) == 4 and time.monotonic() - begun > 0.15
+
+
+def test_each_line_is_answered_when_it_was_stored(server):
+    command = [harness.parlor_binary(), "send", "--url", server.url(), "--user", "ada", "--join", "tea"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        for number in range(2, 5):
+            process.stdin.write("a line\n")
+            assert re.fullmatch(rf"tea {number} in \d+ ms\n", process.stdout.readline())
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+
+
+def test_what_is_refused_says_why(server):
+    assert send(server, "tea", "x") == (1, "", "parlor: tea: not_member: you are not a member of this room; --join joins it\n")
+    status, out, error = send(server, "--json", "tea", "x")
+    assert status == 1 and json.loads(out)["error"]["code"] == "not_member"
+    for arguments, words in [
+        (("a b", "x"), "no room can have this name"),
+        (("--url", "nonsense", "tea", "x"), "does not begin with ws://"),
+        (("--rate", "0", "tea"), "--rate is more than 0"),
+        (("--token-file", "/nowhere", "tea", "x"), "/nowhere: No such file"),
+        (("--proxy", "ftp://x", "tea", "x"), "the proxy's URL does not begin with"),
+        (("-H", "no colon", "tea", "x"), "a field is NAME: VALUE"),
+    ]:
+        done = run_parlor("send", *(() if "--url" in arguments else ("--url", server.url())), "--user", "ada", *arguments, seconds=20)
+        assert done.returncode == 2 and words in done.stderr and done.stdout == "", (arguments, done)
+
+
+def test_a_server_that_is_away_is_status_3_and_an_outbox_keeps_the_messages(servers, server):
+    folder, data = servers.directory() / "outbox", servers.directory()
+    port = harness.free_port()
+    away = f"ws://{harness.HOST}:{port}/ws"
+    status, out, error = send(None, "--timeout", 0.5, "tea", "x", url=away)
+    assert (status, out) == (3, "") and f"{away}: it cannot be reached: connection refused" in error, error
+    for text in ("one", "two"):
+        status, out, error = send(None, "--timeout", 0.5, "--outbox", folder, "--join", "tea", text, url=away)
+        assert status == 3 and error.endswith(f"kept in {folder}\n"), (status, error)
+    assert "2 messages are kept" in error
+    there = servers.parlor(data=data, port=port)
+    status, out, error = send(there, "--outbox", folder, "--join", "tea", "three")
+    assert (status, error) == (0, ""), (status, out, error)
+    entries = there.api("GET", "rooms/tea/messages?user=ada")[1]["entries"]
+    assert [one["payload"]["text"] for one in entries if one["type"] == "chat:message"] == ["one", "two", "three"]
+
+
+def test_tokens_come_from_a_file_a_command_or_the_environment(servers):
+    server = servers.parlor("--secret-file", servers.secret_file())
+    token, folder = harness.token("ada"), servers.directory()
+    (folder / "token").write_text(token + "\n")
+    assert send(server, "--join", "--token-file", folder / "token", "tea", "x", user=None)[0] == 0
+    assert send(server, "--token-cmd", f"cat {folder}/token", "tea", "x", user=None)[0] == 0
+    assert send(server, "tea", "x", user=None, env={"PARLOR_TOKEN": token})[0] == 0
+    status, _, error = send(server, "tea", "x", user=None, env={"PARLOR_TOKEN": "wrong"})
+    assert status == 4 and "unauthorized" in error, error
+    status, _, error = send(server, "--timeout", 1, "--token-cmd", "exit 7", "tea", "x", user=None)
+    assert status == 4 and "no token: the command for the token ended with exit status: 7" in error, error
+
+
+def test_listen_prints_what_comes_and_goes_on_after_a_restart(servers):
+    data = servers.directory()
+    server = servers.parlor(data=data)
+    assert send(server, "--join", "tea", "before")[0] == 0
+    with Listener(server, "--since", 0, "tea") as plain, Listener(server, "--json", "--count", 4) as every:
+        assert [without_time(line) for line in plain.lines(2)] == ["tea 1 ada joins", "tea 2 ada: before"]
+        time.sleep(0.3)
+        with Chat(server, "ada") as ada:
+            ada.request("chat:edit", room="tea", seq=2, text="af\x1bter")
+            ada.request("chat:react", room="tea", seq=2, emoji="👍")
+        assert [without_time(line) for line in plain.lines(2)] == ["tea 3 ada edits 2: af\ufffdter", "tea 4 ada 👍 2"]
+        port = server.port
+        assert server.stop() == 0
+        server = servers.parlor(data=data, port=port)
+        with Chat(server, "ada") as ada:
+            ada.request("chat:delete", room="tea", seq=2)
+            ada.request("chat:send", room="tea", text="x\ny", reply_to=4)
+        assert [without_time(line) for line in plain.lines(2)] == ["tea 5 ada deletes 2", "tea 6 ada (to 4): x\ufffdy"]
+        status, out, _ = every.ends()
+        pushes = [json.loads(line) for line in out.splitlines()]
+        assert status == 0 and [push["type"] for push in pushes] == ["chat:edited", "chat:reacted", "chat:deleted", "chat:message"]
+        assert pushes[3]["payload"]["text"] == "x\ny"
+        plain.process.send_signal(signal.SIGINT)
+        assert plain.process.wait(PATIENCE) == -signal.SIGINT
+
+
+def test_listen_ends_as_it_is_told(servers, server):
+    with Listener(server, "tea") as refused:
+        assert refused.ends() == (1, "", "parlor: tea: not_member: you are not a member of this room; --join joins it\n")
+    with Listener(server, "--join", "--for", 0.3, "tea") as short:
+        assert short.ends()[0] == 0
+    with Listener(server, "--for", 0.3, "--count", 5, "tea") as too_few:
+        status, _, error = too_few.ends()
+        assert status == 6 and error == "parlor: 5 of 5 have not come\n"
+    with Listener(server, "--stream", "nothing") as unknown:
+        status, _, error = unknown.ends()
+        assert status == 1 and error.startswith("parlor: nothing: no_such_stream")
+
+
+def test_listen_watches_streams_and_presence(servers):
+    configuration = servers.directory() / "parlor.toml"
+    configuration.write_text('[streams.prices]\nkeep = 100\npublish = true\n')
+    server = servers.parlor("--config", configuration)
+    with Listener(server, "--stream", "prices", "--json", "--count", 2) as prices, Listener(server, "--presence") as people:
+        assert people.lines(1)[0] == "1 online: ada"
+        time.sleep(0.3)
+        with Chat(server, "bob") as bob:
+            assert people.lines(1)[0] == "2 online: ada bob"
+            for price in (1, 2):
+                bob.request("publish", stream="prices", data={"price": price})
+        status, out, _ = prices.ends()
+        events = [json.loads(line)["payload"] for line in out.splitlines()]
+        assert status == 0 and [(event["seq"], event["data"]) for event in events] == [(1, {"price": 1}), (2, {"price": 2})]
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(server):
+    assert send(server, "--join", "tea", "x")[0] == 0
+    command = [harness.parlor_binary(), "listen", "--url", server.url(), "--user", "ada", "--since", "0", "tea"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "joins" in process.stdout.readline()
+        process.stdout.close()
+        send(server, "tea", "y")
+        send(server, "tea", "z")
+        # It notices with the next line that it writes.
+        assert process.wait(PATIENCE) == 0 and process.stderr.read() == ""
