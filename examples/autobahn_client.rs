@@ -31,7 +31,7 @@ fn converse(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let (offers, codecs) = deflate();
     let once = Backoff { attempts: Some(0), ..Backoff::default() };
     // A message is echoed before a Close or a fault behind it is looked at.
-    let builder = WebSocket::builder(url)?.deflate(&offers, codecs).backoff(once).queue(1);
+    let builder = WebSocket::builder(url).deflate(&offers, codecs).backoff(once).queue(1);
     let socket = builder.start()?;
     let begun = Instant::now();
     let mut last = None;
@@ -55,7 +55,7 @@ fn converse(url: &str) -> Result<Option<String>, Box<dyn Error>> {
 
 fn converse_blocking(url: &str) -> Result<Option<String>, Box<dyn Error>> {
     let (offers, codecs) = deflate();
-    let builder = BlockingWebSocket::builder(url)?.deflate(&offers, codecs);
+    let builder = BlockingWebSocket::builder(url).deflate(&offers, codecs);
     let mut socket = builder.read_timeout(Some(PATIENCE)).connect_timeout(PATIENCE).connect()?;
     let begun = Instant::now();
     let mut last = None;

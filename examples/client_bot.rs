@@ -12,14 +12,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().unwrap_or_else(|| "ws://127.0.0.1:8080/ws?user=clock".to_owned());
     let room = arguments.next().unwrap_or_else(|| "lobby".to_owned());
-    let client = Client::builder(&url)?.start()?;
-    let room = client.room(&room).ok_or("no room can have this name")?;
+    let client = Client::builder(&url).start()?;
+    let room = client.room(&room);
     // A request waits for the connection; a room that is there already is joined again, which changes nothing.
     room.join().wait()?;
     println!("answering in {}", room.name());
     for event in client.events() {
         match event {
-            ClientEvent::Entry(entry) if entry.room == *room.name() => {
+            ClientEvent::Entry(entry) if entry.room.as_str() == room.name() => {
                 let EntryKind::Message { body, .. } = entry.kind else { continue };
                 if body.text.trim() == "!time" {
                     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

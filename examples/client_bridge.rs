@@ -15,8 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // As whom the server knows this program: what an earlier run has left is theirs, also if it never got through.
     let user = UserId::parse_any(user)?;
-    let client = Client::builder(url)?.user(user).outbox(FileOutbox::open(folder)?).start()?;
-    let room = client.room(room).ok_or("no room can have this name")?;
+    let client = Client::builder(url).user(user).outbox(FileOutbox::open(folder)?).start()?;
+    let room = client.room(room);
     // The answer is not waited for: what is sent meanwhile waits for it.
     let _joining = room.join();
     for line in std::io::stdin().lock().lines() {

@@ -9,8 +9,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [url, name] = &std::env::args().skip(1).collect::<Vec<_>>()[..] else {
         return Err("client_feed URL STREAM".into());
     };
-    let client = Client::builder(url)?.start()?;
-    client.stream(name, WatchOptions::default()).ok_or("no stream can have this name")?;
+    let client = Client::builder(url).start()?;
+    client.stream(name, WatchOptions::default())?;
     for event in client.events() {
         match event {
             ClientEvent::Stream(update) => {

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (users, messages): (usize, usize) = (users.parse()?, messages.parse()?);
     let users = (0..users).map(|number| {
-        Client::builder(&format!("{url}?user=load-{number}"))?.start().map_err(Into::into)
+        Client::builder(&format!("{url}?user=load-{number}")).start().map_err(Into::into)
     });
     let users: Vec<Client> = users.collect::<Result<_, Box<dyn Error>>>()?;
     for user in &users {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     let mut took: Vec<Duration> = std::thread::scope(|scope| {
         let work = |(number, user): (usize, &Client)| -> Option<Vec<Duration>> {
-            let room = user.room(&format!("load-{number}"))?;
+            let room = user.room(&format!("load-{number}"));
             room.join().wait().ok()?;
             let send = |n| {
                 let begun = Instant::now();

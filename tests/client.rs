@@ -2,8 +2,8 @@
 
 use parlor::base::EntryKind;
 use parlor::client::{
-    Backoff, Client, ClientBuilder, ClientEvent, FileOutbox, Part, State, TicketStatus,
-    TokenFailure, TokenReason, WatchOptions,
+    Backoff, Client, ClientBuilder, ClientEvent, FileOutbox, Part, RequestError, StartError, State,
+    TicketStatus, TokenFailure, TokenReason, WatchOptions,
 };
 use parlor::server::{Access, Config, Running, Server};
 use parlor::store::Place;
@@ -41,7 +41,7 @@ fn stop(server: Running) {
 /// Waits are short, so that tests are.
 fn builder(address: SocketAddr, user: &str) -> ClientBuilder {
     let quick = Backoff { min_ms: 50, max_ms: 200, ..Backoff::default() };
-    Client::builder(&format!("ws://{address}/ws?user={user}")).unwrap().backoff(quick)
+    Client::builder(&format!("ws://{address}/ws?user={user}")).backoff(quick)
 }
 
 fn client(server: &Running, user: &str) -> Client {
@@ -78,9 +78,9 @@ fn text(client: &Client) -> (u64, String) {
 fn two_people_talk() {
     let server = serve();
     let (ada, bob) = (client(&server, "ada"), client(&server, "bob"));
-    let tea = ada.room("tea").unwrap();
+    let tea = ada.room("tea");
     tea.join().wait().unwrap();
-    let of_bob = bob.room("tea").unwrap();
+    let of_bob = bob.room("tea");
     of_bob.join().wait().unwrap();
     let first = tea.send("hello").wait().unwrap();
     assert_eq!(text(&bob), (first.seq, "hello".to_owned()));
@@ -138,7 +138,7 @@ fn two_people_talk() {
         _ => None,
     });
     assert_eq!(bob.hello().unwrap().user.as_str(), "bob");
-    assert!(ada.rooms().iter().any(|room| room.name().as_str() == "tea"));
+    assert!(ada.rooms().iter().any(|room| room.name() == "tea"));
     assert_eq!(ada.close(PATIENCE), Ok(()));
     drop((bob, tea, of_bob));
     stop(server);
@@ -152,9 +152,9 @@ fn what_is_sent_while_the_server_is_away_arrives_once_and_in_order() {
     let address = server.local_addr();
     let (ada, bob) = (client(&server, "ada"), client(&server, "bob"));
     for client in [&ada, &bob] {
-        client.room("tea").unwrap().join().wait().unwrap();
+        client.room("tea").join().wait().unwrap();
     }
-    let room = ada.room("tea").unwrap();
+    let room = ada.room("tea");
     let mut tickets = Vec::new();
     for round in 0..3 {
         for number in 0..20 {
@@ -188,14 +188,14 @@ fn an_outbox_outlives_its_process() {
     let folder = tempfile::tempdir().unwrap();
     let server = serve();
     let setup = client(&server, "ada");
-    setup.room("tea").unwrap().join().wait().unwrap();
+    setup.room("tea").join().wait().unwrap();
     let address = server.local_addr();
     let open = || FileOutbox::open(folder.path()).unwrap();
     // A process that never reaches the server; the user is known to the program.
-    let away = Client::builder("ws://127.0.0.1:1/ws").unwrap();
+    let away = Client::builder("ws://127.0.0.1:1/ws");
     let user = parlor::base::UserId::parse_any("ada").unwrap();
     let away = away.user(user.clone()).outbox(open()).start().unwrap();
-    let sent: Vec<_> = (0..5).map(|n| away.room("tea").unwrap().send(&n.to_string())).collect();
+    let sent: Vec<_> = (0..5).map(|n| away.room("tea").send(&n.to_string())).collect();
     assert_eq!(sent[0].status(), TicketStatus::Queued);
     assert!(FileOutbox::open(folder.path()).is_err(), "two processes have it");
     sent[2].cancel();
@@ -233,15 +233,27 @@ fn requests_of_the_applications_own_and_what_is_no_json() {
     for wrong in ["", "[]", "{\"a\":}", "{\"a\":1,\"a\":2}", "{}{}"] {
         assert_eq!(&*ada.request("twice", wrong).wait().unwrap_err().code, "bad_json", "{wrong}");
     }
-    let tea = ada.room("tea").unwrap();
+    let tea = ada.room("tea");
     let ticket = tea.message("x").data("{\"a\"").send();
     assert_eq!(&*ticket.wait().unwrap_err().code, "bad_json");
     let mut late = ada.request_within("never", "{}", Some(Duration::from_millis(100)));
     assert_eq!(late.wait_timeout(Duration::from_millis(1)), None);
     assert_eq!(&*late.wait().unwrap_err().code, "timeout");
     assert_eq!(&*tea.send("not there").wait().unwrap_err().code, "not_member");
-    assert!(ada.room("a b").is_none() && ada.stream("", WatchOptions::default()).is_none());
-    drop((ada, tea));
+    let nobody = ada.room("a b");
+    let code = |error: RequestError| error.code.to_string();
+    assert_eq!(code(nobody.send("x").wait().unwrap_err()), "bad_name");
+    assert_eq!(code(nobody.join().wait().unwrap_err()), "bad_name");
+    assert_eq!(code(nobody.history(Part::Newest, 1).wait().unwrap_err()), "bad_name");
+    nobody.typing(true);
+    assert_eq!((nobody.name(), nobody.view()), ("a b", None));
+    assert_eq!(code(ada.stream("", WatchOptions::default()).unwrap_err()), "bad_name");
+    let filter = Some("[]".into());
+    let options = WatchOptions { filter, ..WatchOptions::default() };
+    assert_eq!(code(ada.stream("prices", options).unwrap_err()), "bad_json");
+    let error = Client::builder("localhost:80").token("x").start().unwrap_err();
+    assert!(error.is_fatal() && matches!(error, StartError::Url(_)), "{error}");
+    drop((ada, tea, nobody));
     stop(server);
 }
 
@@ -267,7 +279,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn an_async_program_awaits_tickets_and_replies_and_polls_a_descriptor() {
     let server = serve();
     let ada = client(&server, "ada");
-    let tea = ada.room("tea").unwrap();
+    let tea = ada.room("tea");
     block_on(async {
         tea.join().await.unwrap();
         let stored = tea.send("hello").await.unwrap();
@@ -328,12 +340,11 @@ fn a_function_gives_tokens_and_may_hang() {
     assert_eq!(*asked.lock().unwrap(), [TokenReason::First; 3]);
     assert!(ada.why().iter().any(|step| &*step.cause == "no token: not yet"), "{:?}", ada.why());
     drop(ada);
-    let never =
-        Client::builder(&format!("ws://{}/ws", server.local_addr())).unwrap().token_with(|_| {
-            loop {
-                std::thread::park();
-            }
-        });
+    let never = Client::builder(&format!("ws://{}/ws", server.local_addr())).token_with(|_| {
+        loop {
+            std::thread::park();
+        }
+    });
     let never = never.start().unwrap();
     assert_eq!(never.state(), State::Connecting);
     let begun = Instant::now();
@@ -349,9 +360,9 @@ fn a_program_that_takes_nothing_sends_and_one_that_comes_late_has_no_hole() {
     let slow = builder(server.local_addr(), "bob").queue(8).start().unwrap();
     slow.wait_online(PATIENCE).unwrap();
     for client in [&ada, &slow] {
-        client.room("tea").unwrap().join().wait().unwrap();
+        client.room("tea").join().wait().unwrap();
     }
-    let (of_ada, of_bob) = (ada.room("tea").unwrap(), slow.room("tea").unwrap());
+    let (of_ada, of_bob) = (ada.room("tea"), slow.room("tea"));
     let mut last = None;
     for number in 0..200 {
         last = Some(of_ada.send(&number.to_string()));
@@ -370,7 +381,7 @@ fn a_program_that_takes_nothing_sends_and_one_that_comes_late_has_no_hole() {
 fn the_last_clone_closes_and_the_others_do_not() {
     let server = serve();
     let ada = client(&server, "ada");
-    let room = ada.room("tea").unwrap();
+    let room = ada.room("tea");
     let events = ada.events();
     drop(ada.clone());
     let another = std::thread::spawn(move || ada.wait_online(PATIENCE).unwrap());

@@ -99,7 +99,7 @@ fn fields_and_subprotocols_are_sent_and_compression_is_agreed() {
         }
         socket.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
-    let builder = BlockingWebSocket::builder(&url(address)).unwrap();
+    let builder = BlockingWebSocket::builder(&url(address));
     let builder = builder.field("X-Own", "1").protocol("one").protocol("two");
     let builder = builder.deflate(&[Offer::default()], CodecsConfig::default());
     let Err(ConnectError::Handshake(error)) = builder.connect() else { panic!() };
@@ -145,7 +145,7 @@ fn times_have_an_end_and_nothing_is_lost_by_one() {
         drop(socket);
     });
     let begun = Instant::now();
-    let builder = BlockingWebSocket::builder(&url(address)).unwrap();
+    let builder = BlockingWebSocket::builder(&url(address));
     let builder = builder.connect_timeout(Duration::from_millis(200));
     assert!(matches!(builder.connect(), Err(ConnectError::Timeout)));
     assert!(begun.elapsed() < Duration::from_secs(2));
@@ -158,7 +158,7 @@ fn times_have_an_end_and_nothing_is_lost_by_one() {
         socket.get_mut().write_all(b"llo").unwrap();
         gone.recv().unwrap();
     });
-    let builder = BlockingWebSocket::builder(&url(address)).unwrap();
+    let builder = BlockingWebSocket::builder(&url(address));
     let mut socket = builder.read_timeout(Some(Duration::from_millis(50))).connect().unwrap();
     assert!(matches!(socket.read(), Err(SocketError::Timeout)));
     assert!(matches!(socket.read(), Err(SocketError::Timeout)));
@@ -183,7 +183,7 @@ fn a_message_that_cannot_be_sent_in_time_cuts_the_connection() {
         gone.recv().unwrap();
         drop(socket);
     });
-    let builder = BlockingWebSocket::builder(&url(address)).unwrap();
+    let builder = BlockingWebSocket::builder(&url(address));
     let mut socket = builder.write_timeout(Some(Duration::from_millis(100))).connect().unwrap();
     let message = vec![0; 1 << 20];
     let error = (0..100).find_map(|_| socket.send_bytes(&message).err()).unwrap();
@@ -274,8 +274,7 @@ fn trusting(authority: &str) -> Tls {
 fn with_tls_it_is_the_same() {
     let Certified { authority, config } = certified("localhost", (2020, 2100));
     let address = serve_tls(config);
-    let builder =
-        BlockingWebSocket::builder(&format!("wss://localhost:{}/", address.port())).unwrap();
+    let builder = BlockingWebSocket::builder(&format!("wss://localhost:{}/", address.port()));
     let mut socket = builder.tls(trusting(&authority)).connect().unwrap();
     let long = "x".repeat(300_000);
     for message in ["hello", &long] {
@@ -293,7 +292,7 @@ fn a_certificate_that_is_not_right_is_refused_in_words() {
     for trusted in [Some(&other), None] {
         let address = serve_tls(Arc::clone(&right.config));
         let url = format!("wss://localhost:{}/", address.port());
-        let mut builder = BlockingWebSocket::builder(&url).unwrap();
+        let mut builder = BlockingWebSocket::builder(&url);
         if let Some(trusted) = trusted {
             builder = builder.tls(trusting(&trusted.authority));
         }
@@ -307,7 +306,7 @@ fn a_certificate_that_is_not_right_is_refused_in_words() {
     ] {
         let address = serve_tls(Arc::clone(&certified.config));
         let url = format!("wss://localhost:{}/", address.port());
-        let builder = BlockingWebSocket::builder(&url).unwrap();
+        let builder = BlockingWebSocket::builder(&url);
         let error = builder.tls(trusting(&certified.authority)).connect().unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
@@ -316,7 +315,7 @@ fn a_certificate_that_is_not_right_is_refused_in_words() {
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
     let address = serve_tls(served(own.cert.der().clone(), key));
     let url = format!("wss://localhost:{}/", address.port());
-    let builder = BlockingWebSocket::builder(&url).unwrap();
+    let builder = BlockingWebSocket::builder(&url);
     let error = builder.tls(trusting(&right.authority)).connect().unwrap_err().to_string();
     assert!(error.contains("signed by nobody whom this program trusts"), "{error}");
     // Whoever speaks no TLS at all.
@@ -324,7 +323,7 @@ fn a_certificate_that_is_not_right_is_refused_in_words() {
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
     let url = format!("wss://localhost:{}/", address.port());
-    let builder = BlockingWebSocket::builder(&url).unwrap();
+    let builder = BlockingWebSocket::builder(&url);
     let error = builder.tls(trusting(&right.authority)).connect().unwrap_err().to_string();
     assert!(error.contains("TLS with localhost failed"), "{error}");
 }

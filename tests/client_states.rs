@@ -113,7 +113,7 @@ mod inside {
     }
 
     fn to(url: &str) -> ClientBuilder {
-        named(Client::builder(url).unwrap())
+        named(Client::builder(url))
     }
 
     /// Begins a client, lets it come to its state, and measures its end.
@@ -184,7 +184,7 @@ mod inside {
         );
         let away = || to("ws://127.0.0.1:1/").backoff(slow);
         ends_at_once("outbox full", away, |client| {
-            let room = client.room("tea").unwrap();
+            let room = client.room("tea");
             while room.send("x").try_wait().is_none() {}
             client.unsent().len() == 10_000
         });
@@ -198,7 +198,7 @@ mod inside {
         ends_at_once("asking a token", hangs, is("connecting"));
         let outbox = FileOutbox::open(folder.path()).unwrap();
         let client = to("ws://127.0.0.1:1/").outbox(outbox).start().unwrap();
-        let room = client.room("tea").unwrap();
+        let room = client.room("tea");
         for _ in 0..20 {
             room.send("x");
         }
@@ -234,7 +234,7 @@ mod inside {
             let descriptor = events.descriptor().unwrap();
             if number % 5 >= 2 {
                 client.wait_online(PATIENCE).unwrap();
-                let room = client.room("tea").unwrap();
+                let room = client.room("tea");
                 room.join().wait().unwrap();
                 room.send("x").wait().unwrap();
                 if number % 5 == 3 {

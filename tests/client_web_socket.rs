@@ -48,7 +48,7 @@ fn echo(socket: impl Read + Write) {
 
 fn builder(url: &str) -> WebSocketBuilder {
     let quick = Backoff { min_ms: 20, max_ms: 100, ..Backoff::default() };
-    WebSocket::builder(url).unwrap().backoff(quick)
+    WebSocket::builder(url).backoff(quick)
 }
 
 fn next(socket: &WebSocket) -> WebSocketEvent {
@@ -137,7 +137,7 @@ fn it_comes_back_after_a_loss_a_close_and_a_fault() {
 #[test]
 fn it_gives_up_as_it_is_told() {
     let once = Backoff { attempts: Some(0), ..Backoff::default() };
-    let socket = WebSocket::builder("ws://127.0.0.1:1/").unwrap().backoff(once).start().unwrap();
+    let socket = WebSocket::builder("ws://127.0.0.1:1/").backoff(once).start().unwrap();
     let state = socket.wait_open(PATIENCE).unwrap_err();
     assert!(matches!(&state, State::Failed { code: FailCode::Attempts, .. }), "{state:?}");
     assert_eq!(

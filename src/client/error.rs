@@ -36,6 +36,8 @@ pub enum ConnectError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The URL is none.
+    Url(UrlError),
     /// There is nobody to trust, for `wss:`.
     Trust(TrustError),
     /// The system gives no thread, or no descriptors.
@@ -124,9 +126,18 @@ impl fmt::Display for SocketError {
 
 impl std::error::Error for SocketError {}
 
+impl StartError {
+    /// Whether another attempt will fail as well: the program is to be called otherwise.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, StartError::System(_))
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::Url(error) => write!(f, "{error}"),
             StartError::Trust(error) => write!(f, "{error}"),
             StartError::System(error) => write!(f, "the system gives no thread: {error}"),
         }

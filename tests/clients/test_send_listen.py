@@ -92,7 +92,7 @@ def test_what_is_refused_says_why(server):
     status, out, error = send(server, "--json", "tea", "x")
     assert status == 1 and json.loads(out)["error"]["code"] == "not_member"
     for arguments, words in [
-        (("a b", "x"), "no room can have this name"),
+        (("a b", "x"), "invalid value 'a b' for '<ROOM>'"),
         (("--url", "nonsense", "tea", "x"), "does not begin with ws://"),
         (("--rate", "0", "tea"), "--rate is more than 0"),
         (("--token-file", "/nowhere", "tea", "x"), "/nowhere: No such file"),

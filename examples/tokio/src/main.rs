@@ -36,8 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [url, room] = &std::env::args().skip(1).collect::<Vec<_>>()[..] else {
         return Err("parlor-with-tokio URL ROOM".into());
     };
-    let client = Client::builder(url)?.start()?;
-    let room = client.room(room).ok_or("no room can have this name")?;
+    let client = Client::builder(url).start()?;
+    let room = client.room(room);
     let events = client.events();
     #[expect(deprecated, reason = "its successor is unsafe, and an OwnedFd is what it asks for")]
     let descriptor = AsyncFd::new(events.descriptor()?)?;

@@ -3,8 +3,8 @@
 use crate::base::UserId;
 use crate::cli::{CommandFailure, Exit};
 use crate::client::{
-    Client, ClientBuilder, FailCode, FileOutbox, Proxy, RequestError, State, Tls, TokenFailure,
-    WebSocketUrl,
+    Client, ClientBuilder, FailCode, FileOutbox, Proxy, RequestError, StartError, State, Tls,
+    TokenFailure,
 };
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -64,15 +64,15 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 impl ClientArgs {
     /// A client that connects; nobody has waited for it.
     pub(super) fn start(&self, outbox: Option<FileOutbox>) -> Result<Client, CommandFailure> {
-        let mut url = WebSocketUrl::parse(&self.url)
-            .map_err(|error| CommandFailure::usage(format!("--url {:?}: {error}", self.url)))?;
         let has_token = self.token_file.is_some()
             || self.token_cmd.is_some()
             || std::env::var_os(TOKEN_VARIABLE).is_some();
+        let mut url = self.url.clone();
         if let Some(user) = self.user.as_ref().filter(|_| !has_token) {
-            url = url.with_query(&format!("user={user}"));
+            let mark = if url.contains('?') { '&' } else { '?' };
+            url = format!("{url}{mark}user={user}");
         }
-        let mut builder = Client::builder_at(url).thread_name("parlor-network");
+        let mut builder = Client::builder(&url).thread_name("parlor-network");
         builder = self.identify(builder)?;
         if let Some(user) = &self.user {
             builder = builder.user(user.clone());
@@ -91,7 +91,12 @@ impl ClientArgs {
         if let Some(outbox) = outbox {
             builder = builder.outbox(outbox);
         }
-        builder.start().map_err(CommandFailure::new)
+        builder.start().map_err(|error| match error {
+            StartError::Url(error) => {
+                CommandFailure::usage(format!("--url {:?}: {error}", self.url))
+            }
+            error => CommandFailure::new(error),
+        })
     }
 
     fn identify(&self, builder: ClientBuilder) -> Result<ClientBuilder, CommandFailure> {

@@ -2,7 +2,7 @@
 
 use super::link::{ClientArgs, parse_seconds, refused};
 use crate::base::date::rfc3339;
-use crate::base::{Entry, EntryKind, UserId};
+use crate::base::{Entry, EntryKind, RoomId, StreamId, UserId};
 use crate::cli::{CommandFailure, Exit, print_while_read};
 use crate::client::{
     Client, ClientEvent, Presences, Room, State, StreamData, StreamUpdate, WatchOptions,
@@ -26,11 +26,12 @@ with 1 if it may not listen there, 2 if the command line is wrong, 3 if the serv
 token, 6 if --count entries have not come within --for.")]
 pub(in crate::cli) struct ListenArgs {
     /// The rooms [default: all of yours, unless there is a --stream or --presence]
-    rooms: Vec<String>,
+    #[arg(value_parser = RoomId::parse)]
+    rooms: Vec<RoomId>,
 
     /// A stream to watch (may be repeated)
-    #[arg(long, value_name = "NAME")]
-    stream: Vec<String>,
+    #[arg(long, value_name = "NAME", value_parser = StreamId::parse)]
+    stream: Vec<StreamId>,
 
     /// Which events of the streams: JSON, as docs/streams.md has it
     #[arg(long, value_name = "JSON", requires = "stream")]
@@ -71,17 +72,11 @@ pub(in crate::cli) struct ListenArgs {
 pub(in crate::cli) fn run(args: ListenArgs) -> Result<(), CommandFailure> {
     let client = args.client.start(None)?;
     args.client.wait(&client)?;
-    let rooms = args.rooms.iter().map(|name| {
-        let no_room = || CommandFailure::usage(format!("{name:?}: no room can have this name"));
-        client.room(name).ok_or_else(no_room)
-    });
-    let rooms: Vec<Room> = rooms.collect::<Result<_, _>>()?;
+    let rooms: Vec<Room> = args.rooms.iter().map(|name| client.room(name.as_str())).collect();
     for room in &rooms {
         let answer = match args.join {
             true => room.join().wait(),
-            false => client
-                .request("room:info", &object(|w| w.text("room", room.name().as_str())))
-                .wait(),
+            false => client.request("room:info", &object(|w| w.text("room", room.name()))).wait(),
         };
         answer.map_err(|error| refused(&format!("{}: ", room.name()), &error))?;
         if let Some(seq) = args.since {
@@ -93,25 +88,21 @@ pub(in crate::cli) fn run(args: ListenArgs) -> Result<(), CommandFailure> {
             filter: args.filter.as_deref().map(Into::into),
             max_rate: args.max_rate,
         };
-        let no_stream = || {
-            CommandFailure::usage(format!(
-                "{name:?}: no stream can have this name, or the filter is no object"
-            ))
-        };
-        client.stream(name, options).ok_or_else(no_stream)?;
+        client
+            .stream(name.as_str(), options)
+            .map_err(|error| CommandFailure::usage(format!("--filter: {error}")))?;
     }
     if args.presence {
         client.watch_presence();
     }
-    args.follow(&client, &rooms)
+    args.follow(&client)
 }
 
 impl ListenArgs {
-    fn follow(&self, client: &Client, rooms: &[Room]) -> Result<(), CommandFailure> {
+    fn follow(&self, client: &Client) -> Result<(), CommandFailure> {
         let clock = Clock::start();
-        let takes_all = rooms.is_empty() && self.stream.is_empty() && !self.presence;
-        let is_its =
-            |entry: &Entry| takes_all || rooms.iter().any(|room| *room.name() == entry.room);
+        let takes_all = self.rooms.is_empty() && self.stream.is_empty() && !self.presence;
+        let is_its = |entry: &Entry| takes_all || self.rooms.contains(&entry.room);
         let mut left = self.count.unwrap_or(u64::MAX);
         let mut people = None;
         while left > 0 {

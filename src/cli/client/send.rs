@@ -1,6 +1,7 @@
 //! `parlor send`.
 
 use super::link::{ClientArgs, refused};
+use crate::base::RoomId;
 use crate::cli::{CommandFailure, Exit, print_out};
 use crate::client::{Client, FileOutbox, Room, State, Ticket};
 use crate::reactor::Clock;
@@ -25,7 +26,8 @@ It ends when the messages are on the server's disk: with 0, or with 1 if one was
 wrong, 3 if the server cannot be reached, 4 if it refuses the token, 6 if it does not answer in time.")]
 pub(in crate::cli) struct SendArgs {
     /// The room
-    room: String,
+    #[arg(value_parser = RoomId::parse)]
+    room: RoomId,
 
     /// The message; without it each line of standard input is one
     text: Option<String>,
@@ -76,8 +78,7 @@ pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
     let outbox = args.outbox.as_ref().map(FileOutbox::open).transpose();
     let outbox = outbox.map_err(|error| CommandFailure::new(format!("--outbox: {error}")))?;
     let client = args.client.start(outbox)?;
-    let no_room = || CommandFailure::usage(format!("{:?}: no room can have this name", args.room));
-    let room = client.room(&args.room).ok_or_else(no_room)?;
+    let room = client.room(args.room.as_str());
     // Without an outbox nothing is read that could not be sent.
     if args.outbox.is_none() {
         args.client.wait(&client)?;
@@ -161,7 +162,7 @@ impl SendArgs {
                     let took_ms = clock.elapsed().saturating_sub(begun).as_millis();
                     let line = if self.json {
                         object(|w| {
-                            w.text("room", &self.room);
+                            w.text("room", self.room.as_str());
                             w.number("seq", stored.seq);
                             w.number("ts", stored.ts.0);
                             w.text("cid", ticket.id());
@@ -175,7 +176,7 @@ impl SendArgs {
                 Some(Err(error)) => {
                     if self.json {
                         let line = object(|w| {
-                            w.text("room", &self.room);
+                            w.text("room", self.room.as_str());
                             w.text("cid", ticket.id());
                             w.object_in("error", |w| {
                                 w.text("code", &error.code);

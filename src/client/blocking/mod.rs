@@ -5,7 +5,6 @@ mod halves;
 mod opening;
 
 use crate::client::error::{ConnectError, SocketError};
-use crate::client::url::WebSocketUrl;
 
 pub use halves::{BlockingReader, BlockingWriter};
 pub use opening::BlockingBuilder;
@@ -38,11 +37,9 @@ pub struct BlockingWebSocket {
 
 impl BlockingWebSocket {
     /// How to open one.
-    ///
-    /// # Errors
-    /// [`ConnectError::Url`].
-    pub fn builder(url: &str) -> Result<BlockingBuilder, ConnectError> {
-        Ok(BlockingBuilder::new(WebSocketUrl::parse(url).map_err(ConnectError::Url)?))
+    #[must_use]
+    pub fn builder(url: &str) -> BlockingBuilder {
+        BlockingBuilder::new(url)
     }
 
     /// Opens one.
@@ -50,7 +47,7 @@ impl BlockingWebSocket {
     /// # Errors
     /// A [`ConnectError`].
     pub fn connect(url: &str) -> Result<BlockingWebSocket, ConnectError> {
-        BlockingWebSocket::builder(url)?.connect()
+        BlockingWebSocket::builder(url).connect()
     }
 
     /// The subprotocol that the server chose.

@@ -5,7 +5,7 @@ use super::halves::{Halves, split};
 use crate::client::error::ConnectError;
 use crate::client::net::records::{TlsFault, decrypt, take_records};
 use crate::client::tls::{self, Tls};
-use crate::client::url::WebSocketUrl;
+use crate::client::url::{UrlError, WebSocketUrl};
 use crate::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
 use crate::protocol::handshake::client::{ClientHandshake, ClientRequest};
 use crate::protocol::{Endpoint, EndpointLimits};
@@ -27,7 +27,7 @@ const ANSWER_BYTES: usize = 16 * 1024;
 /// How a WebSocket is opened.
 #[derive(Clone, Debug)]
 pub struct BlockingBuilder {
-    url: WebSocketUrl,
+    url: Result<WebSocketUrl, UrlError>,
     fields: Vec<(String, String)>,
     protocols: Vec<String>,
     deflate: Vec<Offer>,
@@ -40,9 +40,9 @@ pub struct BlockingBuilder {
 }
 
 impl BlockingBuilder {
-    pub(super) fn new(url: WebSocketUrl) -> BlockingBuilder {
+    pub(super) fn new(url: &str) -> BlockingBuilder {
         BlockingBuilder {
-            url,
+            url: WebSocketUrl::parse(url),
             fields: Vec::new(),
             protocols: Vec::new(),
             deflate: Vec::new(),
@@ -118,22 +118,23 @@ impl BlockingBuilder {
     /// # Errors
     /// A [`ConnectError`].
     pub fn connect(self) -> Result<BlockingWebSocket, ConnectError> {
+        let url = self.url.as_ref().map_err(|error| ConnectError::Url(*error))?;
         let time = Time { clock: Clock::start(), most: self.connect };
-        let socket = dial(&self.url, time)?;
-        let tls = match (self.url.is_secure(), &self.tls) {
+        let socket = dial(url, time)?;
+        let tls = match (url.is_secure(), &self.tls) {
             (false, _) => None,
             (true, Some(tls)) => Some(tls.clone()),
             (true, None) => Some(Tls::system().map_err(ConnectError::Trust)?),
         };
-        let host = self.url.host();
+        let host = url.host();
         let failed = |error| ConnectError::Tls(tls::fault(&error, host));
         let tls = tls.map(|tls| tls.connect(host).map_err(failed)).transpose()?;
         let protocols: Vec<&str> = self.protocols.iter().map(String::as_str).collect();
         let fields: Vec<(&str, &str)> =
             self.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
         let request = ClientRequest {
-            host: &self.url.authority(),
-            target: self.url.target(),
+            host: &url.authority(),
+            target: url.target(),
             protocols: &protocols,
             deflate: &self.deflate,
             fields: &fields,

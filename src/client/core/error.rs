@@ -54,6 +54,7 @@ impl RequestError {
             "unconfirmed" => "it was written before anybody was known, perhaps by another user",
             "too_large" => "it is larger than the server takes",
             "not_member" => "you are not a member of the room",
+            "bad_name" => "nothing can have this name",
             "bad_json" => "this is no JSON that can be sent",
             "unreadable" => "the answer cannot be read",
             "outbox_failed" => "the outbox cannot be written: the message is not kept",

@@ -12,7 +12,7 @@ use crate::client::file_outbox::FileOutbox;
 use crate::client::net::{Helpers, Proxy, SocketPlan};
 use crate::client::thread::start_network;
 use crate::client::tls::Tls;
-use crate::client::url::WebSocketUrl;
+use crate::client::url::{UrlError, WebSocketUrl};
 use crate::protocol::deflate::Offer;
 use crate::web::system_nonce;
 use std::fmt;
@@ -21,7 +21,8 @@ use std::time::Duration;
 
 /// How a client is made; see [`Client::builder`].
 pub struct ClientBuilder {
-    plan: SocketPlan,
+    /// Or why the URL is none.
+    plan: Result<SocketPlan, UrlError>,
     options: CoreOptions,
     token: Option<Arc<TokenFn>>,
     outbox: Option<FileOutbox>,
@@ -29,9 +30,9 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    pub(super) fn at(url: WebSocketUrl) -> ClientBuilder {
+    pub(super) fn new(url: &str) -> ClientBuilder {
         ClientBuilder {
-            plan: SocketPlan::new(url),
+            plan: WebSocketUrl::parse(url).map(SocketPlan::new),
             options: CoreOptions::default(),
             token: None,
             outbox: None,
@@ -71,28 +72,32 @@ impl ClientBuilder {
     /// Whom to trust, for `wss:`. The default is whom the system trusts.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> ClientBuilder {
-        self.plan.tls = Some(tls);
+        self.plan = self.plan.map(|plan| SocketPlan { tls: Some(tls), ..plan });
         self
     }
 
     /// A proxy for the connection. The default is none, whatever the environment says.
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> ClientBuilder {
-        self.plan.proxy = Some(proxy);
+        self.plan = self.plan.map(|plan| SocketPlan { proxy: Some(proxy), ..plan });
         self
     }
 
     /// A field of the opening handshake's request, as `Cookie` or `Origin`.
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> ClientBuilder {
-        self.plan.fields.push((name.to_owned(), value.to_owned()));
+        if let Ok(plan) = &mut self.plan {
+            plan.fields.push((name.to_owned(), value.to_owned()));
+        }
         self
     }
 
     /// Offers permessage-deflate (RFC 7692). Nothing is compressed by default.
     #[must_use]
     pub fn deflate(mut self, offers: &[Offer]) -> ClientBuilder {
-        self.plan.deflate = offers.to_vec();
+        if let Ok(plan) = &mut self.plan {
+            plan.deflate = offers.to_vec();
+        }
         self
     }
 
@@ -153,7 +158,8 @@ impl ClientBuilder {
     /// # Errors
     /// A [`StartError`]. That the server cannot be reached is none.
     pub fn start(self) -> Result<Client, StartError> {
-        let ClientBuilder { mut plan, options, token, outbox, thread_name } = self;
+        let ClientBuilder { plan, options, token, outbox, thread_name } = self;
+        let mut plan = plan.map_err(StartError::Url)?;
         plan.trust().map_err(StartError::Trust)?;
         let nonce = system_nonce();
         let seed = u64::from_le_bytes(*nonce.first_chunk().unwrap_or(&[0; 8]));
@@ -182,7 +188,7 @@ impl fmt::Debug for ClientBuilder {
     /// Without the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("url", &self.plan.url.to_string())
+            .field("url", &self.plan.as_ref().map(|plan| plan.url.to_string()))
             .finish_non_exhaustive()
     }
 }

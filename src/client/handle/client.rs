@@ -11,7 +11,6 @@ use crate::client::core::{
     WatchOptions, message_id,
 };
 use crate::client::thread::{Events, Waited, lock};
-use crate::client::url::{UrlError, WebSocketUrl};
 use crate::reactor::Clock;
 use crate::wire::json::Object;
 use std::fmt;
@@ -56,18 +55,10 @@ pub struct Unsent {
 }
 
 impl Client {
-    /// How a client is made: `Client::builder("wss://host/ws")?.token("…").start()?`.
-    ///
-    /// # Errors
-    /// [`UrlError`]: the URL is none.
-    pub fn builder(url: &str) -> Result<ClientBuilder, UrlError> {
-        Ok(ClientBuilder::at(WebSocketUrl::parse(url)?))
-    }
-
-    /// The same with a URL that was parsed already.
+    /// How a client is made: `Client::builder("wss://host/ws").token("…").start()?`.
     #[must_use]
-    pub fn builder_at(url: WebSocketUrl) -> ClientBuilder {
-        ClientBuilder::at(url)
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder::new(url)
     }
 
     pub(super) fn new(handle: ClientHandle) -> Client {
@@ -78,31 +69,33 @@ impl Client {
         &self.0.shared
     }
 
-    /// A room. It need not exist, and the user need not be in it: [`Room::join`] is a request of its own. `None` if no
-    /// room can have this name.
+    /// A room. It need not exist, and the user need not be in it: [`Room::join`] is a request of its own. If no room can
+    /// have this name, all that is asked of it is refused with `bad_name`.
     #[must_use]
-    pub fn room(&self, name: &str) -> Option<Room> {
-        Some(Room::new(self.clone(), RoomId::parse(name).ok()?))
+    pub fn room(&self, name: &str) -> Room {
+        Room::new(self.clone(), name)
     }
 
     /// The rooms of which something is known: at first, those in which the user is.
     #[must_use]
     pub fn rooms(&self) -> Vec<Room> {
         let names: Vec<RoomId> = self.shared().lock().core.rooms().cloned().collect();
-        names.into_iter().map(|name| Room::new(self.clone(), name)).collect()
+        names.into_iter().map(|name| Room::new(self.clone(), name.as_str())).collect()
     }
 
-    /// Watches a stream, or watches it in another way: its events come among the client's. `None` if no stream can have
-    /// this name, or the filter is no JSON.
-    #[must_use]
-    pub fn stream(&self, name: &str, options: WatchOptions) -> Option<Stream> {
-        let stream = StreamId::parse(name).ok()?;
+    /// Watches a stream, or watches it in another way: its events come among the client's.
+    ///
+    /// # Errors
+    /// `bad_name` if no stream can have this name, `bad_json` if the filter is no object of JSON. What the server says of
+    /// it is an event.
+    pub fn stream(&self, name: &str, options: WatchOptions) -> Result<Stream, RequestError> {
+        let stream = StreamId::parse(name).map_err(|_| RequestError::own("bad_name"))?;
         if options.filter.as_deref().is_some_and(|filter| !is_object(filter)) {
-            return None;
+            return Err(RequestError::own("bad_json"));
         }
         let input = CoreInput::Watch { stream: stream.clone(), options: Some(options) };
         self.shared().input(input);
-        Some(Stream { client: self.clone(), stream })
+        Ok(Stream { client: self.clone(), stream })
     }
 
     /// Wants to be told who is online: [`ClientEvent::Presence`].

@@ -13,7 +13,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Room {
     client: Client,
-    name: RoomId,
+    name: Box<str>,
+    /// `None` if no room can have this name.
+    id: Option<RoomId>,
 }
 
 /// A message that is being made; see [`Room::message`].
@@ -21,7 +23,8 @@ pub struct Room {
 #[must_use]
 pub struct NewMessage {
     client: Client,
-    kept: Kept,
+    /// Or the error with which it is refused.
+    kept: Result<Kept, RequestError>,
 }
 
 /// An entry that a request has made.
@@ -74,20 +77,20 @@ pub struct MembersPage {
 }
 
 impl Room {
-    pub(super) fn new(client: Client, name: RoomId) -> Room {
-        Room { client, name }
+    pub(super) fn new(client: Client, name: &str) -> Room {
+        Room { client, name: name.into(), id: RoomId::parse(name).ok() }
     }
 
     /// Its name.
     #[must_use]
-    pub fn name(&self) -> &RoomId {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What is known of it; `None` if nothing is.
     #[must_use]
     pub fn view(&self) -> Option<RoomView> {
-        self.client.shared().lock().core.room(&self.name)
+        self.client.shared().lock().core.room(self.id.as_ref()?)
     }
 
     /// Sends a text: see [`Room::message`] for what may go with it. It never waits for the network. With a
@@ -98,16 +101,16 @@ impl Room {
 
     /// A message with more than a text.
     pub fn message(&self, text: &str) -> NewMessage {
-        let kept = Kept {
+        let kept = self.id().map(|room| Kept {
             id: self.client.new_id(),
             user: None,
-            room: self.name.clone(),
+            room,
             text: text.into(),
             data: None,
             reply_to: None,
             at: Timestamp(0),
             failed: None,
-        };
+        });
         NewMessage { client: self.client.clone(), kept }
     }
 
@@ -156,31 +159,43 @@ impl Room {
     /// Joins it; a name that nobody uses becomes an open room of the user's own. The answer is what the server says of
     /// the room.
     pub fn join(&self) -> Reply<Box<str>> {
-        let room = self.name.clone();
-        self.client
-            .ask(|raw| Some(raw.into()), |call| Ok(CoreInput::Join { room, call: Some(call) }))
+        let room = self.id();
+        self.client.ask(
+            |raw| Some(raw.into()),
+            |call| Ok(CoreInput::Join { room: room?, call: Some(call) }),
+        )
     }
 
     /// Leaves it.
     pub fn leave(&self) -> Reply<Box<str>> {
-        let room = self.name.clone();
-        self.client.ask(|raw| Some(raw.into()), |call| Ok(CoreInput::Leave { room, call }))
+        let room = self.id();
+        self.client.ask(|raw| Some(raw.into()), |call| Ok(CoreInput::Leave { room: room?, call }))
     }
 
     /// Wants all that is behind an entry: the last that the program has seen, before it began for example. If some of it
     /// was told already, it is told again.
     pub fn go_on_from(&self, seq: u64) {
-        self.client.shared().input(CoreInput::From { room: self.name.clone(), seq });
+        self.tell(|room| CoreInput::From { room, seq });
     }
 
     /// The user has read up to this entry, or all that came; the server is told once a second at most.
     pub fn mark_read(&self, seq: Option<u64>) {
-        self.client.shared().input(CoreInput::MarkRead { room: self.name.clone(), seq });
+        self.tell(|room| CoreInput::MarkRead { room, seq });
     }
 
     /// The user types, or does no more; the server is told every three seconds at most.
     pub fn typing(&self, typing: bool) {
-        self.client.shared().input(CoreInput::Typing { room: self.name.clone(), typing });
+        self.tell(|room| CoreInput::Typing { room, typing });
+    }
+
+    fn id(&self) -> Result<RoomId, RequestError> {
+        self.id.clone().ok_or_else(|| RequestError::own("bad_name"))
+    }
+
+    fn tell(&self, input: impl FnOnce(RoomId) -> CoreInput<'static>) {
+        if let Some(room) = &self.id {
+            self.client.shared().input(input(room.clone()));
+        }
     }
 
     fn ask<T>(
@@ -190,44 +205,46 @@ impl Room {
         fill: impl FnOnce(&mut Writer),
     ) -> Reply<T> {
         let payload = object(|w| {
-            w.text("room", self.name.as_str());
+            w.text("room", &self.name);
             fill(w);
         });
-        let kind = kind.to_owned();
-        self.client.ask(read, |call| Ok(CoreInput::Ask { call, kind, payload, timeout_ms: None }))
+        let (id, kind) = (self.id(), kind.to_owned());
+        let ask = |call| CoreInput::Ask { call, kind, payload, timeout_ms: None };
+        self.client.ask(read, |call| id.map(|_| ask(call)))
     }
 }
 
 impl NewMessage {
     /// What goes with it: any JSON.
     pub fn data(mut self, json: &str) -> NewMessage {
-        self.kept.data = Some(json.into());
+        // The envelope and the payload are two levels.
+        let read = whole(json, crate::base::limits::JSON_DEPTH_MAX - 2);
+        self.kept = self.kept.and_then(|kept| match read {
+            Ok(json) => Ok(Kept { data: Some(json.into()), ..kept }),
+            Err(_) => Err(RequestError::own("bad_json")),
+        });
         self
     }
 
     /// The entry to which it replies.
     pub fn reply_to(mut self, seq: u64) -> NewMessage {
-        self.kept.reply_to = Some(seq);
+        self.kept = self.kept.map(|kept| Kept { reply_to: Some(seq), ..kept });
         self
     }
 
     /// Its id, for a program that has one of its own: a message that was sent with the same, by the same user in the
     /// same room, is not stored again.
     pub fn id(mut self, id: &str) -> NewMessage {
-        self.kept.id = Arc::from(id);
+        self.kept = self.kept.map(|kept| Kept { id: Arc::from(id), ..kept });
         self
     }
 
     /// Sends it.
-    pub fn send(mut self) -> Ticket {
-        if let Some(data) = &mut self.kept.data {
-            // The envelope and the payload are two levels.
-            match whole(data, crate::base::limits::JSON_DEPTH_MAX - 2) {
-                Ok(json) => *data = json.into(),
-                Err(_) => return self.client.refused(self.kept.id, RequestError::own("bad_json")),
-            }
+    pub fn send(self) -> Ticket {
+        match self.kept {
+            Ok(kept) => self.client.send(kept),
+            Err(error) => self.client.refused(self.client.new_id(), error),
         }
-        self.client.send(self.kept)
     }
 }
 

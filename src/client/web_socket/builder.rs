@@ -25,7 +25,8 @@ const UNSENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How a WebSocket is made; see [`WebSocket::builder`].
 #[derive(Debug)]
 pub struct WebSocketBuilder {
-    plan: SocketPlan,
+    /// Or why the URL is none.
+    plan: Result<SocketPlan, UrlError>,
     backoff: Backoff,
     fatal: Vec<u16>,
     connect_ms: u64,
@@ -37,9 +38,9 @@ pub struct WebSocketBuilder {
 }
 
 impl WebSocketBuilder {
-    pub(super) fn new(url: &str) -> Result<WebSocketBuilder, UrlError> {
-        Ok(WebSocketBuilder {
-            plan: SocketPlan::new(WebSocketUrl::parse(url)?),
+    pub(super) fn new(url: &str) -> WebSocketBuilder {
+        WebSocketBuilder {
+            plan: WebSocketUrl::parse(url).map(SocketPlan::new),
             backoff: Backoff::default(),
             fatal: Vec::new(),
             connect_ms: CONNECT_MS,
@@ -48,49 +49,50 @@ impl WebSocketBuilder {
             queue: QUEUE,
             unsent_bytes_max: UNSENT_BYTES_MAX,
             thread_name: "parlor-websocket".to_owned(),
-        })
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut SocketPlan)) -> WebSocketBuilder {
+        if let Ok(plan) = &mut self.plan {
+            change(plan);
+        }
+        self
     }
 
     /// A field of the opening handshake's request, as `Authorization`.
     #[must_use]
-    pub fn field(mut self, name: &str, value: &str) -> WebSocketBuilder {
-        self.plan.fields.push((name.to_owned(), value.to_owned()));
-        self
+    pub fn field(self, name: &str, value: &str) -> WebSocketBuilder {
+        self.with(|plan| plan.fields.push((name.to_owned(), value.to_owned())))
     }
 
     /// A subprotocol that this end speaks; the first is the one that it wants most.
     #[must_use]
-    pub fn protocol(mut self, name: &str) -> WebSocketBuilder {
-        self.plan.protocols.push(name.to_owned());
-        self
+    pub fn protocol(self, name: &str) -> WebSocketBuilder {
+        self.with(|plan| plan.protocols.push(name.to_owned()))
     }
 
     /// Offers permessage-deflate (RFC 7692), in order of preference. Nothing is compressed unless the server agrees.
     #[must_use]
-    pub fn deflate(mut self, offers: &[Offer], codecs: CodecsConfig) -> WebSocketBuilder {
-        (self.plan.deflate, self.plan.codecs) = (offers.to_vec(), codecs);
-        self
+    pub fn deflate(self, offers: &[Offer], codecs: CodecsConfig) -> WebSocketBuilder {
+        self.with(|plan| (plan.deflate, plan.codecs) = (offers.to_vec(), codecs))
     }
 
     /// What is taken of the server at most. The default is 16 MiB for a message.
     #[must_use]
-    pub fn limits(mut self, limits: EndpointLimits) -> WebSocketBuilder {
-        self.plan.limits = Arc::new(limits);
-        self
+    pub fn limits(self, limits: EndpointLimits) -> WebSocketBuilder {
+        self.with(|plan| plan.limits = Arc::new(limits))
     }
 
     /// Whom to trust, for `wss:`. The default is whom the system trusts.
     #[must_use]
-    pub fn tls(mut self, tls: Tls) -> WebSocketBuilder {
-        self.plan.tls = Some(tls);
-        self
+    pub fn tls(self, tls: Tls) -> WebSocketBuilder {
+        self.with(|plan| plan.tls = Some(tls))
     }
 
     /// A proxy for the connection. The default is none, whatever the environment says.
     #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> WebSocketBuilder {
-        self.plan.proxy = Some(proxy);
-        self
+    pub fn proxy(self, proxy: Proxy) -> WebSocketBuilder {
+        self.with(|plan| plan.proxy = Some(proxy))
     }
 
     /// How long to wait between attempts, and how many there are after the first: with none, it is opened once.
@@ -149,13 +151,13 @@ impl WebSocketBuilder {
     ///
     /// # Errors
     /// A [`StartError`]. That the server cannot be reached is none.
-    pub fn start(mut self) -> Result<WebSocket, StartError> {
-        self.plan.trust().map_err(StartError::Trust)?;
+    pub fn start(self) -> Result<WebSocket, StartError> {
+        let mut plan = self.plan.map_err(StartError::Url)?;
+        plan.trust().map_err(StartError::Trust)?;
         let seed = u64::from_le_bytes(*system_nonce().first_chunk().unwrap_or(&[0; 8]));
         let mut redial = Redial::new(self.backoff, self.connect_ms, seed);
         redial.fatal.extend(self.fatal);
-        let (plan, ping) =
-            (Arc::new(self.plan), Ping::new(self.ping_interval_ms, self.ping_timeout_ms));
+        let (plan, ping) = (Arc::new(plan), Ping::new(self.ping_interval_ms, self.ping_timeout_ms));
         let mut inner = WebSocketInner::new(redial, self.queue, self.unsent_bytes_max);
         inner.tasks.push(WebSocketTask::Open);
         let make = move |clock, wake| {

@@ -4,7 +4,6 @@ use super::builder::WebSocketBuilder;
 use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketInner, WebSocketTask};
 use crate::client::core::State;
 use crate::client::thread::{Events, lock};
-use crate::client::url::UrlError;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -28,11 +27,9 @@ pub(super) struct WebSocketHandle {
 }
 
 impl WebSocket {
-    /// How one is made: `WebSocket::builder("wss://host/path")?.start()?`.
-    ///
-    /// # Errors
-    /// [`UrlError`]: the URL is none.
-    pub fn builder(url: &str) -> Result<WebSocketBuilder, UrlError> {
+    /// How one is made: `WebSocket::builder("wss://host/path").start()?`.
+    #[must_use]
+    pub fn builder(url: &str) -> WebSocketBuilder {
         WebSocketBuilder::new(url)
     }
 
