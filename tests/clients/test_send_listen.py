@@ -26,8 +26,14 @@ class Listener:
 
     def __init__(self, server, *arguments, user="ada"):
         command = [harness.parlor_binary(), "listen", "--url", server.url(), "--user", user, *map(str, arguments)]
+        # A shell that runs the tests in the background has them, and what they start, ignore SIGINT.
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=harness.clean_environment()
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=harness.clean_environment(),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __enter__(self):
