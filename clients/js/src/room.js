@@ -239,15 +239,16 @@ export class Room {
   }
 
   /**
-   * The log behind an entry, as far as it goes then; where it does not reach back, a gap is told, and
-   * that much is skipped.
-   * @param {number} at @param {() => number} end @param {AbortSignal} [signal] @param {(seq: number) => void} [skip]
+   * The log behind an entry, as far as `end` says, which is told the head of each page; where it does not reach back, a gap
+   * is told, and that much is skipped.
+   * @param {number} at @param {(head?: number) => number} end @param {AbortSignal} [signal] @param {(seq: number) => void} [skip]
    * @returns {AsyncGenerator<Entry, void>}
    */
   async *#behind(at, end, signal, skip = (/** @type {number} */ _) => {}) {
     while (at < end() && this.isFollowed && !signal?.aborted) {
       try {
         const { entries, head } = await this.history({ after: at, signal });
+        end(head);
         for (const entry of entries) {
           if (entry.seq > end() || signal?.aborted) return;
           at = entry.seq;
@@ -260,8 +261,10 @@ export class Room {
           const before = detail.first ?? end() + 1;
           this.#listeners.emit('gap', { room: this.name, after: at, before, reason: code });
           skip((at = before - 1));
-        } else if (passing) await rest(this.#core.env, RETRY_MS);
-        else if (/^(cancelled|closed|not_member)$/.test(code)) return;
+        }
+        // The store may still refuse the end of a membership. Otherwise `room:removed` comes, and nothing is asked.
+        else if (passing || code === 'not_member') await rest(this.#core.env, RETRY_MS);
+        else if (/^(cancelled|closed)$/.test(code)) return;
         else throw failure;
       }
     }
@@ -310,12 +313,17 @@ export class Room {
 
   /** The log goes up to here, and nothing of it comes unasked: where it is refused, not before it is read. @param {number} head @param {string} [refused] */
   async behind(head, refused) {
-    if (refused) this.history({ limit: 1 }).then((page) => this.behind(page.head), ({ passing }) => passing && this.#core.env.setTimeout(() => this.behind(head, refused), RETRY_MS));
     this.#head = Math.max(this.#head, head);
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
+    let unread = refused ? 1 : 0;
+    const end = (/** @type {number} */ known = -1) => {
+      if (known >= 0) unread = 0;
+      this.#head = Math.max(this.#head, known);
+      return this.#head + unread;
+    };
     try {
-      for await (const entry of this.#behind(this.last, () => this.#head, undefined, (seq) => (this.last = seq))) this.#take(entry);
+      for await (const entry of this.#behind(this.last, end, undefined, (seq) => (this.last = seq))) this.#take(entry);
     } catch (error) {
       this.#core.env.report(error);
     }

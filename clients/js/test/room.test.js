@@ -148,6 +148,18 @@ test('an entry of a kind that nobody knows has its number, live and in a page', 
   assert.equal(entries.length, 3);
 });
 
+test('a room is read on where the store has refused that another client of the user left it', async () => {
+  const { client, server, clock } = begin({}, fakeServer({ keep: 3 }));
+  const seen = transcript(client.room('tea', { join: true }));
+  await clock.advance(100);
+  server.cut();
+  await clock.advance(10);
+  for (let n = 0; n < 10; n += 1) server.say('tea', 'bob', String(n));
+  server.refuse('chat:history', { code: 'not_member' }, { code: 'not_member' });
+  await clock.advance(10_000);
+  assert.deepEqual(seen.slice(-4), ['gap 1-9 gone', '9 7', '10 8', '11 9']);
+});
+
 test('a mark that could not be told is told on the next connection', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea', { join: true });

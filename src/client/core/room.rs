@@ -259,7 +259,8 @@ impl Core {
             }
             // The next connection asks again: a `resume` names the room.
             Err(error) if error.is_end() || &*error.code == "disconnected" => {}
-            Err(error) if error.is_passing() => {
+            // The store may still refuse the end of a membership. Otherwise `room:removed` comes, and nothing is asked.
+            Err(error) if error.is_passing() || &*error.code == "not_member" => {
                 let wait = error.retry_after_ms.unwrap_or(RETRY_MS).max(RETRY_MS);
                 let at = self.now.moment.plus_millis(wait);
                 self.deadlines.set(Timer::Missing(name.clone()), at);
@@ -416,6 +417,9 @@ mod tests {
         scene.says_hello(&[("tea", 4)], "e1");
         scene.replies("resume", json!({"rooms": {}, "refused": {"tea": {"code": "conflict"}}}));
         scene.refuses("chat:history", json!({"code": "unavailable", "message": ""}));
+        scene.passes(1_000);
+        // Another client of the user's leaves, which the store then refuses: the room is theirs still.
+        scene.refuses("chat:history", json!({"code": "not_member", "message": ""}));
         scene.passes(1_000);
         assert_eq!(scene.replies("chat:history", page(4..=4, 4))["after"], 3);
         scene.hears(&message("tea", 5, "bob"));
