@@ -19,7 +19,9 @@ mod url;
 mod web_socket;
 
 pub use crate::base::request::Part;
-pub use blocking::{BlockingBuilder, BlockingReader, BlockingWebSocket, BlockingWriter, Incoming};
+pub use blocking::{
+    BlockingBuilder, BlockingReader, BlockingWebSocket, BlockingWriter, ByteStream, Incoming,
+};
 pub use core::{
     Backoff, ClientEvent, FailCode, Gap, Hello, Hint, Kept, Level, Mark, Membership, Presences,
     Quality, RequestError, RoomView, State, Step, StreamData, StreamUpdate, TicketStatus,

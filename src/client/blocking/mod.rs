@@ -1,11 +1,13 @@
 //! A WebSocket over a socket that blocks: no thread, no reactor. For programs that want no more than to connect, send
 //! and read, of any server that keeps to RFC 6455.
 
+mod byte_stream;
 mod halves;
 mod opening;
 
 use crate::client::error::{ConnectError, SocketError};
 
+pub use byte_stream::ByteStream;
 pub use halves::{BlockingReader, BlockingWriter};
 pub use opening::BlockingBuilder;
 

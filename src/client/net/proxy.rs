@@ -95,16 +95,13 @@ impl ProxyTalk {
     }
 
     fn tunnel(&mut self) -> Result<Heard, String> {
-        match AnswerHead::parse(&self.said).map_err(|_| "does not speak HTTP".to_owned())? {
-            None => Ok(Heard::Nothing),
-            Some(AnswerHead { status: 200..300, len }) => Ok(Heard::Done(self.said.split_off(len))),
-            Some(AnswerHead { status: 407, .. }) if self.proxy.login.is_none() => {
-                Err("asks for a user and a password".to_owned())
-            }
-            Some(AnswerHead { status: 407, .. }) => {
-                Err("does not take this user and password".to_owned())
-            }
-            Some(AnswerHead { status, .. }) => Err(format!(
+        let head = AnswerHead::parse(&self.said).map_err(|_| "does not speak HTTP".to_owned())?;
+        let Some(AnswerHead { status, len, .. }) = head else { return Ok(Heard::Nothing) };
+        match status {
+            200..300 => Ok(Heard::Done(self.said.split_off(len))),
+            407 if self.proxy.login.is_none() => Err("asks for a user and a password".to_owned()),
+            407 => Err("does not take this user and password".to_owned()),
+            _ => Err(format!(
                 "makes no connection to {}:{}: it answers with status {status}",
                 self.host, self.port
             )),

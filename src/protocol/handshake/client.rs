@@ -3,6 +3,7 @@
 //! Redirects and authentication requests are reported, not followed.
 
 use super::accept_key::{accept_key, key};
+use crate::http1::AnswerHead;
 use crate::http1::head::is_token;
 use crate::protocol::deflate::{Offer, Parameters, offer};
 use crate::protocol::extensions;
@@ -183,49 +184,24 @@ impl ClientHandshake {
     /// # Errors
     /// A [`ClientError`]; the connection must then be ended (§7.1.7).
     pub fn judge(&self, answer: &[u8]) -> Result<Option<Opened>, ClientError> {
-        const HEADERS_MAX: usize = 64;
-        const HEAD_BYTES_MAX: usize = 16 * 1024;
-        let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut fields);
-        let head_len = match response.parse(answer) {
-            Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
-            Ok(httparse::Status::Partial) if answer.len() < HEAD_BYTES_MAX => return Ok(None),
-            Ok(_) | Err(_) => return Err(ClientError::NotHttp),
+        let Some(head) = AnswerHead::parse(answer).map_err(|_| ClientError::NotHttp)? else {
+            return Ok(None);
         };
-        if response.version != Some(1) {
-            return Err(ClientError::NotHttp);
-        }
-        match response.code {
-            Some(101) => {}
-            Some(status) => {
-                let field = |name| {
-                    let mut fields = response.headers.iter();
-                    let field = fields.find(|f| f.name.eq_ignore_ascii_case(name));
-                    field.map(|field| String::from_utf8_lossy(field.value))
-                };
-                return Err(match field("location") {
-                    Some(location) if (300..400).contains(&status) => {
-                        ClientError::Redirect { status, location: location.into_owned() }
-                    }
-                    // A date is none to go by: the clocks may differ.
-                    _ => ClientError::Status {
-                        status,
-                        retry_after_s: field("retry-after")
-                            .and_then(|text| text.trim().parse().ok()),
-                    },
-                });
+        let status = head.status;
+        match status {
+            _ if head.minor_version != 1 => return Err(ClientError::NotHttp),
+            101 => {}
+            300..400 if let Some(location) = head.values("location").next() => {
+                return Err(ClientError::Redirect { status, location: location.to_owned() });
             }
-            None => return Err(ClientError::NotHttp),
+            // A date is none to go by: the clocks may differ.
+            _ => {
+                let retry_after_s = head.values("retry-after").next();
+                let retry_after_s = retry_after_s.and_then(|text| text.parse().ok());
+                return Err(ClientError::Status { status, retry_after_s });
+            }
         }
-        let values = |name: &'static str| {
-            let of_name =
-                response.headers.iter().filter(move |f| f.name.eq_ignore_ascii_case(name));
-            of_name.map(|field| std::str::from_utf8(field.value).unwrap_or("\u{fffd}").trim())
-        };
-        let only = |name| {
-            let mut values = values(name);
-            values.next().filter(|_| values.next().is_none())
-        };
+        let (values, only) = (|name| head.values(name), |name| head.only(name));
         if !only("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
             return Err(ClientError::Upgrade);
         }
@@ -252,7 +228,7 @@ impl ClientHandshake {
                 Some(chosen.ok_or(ClientError::Protocol)?)
             }
         };
-        Ok(Some(Opened { head_len, protocol, deflate }))
+        Ok(Some(Opened { head_len: head.len, protocol, deflate }))
     }
 
     /// The parameters that an answer agrees to: exactly one extension, which was offered.
