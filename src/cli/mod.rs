@@ -1,6 +1,7 @@
 //! The command line of the `parlor` program.
 
 mod admin;
+mod check;
 mod client;
 mod config;
 mod data;
@@ -62,6 +63,8 @@ enum CliCommand {
     Send(client::SendArgs),
     /// Print what comes in rooms and streams
     Listen(client::ListenArgs),
+    /// Check whether a server, or a client, keeps to RFC 6455
+    Check(check::CheckArgs),
     /// Print what completes commands and options in a shell
     Completions(generate::CompletionsArgs),
     /// Write the man pages into a directory
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Admin(args)) => admin::run(args),
         Some(CliCommand::Send(args)) => client::send(args),
         Some(CliCommand::Listen(args)) => client::listen(args),
+        Some(CliCommand::Check(args)) => check::run(args),
         Some(CliCommand::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(CliCommand::Man(args)) => generate::man(&args, Cli::command()),
         Some(CliCommand::Decode(args)) => decode::run(&args),
@@ -138,6 +142,8 @@ enum Exit {
     Protocol = 5,
     /// It does not answer in time.
     Timeout = 6,
+    /// What was checked breaks the rules.
+    Violations = 7,
 }
 
 impl CommandFailure {

@@ -51,12 +51,12 @@ pub(super) struct ClientArgs {
     pub(super) timeout: Duration,
 }
 
-fn parse_field(text: &str) -> Result<(String, String), String> {
+pub(in crate::cli) fn parse_field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a field is NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
@@ -156,7 +156,7 @@ fn passing(message: String) -> TokenFailure {
     TokenFailure { message: message.into(), is_final: false }
 }
 
-fn read_token(path: &Path) -> Result<String, String> {
+pub(in crate::cli) fn read_token(path: &Path) -> Result<String, String> {
     let token =
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     one_word(&token).ok_or_else(|| format!("{} has no token", path.display()))
