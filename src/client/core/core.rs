@@ -211,7 +211,7 @@ impl Core {
             Timer::Ack => self.acknowledge(),
             Timer::Read(room) => self.tell_read(&room),
             Timer::Typing(room, user) => self.typed(&room, &user, false),
-            Timer::Missing(room) => self.read_missing(&room),
+            Timer::Missing(room) => self.goes_on(&room),
             Timer::Unsent(room) => self.write_unsent(&room),
             Timer::Presence => self.list_presence(),
             Timer::Stream(stream) => self.settle_stream(&stream),

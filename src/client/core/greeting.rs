@@ -186,7 +186,6 @@ impl Core {
         let after = if room.is_followed { room.last } else { known };
         (room.last, room.head) = (head, head);
         room.read = 0;
-        room.gap = None;
         if after > 0 {
             let reason = "epoch_changed";
             self.tell_gap(Gap { room: name.clone(), after, before: head + 1, reason });

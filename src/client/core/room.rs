@@ -203,7 +203,7 @@ impl Core {
         }
     }
 
-    pub(super) fn read_missing(&mut self, name: &RoomId) {
+    fn read_missing(&mut self, name: &RoomId) {
         let limits = self.hello.as_ref().map(|hello| &hello.limits);
         let page =
             limits.and_then(|limits| limits.get("page")).map_or(PAGE, |page| PAGE.min(*page));
@@ -318,14 +318,16 @@ impl Core {
         true
     }
 
-    /// Tells the program of a gap, or keeps it until it takes something; then the room stops there.
+    /// Tells the program of a gap, or keeps it until it takes something; then the room stops there. One that was kept
+    /// goes into it: there is one gap, wherever it ends.
     pub(super) fn tell_gap(&mut self, mut gap: Gap) {
+        let Some(room) = self.rooms.get_mut(&gap.room) else { return };
+        if let Some(earlier) = room.gap.take() {
+            gap.after = earlier.after;
+        }
         if self.credit > 0 {
             self.tell(ClientEvent::Gap(gap));
-        } else if let Some(room) = self.rooms.get_mut(&gap.room) {
-            if let Some(earlier) = &room.gap {
-                gap.after = earlier.after;
-            }
+        } else {
             self.stopped.insert(gap.room.clone());
             room.gap = Some(gap);
         }
@@ -495,6 +497,36 @@ mod tests {
             .filter(|told| matches!(told, ClientEvent::Entry(_)))
             .count();
         assert_eq!(told, [format!("gap {} 3", 30 + last), "entry 3".to_owned()]);
+    }
+
+    #[test]
+    fn nothing_is_read_behind_a_gap_that_was_not_told() {
+        let mut scene = Scene::online(with_queue(10), &[("tea", 3)]);
+        let gone =
+            json!({"rooms": {}, "refused": {"tea": {"code": "gone", "first": 50, "head": 90}}});
+        scene.loses(1006);
+        scene.passes(1_000);
+        scene.says_hello(&[("tea", 90)], "e1");
+        scene.input(CoreInput::Taken(10));
+        scene.replies("resume", gone.clone());
+        let later = json!({"code": "unavailable", "message": "", "retry_after_ms": 8_000});
+        scene.refuses("chat:history", later);
+        scene.loses(1006);
+        scene.passes(2_000);
+        scene.says_hello(&[("tea", 90)], "e1");
+        scene.input(CoreInput::Taken(10));
+        scene.replies("resume", gone);
+        for _ in 0..10 {
+            scene.hears(&json!({"type": "app:note", "payload": {}}));
+        }
+        scene.refuses("chat:history", json!({"code": "gone", "message": "", "first": 50}));
+        scene.passes(8_000);
+        assert!(!scene.is_asked("chat:history"));
+        scene.told.clear();
+        scene.input(CoreInput::Taken(10));
+        let gap = Gap { room: room("tea"), after: 3, before: 50, reason: "gone" };
+        assert!(scene.told.contains(&ClientEvent::Gap(gap)), "{:?}", scene.told);
+        assert_eq!(scene.asked("chat:history")["payload"]["after"], 49);
     }
 
     #[test]
