@@ -12,6 +12,7 @@ mod generate;
 mod handover;
 mod held_connections;
 mod init;
+mod load;
 mod log;
 mod log_line;
 mod process;
@@ -63,6 +64,8 @@ enum CliCommand {
     Send(client::SendArgs),
     /// Print what comes in rooms and streams
     Listen(client::ListenArgs),
+    /// Put a load on a server, and look at all that comes
+    Load(load::LoadArgs),
     /// Check whether a server, or a client, keeps to RFC 6455
     Check(check::CheckArgs),
     /// Print what completes commands and options in a shell
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Admin(args)) => admin::run(args),
         Some(CliCommand::Send(args)) => client::send(args),
         Some(CliCommand::Listen(args)) => client::listen(args),
+        Some(CliCommand::Load(args)) => load::run(args),
         Some(CliCommand::Check(args)) => check::run(args),
         Some(CliCommand::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(CliCommand::Man(args)) => generate::man(&args, Cli::command()),

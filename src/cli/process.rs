@@ -4,7 +4,7 @@ use super::CommandFailure;
 use crate::config::Config;
 use crate::server::{Listening, NotAnOwner, Owner, OwnerUser};
 use crate::store::Place;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setgid, setgroups, setuid};
 use rustix::fs::OFlags;
@@ -209,4 +209,12 @@ impl Account {
         let is_back = !self.user.is_root() && setuid(Uid::from_raw(0)).is_ok();
         if is_back { Err(nix::errno::Errno::EPERM) } else { Ok(()) }
     }
+}
+
+/// Processor time that this process has taken, in the kernel as well.
+pub(super) fn processor_time() -> std::time::Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return std::time::Duration::ZERO };
+    let micros = [usage.user_time(), usage.system_time()]
+        .map(|time| time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec()));
+    std::time::Duration::from_micros(u64::try_from(micros.iter().sum::<i64>()).unwrap_or(0))
 }

@@ -12,7 +12,7 @@ pub mod core;
 mod error;
 mod file_outbox;
 mod handle;
-mod net;
+pub(crate) mod net;
 mod thread;
 mod tls;
 mod url;

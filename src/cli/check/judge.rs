@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Between two bytes that come one by one.
 const BETWEEN_BYTES: Duration = Duration::from_millis(1);
+/// Behind the first, so that it is read alone.
+const BEHIND_FIRST: Duration = Duration::from_millis(50);
 /// How much later than a Ping's answer the end of a connection may come.
 const AFTERTHOUGHT: Duration = Duration::from_millis(300);
 /// What the ping asks with that follows whatever is tried.
@@ -47,9 +49,9 @@ pub(super) fn converse(
         match step {
             TalkStep::Send(frame) => peer.send(frame),
             TalkStep::Slowly(frame) => {
-                for byte in frame.to_bytes(peer.role()) {
+                for (at, byte) in frame.to_bytes(peer.role()).into_iter().enumerate() {
                     peer.send_bytes(&[byte]);
-                    std::thread::sleep(BETWEEN_BYTES);
+                    std::thread::sleep(if at == 0 { BEHIND_FIRST } else { BETWEEN_BYTES });
                 }
             }
             TalkStep::AwaitPong(payload) => match await_pong(peer, payload) {

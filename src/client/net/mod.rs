@@ -10,6 +10,6 @@ mod sending;
 mod socket;
 
 pub(in crate::client) use names::{Helpers, look_up};
-pub(in crate::client) use plan::SocketPlan;
+pub(crate) use plan::SocketPlan;
 pub use proxy_url::{Proxy, ProxyUrlError};
-pub(in crate::client) use socket::{Socket, SocketEvent};
+pub(crate) use socket::{Socket, SocketEvent};

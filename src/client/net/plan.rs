@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 /// How a WebSocket is opened.
 #[derive(Clone, Debug)]
-pub(in crate::client) struct SocketPlan {
-    pub(in crate::client) url: WebSocketUrl,
-    pub(in crate::client) fields: Vec<(String, String)>,
-    pub(in crate::client) protocols: Vec<String>,
-    pub(in crate::client) deflate: Vec<Offer>,
-    pub(in crate::client) codecs: CodecsConfig,
-    pub(in crate::client) limits: Arc<EndpointLimits>,
-    pub(in crate::client) tls: Option<Tls>,
-    pub(in crate::client) proxy: Option<Proxy>,
+pub(crate) struct SocketPlan {
+    pub(crate) url: WebSocketUrl,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) deflate: Vec<Offer>,
+    pub(crate) codecs: CodecsConfig,
+    pub(crate) limits: Arc<EndpointLimits>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl SocketPlan {
-    pub(in crate::client) fn new(url: WebSocketUrl) -> SocketPlan {
+    pub(crate) fn new(url: WebSocketUrl) -> SocketPlan {
         SocketPlan {
             url,
             fields: Vec::new(),
@@ -35,7 +35,7 @@ impl SocketPlan {
     }
 
     /// Sees to it that there is somebody to trust.
-    pub(in crate::client) fn trust(&mut self) -> Result<(), TrustError> {
+    pub(crate) fn trust(&mut self) -> Result<(), TrustError> {
         if self.url.is_secure() && self.tls.is_none() {
             self.tls = Some(Tls::system()?);
         }
@@ -44,7 +44,7 @@ impl SocketPlan {
 
     /// The target of a client's URL: without a token it says that a `resume` follows, and with one not that this is a
     /// guest.
-    pub(in crate::client) fn target(&self, has_token: bool) -> String {
+    pub(crate) fn target(&self, has_token: bool) -> String {
         if !has_token {
             return self.url.with_query("resume=1").target().to_owned();
         }
@@ -56,7 +56,7 @@ impl SocketPlan {
     }
 
     /// Whose addresses are to be looked up.
-    pub(in crate::client) fn first_host(&self) -> (&str, u16) {
+    pub(crate) fn first_host(&self) -> (&str, u16) {
         match &self.proxy {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (self.url.host(), self.url.port()),

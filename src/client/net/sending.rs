@@ -10,17 +10,17 @@ use rustls::ClientConnection;
 
 impl Socket {
     /// Sends a message; whether the WebSocket is open.
-    pub(in crate::client) fn send(&mut self, io: &mut Io, message: Message<'_>) -> bool {
+    pub(crate) fn send(&mut self, io: &mut Io, message: Message<'_>) -> bool {
         self.with_endpoint(io, |endpoint, out| endpoint.send.message(message, out).is_ok())
     }
 
     /// How many bytes wait to be sent.
-    pub(in crate::client) fn waiting_bytes(&self, io: &Io) -> usize {
+    pub(crate) fn waiting_bytes(&self, io: &Io) -> usize {
         self.conn.map_or(0, |conn| io.outbox_bytes(conn))
     }
 
     /// Begins the closing handshake: the server's Close, or the end, is an event.
-    pub(in crate::client) fn close(&mut self, io: &mut Io, code: u16, reason: &str) -> bool {
+    pub(crate) fn close(&mut self, io: &mut Io, code: u16, reason: &str) -> bool {
         let deadline = io.now().plus_millis(CLOSE_MS);
         let code = Some(CloseCode(code)).filter(|code| code.may_be_sent());
         self.with_endpoint(io, |endpoint, out| {

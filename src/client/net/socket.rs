@@ -24,7 +24,7 @@ pub(super) const CLOSE_MS: u64 = 3_000;
 
 /// What comes of a WebSocket.
 #[derive(Debug)]
-pub(in crate::client) enum SocketEvent<'a> {
+pub(crate) enum SocketEvent<'a> {
     /// It is open; with the subprotocol that the server chose.
     Opened(Option<String>),
     Text(&'a str),
@@ -41,7 +41,7 @@ pub(in crate::client) enum SocketEvent<'a> {
 }
 
 /// Takes events; whether it takes more of them now.
-pub(in crate::client) type Sink<'s> = dyn FnMut(SocketEvent<'_>) -> bool + 's;
+pub(crate) type Sink<'s> = dyn FnMut(SocketEvent<'_>) -> bool + 's;
 
 #[derive(Debug)]
 pub(super) enum SocketStage {
@@ -65,7 +65,7 @@ enum Answers {
 
 /// A WebSocket.
 #[derive(Debug)]
-pub(in crate::client) struct Socket {
+pub(crate) struct Socket {
     plan: Arc<SocketPlan>,
     /// The URL's target, with what the program adds to it.
     target: String,
@@ -81,7 +81,7 @@ pub(in crate::client) struct Socket {
 
 impl Socket {
     /// A WebSocket that waits for [`Socket::found`].
-    pub(in crate::client) fn new(plan: Arc<SocketPlan>, target: String) -> Socket {
+    pub(crate) fn new(plan: Arc<SocketPlan>, target: String) -> Socket {
         Socket {
             plan,
             target,
@@ -95,23 +95,28 @@ impl Socket {
     }
 
     /// Whether it is one of its connections.
-    pub(in crate::client) fn has(&self, conn: ConnId) -> bool {
-        self.conn == Some(conn) || self.racing.contains(&conn)
+    pub(crate) fn has(&self, conn: ConnId) -> bool {
+        self.conns().any(|one| one == conn)
     }
 
     /// The connection that it uses, once there is one.
-    pub(in crate::client) fn conn(&self) -> Option<ConnId> {
+    pub(crate) fn conn(&self) -> Option<ConnId> {
         self.conn
     }
 
-    pub(in crate::client) fn is_open(&self) -> bool {
+    /// All of its connections.
+    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.racing.iter().copied().chain(self.conn)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, SocketStage::Open(_))
     }
 
     // --- Connecting ---
 
     /// The addresses were found, or not.
-    pub(in crate::client) fn found(
+    pub(crate) fn found(
         &mut self,
         io: &mut Io,
         found: io::Result<Vec<SocketAddr>>,
@@ -134,19 +139,19 @@ impl Socket {
     }
 
     /// When [`Socket::time`] is due.
-    pub(in crate::client) fn next_at(&self) -> crate::base::Moment {
+    pub(crate) fn next_at(&self) -> crate::base::Moment {
         self.addresses.next_at()
     }
 
     /// Begins attempts that are due.
-    pub(in crate::client) fn time(&mut self, io: &mut Io) {
+    pub(crate) fn time(&mut self, io: &mut Io) {
         while let Some(address) = self.addresses.take(io.now()) {
             self.racing.push(io.dial(address));
         }
     }
 
     /// One of its attempts is connected.
-    pub(in crate::client) fn connected(&mut self, io: &mut Io, conn: ConnId, sink: &mut Sink<'_>) {
+    pub(crate) fn connected(&mut self, io: &mut Io, conn: ConnId, sink: &mut Sink<'_>) {
         if !matches!(self.stage, SocketStage::Connecting) {
             return;
         }
@@ -207,7 +212,7 @@ impl Socket {
     // --- What comes ---
 
     /// Bytes came on one of its connections. Returns how many were taken: fewer than all if `sink` takes no more.
-    pub(in crate::client) fn received(
+    pub(crate) fn received(
         &mut self,
         io: &mut Io,
         conn: ConnId,
@@ -256,7 +261,7 @@ impl Socket {
     }
 
     /// `sink` takes events again.
-    pub(in crate::client) fn resume(&mut self, io: &mut Io, sink: &mut Sink<'_>) {
+    pub(crate) fn resume(&mut self, io: &mut Io, sink: &mut Sink<'_>) {
         let pending = std::mem::take(&mut self.pending);
         self.take_all(io, pending, sink);
         if let Some(conn) = self.conn.filter(|_| self.pending.is_empty()) {
@@ -378,7 +383,7 @@ impl Socket {
     }
 
     /// One of its connections is over.
-    pub(in crate::client) fn closed(
+    pub(crate) fn closed(
         &mut self,
         io: &mut Io,
         conn: ConnId,
@@ -410,7 +415,7 @@ impl Socket {
     // --- Its end ---
 
     /// Lets go of it without waiting: a Close is sent if it is open, and nothing more is told.
-    pub(in crate::client) fn leave(mut self, io: &mut Io, code: u16, reason: &str) {
+    pub(crate) fn leave(mut self, io: &mut Io, code: u16, reason: &str) {
         self.addresses.stop();
         for conn in self.racing.drain(..) {
             io.cut(conn);

@@ -1,0 +1,48 @@
+//! How a run is made.
+
+use super::scenario::Scenario;
+use std::time::Duration;
+
+/// What the command line has said, in numbers.
+#[derive(Clone, Debug)]
+pub(super) struct LoadPlan {
+    pub(super) scenario: Scenario,
+    pub(super) connections: u32,
+    /// Connections a second that are opened.
+    pub(super) ramp: f64,
+    /// Messages a second, of all connections together.
+    pub(super) rate: f64,
+    /// How long messages are sent.
+    pub(super) sending: Duration,
+    /// How long what is under way then is waited for.
+    pub(super) drain: Duration,
+    /// How long a connection may take to be ready.
+    pub(super) timeout: Duration,
+    pub(super) rooms: u32,
+    /// The first so many connections send.
+    pub(super) senders: u32,
+    /// Bytes of a text.
+    pub(super) size: usize,
+    /// What is sent in place of a text alone; `{mark}` stands for that.
+    pub(super) template: Option<String>,
+    pub(super) stream: String,
+    /// Names what the run makes.
+    pub(super) run: String,
+    /// How long a connection of a storm stays.
+    pub(super) stay: Duration,
+}
+
+impl LoadPlan {
+    /// The room of a connection.
+    pub(super) fn room(&self, index: u32) -> u32 {
+        index % self.rooms.max(1)
+    }
+
+    pub(super) fn room_name(&self, room: u32) -> String {
+        format!("load-{}-{room}", self.run)
+    }
+
+    pub(super) fn user_name(&self, index: u32) -> String {
+        format!("load-{}-{index}", self.run)
+    }
+}
