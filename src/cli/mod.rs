@@ -124,6 +124,35 @@ fn print_while_read(text: &str) -> Result<bool, CommandFailure> {
     }
 }
 
+/// A text on one line: what others have written moves no cursor, and begins no line.
+fn shown(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }).collect()
+}
+
+/// A text within HTML or XML. Characters that XML 1.0 has not, and controls, are U+FFFD.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for one in text.chars() {
+        match one {
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            '"' => out += "&quot;",
+            '\n' | '\t' => out.push(one),
+            one if one.is_control() || matches!(one, '\u{fffe}' | '\u{ffff}') => {
+                out.push('\u{fffd}');
+            }
+            one => out.push(one),
+        }
+    }
+    out
+}
+
+/// A name that no other run of a command has, from this machine.
+fn run_name() -> String {
+    format!("{:x}-{:x}", crate::reactor::Clock::timestamp().0, std::process::id())
+}
+
 /// Why a command failed.
 #[derive(Debug)]
 struct CommandFailure {

@@ -1,5 +1,6 @@
 //! The output as one JSON object, for programs.
 
+use super::all_hex;
 use crate::protocol::Event;
 use crate::protocol::endpoint::annotate::{Note, Reading, annotate};
 use crate::wire::json::{Writer, object};
@@ -98,10 +99,4 @@ impl List<'_> {
             self.done = write!(self.out, "{comma}{}", object(fill));
         }
     }
-}
-
-fn all_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS[usize::from(nibble & 0x0F)] as char;
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }

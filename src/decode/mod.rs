@@ -14,6 +14,13 @@ pub fn decode(stream: &[u8], reading: Reading, json: bool, out: &mut dyn Write) 
     if json { json::print(stream, reading, out) } else { text::print(stream, reading, out) }
 }
 
+/// Bytes in hexadecimal digits.
+pub(crate) fn all_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS[usize::from(nibble & 0x0F)] as char;
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

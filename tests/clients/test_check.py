@@ -165,6 +165,37 @@ def in_a_thread(start):
         thread.join(timeout=15)
 
 
+def test_a_server_that_never_falls_silent_is_judged_as_any_other():
+    async def tick_and_echo(connection):
+        async def tick():
+            with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+                while True:
+                    await connection.send("tick")
+                    await asyncio.sleep(0.02)
+
+        task = asyncio.create_task(tick())
+        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+            async for message in connection:
+                await connection.send(message)
+        task.cancel()
+
+    with in_a_thread(lambda: serve(tick_and_echo, "127.0.0.1", 0)) as port:
+        groups = [part for group in ("framing", "fragments", "utf8", "closing") for part in ("--only", group)]
+        status, out, error = check(f"ws://127.0.0.1:{port}/", "--json", "--timeout", 2, *groups, seconds=25)
+    assert (status, error, findings(out)["fault"]) == (0, "", [])
+    # What does not fail is told in time, too.
+    async def deaf(connection):
+        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+            while True:
+                await connection.send("tick\x1b]0;title\x07\x9b2J")
+                await asyncio.sleep(0.02)
+
+    with in_a_thread(lambda: serve(deaf, "127.0.0.1", 0)) as port:
+        status, out, error = check(f"ws://127.0.0.1:{port}/", "--echo", "--timeout", 0.5, "--only", "framing.text", seconds=10)
+    assert (status, error) == (7, "") and "does not send the message back; it sends the text" in out
+    assert not [one for one in out if ord(one) < 32 and one != "\n" or 127 <= ord(one) < 160]
+
+
 WS = """
 import { WebSocketServer } from 'ws';
 const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true }, () => console.log(server.address().port));
@@ -316,6 +347,8 @@ def test_what_is_wrong_with_the_command_line_or_the_server_is_said(servers):
     assert status == 2 and "ws://" in error
     status, _, error = check("ws://127.0.0.1:1/", "--only", "nothing")
     assert status == 2 and error == "parlor: --only nothing: there is no such group or case; see --list\n"
+    status, _, error = check("ws://127.0.0.1:1/", "--only", "chat")
+    assert status == 2 and error == "parlor: --only chat: there is no such group or case; it needs --chat\n"
     status, _, error = check(f"ws://127.0.0.1:{free_port()}/")
     assert status == 3 and "cannot be reached" in error
     server = servers.parlor()

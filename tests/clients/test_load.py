@@ -1,8 +1,10 @@
 """parlor load: what it counts is what happened, and what is planted is found."""
 
+import asyncio
 import contextlib
 import html.parser
 import json
+import re
 import subprocess
 import threading
 import time
@@ -165,6 +167,37 @@ def test_a_crowd_comes_back_after_a_restart_and_misses_nothing(servers):
     assert found["opened"] >= 60 and found["acknowledged"] > 100
 
 
+def test_a_server_that_means_harm_moves_no_cursor_and_takes_no_memory():
+    def forge(number, message, _):
+        # Of senders and numbers that there are not.
+        return [message] + [re.sub(r"^(parlor-load \S+) \d+ \d+", rf"\1 {sender} {2**63 + sender}", message) for sender in range(200)]
+
+    with Echo(forge).url() as url:
+        status, found = figures(url, "--scenario", "broadcast", "-c", 1, "--rate", 20, "-z", 1)
+    assert (status, found["came"], found["lost"], found["foreign"]) == (0, 20, 0, 4000)
+
+    async def insult(connection):
+        await connection.close(4000, "\x1b]0;title\x07\x9b2J")
+
+    with in_a_thread(lambda: serve(insult, "127.0.0.1", 0)) as port:
+        for arguments in (("--scenario", "echo"), ("--scenario", "storm")):
+            status, out, error = load(f"ws://127.0.0.1:{port}/", "-c", 2, "--rate", 5, "-z", 1, "--ramp", 20, *arguments)
+            assert "closed with 4000" in out
+            assert not [one for one in out + error if ord(one) < 32 and one != "\n" or 127 <= ord(one) < 160]
+
+
+def test_a_storm_goes_on_where_the_server_ends_connections():
+    async def brief(connection):
+        await asyncio.sleep(0.02)
+        await connection.close(1000)
+
+    with in_a_thread(lambda: serve(brief, "127.0.0.1", 0)) as port:
+        _, found = figures(f"ws://127.0.0.1:{port}/", "--scenario", "storm", "-c", 5, "--ramp", 50, "-z", 2, "--stay", 0.5)
+    # At the rate of the ramp all the time, and none of them twice at once.
+    assert 70 < found["opened"] <= 110
+    assert max(second["open"] for second in found["seconds"]) <= 5
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
@@ -200,7 +233,8 @@ def test_templates_and_what_is_wrong_is_said(servers):
         (("ws://127.0.0.1:1/", "--scenario", "echo", "--template", "x"), "--template has no {mark}"),
         (("ws://127.0.0.1:1/", "--template", "{mark}"), "--template is for echo and broadcast"),
         (("127.0.0.1:1",), "ws://"),
-        (("ws://127.0.0.1:1/", "--rate", "0"), "more than 0"),
+        (("ws://127.0.0.1:1/", "--rate", "0"), "more than 0, and at most 10000000"),
+        (("ws://127.0.0.1:1/", "-c", "1000000"), "as each is a file"),
     ]:
         status, _, error = load(*arguments)
         assert status == 2 and wrong in error, error

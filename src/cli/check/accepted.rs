@@ -134,12 +134,12 @@ impl Clients {
 
     fn read_request(&mut self, mut stream: ByteStream) -> Result<Arrived, CheckFinding> {
         self.requests.count += 1;
-        let mut bytes = Vec::new();
+        let (clock, mut bytes) = (Clock::start(), Vec::new());
         while !bytes.ends_with(b"\r\n\r\n") {
             if bytes.len() > HEAD_BYTES_MAX {
                 return Err(CheckFinding::fault("its opening request has no end"));
             }
-            match stream.read(&mut bytes, self.timeout) {
+            match stream.read(&mut bytes, self.timeout.saturating_sub(clock.elapsed())) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => {
                     return Err(CheckFinding::fault("it connects, and sends no opening request"));
@@ -212,6 +212,7 @@ impl Clients {
 /// RFC 6455 §4.1: what is no right answer fails the connection.
 fn refuses(peer: &mut Peer) -> CheckFinding {
     peer.send_aside(&RawFrame::new(PING, "answered?"));
+    peer.wait(peer.timeout);
     match peer.next() {
         Came::End | Came::Close(..) => CheckFinding::good(),
         Came::Nothing => {

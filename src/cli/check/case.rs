@@ -45,6 +45,8 @@ pub(super) struct Compressed {
 /// A step of a conversation.
 pub(super) enum TalkStep {
     Send(RawFrame),
+    /// All in one segment.
+    AtOnce(Vec<RawFrame>),
     /// Each byte in a segment of its own.
     Slowly(RawFrame),
     /// A pong with this payload comes now.

@@ -12,8 +12,8 @@ use super::opening::{judge, opening};
 use super::report::{CheckCounts, Tried, for_people, for_programs, junit};
 use super::server::CheckedServer;
 use super::utf8::utf8;
-use crate::cli::client::{parse_field, parse_seconds, read_token};
-use crate::cli::{CommandFailure, Exit, print_out};
+use crate::cli::client::{parse_field, parse_seconds, read_token, trust};
+use crate::cli::{CommandFailure, Exit, print_out, run_name};
 use crate::client::{Tls, WebSocketUrl};
 use crate::reactor::Clock;
 use clap::Args;
@@ -32,9 +32,9 @@ use std::time::Duration;
   parlor check --listen 127.0.0.1:9009 --echo    clients: yours connects again and again, each time to the next case
   parlor check ws://127.0.0.1:9001/ --junit report.xml --json
 
-A fault breaks a clause of RFC 6455 or RFC 7692. A note is worth a look, and breaks none. What cannot be said is open:
-as what becomes of a text, with an application that ends the connection because of it. If the server is an echo, what comes
-back is compared.
+A fault breaks a clause of RFC 6455 or RFC 7692. A note is a departure from which no conversation suffers. What cannot be
+said is open: as what becomes of a text, with an application that ends the connection because of it. If the
+server is an echo, what comes back is compared.
 
 It ends with 0 if there is no fault, 7 if there is one, 2 if the command line is wrong, 3 if the server cannot be reached,
 5 if no WebSocket opens there, 6 if no client has come.")]
@@ -132,7 +132,9 @@ pub(in crate::cli) fn run(args: CheckArgs) -> Result<(), CommandFailure> {
             name == case.group || name.split_once('.') == Some((case.group, &case.name))
         };
         if !cases.iter().any(is_name) {
-            let message = format!("--only {name}: there is no such group or case; see --list");
+            let of_chat = contract().any(|case| is_name(&case));
+            let hint = if of_chat { "it needs --chat" } else { "see --list" };
+            let message = format!("--only {name}: there is no such group or case; {hint}");
             return Err(CommandFailure::usage(message));
         }
     }
@@ -188,7 +190,7 @@ impl CheckArgs {
             let message = "--token-file is needed twice: the contract takes two users";
             return Err(CommandFailure::usage(message));
         }
-        let run = format!("{:x}-{:x}", Clock::timestamp().0, std::process::id());
+        let run = run_name();
         let (url, _, tls) = self.address()?;
         let (fields, timeout) = (self.fields.clone(), self.timeout);
         Ok(Some(Visitors { url, tls, fields, timeout, tokens, run }))
@@ -199,13 +201,10 @@ impl CheckArgs {
         let url = self.url.clone().unwrap_or_default();
         let wrong = |error| CommandFailure::usage(format!("{url:?}: {error}"));
         let parsed = WebSocketUrl::parse(&url).map_err(wrong)?;
-        let tls = match (parsed.is_secure(), &self.ca) {
-            (false, _) => None,
-            (true, Some(path)) => Some(
-                Tls::ca_file(path)
-                    .map_err(|error| CommandFailure::usage(format!("--ca {error}")))?,
-            ),
-            (true, None) => Some(Tls::system().map_err(CommandFailure::new)?),
+        // Once, and not for each of many connections.
+        let tls = match trust(self.ca.as_deref())? {
+            None if parsed.is_secure() => Some(Tls::system().map_err(CommandFailure::new)?),
+            tls => tls,
         };
         Ok((url, parsed, tls))
     }

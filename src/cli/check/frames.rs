@@ -267,7 +267,10 @@ pub(super) fn control(text: &str) -> Vec<Case> {
             "pings",
             "RFC 6455 §5.5.3",
             "of several Pings that came at once the last is answered at least",
-            (0..10).map(|at| send(PING, format!("{at}"))).collect(),
+            vec![
+                TalkStep::AtOnce((0..10).map(|at| RawFrame::new(PING, format!("{at}"))).collect()),
+                TalkStep::AwaitPong(b"9".to_vec()),
+            ],
             Then::GoesOn(None),
         ),
         case(
@@ -286,7 +289,11 @@ pub(super) fn control(text: &str) -> Vec<Case> {
             "messages-at-once",
             "RFC 6455 §5.4",
             "frames that come at once are taken in their order",
-            vec![send(PING, "before"), send(TEXT, text), send(PONG, ""), send(PING, "behind")],
+            vec![TalkStep::AtOnce(vec![
+                RawFrame::new(PING, "before"),
+                RawFrame::new(PONG, ""),
+                RawFrame::new(TEXT, text),
+            ])],
             echoes(text),
         ),
     ];

@@ -6,7 +6,6 @@ use super::raw_frame::{CLOSE, PING, RawFrame};
 use crate::protocol::annotate::quoted;
 use crate::protocol::deflate::Parameters;
 use crate::protocol::{CloseCode, Role};
-use crate::reactor::Clock;
 use std::time::Duration;
 
 /// Between two bytes that come one by one.
@@ -48,6 +47,11 @@ pub(super) fn converse(
     for step in steps {
         match step {
             TalkStep::Send(frame) => peer.send(frame),
+            TalkStep::AtOnce(frames) => {
+                let bytes: Vec<Vec<u8>> =
+                    frames.iter().map(|frame| frame.to_bytes(peer.role())).collect();
+                peer.send_bytes(&bytes.concat());
+            }
             TalkStep::Slowly(frame) => {
                 for (at, byte) in frame.to_bytes(peer.role()).into_iter().enumerate() {
                     peer.send_bytes(&[byte]);
@@ -61,6 +65,7 @@ pub(super) fn converse(
             TalkStep::EndWriting => peer.end_writing(),
         }
     }
+    peer.wait(peer.timeout);
     let finding = match then {
         Then::GoesOn(echo) => goes_on(peer, echo.as_ref(), nature),
         Then::Fails(codes) => fails(peer, codes),
@@ -142,6 +147,7 @@ pub(super) fn is_alive(peer: &mut Peer) -> bool {
 }
 
 fn await_pong(peer: &mut Peer, payload: &[u8]) -> Result<(), CheckFinding> {
+    peer.wait(peer.timeout);
     loop {
         match peer.next() {
             Came::Pong(came) if came == payload => return Ok(()),
@@ -162,7 +168,7 @@ fn is_of_application(code: Option<u16>) -> bool {
 fn goes_on(peer: &mut Peer, echo: Option<&Came>, nature: &Nature) -> CheckFinding {
     peer.send_aside(&RawFrame::new(PING, QUESTION));
     let mut awaited = echo.filter(|_| nature.is_echo);
-    let mut has_answered = false;
+    let (mut has_answered, mut other) = (false, None);
     while !has_answered || awaited.is_some() {
         let came = peer.next();
         if let Some(fault) = always_wrong(&came) {
@@ -171,13 +177,7 @@ fn goes_on(peer: &mut Peer, echo: Option<&Came>, nature: &Nature) -> CheckFindin
         match came {
             Came::Pong(payload) => has_answered |= payload == QUESTION,
             Came::Text(_) | Came::Bytes(_) if awaited == Some(&came) => awaited = None,
-            Came::Text(_) | Came::Bytes(_) if awaited.is_some() => {
-                return CheckFinding::fault(format!(
-                    "it sent something else back: {}",
-                    in_words(&came)
-                ));
-            }
-            Came::Text(_) | Came::Bytes(_) => {}
+            Came::Text(_) | Came::Bytes(_) => other = Some(in_words(&came)),
             Came::Close(code @ Some(1_009), reason) => {
                 return CheckFinding::open(format!(
                     "it takes no such size: {}",
@@ -201,7 +201,10 @@ fn goes_on(peer: &mut Peer, echo: Option<&Came>, nature: &Nature) -> CheckFindin
             }
             Came::End => return CheckFinding::fault("it ends the connection"),
             Came::Nothing if has_answered => {
-                return CheckFinding::fault("it goes on, and does not send the message back");
+                let other = other.map(|other| format!("; it sends {other}")).unwrap_or_default();
+                return CheckFinding::fault(format!(
+                    "it goes on, and does not send the message back{other}"
+                ));
             }
             Came::Nothing => return CheckFinding::fault("it does not answer a Ping behind that"),
             Came::Ping(_) | Came::AfterClose(_) | Came::Violation(_) => {}
@@ -215,8 +218,7 @@ fn fails(peer: &mut Peer, codes: &[u16]) -> CheckFinding {
     let mut heard = None;
     let mut has_answered = false;
     loop {
-        // Some answer Pings at once, and look at messages a little later.
-        let came = peer.next_within(if has_answered { AFTERTHOUGHT } else { peer.timeout });
+        let came = peer.next();
         if let Some(fault) = always_wrong(&came) {
             return fault;
         }
@@ -236,7 +238,12 @@ fn fails(peer: &mut Peer, codes: &[u16]) -> CheckFinding {
             Came::Nothing => {
                 return CheckFinding::fault("it neither fails the connection nor answers anything");
             }
-            Came::Pong(payload) => has_answered |= payload == QUESTION,
+            // Some answer Pings at once, and look at messages a little later.
+            Came::Pong(payload) if payload == QUESTION => {
+                has_answered = true;
+                peer.wait(AFTERTHOUGHT);
+            }
+            Came::Pong(_) => {}
             Came::Text(_) | Came::Bytes(_) => heard = Some(in_words(&came)),
             Came::Ping(_) | Came::AfterClose(_) | Came::Violation(_) => {}
         }
@@ -309,6 +316,7 @@ fn closes(peer: &mut Peer, code: Option<u16>) -> CheckFinding {
     if peer.role() == Role::Server {
         return finding;
     }
+    peer.wait(peer.timeout);
     match peer.next() {
         Came::End => {}
         Came::Nothing => {
@@ -351,10 +359,8 @@ fn fails_or_waits(peer: &mut Peer) -> CheckFinding {
 }
 
 fn ends(peer: &mut Peer) -> CheckFinding {
-    let clock = Clock::start();
     loop {
-        let left = peer.timeout.saturating_sub(clock.elapsed());
-        match peer.next_within(left) {
+        match peer.next() {
             Came::End => return CheckFinding::good(),
             Came::Nothing => {
                 let seconds = peer.timeout.as_secs_f64();

@@ -4,6 +4,7 @@ use super::case::{Case, CheckFinding, Play, RequestOutcome};
 use super::server::CheckedServer;
 use crate::client::ConnectError;
 use crate::protocol::deflate::Offer;
+use crate::reactor::Clock;
 use std::time::Duration;
 
 /// Between two bytes of a request that comes slowly.
@@ -295,12 +296,19 @@ fn in_bytes(server: &CheckedServer) -> CheckFinding {
         }
         std::thread::sleep(BETWEEN_BYTES);
     }
-    let mut answer = Vec::new();
-    match stream.read(&mut answer, server.timeout) {
-        Ok(1..) if answer.starts_with(b"HTTP/1.1 101") => CheckFinding::good(),
-        Ok(1..) => CheckFinding::fault("it does not answer with 101"),
-        Ok(0) => CheckFinding::fault("it ends the connection"),
-        Err(error) => no_connection(&error),
+    const RIGHT: &[u8] = b"HTTP/1.1 101";
+    let (clock, mut answer) = (Clock::start(), Vec::new());
+    while answer.len() < RIGHT.len() {
+        match stream.read(&mut answer, server.timeout.saturating_sub(clock.elapsed())) {
+            Ok(1..) => {}
+            Ok(0) => return CheckFinding::fault("it ends the connection"),
+            Err(error) => return no_connection(&error),
+        }
+    }
+    if answer.starts_with(RIGHT) {
+        CheckFinding::good()
+    } else {
+        CheckFinding::fault("it does not answer with 101")
     }
 }
 

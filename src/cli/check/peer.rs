@@ -48,6 +48,9 @@ pub(super) struct Peer {
     pub(super) sent: Vec<u8>,
     /// The beginning of what came.
     received: Vec<u8>,
+    /// Since when it is waited, and how long: whatever comes meanwhile.
+    waits: Clock,
+    waits_most: Duration,
     pub(super) timeout: Duration,
 }
 
@@ -74,7 +77,20 @@ impl Peer {
             endpoint = endpoint.with_deflate(deflate(agreed, &codecs));
         }
         let (is_closed, sent, received) = (false, Vec::new(), early.clone());
-        Peer { stream, endpoint, role, unread: early, is_closed, sent, received, timeout }
+        let (waits, waits_most) = (Clock::start(), timeout);
+        let unread = early;
+        Peer {
+            stream,
+            endpoint,
+            role,
+            unread,
+            is_closed,
+            sent,
+            received,
+            waits,
+            waits_most,
+            timeout,
+        }
     }
 
     pub(super) fn role(&self) -> Role {
@@ -102,13 +118,13 @@ impl Peer {
         self.stream.end_writing();
     }
 
-    /// What comes next, within the timeout; pings are answered.
-    pub(super) fn next(&mut self) -> Came {
-        self.next_within(self.timeout)
+    /// Waits so long from now on, for all that comes together: a server that never falls silent ends no wait.
+    pub(super) fn wait(&mut self, most: Duration) {
+        (self.waits, self.waits_most) = (Clock::start(), most);
     }
 
-    pub(super) fn next_within(&mut self, timeout: Duration) -> Came {
-        let clock = Clock::start();
+    /// What comes next, while it is waited; pings are answered.
+    pub(super) fn next(&mut self) -> Came {
         loop {
             if self.is_closed && !self.unread.is_empty() {
                 return Came::AfterClose(std::mem::take(&mut self.unread).len());
@@ -120,7 +136,7 @@ impl Peer {
                 self.is_closed |= matches!(came, Came::Close(..));
                 return came;
             }
-            let left = timeout.saturating_sub(clock.elapsed());
+            let left = self.waits_most.saturating_sub(self.waits.elapsed());
             let before = self.unread.len();
             let read = self.stream.read(&mut self.unread, left);
             if self.received.len() < RECEIVED_BYTES {

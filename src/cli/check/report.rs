@@ -1,6 +1,8 @@
 //! What came of the cases, for people, for programs, and for a CI (JUnit's XML).
 
 use super::case::{Case, CheckFinding, Judgement};
+use crate::cli::{escaped, shown};
+use crate::decode::all_hex;
 use crate::wire::json::object;
 use std::fmt::Write;
 use std::time::Duration;
@@ -33,13 +35,6 @@ impl CheckCounts {
         }
         counts
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 fn name(judgement: Judgement) -> &'static str {
@@ -77,10 +72,11 @@ pub(super) fn for_people(tried: &[Tried], is_verbose: bool, took: Duration) -> S
                 case.group, case.name, case.duty, case.clause
             );
             if !finding.seen.is_empty() {
-                let _ = writeln!(text, "         {}", finding.seen);
+                // A server may have written some of it.
+                let _ = writeln!(text, "         {}", shown(&finding.seen));
             }
             if !finding.sent.is_empty() && finding.judgement != Judgement::Good {
-                let _ = writeln!(text, "         sent {}", hex(&finding.sent));
+                let _ = writeln!(text, "         sent {}", all_hex(&finding.sent));
             }
         }
     }
@@ -115,7 +111,7 @@ pub(super) fn for_programs(tried: &[Tried]) -> String {
                 w.text("seen", &finding.seen);
             }
             if !finding.sent.is_empty() {
-                w.text("sent", &hex(&finding.sent));
+                w.text("sent", &all_hex(&finding.sent));
             }
         });
         lines.push('\n');
@@ -143,7 +139,7 @@ pub(super) fn junit(tried: &[Tried], name: &str, took: Duration) -> String {
         let _ = match finding.judgement {
             Judgement::Good => Ok(()),
             Judgement::Fault => {
-                let sent = hex(&finding.sent);
+                let sent = all_hex(&finding.sent);
                 write!(xml, "<failure message=\"{told}\">{seen}\nsent {sent}</failure>")
             }
             Judgement::Open => write!(xml, "<skipped message=\"{seen}\"/>"),
@@ -153,23 +149,4 @@ pub(super) fn junit(tried: &[Tried], name: &str, took: Duration) -> String {
     }
     xml += "</testsuite>\n</testsuites>\n";
     xml
-}
-
-/// Text within XML; a character that XML 1.0 has not is U+FFFD.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for one in text.chars() {
-        match one {
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '&' => out += "&amp;",
-            '"' => out += "&quot;",
-            '\n' | '\t' => out.push(one),
-            one if one.is_control() || matches!(one, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}')
-            }
-            one => out.push(one),
-        }
-    }
-    out
 }

@@ -9,14 +9,13 @@ use crate::protocol::Role;
 use crate::protocol::deflate::{Offer, Parameters, offer};
 use crate::protocol::extensions;
 use crate::protocol::handshake::accept_key;
+use crate::reactor::Clock;
 use std::time::Duration;
 
 /// The key of RFC 6455 §1.3: what it says does not matter.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// After the last answer nothing more may come for so long.
-const QUIET: Duration = Duration::from_millis(50);
-/// Most events of a server's own that are passed over before its nature is known.
-const EVENTS_MAX: usize = 10_000;
+/// How much later than a Ping's answer a message may come back.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// How to reach it, and what is known of it.
 pub(super) struct CheckedServer {
@@ -156,9 +155,9 @@ impl CheckedServer {
         let mut stream = self.stream()?;
         // It may refuse before it has read all of it.
         let _ = stream.write(request, self.timeout);
-        let mut bytes = Vec::new();
+        let (clock, mut bytes) = (Clock::start(), Vec::new());
         loop {
-            match stream.read(&mut bytes, self.timeout) {
+            match stream.read(&mut bytes, self.timeout.saturating_sub(clock.elapsed())) {
                 Ok(1..) => {}
                 Ok(0) | Err(ConnectError::Io(_)) => return Ok((stream, None)),
                 Err(error) => return Err(error),
@@ -235,19 +234,26 @@ impl CheckedServer {
         let Ok(mut peer) = self.open() else { return false };
         peer.send(&RawFrame::new(first, payload.clone()));
         peer.send(&RawFrame::new(PING, "look"));
+        peer.wait(self.timeout);
         let mut has_answered = false;
-        for _ in 0..EVENTS_MAX {
-            match peer.next_within(if has_answered { QUIET } else { self.timeout }) {
-                Came::Pong(payload) => has_answered |= payload == b"look",
+        loop {
+            match peer.next() {
+                Came::Pong(payload) if payload == b"look" && !has_answered => {
+                    has_answered = true;
+                    peer.wait(QUIET);
+                }
                 Came::Text(text) if text.as_bytes() == payload => self.nature.is_echo = true,
                 Came::Nothing => {
                     peer.send(&RawFrame::new(CLOSE, []));
                     return has_answered;
                 }
                 Came::Close(..) | Came::End | Came::Violation(_) => return false,
-                Came::Text(_) | Came::Bytes(_) | Came::Ping(_) | Came::AfterClose(_) => {}
+                Came::Text(_)
+                | Came::Bytes(_)
+                | Came::Ping(_)
+                | Came::Pong(_)
+                | Came::AfterClose(_) => {}
             }
         }
-        true
     }
 }

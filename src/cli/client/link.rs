@@ -61,6 +61,12 @@ pub(in crate::cli) fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// Whom to trust that a file names (`--ca`).
+pub(in crate::cli) fn trust(ca: Option<&Path>) -> Result<Option<Tls>, CommandFailure> {
+    let tls = ca.map(Tls::ca_file).transpose();
+    tls.map_err(|error| CommandFailure::usage(format!("--ca {error}")))
+}
+
 impl ClientArgs {
     /// A client that connects; nobody has waited for it.
     pub(super) fn start(&self, outbox: Option<FileOutbox>) -> Result<Client, CommandFailure> {
@@ -77,9 +83,7 @@ impl ClientArgs {
         if let Some(user) = &self.user {
             builder = builder.user(user.clone());
         }
-        if let Some(path) = &self.ca {
-            let tls = Tls::ca_file(path)
-                .map_err(|error| CommandFailure::usage(format!("--ca {error}")))?;
+        if let Some(tls) = trust(self.ca.as_deref())? {
             builder = builder.tls(tls);
         }
         if let Some(proxy) = &self.proxy {

@@ -3,7 +3,7 @@
 use super::link::{ClientArgs, parse_seconds, refused};
 use crate::base::date::rfc3339;
 use crate::base::{Entry, EntryKind, RoomId, StreamId, UserId};
-use crate::cli::{CommandFailure, Exit, print_while_read};
+use crate::cli::{CommandFailure, Exit, print_while_read, shown};
 use crate::client::{
     Client, ClientEvent, Presences, Room, State, StreamData, StreamUpdate, WatchOptions,
 };
@@ -246,9 +246,4 @@ impl ListenArgs {
         };
         eprintln!("parlor: {remark}");
     }
-}
-
-/// A text on one line: what others have written moves no cursor, and begins no line.
-fn shown(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }).collect()
 }

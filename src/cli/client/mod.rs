@@ -4,6 +4,6 @@ mod link;
 mod listen;
 mod send;
 
-pub(super) use link::{parse_field, parse_seconds, read_token};
+pub(super) use link::{parse_field, parse_seconds, read_token, trust};
 pub(super) use listen::{ListenArgs, run as listen};
 pub(super) use send::{SendArgs, run as send};

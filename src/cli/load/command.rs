@@ -8,11 +8,11 @@ use super::scenario::Scenario;
 use super::slo::Slo;
 use crate::auth::{Claims, SigningKey};
 use crate::base::Limits;
-use crate::cli::client::{parse_field, parse_seconds};
-use crate::cli::process::processor_time;
-use crate::cli::{CommandFailure, Exit, print_out, secret_of_environment};
+use crate::cli::client::{parse_field, parse_seconds, trust};
+use crate::cli::process::{file_limit_max, processor_time, raise_file_limit};
+use crate::cli::{CommandFailure, Exit, print_out, run_name, secret_of_environment};
+use crate::client::WebSocketUrl;
 use crate::client::net::SocketPlan;
-use crate::client::{Tls, WebSocketUrl};
 use crate::reactor::{Clock, Plain, Reactor};
 use clap::Args;
 use std::io::{IsTerminal, Write};
@@ -20,6 +20,13 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Nothing sends, or connects, so often.
+const RATE_MAX: f64 = 10_000_000.0;
+/// More connections than any system gives a process files.
+const CONNECTIONS_MAX: i64 = 1_000_000;
+/// Files beside those of connections.
+const OTHER_FILES: u64 = 32;
 
 /// Options of `parlor load`.
 #[derive(Debug, Args)]
@@ -43,7 +50,7 @@ pub(in crate::cli) struct LoadArgs {
     scenario: Scenario,
 
     /// How many connections
-    #[arg(long, short, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=CONNECTIONS_MAX))]
     connections: u32,
 
     /// How many are opened in a second
@@ -118,11 +125,21 @@ pub(in crate::cli) struct LoadArgs {
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "a number")?;
-    if rate > 0.0 && rate <= 10_000_000.0 { Ok(rate) } else { Err("more than 0".to_owned()) }
+    if rate > 0.0 && rate <= RATE_MAX {
+        Ok(rate)
+    } else {
+        Err(format!("more than 0, and at most {RATE_MAX}"))
+    }
 }
 
 pub(in crate::cli) fn run(args: LoadArgs) -> Result<(), CommandFailure> {
     let plan = args.plan()?;
+    raise_file_limit();
+    let files = file_limit_max().unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
+    if u64::from(plan.connections) > files {
+        let message = format!("-c: a process may have {files} connections here, as each is a file");
+        return Err(CommandFailure::usage(message));
+    }
     let socket_plan = args.socket_plan()?;
     let host = socket_plan.first_host();
     let found = host
@@ -136,7 +153,8 @@ pub(in crate::cli) fn run(args: LoadArgs) -> Result<(), CommandFailure> {
     let socket_plan = Arc::new(socket_plan);
     let mut crowd = Crowd::new(plan.clone(), socket_plan, addresses, clock, processor_time);
     if let Some(key) = args.key()? {
-        crowd.identify = Box::new(move |user| format!("token={}", token(&key, user)));
+        let run = plan.longest();
+        crowd.identify = Box::new(move |user| format!("token={}", token(&key, user, run)));
     }
     if std::io::stderr().is_terminal() {
         crowd.show = Some(|crowd| {
@@ -177,13 +195,14 @@ pub(in crate::cli) fn run(args: LoadArgs) -> Result<(), CommandFailure> {
     }
 }
 
-/// A token that outlives the run, with the right to publish.
-fn token(key: &SigningKey, user: &str) -> String {
-    const DAY: i64 = 24 * 60 * 60;
+/// A token for a run, with the right to publish.
+fn token(key: &SigningKey, user: &str, run: Duration) -> String {
+    const SPARE: i64 = 60;
     let now = Clock::timestamp().seconds();
+    let run = i64::try_from(run.as_secs()).unwrap_or(i64::MAX);
     let claims = Claims {
         sub: user.into(),
-        exp: Some(now.saturating_add(DAY).into()),
+        exp: Some(now.saturating_add(run).saturating_add(SPARE).into()),
         iat: Some(now.into()),
         publish: Some(vec!["*".to_owned()]),
         ..Claims::default()
@@ -228,7 +247,7 @@ impl LoadArgs {
             size: self.size as usize,
             template: self.template.clone(),
             stream: self.stream.clone(),
-            run: format!("{:x}-{:x}", Clock::timestamp().0, std::process::id()),
+            run: run_name(),
             stay: self.stay,
         })
     }
@@ -237,11 +256,7 @@ impl LoadArgs {
         let wrong = |error| CommandFailure::usage(format!("{:?}: {error}", self.url));
         let mut plan = SocketPlan::new(WebSocketUrl::parse(&self.url).map_err(wrong)?);
         plan.fields.clone_from(&self.fields);
-        if let Some(path) = &self.ca {
-            let tls = Tls::ca_file(path)
-                .map_err(|error| CommandFailure::usage(format!("--ca {error}")))?;
-            plan.tls = Some(tls);
-        }
+        plan.tls = trust(self.ca.as_deref())?;
         plan.trust().map_err(CommandFailure::new)?;
         Ok(plan)
     }

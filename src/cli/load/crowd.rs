@@ -1,6 +1,6 @@
 //! All connections of a run, on one thread: opens them, has them send when it is their turn, and watches what comes.
 
-use super::figures::{Figures, Second};
+use super::figures::Figures;
 use super::mark::{LoadMark, Marks};
 use super::pace::Pace;
 use super::plan::LoadPlan;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How often it is looked whether all that was under way has come.
 const LOOK: Duration = Duration::from_millis(20);
+/// More of a connection's messages are not sent before some are acknowledged.
+const UNDER_WAY_MAX: usize = 10_000;
 /// How long the ends of connections are waited for.
 const CLOSE: Duration = Duration::from_millis(500);
 
@@ -49,7 +51,7 @@ pub(super) struct Crowd {
     /// Until when a connection has to be ready; in order, as each has the same time.
     deadlines: VecDeque<(Duration, u32, u32)>,
     /// When connections of a storm go again.
-    departures: VecDeque<(Duration, u32)>,
+    departures: VecDeque<(Duration, u32, u32)>,
     pub(super) ready: u32,
     /// Of each room, the newest entry that anybody has heard of.
     pub(super) heads: Vec<u64>,
@@ -73,8 +75,7 @@ impl Crowd {
         processor: fn() -> Duration,
     ) -> Crowd {
         let now = clock.elapsed();
-        let opening = Duration::try_from_secs_f64(f64::from(plan.connections) / plan.ramp);
-        let until = now + opening.unwrap_or(Duration::MAX / 4) + plan.timeout;
+        let until = now.saturating_add(plan.opening());
         Crowd {
             socket_plan,
             addresses,
@@ -206,36 +207,43 @@ impl Crowd {
             return;
         }
         (user.standing, user.has_entered) = (UserStage::Ready, true);
-        let took = now.saturating_sub(user.begun);
+        let (took, attempt) = (now.saturating_sub(user.begun), user.attempt);
         self.ready += 1;
         self.figures.connected(took);
         if is_storm {
-            self.departures.push_back((now + stays, index));
+            self.departures.push_back((now + stays, index, attempt));
         }
     }
 
-    /// It is over.
-    fn lost(&mut self, index: u32, why: &str, now: Duration) {
-        let (stage, scenario) = (self.stage, self.plan.scenario);
+    /// It is not there any more.
+    fn away(&mut self, index: u32) {
         let Some(user) = self.user(index) else { return };
         user.socket = None;
-        let before = std::mem::replace(&mut user.standing, UserStage::Away);
-        // What it has sent may have been stored, or not: RFC 6455 has no acknowledgements.
+        // What it has sent may have been stored, or not.
         user.under_way.clear();
+        let before = std::mem::replace(&mut user.standing, UserStage::Away);
         if before == UserStage::Ready {
             self.ready = self.ready.saturating_sub(1);
         }
-        if stage == RunStage::Closing {
+    }
+
+    /// It is over, and this end has not ended it.
+    fn lost(&mut self, index: u32, why: &str, now: Duration) {
+        self.away(index);
+        if self.stage == RunStage::Closing {
             return;
         }
-        match scenario {
+        match self.plan.scenario {
             // It comes back at once.
             Scenario::Crowd if self.is_sending() => {
                 self.figures.failed(&format!("lost: {why}"));
                 self.to_open.push_back(index);
                 self.ramp = Pace::begin(self.plan.ramp, now);
             }
-            Scenario::Storm if before == UserStage::Ready => self.to_open.push_back(index),
+            Scenario::Storm => {
+                self.figures.failed(why);
+                self.to_open.push_back(index);
+            }
             _ => self.figures.failed(why),
         }
     }
@@ -262,6 +270,9 @@ impl Crowd {
         let (UserStage::Ready, Some(socket)) = (user.standing, &mut user.socket) else {
             return self.figures.failed("not sent: its connection is not open");
         };
+        if user.under_way.len() >= UNDER_WAY_MAX {
+            return self.figures.failed("not sent: too many are not acknowledged");
+        }
         let mark = LoadMark { sender: index, number: user.sent, meant, sent: now };
         let text = self.marks.text(mark);
         let id = user.sent + 1_000;
@@ -304,7 +315,7 @@ impl Crowd {
         if now >= self.next_second {
             self.next_second = now + Duration::from_secs(1);
             let open = u64::from(self.ready);
-            self.figures.seconds.push(Second { open, ..Second::new() });
+            self.figures.begin_second(open);
             if let Some(show) = self.show {
                 show(self);
             }
@@ -332,9 +343,14 @@ impl Crowd {
                 self.lost(index, why, now);
             }
         }
-        while let Some((_, index)) = self.departures.pop_front_if(|(at, _)| *at <= now) {
-            self.leave(io, index);
-            self.lost(index, "", now);
+        while let Some((_, index, attempt)) = self.departures.pop_front_if(|(at, ..)| *at <= now) {
+            // The server may have ended it before.
+            if self.user(index).is_some_and(|user| user.attempt == attempt && user.socket.is_some())
+            {
+                self.leave(io, index);
+                self.away(index);
+                self.to_open.push_back(index);
+            }
         }
         self.advance(io, now);
         self.send_due(io, now, now);
@@ -343,7 +359,7 @@ impl Crowd {
             self.pace.as_ref().and_then(Pace::due),
             self.ramp.due().filter(|_| !self.to_open.is_empty()),
             self.deadlines.front().map(|(at, ..)| *at),
-            self.departures.front().map(|(at, _)| *at),
+            self.departures.front().map(|(at, ..)| *at),
             Some(now + LOOK),
         ];
         let next = next.into_iter().flatten().min().unwrap_or(now + LOOK);
@@ -357,6 +373,7 @@ impl Crowd {
     }
 
     fn end(&mut self, io: &mut Io) {
+        self.figures.end_second();
         self.stage = RunStage::Closing;
         for index in 0..self.plan.connections {
             self.leave(io, index);

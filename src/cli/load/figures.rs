@@ -1,6 +1,7 @@
 //! What is counted and measured in a run.
 
 use super::slo::Which;
+use crate::cli::shown;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,16 +9,19 @@ use std::time::Duration;
 /// Latencies are kept in µs, up to this, with three digits.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
 const DIGITS: u8 = 3;
+/// More characters of a cause are not kept.
+const CAUSE_MAX: usize = 160;
 /// More causes of errors are counted together.
 const CAUSES_MAX: usize = 64;
 
 /// A second of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Second {
     pub(super) open: u64,
     pub(super) sent: u64,
     pub(super) came: u64,
-    pub(super) latency: Histogram<u32>,
+    /// Once it is over.
+    pub(super) p99_us: u64,
 }
 
 /// All of it.
@@ -48,26 +52,22 @@ pub(super) struct Figures {
     /// How late messages left.
     pub(super) late: Histogram<u64>,
     pub(super) seconds: Vec<Second>,
+    /// Latencies of the last second: of the others their p99 is kept.
+    this_second: Histogram<u64>,
     /// How long messages were sent.
     pub(super) sending: Duration,
     /// Of this process, while messages were sent.
     pub(super) processor: Duration,
 }
 
-fn histogram<C: hdrhistogram::Counter>() -> Histogram<C> {
+fn histogram() -> Histogram<u64> {
     // The bounds are right, and the same each time: it has no error.
     Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)
         .unwrap_or_else(|_| unreachable!("the bounds of the histogram are constants"))
 }
 
-fn record<C: hdrhistogram::Counter>(histogram: &mut Histogram<C>, latency: Duration) {
+fn record(histogram: &mut Histogram<u64>, latency: Duration) {
     histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-}
-
-impl Second {
-    pub(super) fn new() -> Second {
-        Second { open: 0, sent: 0, came: 0, latency: histogram() }
-    }
 }
 
 impl Figures {
@@ -92,9 +92,23 @@ impl Figures {
             connect: histogram(),
             late: histogram(),
             seconds: Vec::new(),
+            this_second: histogram(),
             sending: Duration::ZERO,
             processor: Duration::ZERO,
         }
+    }
+
+    /// Another second begins, with so many connections.
+    pub(super) fn begin_second(&mut self, open: u64) {
+        self.end_second();
+        self.seconds.push(Second { open, ..Second::default() });
+    }
+
+    pub(super) fn end_second(&mut self) {
+        if let Some(second) = self.seconds.last_mut() {
+            second.p99_us = self.this_second.value_at_quantile(0.99);
+        }
+        self.this_second.reset();
     }
 
     /// A message came, so long after it was meant to leave.
@@ -103,7 +117,7 @@ impl Figures {
         record(&mut self.delivery, since_meant);
         if let Some(second) = self.seconds.last_mut() {
             second.came += 1;
-            record(&mut second.latency, since_meant);
+            record(&mut self.this_second, since_meant);
         }
     }
 
@@ -130,7 +144,9 @@ impl Figures {
         }
     }
 
+    /// Something went wrong; a server may have written the cause.
     pub(super) fn failed(&mut self, cause: &str) {
+        let cause: &str = &shown(cause).chars().take(CAUSE_MAX).collect::<String>();
         let is_known = self.causes.contains_key(cause) || self.causes.len() < CAUSES_MAX;
         let cause = if is_known { cause } else { "others" };
         match self.causes.get_mut(cause) {

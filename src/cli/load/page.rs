@@ -4,6 +4,7 @@ use super::figures::Figures;
 use super::plan::LoadPlan;
 use super::report::{for_people, ms, title};
 use super::slo::{Held, Which};
+use crate::cli::escaped;
 use std::fmt::Write;
 
 const WIDTH: f64 = 640.0;
@@ -17,11 +18,7 @@ pub(super) fn page(plan: &LoadPlan, url: &str, figures: &Figures, held: &[Held])
     let figures_text = escaped(&for_people(plan, figures, held));
     let plots = [
         plot("Latency by quantile, ms", &by_quantile(figures), Some(QUANTILE_LABELS)),
-        plot(
-            "p99 of each second, ms",
-            &each_second(figures, |second| ms(second.latency.value_at_quantile(0.99))),
-            None,
-        ),
+        plot("p99 of each second, ms", &each_second(figures, |second| ms(second.p99_us)), None),
         plot(
             "Messages that came, each second",
             &each_second(figures, |second| second.came as f64),
@@ -125,8 +122,4 @@ fn short(value: f64) -> String {
         value if value < 10_000.0 => format!("{value:.0}"),
         value => format!("{:.0}k", value / 1_000.0),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -33,6 +33,17 @@ pub(super) struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// How long opening all connections may take.
+    pub(super) fn opening(&self) -> Duration {
+        let all = Duration::try_from_secs_f64(f64::from(self.connections) / self.ramp);
+        all.unwrap_or(Duration::MAX / 4).saturating_add(self.timeout)
+    }
+
+    /// How long all of it may take.
+    pub(super) fn longest(&self) -> Duration {
+        self.opening().saturating_add(self.sending).saturating_add(self.drain)
+    }
+
     /// The room of a connection.
     pub(super) fn room(&self, index: u32) -> u32 {
         index % self.rooms.max(1)

@@ -185,7 +185,7 @@ pub(super) fn for_programs(plan: &LoadPlan, url: &str, figures: &Figures, held: 
                 w.number("open", second.open);
                 w.number("sent", second.sent);
                 w.number("came", second.came);
-                w.number("p99_us", second.latency.value_at_quantile(0.99));
+                w.number("p99_us", second.p99_us);
             }));
         });
         w.array("slo", held, |w, one| {
@@ -222,11 +222,10 @@ pub(super) fn live(crowd: &Crowd) -> String {
     let figures = &crowd.figures;
     // The last one has just begun.
     let last = figures.seconds.iter().rev().nth(1);
-    let (sent, came, p99) = last.map_or((0, 0, 0.0), |second| {
-        (second.sent, second.came, ms(second.latency.value_at_quantile(0.99)))
-    });
+    let (sent, came, p99) =
+        last.map_or((0, 0, 0.0), |second| (second.sent, second.came, ms(second.p99_us)));
     format!(
-        "{} of {} connections, {sent} sent and {came} came in a second, p99 {p99:.1} ms, {} lost or wrong, {} errors",
+        "{} of {} connections, {sent} sent and {came} came in a second, p99 {p99:.1} ms, {} wrong, {} errors",
         crowd.ready,
         crowd.plan.connections,
         figures.repeated + figures.reordered + figures.foreign,

@@ -45,7 +45,7 @@ impl Track {
             let left_out = number - self.next;
             let room = HOLES_MAX.saturating_sub(self.holes.len()) as u64;
             self.holes.extend(self.next..self.next + left_out.min(room));
-            self.untold += left_out.saturating_sub(room);
+            self.untold = self.untold.saturating_add(left_out.saturating_sub(room));
             self.next = number.saturating_add(1);
             return Sighting::Early(left_out);
         }
@@ -54,7 +54,8 @@ impl Track {
 
     /// How many numbers before a number have not come.
     pub(super) fn missing(&self, end: u64) -> u64 {
-        self.holes.len() as u64 + self.untold + end.saturating_sub(self.next)
+        let behind = end.saturating_sub(self.next);
+        behind.saturating_add(self.untold).saturating_add(self.holes.len() as u64)
     }
 }
 

@@ -56,7 +56,10 @@ impl Talker {
 
     pub(super) fn close(&mut self) {
         let _ = self.writer.close(1_000, "");
-        while let Ok(Some(_)) = self.reader.read() {}
+        let clock = Clock::start();
+        while clock.elapsed() < self.timeout
+            && let Ok(Some(_)) = self.reader.read()
+        {}
     }
 
     /// The next message.
@@ -106,16 +109,18 @@ impl Talker {
 
     /// The answer to a request.
     pub(super) fn answer(&mut self, id: &Value) -> Result<Value, String> {
-        loop {
+        let clock = Clock::start();
+        while clock.elapsed() < self.timeout {
             let message = self.read()?;
             match message["type"].as_str() {
                 Some("reply" | "error") if message["id"] == *id => return Ok(message),
                 // One that nobody waits for any more.
-                Some("reply") => {}
+                Some("reply") if !message["id"].is_null() => {}
                 Some(_) => self.keep(message),
                 None => return Err(format!("a message has no type: {message}")),
             }
         }
+        Err(format!("no answer to request {id} came in time"))
     }
 
     fn keep(&mut self, message: Value) {
