@@ -96,6 +96,9 @@ impl Core {
         room.is_followed = true;
         room.counted = head;
         room.unread = told.number("unread").unwrap_or(room.unread);
+        if let Some(title) = told.text("title") {
+            room.title = title.into();
+        }
         // The server was not told, or the answer was lost.
         let is_untold = read < room.read;
         room.read = room.read.max(read);
@@ -280,6 +283,21 @@ mod tests {
         );
         scene.passes(5_000);
         assert!(!scene.is_asked("chat:ack") && !scene.is_asked("chat:read"));
+    }
+
+    #[test]
+    fn a_room_has_the_title_that_was_told_last() {
+        let mut scene = Scene::online(quiet(), &[]);
+        scene.input(CoreInput::Join { room: room("tea"), call: None });
+        scene.replies(
+            "room:join",
+            json!({"room": "tea", "title": "Tea", "head": 1, "read": 1, "unread": 0}),
+        );
+        let title = |scene: &Scene| scene.core.room(&room("tea")).map(|view| view.title);
+        assert_eq!(title(&scene).as_deref(), Some("Tea"));
+        let updated = json!({"room": "tea", "title": "Tea & talk", "open": true});
+        scene.hears(&json!({"type": "room:updated", "payload": updated}));
+        assert_eq!(title(&scene).as_deref(), Some("Tea & talk"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ const PAGE: u64 = 200;
 #[derive(Debug, Default)]
 pub(super) struct RoomLog {
     pub(super) membership: Membership,
+    pub(super) title: Box<str>,
     /// The newest entry that was handed on, or the head when the user came.
     pub(super) last: u64,
     /// The user's own mark.
@@ -57,6 +58,8 @@ pub(super) struct RoomLog {
 pub struct RoomView {
     /// What the user is in it.
     pub membership: Membership,
+    /// Its title, for people; empty if it has none, or none is known.
+    pub title: Box<str>,
     /// The newest entry that the program was told, or where the room began for it.
     pub last: u64,
     /// How far the user has read.
@@ -74,8 +77,14 @@ impl RoomLog {
     }
 
     pub(super) fn view(&self) -> RoomView {
-        let (membership, typists) = (self.membership.clone(), self.typists.clone());
-        RoomView { membership, last: self.last, read: self.read, unread: self.unread, typists }
+        RoomView {
+            membership: self.membership.clone(),
+            title: self.title.clone(),
+            last: self.last,
+            read: self.read,
+            unread: self.unread,
+            typists: self.typists.clone(),
+        }
     }
 }
 
@@ -117,6 +126,14 @@ impl Core {
             }
             "room:removed" => {
                 self.removed(&name, payload.text("reason").as_deref() == Some("left"));
+                false
+            }
+            "room:updated" => {
+                if let (Some(title), Some(room)) =
+                    (payload.text("title"), self.rooms.get_mut(&name))
+                {
+                    room.title = title.into();
+                }
                 false
             }
             "room:invited" => {
