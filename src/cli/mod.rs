@@ -19,12 +19,14 @@ mod process;
 mod progress;
 mod serve;
 mod server_link;
+mod shown;
 mod systemd;
 mod token;
 
 use crate::auth::{KeyProblem, Secret};
 use crate::config::SECRET_VARIABLE;
 use clap::{CommandFactory, Parser, Subcommand};
+use shown::{escaped, shown};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -122,30 +124,6 @@ fn print_while_read(text: &str) -> Result<bool, CommandFailure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CommandFailure::new(format!("standard output: {error}"))),
     }
-}
-
-/// A text on one line: what others have written moves no cursor, and begins no line.
-fn shown(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }).collect()
-}
-
-/// A text within HTML or XML. Characters that XML 1.0 has not, and controls, are U+FFFD.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for one in text.chars() {
-        match one {
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '&' => out += "&amp;",
-            '"' => out += "&quot;",
-            '\n' | '\t' => out.push(one),
-            one if one.is_control() || matches!(one, '\u{fffe}' | '\u{ffff}') => {
-                out.push('\u{fffd}');
-            }
-            one => out.push(one),
-        }
-    }
-    out
 }
 
 /// A name that no other run of a command has, from this machine.

@@ -11,15 +11,30 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// A server at this machine, as `parlor serve` is.
+pub(super) const DEFAULT_URL: &str = "ws://127.0.0.1:8080/ws";
+
 /// The environment variable with a token.
 const TOKEN_VARIABLE: &str = "PARLOR_TOKEN";
+
+/// How the reason ends where a server wants to know who somebody is, before it opens a WebSocket.
+const UNAUTHORIZED: &str = "status 401";
+
+/// Whether asking again would be of no use.
+pub(super) fn is_refusal(state: &State) -> bool {
+    match state {
+        State::Failed { .. } => true,
+        State::Waiting { reason, .. } => reason.ends_with(UNAUTHORIZED),
+        _ => false,
+    }
+}
 
 /// How to reach a server, and as whom.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
     /// The server's address; https:// and wss:// speak TLS
-    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:8080/ws")]
-    url: String,
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
+    pub(super) url: String,
 
     /// Who you are, at a server in open mode; with --outbox, whose messages are in it
     #[arg(long, value_name = "ID", value_parser = UserId::parse_any)]
@@ -70,11 +85,8 @@ pub(in crate::cli) fn trust(ca: Option<&Path>) -> Result<Option<Tls>, CommandFai
 impl ClientArgs {
     /// A client that connects; nobody has waited for it.
     pub(super) fn start(&self, outbox: Option<FileOutbox>) -> Result<Client, CommandFailure> {
-        let has_token = self.token_file.is_some()
-            || self.token_cmd.is_some()
-            || std::env::var_os(TOKEN_VARIABLE).is_some();
         let mut url = self.url.clone();
-        if let Some(user) = self.user.as_ref().filter(|_| !has_token) {
+        if let Some(user) = self.user.as_ref().filter(|_| !self.has_token()) {
             let mark = if url.contains('?') { '&' } else { '?' };
             url = format!("{url}{mark}user={user}");
         }
@@ -103,6 +115,12 @@ impl ClientArgs {
         })
     }
 
+    fn has_token(&self) -> bool {
+        self.token_file.is_some()
+            || self.token_cmd.is_some()
+            || std::env::var_os(TOKEN_VARIABLE).is_some()
+    }
+
     fn identify(&self, builder: ClientBuilder) -> Result<ClientBuilder, CommandFailure> {
         if let Some(path) = self.token_file.clone() {
             read_token(&path).map_err(CommandFailure::usage)?;
@@ -122,9 +140,16 @@ impl ClientArgs {
         }
     }
 
-    /// Waits until a client is online.
+    /// Waits until a client is online, but no longer than until it is known that it may not.
     pub(super) fn wait(&self, client: &Client) -> Result<(), CommandFailure> {
-        client.wait_online(self.timeout).map_err(|state| self.not_online(client, &state))
+        let is_over = |state: &State| {
+            let is_end = matches!(state, State::Online { .. } | State::Closed);
+            is_end || is_refusal(state)
+        };
+        match client.wait_state(self.timeout, is_over).unwrap_or_else(|| client.state()) {
+            State::Online { .. } => Ok(()),
+            state => Err(self.not_online(client, &state)),
+        }
     }
 
     /// Why it is not online.
@@ -134,8 +159,10 @@ impl ClientArgs {
             .into_iter()
             .rev()
             .find(|step| step.code.is_some() || step.state == "waiting");
-        let why = match (state, &last) {
+        let mut why = match (state, &last) {
             (State::Failed { reason, .. }, _) => reason.to_string(),
+            // docs/protocol.md, "With a key": it waits for the first message.
+            (State::Authenticating, _) if !self.has_token() => "no token was given".to_owned(),
             (_, Some(step)) => step.cause.to_string(),
             _ => format!("no answer within {} s", self.timeout.as_secs_f64()),
         };
@@ -148,9 +175,13 @@ impl ClientArgs {
             // docs/protocol.md, "Closing".
             Some(FailCode::Close(4_000..=4_099 | 4_200..=4_299)) => Exit::Auth,
             Some(FailCode::Close(1_002 | 1_003 | 1_007 | 1_009)) => Exit::Protocol,
-            _ if why.starts_with("no token") => Exit::Auth,
+            _ if why.starts_with("no token") || why.ends_with(UNAUTHORIZED) => Exit::Auth,
             _ => Exit::Connect,
         };
+        if exit == Exit::Auth {
+            why += "; say who you are: with --user at a server in open mode, otherwise with a token (--token-file, \
+                    --token-cmd or PARLOR_TOKEN)";
+        }
         CommandFailure::with(exit, format!("{}: {why}", self.url))
     }
 }

@@ -1,8 +1,8 @@
 //! `parlor listen`.
 
 use super::link::{ClientArgs, parse_seconds, refused};
-use crate::base::date::rfc3339;
-use crate::base::{Entry, EntryKind, RoomId, StreamId, UserId};
+use super::text::{entry_line, remark};
+use crate::base::{Entry, RoomId, StreamId, UserId};
 use crate::cli::{CommandFailure, Exit, print_while_read, shown};
 use crate::client::{
     Client, ClientEvent, Presences, Room, State, StreamData, StreamUpdate, WatchOptions,
@@ -132,7 +132,9 @@ impl ListenArgs {
                     return Err(self.client.not_online(client, state));
                 }
                 other => {
-                    self.remark(other);
+                    if let Some(remark) = remark(other) {
+                        eprintln!("parlor: {remark}");
+                    }
                     None
                 }
             };
@@ -156,28 +158,7 @@ impl ListenArgs {
         if self.json {
             return to_push(entry, true);
         }
-        let what = match &entry.kind {
-            EntryKind::Message { from, body, changes, .. } => {
-                let is_deleted = changes.as_ref().is_some_and(|changes| changes.deleted.is_some());
-                let text = if is_deleted { "(deleted)" } else { &*body.text };
-                let reply = body.reply_to.map(|seq| format!(" (to {seq})")).unwrap_or_default();
-                format!("{from}{reply}: {}", shown(text))
-            }
-            EntryKind::Edited { target, text: Some(text), by } => {
-                format!("{by} edits {target}: {}", shown(text))
-            }
-            EntryKind::Edited { target, text: None, by } => format!("{by} edited {target}"),
-            EntryKind::Deleted { target, by } => format!("{by} deletes {target}"),
-            EntryKind::Reacted { target, emoji, on: true, by } => {
-                format!("{by} {} {target}", shown(emoji))
-            }
-            EntryKind::Reacted { target, emoji, on: false, by } => {
-                format!("{by} takes back {} of {target}", shown(emoji))
-            }
-            EntryKind::Joined { user, .. } => format!("{user} joins"),
-            EntryKind::Left { user, .. } => format!("{user} leaves"),
-        };
-        format!("{} {} {} {what}", rfc3339(entry.ts), entry.room, entry.seq)
+        entry_line(entry)
     }
 
     fn update(&self, update: &StreamUpdate) -> String {
@@ -220,30 +201,5 @@ impl ListenArgs {
         }
         let names: Vec<&str> = people.users.keys().map(UserId::as_str).collect();
         format!("{} online: {}", people.count, names.join(" "))
-    }
-
-    /// What is worth a line beside the entries.
-    fn remark(&self, event: &ClientEvent) {
-        let remark = match event {
-            ClientEvent::State(State::Waiting { reason, .. }) => {
-                format!("lost, and tried again: {reason}")
-            }
-            ClientEvent::Gap(gap) => {
-                format!(
-                    "{}: from {} to {} is not kept any more",
-                    gap.room,
-                    gap.after + 1,
-                    gap.before - 1
-                )
-            }
-            ClientEvent::StreamGap { stream, after, .. } => {
-                format!("{stream}: what came after {after} is not kept any more")
-            }
-            ClientEvent::StreamStale { stream, since: Some(_) } => {
-                format!("{stream}: nothing was heard for too long")
-            }
-            _ => return,
-        };
-        eprintln!("parlor: {remark}");
     }
 }

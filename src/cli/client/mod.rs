@@ -3,6 +3,7 @@
 mod link;
 mod listen;
 mod send;
+mod text;
 
 pub(super) use link::{parse_field, parse_seconds, read_token, trust};
 pub(super) use listen::{ListenArgs, run as listen};
