@@ -179,6 +179,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("println!", &["cli/"]),
     ("ureq", &["backend/client.rs", "cli/held_connections.rs", "cli/server_link.rs"]),
     ("indicatif", &["cli/progress.rs"]),
+    ("ratatui", &["cli/client/chat/"]),
+    ("tui_input", &["cli/client/chat/"]),
+    ("unicode_segmentation", &["cli/client/chat/"]),
+    ("unicode_width", &["cli/client/chat/"]),
+    ("jiff", &["cli/client/chat/times.rs"]),
     // In the log as the name of what writes lines.
     (
         "rustls",

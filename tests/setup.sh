@@ -24,6 +24,7 @@ need firefox-esr firefox-esr
 need WebKitWebDriver webkit2gtk-driver
 need Xvfb xvfb
 need strace strace
+need tmux tmux
 need valgrind valgrind
 need sqlite3 sqlite3
 need curl curl

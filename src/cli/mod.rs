@@ -62,6 +62,8 @@ enum CliCommand {
     Health(admin::HealthArgs),
     /// Look at a running server, and do what admins may
     Admin(admin::AdminArgs),
+    /// Chat at a terminal: rooms, who is online, history
+    Chat(client::ChatArgs),
     /// Send messages to a room; it ends when they are on the server's disk
     Send(client::SendArgs),
     /// Print what comes in rooms and streams
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Data(args)) => data::run(args),
         Some(CliCommand::Health(args)) => admin::health(args),
         Some(CliCommand::Admin(args)) => admin::run(args),
+        Some(CliCommand::Chat(args)) => client::chat(args),
         Some(CliCommand::Send(args)) => client::send(args),
         Some(CliCommand::Listen(args)) => client::listen(args),
         Some(CliCommand::Load(args)) => load::run(args),
