@@ -41,7 +41,9 @@ pub(crate) fn decode(data: &[u8]) -> Option<Decoded> {
 fn said(stream: &[u8], reading: Reading) -> (Decoded, Option<usize>) {
     let (mut decoded, mut said) = (Decoded::default(), 0);
     annotate(stream, reading, &mut |note| match note {
-        Note::Bytes { offset, bytes, meaning, clause } => {
+        Note::Frame(_) => {}
+        Note::Bytes { offset, bytes, len, meaning, clause } => {
+            assert_eq!(bytes.len() as u64, len);
             assert_eq!(offset, said, "bytes are said in their order");
             assert_eq!(bytes, &stream[said as usize..][..bytes.len()]);
             assert!(!bytes.is_empty() && !meaning.is_empty() && clause.starts_with("RFC "));

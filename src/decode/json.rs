@@ -11,7 +11,7 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
     write!(out, "{{\"bytes\":{},\"annotations\":[", stream.len())?;
     let mut list = List { out, is_begun: false, done: Ok(()) };
     annotate(stream, reading, &mut |note| {
-        if let Note::Bytes { offset, bytes, meaning, clause } = note {
+        if let Note::Bytes { offset, bytes, meaning, clause, .. } = note {
             list.item(|w| {
                 w.number("offset", offset);
                 w.text("bytes", &all_hex(bytes));
@@ -43,7 +43,7 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
                 w.number("bytes", len);
             }));
         }
-        Note::Bytes { .. } => {}
+        Note::Bytes { .. } | Note::Frame(_) => {}
     });
     list.done?;
     let end = object(|w| {

@@ -31,7 +31,9 @@ pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io:
         let line = match note {
             Note::Event(event) => shown(event),
             Note::Violation(error) => format!("Failed {error}"),
-            Note::Bytes { .. } | Note::Unfinished(_) | Note::Ignored { .. } => return,
+            Note::Bytes { .. } | Note::Frame(_) | Note::Unfinished(_) | Note::Ignored { .. } => {
+                return;
+            }
         };
         if count == 0 && done.is_ok() {
             done = writeln!(out, "\nevents:");
@@ -55,9 +57,9 @@ struct Row {
 impl Row {
     fn of(note: &Note<'_>, stream_len: usize) -> Option<Row> {
         Some(match note {
-            Note::Bytes { offset, bytes, meaning, clause } => {
+            Note::Bytes { offset, bytes, len, meaning, clause } => {
                 let shown = &bytes[..bytes.len().min(BYTES_SHOWN)];
-                let more = if bytes.len() > BYTES_SHOWN { "…" } else { "" };
+                let more = if *len > BYTES_SHOWN as u64 { "…" } else { "" };
                 let bytes = hex(shown, shown.len()) + more;
                 Row { offset: *offset, bytes, meaning: meaning.clone(), clause }
             }
@@ -84,7 +86,7 @@ impl Row {
                 meaning: format!("{len} more, not read: the connection is over"),
                 clause,
             },
-            Note::Event(_) => return None,
+            Note::Event(_) | Note::Frame(_) => return None,
         })
     }
 }
