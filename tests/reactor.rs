@@ -25,7 +25,7 @@ enum Seen {
 }
 
 /// Does what the bytes say: `e…` echo, `b` boom, `x` end with a goodbye and leave the rest unread,
-/// `c` cut, `d` deadline in 100 ms, `p` pause for good, `s` stop.
+/// `c` cut, `h` let the directions end one by one, `f` end this one first, `d` deadline in 100 ms, `p` pause for good, `s` stop.
 struct Obedient {
     seen: Sender<Seen>,
     told: Sender<usize>,
@@ -50,6 +50,11 @@ impl Handler for Obedient {
             }
             b'c' => io.cut(conn),
             b'd' => io.set_deadline(conn, io.now().plus_millis(100)),
+            b'h' => io.keep_halves(conn),
+            b'f' => {
+                io.keep_halves(conn);
+                io.end_sending(conn);
+            }
             b'p' => io.pause(conn),
             b's' => io.stop_by(io.now().plus_millis(2_000)),
             _ => {
@@ -57,6 +62,12 @@ impl Handler for Obedient {
             }
         }
         bytes.len()
+    }
+
+    fn peer_ended(&mut self, io: &mut Io, conn: ConnId) {
+        let last = Frame::Own(vec![b'l'; 1_000_000].into());
+        let _ = io.push(conn, last, Class::Reply, NO_SOURCE);
+        io.end_sending(conn);
     }
 
     fn deadline(&mut self, _: &mut Io, conn: ConnId) {
@@ -148,6 +159,34 @@ fn echoes(stream: &mut TcpStream, bytes: &[u8]) {
     let mut back = vec![0; bytes.len()];
     stream.read_exact(&mut back).unwrap();
     assert_eq!(back, bytes);
+}
+
+#[test]
+fn a_peer_that_has_sent_its_last_byte_is_sent_what_follows() {
+    let server = Running::start(Limits::default());
+    let mut stream = server.connect();
+    let conn = server.opened();
+    stream.write_all(b"h").unwrap();
+    while server.next() != Seen::Received(conn, 1) {}
+    echoes(&mut stream, b"echo");
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut last = Vec::new();
+    stream.read_to_end(&mut last).unwrap();
+    assert!(last.len() == 1_000_000 && last.iter().all(|byte| *byte == b'l'));
+    assert_eq!(server.closed(), (conn, CloseCause::PeerClosed));
+}
+
+#[test]
+fn a_peer_that_was_sent_the_last_byte_is_read_until_its_own() {
+    let server = Running::start(Limits::default());
+    let mut stream = server.connect();
+    let conn = server.opened();
+    stream.write_all(b"f").unwrap();
+    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0);
+    stream.write_all(b"d").unwrap();
+    while server.next() != Seen::Deadline(conn) {}
+    drop(stream);
+    assert_eq!(server.closed(), (conn, CloseCause::PeerClosed));
 }
 
 #[test]

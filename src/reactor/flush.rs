@@ -94,11 +94,10 @@ impl<S: System> Reactor<S> {
         if was_full && !is_full {
             self.make_ready(conn);
         }
-        if self
-            .io
-            .slot(conn)
-            .is_some_and(|slot| slot.phase != Phase::Open && slot.outbox.is_empty())
-        {
+        let keeps_halves = self.io.keeps_halves(conn);
+        if self.io.slot(conn).is_some_and(|slot| {
+            (slot.phase != Phase::Open || keeps_halves) && slot.outbox.is_empty()
+        }) {
             self.io.ends.push(conn);
         }
         self.drained(handler, conn);

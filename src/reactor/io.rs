@@ -1,6 +1,7 @@
 //! The handler's interface: plain data, no socket. The reactor carries out the requests recorded
 //! here at the end of each turn; a simulator can do so instead and drive the same handler.
 
+use super::halves::HalfEnds;
 use super::places::ConnectionPlaces;
 use super::slot::{CloseCause, Ending, Phase, Slot, SlotMarks};
 use super::timers::Timers;
@@ -11,7 +12,7 @@ use crate::base::{
     OutboxFull, Timestamp,
 };
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -37,6 +38,12 @@ pub trait Handler {
     /// many were used up. The rest is offered again in the next turn in which the connection may be
     /// read, that is, not while it is paused or its outbox is full.
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize;
+
+    /// The peer has sent its last byte, on a connection of which [`Io::keep_halves`] was said: what is
+    /// queued is still sent. The default ends the connection.
+    fn peer_ended(&mut self, io: &mut Io, conn: ConnId) {
+        io.end(conn);
+    }
 
     /// The outbox fell below its low mark, after it was above it or refused something.
     fn drained(&mut self, io: &mut Io, conn: ConnId) {}
@@ -79,6 +86,8 @@ pub struct Io {
     pub(super) ends: Vec<ConnId>,
     pub(super) resumed: Vec<ConnId>,
     pub(super) dials: Vec<(ConnId, SocketAddr)>,
+    /// Connections whose directions end one by one.
+    pub(super) halves: BTreeMap<ConnId, HalfEnds>,
     pub(super) tick_at: Moment,
     pub(super) is_accepting: bool,
     /// The listening sockets stay open when no more connections are accepted.
@@ -121,6 +130,7 @@ impl Io {
             ends: Vec::new(),
             resumed: Vec::new(),
             dials: Vec::new(),
+            halves: BTreeMap::new(),
             tick_at: Moment::NEVER,
             is_accepting: true,
             keeps_listening: false,
@@ -461,6 +471,7 @@ impl Io {
     pub(super) fn remove(&mut self, conn: ConnId) {
         if self.slot(conn).is_some() {
             let slot = self.table.remove(conn.index());
+            self.halves.remove(&conn);
             if slot.marks.has_place() {
                 self.places.give_back(slot.marks.listener());
             }

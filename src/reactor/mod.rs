@@ -7,6 +7,7 @@ mod clock;
 mod connection;
 mod dial;
 mod flush;
+mod halves;
 mod holders;
 mod io;
 mod listener;

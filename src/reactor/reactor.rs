@@ -337,11 +337,14 @@ impl<S: System> Reactor<S> {
         if socket.is_connecting && !self.note_dialled(conn) {
             return;
         }
+        let keeps_halves = self.io.keeps_halves(conn);
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let IoReadiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
             readiness;
         socket.is_read_closed |= is_read_closed;
-        socket.is_hung_up |= is_error || is_read_closed && is_write_closed;
+        // Both have ended, and what the peer has sent before may not have been read.
+        let has_ended = is_read_closed && is_write_closed && !keeps_halves;
+        socket.is_hung_up |= is_error || has_ended;
         if is_readable || is_read_closed || is_error {
             socket.is_readable = true;
             self.make_ready(conn);
@@ -386,7 +389,7 @@ impl<S: System> Reactor<S> {
         for conn in std::mem::take(&mut self.io.ends) {
             let Some(slot) = self.io.slot(conn) else { continue };
             match &mut slot.phase {
-                Phase::Open => {}
+                Phase::Open => self.finish_half(handler, conn),
                 Phase::Cut(cause) => {
                     let cause = *cause;
                     self.over(handler, conn, cause);

@@ -224,6 +224,10 @@ impl<S: System> Reactor<S> {
     pub(super) fn peer_closed(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         socket.is_readable = false;
+        if self.io.keeps_halves(conn) && self.keep_other_half(handler, conn) {
+            return;
+        }
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let slot = &self.io.table[conn.index()];
         let is_flushed = slot.outbox.is_empty() && !socket.stream.has_unsent();
         match slot.phase {
