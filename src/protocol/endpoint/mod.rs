@@ -8,6 +8,7 @@
 //! Does no I/O and reads no clock; `handshake` does the opening handshake.
 
 pub mod annotate;
+mod annotate_parts;
 mod annotator;
 mod closing;
 mod receive;
