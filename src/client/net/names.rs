@@ -11,7 +11,7 @@ const HELPERS_MAX: usize = 4;
 
 /// A client's threads for calls that may block.
 #[derive(Clone, Debug, Default)]
-pub(in crate::client) struct Helpers(Arc<AtomicUsize>);
+pub(crate) struct Helpers(Arc<AtomicUsize>);
 
 /// Counts a thread for as long as it runs, also if what it calls panics.
 struct RunningHelper(Arc<AtomicUsize>);
@@ -48,7 +48,7 @@ impl Helpers {
 
 /// Looks a host's addresses up, and calls `then` with them: at once if the host is an address, or else on another
 /// thread.
-pub(in crate::client) fn look_up(
+pub(crate) fn look_up(
     helpers: &Helpers,
     (host, port): (&str, u16),
     then: impl FnOnce(io::Result<Vec<SocketAddr>>) + Clone + Send + 'static,
