@@ -21,6 +21,7 @@ mod serve;
 mod server_link;
 mod shown;
 mod systemd;
+mod tap;
 mod token;
 
 use crate::auth::{KeyProblem, Secret};
@@ -76,6 +77,8 @@ enum CliCommand {
     Completions(generate::CompletionsArgs),
     /// Write the man pages into a directory
     Man(generate::ManArgs),
+    /// Pass WebSockets on and show each frame as it comes; record them, and make them go wrong
+    Tap(tap::TapArgs),
     /// Explain every byte of a WebSocket stream, with the clause of the RFC
     Decode(decode::DecodeArgs),
 }
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Some(CliCommand::Check(args)) => check::run(args),
         Some(CliCommand::Completions(args)) => generate::completions(&args, &mut Cli::command()),
         Some(CliCommand::Man(args)) => generate::man(&args, Cli::command()),
+        Some(CliCommand::Tap(args)) => tap::run(args),
         Some(CliCommand::Decode(args)) => decode::run(&args),
     };
     match result {
