@@ -1,7 +1,7 @@
-"""Each command of a tutorial is run in an empty directory, and says what the tutorial shows.
+"""Each command of a tutorial and of the protocol's tour is run in an empty directory, and says what the page shows.
 
 In a block of `console` a line that begins with `$ ` is a command; what follows is what it prints, where `…` stands for
-whatever is there, and a line of `…` alone for any lines. A block behind "Put this into `path`:" is a file, which is
+whatever is there, and a line of `…` alone for any lines. The seconds of `parlor tap` differ from run to run. A block behind "Put this into `path`:" is a file, which is
 written before what stands below it. One shell runs all commands of a page, on ports of its own in place of those that
 the pages name. `$PARLOR` is this repository.
 """
@@ -21,24 +21,32 @@ import pytest
 
 import harness
 
-PAGES = sorted(path.name for path in (harness.ROOT / "docs/tutorials").glob("*.md"))
+DOCS = harness.ROOT / "docs"
+PAGES = ["protocol-tour.md", *sorted(str(path.relative_to(DOCS)) for path in (DOCS / "tutorials").glob("*.md"))]
 COMMAND_SECONDS = 20
 # Of these: where nothing was compiled before all crates are, and packages come from a registry.
 SLOW_SECONDS = {"cargo build": 900, "npm install": 120}
 TOOLS = {
-    "embed-in-rust.md": {"cargo": "install Rust, as https://rustup.rs says"},
-    "react-chat.md": {
+    "protocol-tour.md": {tool: "install it from Debian" for tool in ("openssl", "curl")},
+    "tutorials/embed-in-rust.md": {"cargo": "install Rust, as https://rustup.rs says"},
+    "tutorials/react-chat.md": {
         "node": "install Node.js 20 or newer",
         "npm": "install it, it comes with Node.js",
     },
 }
-PORTS = ["8080", "5173"]
+PORTS = ["8080", "5173", "9001", "7000"]
 BLOCK = re.compile(
     r"^(?:Put this into `(?P<path>[^`]+)`:\n\n)?```(?P<kind>\w*)\n(?P<content>.*?)^```$",
     flags=re.DOTALL | re.MULTILINE,
 )
 # The shell says so of a server that was killed on purpose, also behind a line that has no end.
 KILLED = re.compile(r"bash: line \d+: +\d+ Killed .*")
+
+
+# The seconds before a line of `parlor tap`.
+TAP_SECONDS = re.compile(r"^ *\d+\.\d{3}(?= #\d)")
+# What it says of the end of a connection may come behind the command that has ended it.
+TAP_END = re.compile(r" #\d+ (· over, |→ \d+ bytes behind the end)")
 
 
 class Command(NamedTuple):
@@ -72,11 +80,25 @@ def steps(text):
 
 def fits(shown, printed):
     """Whether the lines that were printed are those that are shown."""
+    shown, printed = ([TAP_SECONDS.sub("", line) for line in lines] for lines in (shown, printed))
     pattern = "".join(
         r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n"
         for line in shown
     )
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is not None
+
+
+def without_ends(lines, ends):
+    """The lines without those of a tap about ends of connections, which are added to `ends`."""
+    ends += [line for line in lines if TAP_END.search(line)]
+    return without_empty_end([line for line in lines if not TAP_END.search(line)])
+
+
+def without_empty_end(lines):
+    """The lines, but for empty ones at their end: that before the mark, of what ends its last line or does not."""
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    return lines
 
 
 def environment(home, binaries, port):
@@ -153,10 +175,7 @@ class Shell:
             line, told = KILLED.subn("", line)
             if line or not told:
                 printed.append(line)
-        # The empty line before the mark, of what ends its last line or does not.
-        while printed and not printed[-1]:
-            printed.pop()
-        return printed, int(line.removeprefix(mark))
+        return without_empty_end(printed), int(line.removeprefix(mark))
 
     def end(self):
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -168,7 +187,7 @@ class Shell:
 def test_a_tutorial_does_what_it_says(page, tmp_path):
     for name, how in TOOLS.get(page, {}).items():
         harness.tool(name, how)
-    text = (harness.ROOT / "docs/tutorials" / page).read_text()
+    text = (DOCS / page).read_text()
     ports = {port: str(harness.free_port()) for port in PORTS}
     for port, free in ports.items():
         text = text.replace(port, free)
@@ -177,7 +196,11 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
     directory = tmp_path / "empty"
     directory.mkdir()
     as_compiled_here(tmp_path)
+    if "$ target/release/examples/echo" in text:
+        (directory / "target/release/examples").mkdir(parents=True)
+        (directory / "target/release/examples/echo").symlink_to(harness.echo_binary())
     shell = Shell(directory, ports["8080"])
+    ends_shown, ends_printed = [], []
     try:
         for step in found:
             if isinstance(step, File):
@@ -185,10 +208,12 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
                 (directory / step.path).write_text(step.content)
                 continue
             printed, status = shell.run(step.line)
-            assert fits(step.shown, printed), f"$ {step.line} ({status})\n" + "\n".join(printed)
+            shown, printed = without_ends(step.shown, ends_shown), without_ends(printed, ends_printed)
+            assert fits(shown, printed), f"$ {step.line} ({status})\n" + "\n".join(printed)
             assert status == 0, step.line
     finally:
         shell.end()
+    assert all(any(fits([shown], [printed]) for printed in ends_printed) for shown in ends_shown)
 
 
 def test_there_are_tutorials():

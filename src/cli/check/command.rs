@@ -64,8 +64,8 @@ pub(in crate::cli) struct CheckArgs {
     #[arg(long, value_name = "TEXT", default_value = "Grüße from parlor check")]
     message: String,
 
-    /// Only these: a group, or a case as group.name (may be repeated)
-    #[arg(long, value_name = "NAME")]
+    /// Only these: groups, or cases as group.name
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 
     /// List the cases with their clauses, and try none

@@ -84,6 +84,8 @@ pub(super) fn quoted_beginning(begin: &[u8], len: u64) -> String {
     let begin = &begin[..begin.len().min(4 * SHOWN_MAX)];
     let text = String::from_utf8_lossy(begin);
     let shown: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    // An apostrophe needs no escape between these marks.
+    let shown = shown.replace("\\'", "'");
     let is_all = begin.len() as u64 == len && text.chars().nth(SHOWN_MAX).is_none();
     format!("\"{shown}{}\"", if is_all { "" } else { "…" })
 }
