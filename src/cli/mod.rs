@@ -111,7 +111,8 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandFailure { message, exit }) => {
             if !message.is_empty() {
-                eprintln!("parlor: {message}");
+                // It may quote what another has said.
+                eprintln!("parlor: {}", message.lines().map(shown).collect::<Vec<_>>().join("\n"));
             }
             ExitCode::from(exit as u8)
         }

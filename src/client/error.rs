@@ -101,7 +101,10 @@ impl fmt::Display for ConnectError {
             ConnectError::Connect(error) => write!(f, "it cannot be reached: {error}"),
             ConnectError::Trust(error) => write!(f, "{error}"),
             ConnectError::Tls(error) | ConnectError::Proxy(error) => f.write_str(error),
-            ConnectError::Handshake(error) => write!(f, "{error}"),
+            ConnectError::Handshake(
+                error @ (ClientError::Status { .. } | ClientError::BadRequest(_)),
+            ) => write!(f, "{error}"),
+            ConnectError::Handshake(error) => write!(f, "the server broke the protocol: {error}"),
             ConnectError::Timeout => f.write_str("it took too long to connect"),
             ConnectError::Io(error) => {
                 write!(f, "the connection ended before it was open: {error}")

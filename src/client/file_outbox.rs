@@ -4,9 +4,10 @@
 //! (`{"forget":"<id>"}`). A line whose end has not been written is none. The file is written anew when most of it is
 //! over.
 
+use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::{RoomId, Timestamp, UserId};
 use crate::client::core::Kept;
-use crate::wire::json::{Writer, object};
+use crate::wire::json::{Writer, object, whole};
 use crate::wire::told::ToldObject;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,6 +30,8 @@ pub struct FileOutbox {
     state: Mutex<OutboxFile>,
     /// Up to which write all is on the disk; held while it is being put there.
     synced: Mutex<u64>,
+    /// Where lines are that could not be read.
+    unreadable: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl FileOutbox {
         options.read(true).append(true).create(true);
         private(&mut options);
         let mut file = loop {
-            let file = options.open(&path).map_err(failed)?;
+            let file = options.open(&path).and_then(own_file).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(OutboxError::InUse(folder)),
@@ -92,8 +95,9 @@ impl FileOutbox {
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(failed)?;
         let mut state = OutboxFile::new(file);
-        let unreadable = state.read(&text);
-        if !unreadable.is_empty() {
+        let lines = state.read(&text);
+        let mut unreadable = None;
+        if !lines.is_empty() {
             let beside = folder.join(UNREADABLE_NAME);
             log::warn!(
                 "lines of {} cannot be read: they are in {} now",
@@ -103,12 +107,22 @@ impl FileOutbox {
             let mut options = OpenOptions::new();
             options.append(true).create(true);
             private(&mut options);
-            let kept = options.open(&beside).and_then(|mut file| file.write_all(&unreadable));
-            kept.map_err(|error| OutboxError::Io { path: beside, error })?;
+            let file = options.open(&beside).and_then(own_file);
+            let kept = file.and_then(|mut file| file.write_all(&lines));
+            kept.map_err(|error| OutboxError::Io { path: beside.clone(), error })?;
+            unreadable = Some(beside);
         }
-        let outbox = FileOutbox { folder, state: Mutex::new(state), synced: Mutex::new(0) };
+        let (state, synced) = (Mutex::new(state), Mutex::new(0));
+        let outbox = FileOutbox { folder, state, synced, unreadable };
         outbox.write_anew(&mut outbox.lock()).map_err(failed)?;
         Ok(outbox)
+    }
+
+    /// The file to which lines were moved that could not be read when it was opened, if there were any: what was in
+    /// them is not sent.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&Path> {
+        self.unreadable.as_deref()
     }
 
     fn lock(&self) -> MutexGuard<'_, OutboxFile> {
@@ -174,11 +188,15 @@ impl FileOutbox {
     /// Writes the file anew, without what is over, and puts it in the place of the old one.
     fn write_anew(&self, state: &mut OutboxFile) -> io::Result<()> {
         let new_path = self.folder.join(NEW_NAME);
+        // One that was not finished.
+        match std::fs::remove_file(&new_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.append(true).create(true);
+        options.append(true).create_new(true);
         private(&mut options);
         let new = options.open(&new_path)?;
-        new.set_len(0)?;
         // Before it has the name: nobody else opens it unlocked.
         new.try_lock()?;
         let mut text = Vec::new();
@@ -188,12 +206,14 @@ impl FileOutbox {
         (&new).write_all(&text)?;
         new.sync_all()?;
         std::fs::rename(&new_path, self.folder.join(NAME))?;
-        File::open(&self.folder)?.sync_all()?;
+        // From here on it is the file that the next process reads.
         state.file = Arc::new(new);
         state.len = text.len() as u64;
         state.live_len = state.len;
         state.writes += 1;
-        Ok(())
+        let has_its_name = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        state.is_broken |= has_its_name.is_err();
+        has_its_name
     }
 }
 
@@ -283,6 +303,11 @@ fn read_line(line: &ToldObject<'_>) -> Option<Line> {
         return Some(Line::Forget(id.into_owned()));
     }
     let text = |name| line.text(name).map(|text| text.into_owned().into_boxed_str());
+    let data = text("data");
+    // It becomes a part of a request as it is.
+    if data.as_deref().is_some_and(|data| whole(data, JSON_DEPTH_MAX).is_err()) {
+        return None;
+    }
     Some(Line::Keep(Kept {
         id: Arc::from(text("id")?),
         user: match text("user") {
@@ -291,18 +316,33 @@ fn read_line(line: &ToldObject<'_>) -> Option<Line> {
         },
         room: RoomId::parse(&text("room")?).ok()?,
         text: text("text")?,
-        data: text("data"),
+        data,
         reply_to: line.number("reply_to"),
         at: Timestamp(line.integer("at")?),
         failed: text("failed"),
     }))
 }
 
-/// Nobody else may read messages.
+/// Nobody else may read messages, and none leads elsewhere.
 #[cfg(unix)]
 fn private(options: &mut OpenOptions) {
+    use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600);
+    options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+}
+
+/// What another user has put there would be sent as this one's.
+#[cfg(unix)]
+fn own_file(file: File) -> io::Result<File> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("it is another user's"));
+    }
+    Ok(file)
 }
 
 #[cfg(unix)]

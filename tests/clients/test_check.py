@@ -353,7 +353,7 @@ def test_what_is_wrong_with_the_command_line_or_the_server_is_said(servers):
     assert status == 3 and "cannot be reached" in error
     server = servers.parlor()
     status, _, error = check(f"ws://127.0.0.1:{server.port}/ws")
-    assert status == 5 and error.endswith("no WebSocket opens there: it answers with status 401\n")
+    assert status == 5 and error.endswith("Authorization: Bearer …'\n")
     status, _, error = check("--listen", f"127.0.0.1:{free_port()}", "--patience", 0.1)
     assert status == 6 and error == "parlor: no client has connected within 0.1 s (--patience)\n"
 

@@ -145,7 +145,7 @@ def test_streams_and_storms(servers):
     url = f"ws://127.0.0.1:{server.port}/ws"
     status, found = figures(url, "--scenario", "streams", "-c", 30, "--rate", 20, "-z", 2, "--slo", "lost=0,errors=0")
     assert (status, found["sent"], found["came"]) == (0, 40, 1200)
-    status, found = figures(url + "?user=storm-{n}", "--scenario", "storm", "-c", 20, "--ramp", 100, "-z", 2, "--stay", 0.05)
+    status, found = figures(url + "?user=storm-{conn}", "--scenario", "storm", "-c", 20, "--ramp", 100, "-z", 2, "--stay", 0.05)
     assert status == 0 and found["errors"] == {} and found["sent"] == 0
     # Each comes more often than once.
     assert 100 < found["opened"] <= 220

@@ -1,12 +1,17 @@
 """parlor send and parlor listen, at a terminal's other end: pipes, files, exit statuses."""
 
+import contextlib
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
+from websockets.sync.server import serve
 
 import harness
 from harness import PATIENCE, Chat, run_parlor
@@ -204,3 +209,128 @@ def test_a_reader_that_has_seen_enough_is_no_failure(server):
         send(server, "tea", "z")
         # It notices with the next line that it writes.
         assert process.wait(PATIENCE) == 0 and process.stderr.read() == ""
+
+
+def test_a_line_of_json_is_one_whatever_its_sender_has_between_its_tokens(server):
+    forged = '{"type":"chat:message","payload":{"room":"tea","seq":99,"from":"root","text":"forged","ts":1}}'
+    with Listener(server, "--json", "--join", "--count", 3, "tea") as ada, Chat(server, "eve") as eve:
+        ada.lines(1)
+        eve.join("tea")
+        eve.socket.send('{"type":"chat:send","id":7,"payload":{"room":"tea","text":"hi","data":{"a":\n' + forged + "\r\n}}}")
+        lines = [json.loads(line) for line in ada.lines(2)]
+        assert ada.ends()[0] == 0
+    assert [line["payload"].get("from", line["payload"].get("user")) for line in lines] == ["eve", "eve"]
+    assert lines[1]["payload"]["data"]["a"]["payload"]["text"] == "forged"
+
+
+#: What would change a terminal, write another line, or turn it.
+RAW = "\x1b[2J\x07\x9b31m\u202e\nparlor: forged"
+
+
+def says_and_closes(code, first=None):
+    def serve_one(connection):
+        if first:
+            connection.send(first)
+        connection.close(code, RAW)
+
+    return serve_one
+
+
+@pytest.mark.parametrize("command", [["send", "tea", "hi"], ["listen", "tea"], ["chat", "tea"]], ids=["send", "listen", "chat"])
+def test_what_a_server_says_changes_no_terminal(command):
+    refusal = json.dumps({"type": "error", "payload": {"code": RAW, "message": RAW}})
+    with serve(says_and_closes(4_000, refusal), harness.HOST, 0) as hostile:
+        threading.Thread(target=hostile.serve_forever, daemon=True).start()
+        url = f"ws://{harness.HOST}:{hostile.socket.getsockname()[1]}/ws"
+        name, *rest = command
+        done = run_parlor(name, "--url", url, "--user", "ada", "--timeout", 3, *rest, seconds=20)
+        hostile.shutdown()
+    status, out, error = done.returncode, done.stdout, done.stderr
+    assert status == 4 and "forged" in error, (status, out, error)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", out + error)
+    assert not re.search("^parlor: forged", error, flags=re.MULTILINE)
+
+
+def answers_with(answer):
+    """A server of this answer, to ten that come one after the other; its port."""
+    listener = socket.create_server((harness.HOST, 0))
+
+    def answer_all():
+        with listener:
+            for _ in range(10):
+                with listener.accept()[0] as stream, contextlib.suppress(OSError):
+                    stream.settimeout(PATIENCE)
+                    stream.recv(65_536)
+                    stream.sendall(answer)
+                    while stream.recv(65_536):
+                        pass
+
+    threading.Thread(target=answer_all, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def test_a_server_that_breaks_the_protocol_is_status_5():
+    for answer in (b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n", b"220 mail\r\n\r\n"):
+        url = f"ws://{harness.HOST}:{answers_with(answer)}/ws"
+        done = run_parlor("send", "--url", url, "--user", "ada", "--timeout", 1, "tea", "hi", seconds=20)
+        assert done.returncode == 5 and "the server broke the protocol" in done.stderr, done
+
+
+def test_an_outbox_is_somebodys_and_its_damage_holds_nothing_up(servers, server, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("x")
+    status, _, error = send(server, "--token-file", token, "--outbox", tmp_path / "box", "tea", "hi", user=None)
+    assert status == 2 and "--user" in error
+    nowhere = f"ws://{harness.HOST}:{harness.free_port()}/ws"
+    box = tmp_path / "outbox"
+    assert send(server, "--outbox", box, "--timeout", 0.2, "tea", "whole", url=nowhere)[0] == 3
+    kept = (box / "outbox.ndjson").read_text()
+    damaged = json.dumps(json.loads(kept) | {"id": "damaged", "data": "}{ no json"})
+    (box / "outbox.ndjson").write_text(damaged + "\n" + kept)
+    status, out, error = send(server, "--outbox", box, "--join", "tea", "new")
+    assert (status, len(out.splitlines())) == (0, 1) and "cannot be read: they are in" in error, (status, out, error)
+    assert (box / "outbox.unreadable").read_text() == damaged + "\n"
+    page = server.api("GET", "rooms/tea/messages?user=ada")[1]["entries"]
+    assert [entry["payload"]["text"] for entry in page if "text" in entry["payload"]] == ["whole", "new"]
+    # What another has put there is not followed.
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (box / "outbox.ndjson.new").symlink_to(victim)
+    assert send(server, "--outbox", box, "tea", "again")[0] == 0 and victim.read_text() == "precious"
+    (box / "outbox.ndjson").unlink()
+    (box / "outbox.ndjson").symlink_to(victim)
+    status, _, error = send(server, "--outbox", box, "tea", "again")
+    assert status == 1 and "outbox.ndjson" in error and victim.read_text() == "precious"
+    (box / "outbox.ndjson").unlink()
+    os.mkfifo(box / "outbox.ndjson")
+    status, _, error = send(server, "--outbox", box, "--timeout", 1, "tea", "again")
+    assert status == 1 and "no file" in error
+
+
+def silent_behind(first):
+    """A server that lets a client in, answers pings, and says nothing more."""
+
+    def serve_one(connection):
+        if first:
+            connection.send(first)
+        for text in connection:
+            asked = json.loads(text)
+            if asked["type"] == "ping":
+                connection.send(json.dumps({"type": "reply", "id": asked["id"], "payload": {}}))
+
+    return serve_one
+
+
+def test_a_server_that_falls_silent_is_waited_for_as_long_as_is_said(server):
+    with Chat(server, "bob") as bob:
+        hello = json.dumps({"type": "hello", "payload": bob.hello})
+    with serve(silent_behind(hello), harness.HOST, 0) as silent:
+        threading.Thread(target=silent.serve_forever, daemon=True).start()
+        url = f"ws://{harness.HOST}:{silent.socket.getsockname()[1]}/ws"
+        for command in (["send", "tea", "hi"], ["listen", "tea"], ["chat", "tea"]):
+            begun = time.monotonic()
+            name, *rest = command
+            done = run_parlor(name, "--url", url, "--user", "ada", "--timeout", 1, *rest, seconds=20)
+            assert done.returncode == 6, done
+            assert time.monotonic() - begun < 5, name
+        silent.shutdown()

@@ -648,3 +648,25 @@ class TestPage:
             until(stream, "then")
             assert next(events(id))[1]["message"]["text"] == "then"
             assert next(events("1-9999"))[1]["kind"] == "opened", "an id of another tap"
+
+
+def test_a_tap_ends_although_nobody_reads_its_output(echo):
+    command = [harness.parlor_binary(), "tap", "0", echo]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        port = re.search(r":(\d+), passes", process.stderr.readline())[1]
+        with connect(f"ws://{HOST}:{port}/") as client, contextlib.suppress(TimeoutError, ConnectionClosed):
+            for _ in range(5_000):
+                client.send("x" * 150)
+                client.recv(timeout=2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()

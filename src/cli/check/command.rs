@@ -32,11 +32,11 @@ use std::time::Duration;
   parlor check --listen 127.0.0.1:9009 --echo    clients: yours connects again and again, each time to the next case
   parlor check ws://127.0.0.1:9001/ --junit report.xml --json
 
-A fault breaks a clause of RFC 6455 or RFC 7692. A note is a departure from which no conversation suffers. What cannot be
-said is open: as what becomes of a text, with an application that ends the connection because of it. If the
+A fault breaks a clause of RFC 6455 or RFC 7692. A note is a departure from which no conversation suffers. What cannot be \
+said is open: as what becomes of a text, with an application that ends the connection because of it. If the \
 server is an echo, what comes back is compared.
 
-It ends with 0 if there is no fault, 7 if there is one, 2 if the command line is wrong, 3 if the server cannot be reached,
+It ends with 0 if there is no fault, 7 if there is one, 2 if the command line is wrong, 3 if the server cannot be reached, \
 5 if no WebSocket opens there, 6 if no client has come.")]
 pub(in crate::cli) struct CheckArgs {
     /// The server's address; https:// and wss:// speak TLS
@@ -145,9 +145,13 @@ pub(in crate::cli) fn run(args: CheckArgs) -> Result<(), CommandFailure> {
             .map(|case| format!("{}.{}: {} ({})\n", case.group, case.name, case.duty, case.clause));
         return print_out(&lines.collect::<String>());
     }
-    let clock = Clock::start();
+    let (clock, mut missing) = (Clock::start(), 0);
     let (name, tried) = match args.listen {
-        Some(address) => ("clients".to_owned(), args.check_clients(address, cases)?),
+        Some(address) => {
+            let (tried, missed) = args.check_clients(address, cases)?;
+            missing = missed;
+            ("clients".to_owned(), tried)
+        }
         None => {
             let visitors = args.visitors()?;
             let server = args.server(visitors.as_ref())?;
@@ -171,6 +175,10 @@ pub(in crate::cli) fn run(args: CheckArgs) -> Result<(), CommandFailure> {
         false => for_people(&tried, args.verbose, took),
     })?;
     match CheckCounts::of(&tried).faults {
+        0 if missing > 0 => {
+            let message = format!("the client did not come back for {missing} cases");
+            Err(CommandFailure::with(Exit::Timeout, message))
+        }
         0 => Ok(()),
         // The report has told.
         _ => Err(CommandFailure::with(Exit::Violations, "")),
@@ -236,8 +244,21 @@ impl CheckArgs {
         server.look().map_err(|status| {
             let message =
                 format!("{url}: no WebSocket opens there: it answers with status {status}");
-            CommandFailure::with(Exit::Protocol, message)
+            let hint = match status {
+                401 => "; a parlor in open mode takes ?user=NAME in the URL, another a token: -H 'Authorization: Bearer …'",
+                _ => "",
+            };
+            CommandFailure::with(Exit::Protocol, message + hint)
         })?;
+        if let Some(visitors) = visitors {
+            visitors.can_come_in().map_err(|why| {
+                let hint = match visitors.tokens.is_empty() {
+                    true => "; a server with keys wants --token-file twice",
+                    false => "",
+                };
+                CommandFailure::with(Exit::Auth, format!("{url}: no session: {why}{hint}"))
+            })?;
+        }
         server.nature.is_echo |= self.echo;
         if !self.json {
             let nature = match (server.nature.is_echo, server.nature.takes_text) {
@@ -252,11 +273,12 @@ impl CheckArgs {
         Ok(server)
     }
 
+    /// What was tried, and for how many cases no client came.
     fn check_clients(
         &self,
         address: SocketAddr,
         cases: Vec<Case>,
-    ) -> Result<Vec<Tried>, CommandFailure> {
+    ) -> Result<(Vec<Tried>, usize), CommandFailure> {
         let nature = Nature { is_echo: self.echo, takes_text: true };
         let failed = |error| CommandFailure::new(format!("--listen {address}: {error}"));
         let listening = Clients::listen(address, self.timeout, self.patience, nature);
@@ -266,10 +288,11 @@ impl CheckArgs {
             let count = cases.len();
             print_out(&format!("ws://{address}/: connect a client {count} times\n\n"))?;
         }
-        let (mut tried, mut has_gone) = (Vec::new(), false);
+        let (mut tried, mut has_gone, mut missing) = (Vec::new(), false, 0);
         for case in cases {
             let finding = if has_gone { None } else { clients.try_case(&case) };
             has_gone = finding.is_none();
+            missing += usize::from(has_gone);
             if has_gone && clients.requests.count == 0 {
                 let seconds = self.patience.as_secs_f64();
                 let message = format!("no client has connected within {seconds} s (--patience)");
@@ -281,7 +304,7 @@ impl CheckArgs {
         let of_all = of_requests(&clients.requests);
         tried.extend(of_all.into_iter().map(|(case, finding)| Tried { case, finding }));
         tried.sort_by_key(|one| GROUPS.iter().position(|group| *group == one.case.group));
-        Ok(tried)
+        Ok((tried, missing))
     }
 }
 

@@ -1,11 +1,12 @@
 //! How a command reaches a server, and as whom.
 
 use crate::base::UserId;
-use crate::cli::{CommandFailure, Exit};
+use crate::cli::{CommandFailure, Exit, shown};
 use crate::client::{
     Client, ClientBuilder, FailCode, FileOutbox, Proxy, RequestError, StartError, State, Tls,
     TokenFailure,
 };
+use crate::reactor::Clock;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,11 +21,22 @@ const TOKEN_VARIABLE: &str = "PARLOR_TOKEN";
 /// How the reason ends where a server wants to know who somebody is, before it opens a WebSocket.
 const UNAUTHORIZED: &str = "status 401";
 
+/// How long a server may take to say hello to somebody who has no token.
+const HELLO: Duration = Duration::from_secs(1);
+
+/// How the reason begins where what answers there breaks the protocol.
+const BROKEN: [&str; 2] = ["the server broke the protocol", "what came is no message"];
+
+/// How it ends where there is no such path.
+const NOT_FOUND: &str = "status 404";
+
 /// Whether asking again would be of no use.
 pub(super) fn is_refusal(state: &State) -> bool {
     match state {
         State::Failed { .. } => true,
-        State::Waiting { reason, .. } => reason.ends_with(UNAUTHORIZED),
+        State::Waiting { reason, .. } => {
+            reason.ends_with(UNAUTHORIZED) || reason.ends_with(NOT_FOUND)
+        }
         _ => false,
     }
 }
@@ -91,6 +103,7 @@ impl ClientArgs {
             url = format!("{url}{mark}user={user}");
         }
         let mut builder = Client::builder(&url).thread_name("parlor-network");
+        builder = builder.timeout(self.timeout);
         builder = self.identify(builder)?;
         if let Some(user) = &self.user {
             builder = builder.user(user.clone());
@@ -146,9 +159,30 @@ impl ClientArgs {
             let is_end = matches!(state, State::Online { .. } | State::Closed);
             is_end || is_refusal(state)
         };
-        match client.wait_state(self.timeout, is_over).unwrap_or_else(|| client.state()) {
-            State::Online { .. } => Ok(()),
+        // It waits for a token, which is not there: hello would have come.
+        let lacks_token =
+            |state: &State| !self.has_token() && matches!(state, State::Authenticating);
+        let begun = Clock::start();
+        let mut state =
+            client.wait_state(self.timeout, |state| is_over(state) || lacks_token(state));
+        if state.as_ref().is_some_and(lacks_token) {
+            let hello = HELLO.min(self.timeout.saturating_sub(begun.elapsed()));
+            state = client.wait_state(hello, is_over);
+        }
+        match state.unwrap_or_else(|| client.state()) {
+            State::Online { .. } => self.is_right_user(client),
             state => Err(self.not_online(client, &state)),
+        }
+    }
+
+    /// Whether the token is that of --user, if that is given.
+    pub(super) fn is_right_user(&self, client: &Client) -> Result<(), CommandFailure> {
+        match (&self.user, client.hello()) {
+            (Some(user), Some(hello)) if hello.user != *user => {
+                let message = format!("--user is {user}, and the token is that of {}", hello.user);
+                Err(CommandFailure::with(Exit::Auth, message))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -160,10 +194,12 @@ impl ClientArgs {
             .rev()
             .find(|step| step.code.is_some() || step.state == "waiting");
         let mut why = match (state, &last) {
-            (State::Failed { reason, .. }, _) => reason.to_string(),
+            (State::Failed { reason, .. }, _) => shown(reason),
             // docs/protocol.md, "With a key": it waits for the first message.
-            (State::Authenticating, _) if !self.has_token() => "no token was given".to_owned(),
-            (_, Some(step)) => step.cause.to_string(),
+            (State::Authenticating, _) if !self.has_token() && client.hello().is_none() => {
+                "no token was given".to_owned()
+            }
+            (_, Some(step)) => shown(&step.cause),
             _ => format!("no answer within {} s", self.timeout.as_secs_f64()),
         };
         let code = match state {
@@ -176,6 +212,10 @@ impl ClientArgs {
             Some(FailCode::Close(4_000..=4_099 | 4_200..=4_299)) => Exit::Auth,
             Some(FailCode::Close(1_002 | 1_003 | 1_007 | 1_009)) => Exit::Protocol,
             _ if why.starts_with("no token") || why.ends_with(UNAUTHORIZED) => Exit::Auth,
+            _ if BROKEN.iter().any(|broken| why.starts_with(broken)) => Exit::Protocol,
+            _ if client.hello().is_some() && matches!(state, State::Authenticating) => {
+                Exit::Timeout
+            }
             _ => Exit::Connect,
         };
         if exit == Exit::Auth {
@@ -227,5 +267,5 @@ pub(super) fn refused(what: &str, error: &RequestError) -> CommandFailure {
         "not_member" => "; --join joins it",
         _ => "",
     };
-    CommandFailure::with(exit, format!("{what}{error}{hint}"))
+    CommandFailure::with(exit, format!("{what}{}{hint}", shown(&error.to_string())))
 }

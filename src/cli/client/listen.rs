@@ -10,6 +10,7 @@ use crate::client::{
 use crate::reactor::Clock;
 use crate::wire::entry::entry as to_push;
 use crate::wire::json::object;
+use crate::wire::told::ToldObject;
 use clap::Args;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use std::time::Duration;
   parlor listen --user ada --since 0 --count 20 tea  the first twenty entries of a room
   parlor listen --token-file token --stream prices --json
 
-It goes on through restarts of the server, without a hole, until it is interrupted, or as --count and --for say. It ends
-with 1 if it may not listen there, 2 if the command line is wrong, 3 if the server cannot be reached, 4 if it refuses the
+It goes on through restarts of the server, without a hole, until it is interrupted, or as --count and --for say. It ends \
+with 1 if it may not listen there, 2 if the command line is wrong, 3 if the server cannot be reached, 4 if it refuses the \
 token, 6 if --count entries have not come within --for.")]
 pub(in crate::cli) struct ListenArgs {
     /// The rooms [default: all of yours, unless there is a --stream or --presence]
@@ -71,16 +72,23 @@ pub(in crate::cli) struct ListenArgs {
 
 pub(in crate::cli) fn run(args: ListenArgs) -> Result<(), CommandFailure> {
     let client = args.client.start(None)?;
-    args.client.wait(&client)?;
     let rooms: Vec<Room> = args.rooms.iter().map(|name| client.room(name.as_str())).collect();
+    if let Some(seq) = args.since {
+        // Before anything comes of them, which would be told again.
+        rooms.iter().for_each(|room| room.go_on_from(seq));
+    }
+    args.client.wait(&client)?;
     for room in &rooms {
         let answer = match args.join {
             true => room.join().wait(),
             false => client.request("room:info", &object(|w| w.text("room", room.name()))).wait(),
         };
-        answer.map_err(|error| refused(&format!("{}: ", room.name()), &error))?;
-        if let Some(seq) = args.since {
-            room.go_on_from(seq);
+        let answer = answer.map_err(|error| refused(&format!("{}: ", room.name()), &error))?;
+        // Others may look at an open room, and are told nothing of it. A member has a place up to which it has read.
+        if ToldObject::parse(&answer).is_none_or(|told| told.number("read").is_none()) {
+            let message =
+                format!("{}: you are not a member of this room; --join joins it", room.name());
+            return Err(CommandFailure::new(message));
         }
     }
     for name in &args.stream {
@@ -156,14 +164,14 @@ impl ListenArgs {
 
     fn entry(&self, entry: &Entry) -> String {
         if self.json {
-            return to_push(entry, true);
+            return one_line(&to_push(entry, true));
         }
         entry_line(entry)
     }
 
     fn update(&self, update: &StreamUpdate) -> String {
         if self.json {
-            return object(|w| {
+            return one_line(&object(|w| {
                 w.text("type", "event");
                 w.object_in("payload", |w| {
                     w.text("stream", update.stream.as_str());
@@ -179,7 +187,7 @@ impl ListenArgs {
                         w.flag("skipped", true);
                     }
                 });
-            });
+            }));
         }
         let data = match &update.data {
             StreamData::Json(json) => shown(json),
@@ -202,4 +210,9 @@ impl ListenArgs {
         let names: Vec<&str> = people.users.keys().map(UserId::as_str).collect();
         format!("{} online: {}", people.count, names.join(" "))
     }
+}
+
+/// JSON on one line: what others have sent may have line breaks between its tokens, where they are spaces (RFC 8259 §2).
+fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
 }

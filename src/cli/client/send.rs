@@ -2,10 +2,11 @@
 
 use super::link::{ClientArgs, refused};
 use crate::base::RoomId;
-use crate::cli::{CommandFailure, Exit, print_out};
+use crate::base::limits::JSON_DEPTH_MAX;
+use crate::cli::{CommandFailure, Exit, print_out, shown};
 use crate::client::{Client, FileOutbox, Room, State, Ticket};
 use crate::reactor::Clock;
-use crate::wire::json::object;
+use crate::wire::json::{object, whole};
 use clap::Args;
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -21,8 +22,9 @@ const UNDER_WAY_MAX: usize = 1_000;
   parlor send --user ada --join tea 'Good evening'
   tail -F log | parlor send --token-file token logs
   parlor send --user ada --outbox ~/outbox tea 'The cellar is wet'
+  tail -F log | parlor send --user bot --token-file token --outbox ~/outbox logs
 
-It ends when the messages are on the server's disk: with 0, or with 1 if one was refused, 2 if the command line is
+It ends when the messages are on the server's disk: with 0, or with 1 if one was refused, 2 if the command line is \
 wrong, 3 if the server cannot be reached, 4 if it refuses the token, 6 if it does not answer in time.")]
 pub(in crate::cli) struct SendArgs {
     /// The room
@@ -52,9 +54,9 @@ pub(in crate::cli) struct SendArgs {
     #[arg(long, value_name = "NUMBER", conflicts_with = "text")]
     rate: Option<f64>,
 
-    /// A folder in which messages are kept until they are on the server's disk. What an earlier run has left is sent
-    /// first
-    #[arg(long, value_name = "DIR")]
+    /// A folder in which messages of --user are kept until they are on the server's disk. What an earlier run has left
+    /// is sent first
+    #[arg(long, value_name = "DIR", requires = "user")]
     outbox: Option<PathBuf>,
 
     /// Print JSON, a line for each message
@@ -75,8 +77,14 @@ pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
         return Err(CommandFailure::usage("--rate is more than 0"));
     }
+    if args.data.as_deref().is_some_and(|data| whole(data, JSON_DEPTH_MAX).is_err()) {
+        return Err(CommandFailure::usage("--data is no JSON"));
+    }
     let outbox = args.outbox.as_ref().map(FileOutbox::open).transpose();
     let outbox = outbox.map_err(|error| CommandFailure::new(format!("--outbox: {error}")))?;
+    if let Some(beside) = outbox.as_ref().and_then(FileOutbox::unreadable) {
+        eprintln!("parlor: lines of the outbox cannot be read: they are in {}", beside.display());
+    }
     let client = args.client.start(outbox)?;
     let room = client.room(args.room.as_str());
     // Without an outbox nothing is read that could not be sent.
@@ -121,7 +129,7 @@ pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
     if let Some(joining) = joining {
         joining.wait().map_err(|error| refused(&format!("{}: ", args.room), &error))?;
     }
-    args.finish(&client)?;
+    args.finish(&client, &sent)?;
     is_read.map_err(|error| CommandFailure::new(format!("standard input: {error}")))
 }
 
@@ -191,14 +199,14 @@ impl SendArgs {
                         eprintln!("parlor: {}", before.message);
                     }
                 }
-                None => return Err(self.late(client)),
+                None => return Err(self.late(client, sent)),
             }
         }
         refusal.map_or(Ok(()), Err)
     }
 
     /// Waits for what an earlier run has left, too.
-    fn finish(&self, client: &Client) -> Result<(), CommandFailure> {
+    fn finish(&self, client: &Client, sent: &Receiver<Sent>) -> Result<(), CommandFailure> {
         let is_wanted = |client: &Client| client.unsent().iter().any(|kept| kept.failed.is_none());
         if is_wanted(client) {
             let clock = Clock::start();
@@ -206,21 +214,23 @@ impl SendArgs {
                 std::thread::sleep(Duration::from_millis(10));
             }
             if is_wanted(client) {
-                return Err(self.late(client));
+                return Err(self.late(client, sent));
             }
         }
+        self.client.is_right_user(client)?;
         for kept in client.unsent() {
-            let code = kept.failed.as_deref().unwrap_or_default();
+            let (code, text) = (kept.failed.as_deref().unwrap_or_default(), shown(&kept.text));
+            let code = shown(code);
             eprintln!(
-                "parlor: {}: refused before, and still in the outbox: {code}: {:?}",
-                kept.room, kept.text
+                "parlor: {}: refused before, and still in the outbox: {code}: {text}",
+                kept.room
             );
         }
         Ok(())
     }
 
-    /// Nothing came in time.
-    fn late(&self, client: &Client) -> CommandFailure {
+    /// Nothing came in time. Says what becomes of the messages that are on their way.
+    fn late(&self, client: &Client, sent: &Receiver<Sent>) -> CommandFailure {
         let state = client.state();
         let mut failure = match state {
             State::Online { .. } => {
@@ -234,6 +244,12 @@ impl SendArgs {
             let count = client.unsent().len();
             let are = if count == 1 { "message is" } else { "messages are" };
             failure.message += &format!("; {count} {are} kept in {}", folder.display());
+            let refused =
+                sent.try_iter().filter(|sent| matches!(sent.ticket.try_wait(), Some(Err(_))));
+            match refused.count() {
+                0 => {}
+                count => failure.message += &format!("; {count} could not be kept, and are lost"),
+            }
         }
         failure
     }

@@ -35,7 +35,7 @@ pub(super) fn entry_line(entry: &Entry) -> String {
 pub(super) fn remark(event: &ClientEvent) -> Option<String> {
     Some(match event {
         ClientEvent::State(State::Waiting { reason, .. }) => {
-            format!("lost, and tried again: {reason}")
+            format!("lost, and tried again: {}", shown(reason))
         }
         ClientEvent::Gap(gap) => {
             format!(

@@ -33,15 +33,17 @@ const OTHER_FILES: u64 = 32;
 #[command(after_help = "Examples:
   parlor load ws://127.0.0.1:9001/ --scenario echo -c 1000 --rate 10000
   parlor load ws://127.0.0.1:8080/ws -c 500 --rooms 50 --rate 100 -z 30 --slo 'p99<20ms,lost=0'
-  parlor load 'ws://127.0.0.1:8080/ws?user=user-{n}' --scenario storm -c 200
+  parlor load 'ws://127.0.0.1:8080/ws?user=user-{conn}' --scenario storm -c 200
   parlor load wss://chat.example/ws --scenario broadcast --template '{\"say\":\"{mark}\"}' --report run.html
 
-Messages leave when they are meant to, however slow the server is, and latencies count from that moment. Whatever comes is
+A server has bounds for one address: limits.connections_per_address of a parlor is 100.
+
+Messages leave when they are meant to, however slow the server is, and latencies count from that moment. Whatever comes is \
 looked at: what is lost, repeated, out of order, or of another room.
 
 It ends with 0, or with 7 if --slo is not held, 2 if the command line is wrong, 3 if no connection was ready.")]
 pub(in crate::cli) struct LoadArgs {
-    /// The server's address; https:// and wss:// speak TLS. In its path {n} is the number of a connection, but with
+    /// The server's address; https:// and wss:// speak TLS. In its path {conn} is the number of a connection, but with
     /// rooms, streams and crowd: there the users have names of the run
     url: String,
 

@@ -134,7 +134,7 @@ impl Crowd {
     fn target(&self, index: u32) -> String {
         let url = &self.socket_plan.url;
         if !self.plan.scenario.is_chat() {
-            return url.target().replace("{n}", &index.to_string());
+            return url.target().replace("{conn}", &index.to_string());
         }
         let resumes = self.users.get(index as usize).is_some_and(|user| user.has_entered);
         let url = url.with_query(&(self.identify)(&self.plan.user_name(index)));

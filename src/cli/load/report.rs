@@ -101,12 +101,15 @@ pub(super) fn for_people(plan: &LoadPlan, figures: &Figures, held: &[Held]) -> S
     }
     text += &bars(figures.latency(Which::Delivery));
     let busy = share(figures);
-    let messages = (figures.sent + figures.came).max(1) as f64;
+    let (count, of_what) = match plan.scenario {
+        Scenario::Storm => (figures.opened, "connection"),
+        _ => (figures.sent + figures.came, "message that left or came"),
+    };
     let _ = writeln!(
         text,
-        "\nthis program took {:.1} % of a core, {:.1} µs for each message that left or came",
+        "\nthis program took {:.1} % of a core, {:.1} µs for each {of_what}",
         busy * 100.0,
-        figures.processor.as_secs_f64() * 1e6 / messages
+        figures.processor.as_secs_f64() * 1e6 / count.max(1) as f64
     );
     if let Some(warning) = own_limit(figures) {
         let _ = writeln!(text, "note: {warning}");
@@ -114,6 +117,9 @@ pub(super) fn for_people(plan: &LoadPlan, figures: &Figures, held: &[Held]) -> S
     if plan.scenario.is_chat() && figures.causes.contains_key("rate_limited") {
         text +=
             "note: the server's rate for a connection was reached (limits.requests_per_second)\n";
+    }
+    if figures.causes.keys().any(|cause| cause.ends_with("status 429")) {
+        text += "note: the server's bounds for one address were reached (limits.connections_per_address of a parlor)\n";
     }
     for one in held {
         let _ = writeln!(text, "slo {one}");

@@ -25,6 +25,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Connections through a tap at a time.
 const CONNECTIONS_MAX: u32 = 1_000;
@@ -32,6 +33,9 @@ const CONNECTIONS_MAX: u32 = 1_000;
 const OUTBOX_BYTES: u32 = 64 * 1024 * 1024;
 /// Longer than any tap runs: a receiver may be as slow as it likes.
 const STALL_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// How long it may take to end.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Options of `parlor tap`.
 #[derive(Debug, Args)]
@@ -66,7 +70,7 @@ pub(in crate::cli) struct TapArgs {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// Name the upstream in Host, and in Origin where that is the same, in place of the tap
+    /// Where Host is the tap's own address or localhost, name the upstream there, and in Origin if that is the same
     #[arg(long)]
     host_from_upstream: bool,
 
@@ -171,7 +175,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
 
 pub(in crate::cli) fn run(args: TapArgs) -> Result<(), CommandFailure> {
     process::raise_file_limit();
-    let settings = args.settings()?;
+    let mut settings = args.settings()?;
     let mut listeners = vec![listener(args.listen, CONNECTIONS_MAX)?];
     if let Some(address) = args.web {
         listeners.push(listener(address, PAGE_CONNECTIONS_MAX)?);
@@ -185,10 +189,16 @@ pub(in crate::cli) fn run(args: TapArgs) -> Result<(), CommandFailure> {
     on_signal(&[SIGINT, SIGTERM], move |_| {
         tell.store(true, Ordering::Release);
         wake.wake();
+        // Whoever reads its output may have stopped: then it waits for them, and what passes with it.
+        std::thread::sleep(END_PATIENCE);
+        std::process::exit(0);
     })
     .map_err(CommandFailure::new)?;
     let address = |index: usize| addresses.get(index).copied().flatten();
     if let Some(address) = address(0) {
+        if let Some(host) = &mut settings.watch.host {
+            host.tap = address;
+        }
         eprintln!("Listens at {address}, passes to {}", settings.upstream);
     }
     if settings.faults.has_chance() {
@@ -224,7 +234,7 @@ impl TapArgs {
             tls => tls,
         };
         let scheme = if url.is_secure() { "https" } else { "http" };
-        let host = HostNames { authority: url.authority(), scheme };
+        let host = HostNames { tap: self.listen, authority: url.authority(), scheme };
         let record = RecordPlan::begin(self.record.clone(), self.record_corpus.clone());
         Ok(TapSettings {
             target: Arc::new(LinkTarget { host: url.host().to_owned(), port: url.port(), tls }),
@@ -235,7 +245,7 @@ impl TapArgs {
                 host: self.host_from_upstream.then_some(host),
             },
             faults: FaultPlan::new(self.rules()?, self.seed.unwrap_or_else(made_seed)),
-            record: record.map_err(|error| CommandFailure::new(format!("--record: {error}")))?,
+            record: record.map_err(CommandFailure::new)?,
             filter: TapFilter {
                 only: self.only.clone(),
                 from: self.from,

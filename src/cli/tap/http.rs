@@ -1,7 +1,9 @@
 //! Heads of HTTP that pass, read as far as the tap must to know where the next one begins. It judges nothing, and what it
 //! does not understand passes unread.
 
+use super::page::is_own_host;
 use crate::http1::{BodyReader, Framing};
+use std::net::SocketAddr;
 
 /// A longer head is not read.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -113,14 +115,22 @@ impl PassingHead {
 /// Whom the requests are to name as their host.
 #[derive(Clone, Debug)]
 pub(super) struct HostNames {
+    /// Where the tap listens.
+    pub(super) tap: SocketAddr,
     pub(super) authority: String,
     pub(super) scheme: &'static str,
 }
 
-/// A request's head whose `Host` names the upstream, and whose `Origin`, if that was the `Host`, too.
-pub(super) fn with_host(head: &[u8], authority: &str, scheme: &str) -> Vec<u8> {
+/// A request's head whose `Host` names the upstream, and whose `Origin`, if that was the `Host`, too. One that names
+/// neither the tap nor this machine stays: the upstream judges it, which would not see that a foreign page has another
+/// name lead here (DNS rebinding).
+pub(super) fn with_host(head: &[u8], names: &HostNames) -> Vec<u8> {
+    let HostNames { tap, authority, scheme } = names;
     let parsed = PassingHead::parse(head);
     let old = parsed.field("host").unwrap_or_default();
+    if !is_own_host(&old, *tap) {
+        return head.to_vec();
+    }
     let is_own = |origin: &str| origin.split_once("://").is_some_and(|(_, host)| host == old);
     let mut changed = Vec::with_capacity(head.len() + authority.len());
     for line in head.split_inclusive(|byte| *byte == b'\n') {
@@ -191,13 +201,22 @@ mod tests {
 
     #[test]
     fn a_host_is_put_in_the_place_of_another() {
-        let changed = with_host(REQUEST, "chat.example", "https");
+        let names = |authority: &str, scheme| HostNames {
+            tap: "127.0.0.1:7000".parse().unwrap(),
+            authority: authority.to_owned(),
+            scheme,
+        };
+        let changed = with_host(REQUEST, &names("chat.example", "https"));
         assert_eq!(
             String::from_utf8(changed).unwrap(),
             "GET /ws HTTP/1.1\r\nHost: chat.example\r\nOrigin: https://chat.example\r\nUpgrade: h2c, WebSocket\r\n\r\nrest"
         );
-        let other =
-            with_host(b"GET / HTTP/1.1\r\nhost: a\r\norigin: http://b\r\n\r\n", "c", "http");
-        assert_eq!(other, b"GET / HTTP/1.1\r\nhost: c\r\norigin: http://b\r\n\r\n");
+        let of_another = b"GET / HTTP/1.1\r\nhost: localhost:7000\r\norigin: http://b\r\n\r\n";
+        assert_eq!(
+            with_host(of_another, &names("c", "http")),
+            b"GET / HTTP/1.1\r\nhost: c\r\norigin: http://b\r\n\r\n"
+        );
+        let rebound = b"GET / HTTP/1.1\r\nHost: evil.example:7000\r\nOrigin: http://evil.example:7000\r\n\r\n";
+        assert_eq!(with_host(rebound, &names("c", "http")), rebound);
     }
 }

@@ -108,33 +108,46 @@ impl TapPart {
 impl TapMessage {
     /// What an event says; its secrets are hidden if that is wanted.
     pub(super) fn of(event: &Event<'_>, hides: bool) -> TapMessage {
-        let (kind, len, text, is_cut) = match event {
-            Event::Text(text) => beginning("text", text.as_bytes(), text.len()),
-            Event::Binary(bytes) => {
-                let begin = &bytes[..bytes.len().min(TEXT_BYTES_MAX / 2)];
-                let digits = begin.iter().map(|byte| format!("{byte:02x}")).collect();
-                ("binary", bytes.len(), digits, begin.len() < bytes.len())
-            }
-            Event::Ping(bytes) => beginning("ping", bytes, bytes.len()),
-            Event::Pong(bytes) => beginning("pong", bytes, bytes.len()),
+        let (kind, bytes) = match event {
+            Event::Text(text) => ("text", text.as_bytes()),
+            Event::Binary(bytes) => ("binary", *bytes),
+            Event::Ping(bytes) => ("ping", *bytes),
+            Event::Pong(bytes) => ("pong", *bytes),
             Event::Closed { code: Some(code), reason } => {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let text = format!("{code} {}{reason}", close::meaning(code.0));
-                ("close", text.len(), text, false)
+                let shown = if hides { hide(&text).into_owned() } else { text.clone() };
+                let (len, has_secret) = (text.len() as u64, shown != text);
+                return TapMessage { kind: "close", len, text: shown, is_cut: false, has_secret };
             }
             Event::Closed { code: None, .. } => {
-                ("close", 0, "without a status code".to_owned(), false)
+                let text = "without a status code".to_owned();
+                return TapMessage {
+                    kind: "close",
+                    len: 0,
+                    text,
+                    is_cut: false,
+                    has_secret: false,
+                };
             }
         };
-        let shown = if hides { hide(&text).into_owned() } else { text.clone() };
-        let has_secret = shown != text;
-        TapMessage { kind, len: len as u64, text: shown, is_cut, has_secret }
+        // Of the whole: behind what is shown may be the name of what is in it.
+        let whole = String::from_utf8_lossy(bytes);
+        let hidden = if hides { hide(&whole) } else { Cow::Borrowed(&*whole) };
+        let has_secret = matches!(hidden, Cow::Owned(_));
+        let (text, is_cut) = match kind {
+            "binary" if has_secret => (HIDDEN.to_owned(), false),
+            "binary" => {
+                let begin = &bytes[..bytes.len().min(TEXT_BYTES_MAX / 2)];
+                (all_hex(begin), begin.len() < bytes.len())
+            }
+            _ => {
+                let end = hidden.floor_char_boundary(TEXT_BYTES_MAX);
+                (hidden.get(..end).unwrap_or_default().to_owned(), end < hidden.len())
+            }
+        };
+        TapMessage { kind, len: bytes.len() as u64, text, is_cut, has_secret }
     }
-}
-
-fn beginning(kind: &'static str, bytes: &[u8], len: usize) -> (&'static str, usize, String, bool) {
-    let begin = &bytes[..bytes.len().min(TEXT_BYTES_MAX)];
-    (kind, len, String::from_utf8_lossy(begin).into_owned(), begin.len() < bytes.len())
 }
 
 impl TapFrame {

@@ -13,11 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Items that are kept for a page that is opened late, and their bytes.
 const KEPT_ITEMS_MAX: usize = 2_000;
-const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes that wait for a page. One that reads too slowly comes back, and goes on with what is kept.
 const WAITING_BYTES_MAX: usize = 2 * KEPT_BYTES_MAX;
 /// Pages, and what they load, at a time.
-pub(super) const PAGE_CONNECTIONS_MAX: u32 = 64;
+pub(super) const PAGE_CONNECTIONS_MAX: u32 = 16;
 /// A request's head, and its fields.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 64;
@@ -170,7 +170,7 @@ fn refusal(status: u16, reason: &str, why: &str) -> Vec<u8> {
 }
 
 /// Whether a request's `Host` is this address: another site's name that leads here is not (DNS rebinding).
-fn is_own_host(host: &str, address: SocketAddr) -> bool {
+pub(super) fn is_own_host(host: &str, address: SocketAddr) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port.parse::<u16>().ok()),
         _ => (host, Some(80)),

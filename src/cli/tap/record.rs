@@ -24,16 +24,12 @@ impl RecordPlan {
     pub(super) fn begin(
         streams: Option<PathBuf>,
         corpus: Option<PathBuf>,
-    ) -> io::Result<RecordPlan> {
+    ) -> Result<RecordPlan, String> {
         let mut last = 0_u32;
         for folder in streams.iter().chain(&corpus) {
-            // They have tokens.
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            for entry in folder.read_dir()? {
-                let name = entry?.file_name();
-                let digits = name.to_str().and_then(|name| name.split('-').next());
-                last = last.max(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
-            }
+            let newest =
+                newest_in(folder).map_err(|error| format!("{}: {error}", folder.display()));
+            last = last.max(newest?);
         }
         Ok(RecordPlan { streams, corpus, first: last.saturating_add(1) })
     }
@@ -47,6 +43,19 @@ impl RecordPlan {
         let of = |from| EndFiles::create(self, number, from);
         Ok(Some(Recording { client: of(Role::Client)?, server: of(Role::Server)? }))
     }
+}
+
+/// Makes a folder, or finds the highest number in it.
+fn newest_in(folder: &Path) -> io::Result<u32> {
+    // What is in it has tokens.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut last = 0;
+    for entry in folder.read_dir()? {
+        let name = entry?.file_name();
+        let digits = name.to_str().and_then(|name| name.split('-').next());
+        last = last.max(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+    }
+    Ok(last)
 }
 
 /// The files of a connection.

@@ -82,6 +82,18 @@ impl FrameParts {
                 let frame = self.frame(*header, settings.hides);
                 seen.push(self.take(TapWhat::Frame(frame)));
             }
+            Note::Violation(_) | Note::Unfinished(_) if settings.hides && self.inflates => {
+                self.hide_payloads();
+                self.tell_end(note, seen);
+            }
+            _ => self.tell_end(note, seen),
+        }
+    }
+
+    /// What ends what can be read.
+    fn tell_end(&mut self, note: &Note<'_>, seen: &mut Vec<TapSighting>) {
+        match note {
+            Note::Bytes { .. } | Note::Event(_) | Note::Frame(_) => {}
             Note::Violation(error) if error.violation == Violation::MessageTooLarge => {
                 let text = format!(
                     "a message of more than {} MiB: this end's bytes pass, and are not read on",
@@ -100,15 +112,21 @@ impl FrameParts {
         }
     }
 
+    fn hide_payloads(&mut self) {
+        let payloads = self.parts.iter_mut().filter(|part| part.meaning.starts_with("payload"));
+        payloads.for_each(TapPart::hide_bytes);
+    }
+
     fn frame(&mut self, header: FrameHeader, hides: bool) -> TapFrame {
         let is_data = !header.opcode.is_control();
         if is_data && header.opcode != Opcode::Continuation {
             self.is_compressed = self.inflates && header.rsv & RSV1 != 0;
         }
         let message = self.message.take();
-        if hides && message.as_ref().is_some_and(|message| message.has_secret) {
-            let payloads = self.parts.iter_mut().filter(|part| part.meaning.starts_with("payload"));
-            payloads.for_each(TapPart::hide_bytes);
+        // What is compressed cannot be looked at before it is whole.
+        let is_unread = is_data && self.is_compressed && message.is_none();
+        if hides && (is_unread || message.as_ref().is_some_and(|message| message.has_secret)) {
+            self.hide_payloads();
         }
         TapFrame { header, is_compressed: is_data && self.is_compressed, message }
     }

@@ -23,6 +23,11 @@ impl Visitors {
         format!("check-{}-{which}", self.run)
     }
 
+    /// Whether the first user is let in; what cannot be tried is no finding.
+    pub(in crate::cli::check) fn can_come_in(&self) -> Result<(), String> {
+        self.connect(0, "").map(|mut talker| talker.close())
+    }
+
     /// Connects as the first user or the second; `query` is added to the URL.
     pub(super) fn connect(&self, which: usize, query: &str) -> Result<Talker, String> {
         let mut url = self.url.clone();

@@ -180,7 +180,8 @@ impl ChatModel {
 
     fn show_why(&mut self, steps: &[Step]) {
         let line = |step: &Step| why_line(step, &self.times.seconds(step.at));
-        let lines = steps.iter().map(line).collect();
+        // The newest matters, and is seen without turning pages.
+        let lines = steps.iter().rev().map(line).collect();
         self.panel = Some(Panel { title: "The connection".to_owned(), lines, above: 0 });
     }
 

@@ -15,8 +15,8 @@ use std::io::IsTerminal;
   parlor chat --token-file token wss://chat.example/ws tea
   uptime | parlor chat --user bot logs               each line is a message, or a /command
 
-Without a terminal at its input and output it prints what comes as `parlor listen` does, takes lines of standard input, and
-ends with the last when all are on the server's disk: with 0, or with 1 if something was refused, 2 if the command line is
+Without a terminal at its input and output it prints what comes as `parlor listen` does, takes lines of standard input, and \
+ends with the last when all are on the server's disk: with 0, or with 1 if something was refused, 2 if the command line is \
 wrong, 3 if the server cannot be reached, 4 if it refuses the token, 6 if it does not answer in time.")]
 pub(in crate::cli) struct ChatArgs {
     /// The server's address, as of --url; what has no :// is a room

@@ -82,7 +82,7 @@ fn draw_middle(model: &ChatModel, parts: &ScreenParts, buffer: &mut Buffer) {
     let words = words.iter().flat_map(|words| wrap(words, width.saturating_sub(2), 0));
     let style = if is_alone { Style::new() } else { model.palette.dim() };
     lines.extend(words.map(|line| Line::styled(format!(" {line}"), style)));
-    let skipped = lines.len().saturating_sub(height);
+    let skipped = if is_alone { 0 } else { lines.len().saturating_sub(height) };
     // Few lines stand above the line that is typed, as many do; words alone stand at the top.
     let from = if is_alone { 0 } else { height.saturating_sub(lines.len()) };
     for (line, y) in lines.iter().skip(skipped).zip((parts.log.y..parts.log.bottom()).skip(from)) {

@@ -132,7 +132,12 @@ impl ChatModel {
             }
         };
         if matches!(typed, TypedLine::Message(_)) && self.current.is_none() {
-            self.notice = Some("you are in no room: /join NAME enters one".to_owned());
+            self.notice = Some(match self.has_begun {
+                true => "you are in no room: /join NAME enters one".to_owned(),
+                false => {
+                    "there is no connection yet: what you type stays here until then".to_owned()
+                }
+            });
             return;
         }
         self.input_mut().reset();

@@ -161,7 +161,8 @@ impl LineChat<'_> {
     }
 
     fn fail(&mut self, what: &str, error: &RequestError) {
-        self.say(&format!("{what}{error}"), refused("", error).exit);
+        let failure = refused(what, error);
+        self.say(&failure.message, failure.exit);
     }
 
     fn say(&mut self, message: &str, exit: Exit) {

@@ -77,6 +77,13 @@ impl ChatModel {
 
     /// The number of a message; says so if there is none.
     fn find(&mut self, target: MessageTarget) -> Option<u64> {
+        let room = self.room()?;
+        let has_waiting = room.unsent.iter().any(|unsent| unsent.refusal.is_none());
+        if target == MessageTarget::LastOwn && has_waiting {
+            // Not the one before it, which is meant less.
+            self.notice = Some("your last message is not on the server yet".to_owned());
+            return None;
+        }
         let (log, me) = (&self.room()?.log, self.me.as_ref());
         let (seq, whose) = match target {
             MessageTarget::Seq(seq) => (Some(seq), ""),

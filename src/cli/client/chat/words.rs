@@ -19,7 +19,7 @@ impl ChatModel {
             State::Waiting { until, reason, .. } => {
                 let wait_ms = until.0.saturating_sub(now.0).max(0);
                 let seconds = wait_ms.saturating_add(999) / 1_000;
-                format!("not connected: {}; again in {seconds} s", in_short(reason))
+                format!("not connected, again in {seconds} s: {}", in_short(reason))
             }
             State::Paused { reason } => format!("paused: {}; /retry connects", shown(reason)),
             State::Closed => "closed".to_owned(),
