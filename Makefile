@@ -144,9 +144,10 @@ measure-return: ## when 5,000 clients come back after a restart, or with RETURNS
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
 
-model: setup binaries ## the JavaScript client through cuts, kill -9, frozen and crashed tabs, for ROUNDS (200) seeds
+model: setup binaries ## the clients of JavaScript and Rust through cuts, kill -9, frozen and crashed tabs, for ROUNDS (200) seeds
 	PARLOR_SEEDS=$(ROUNDS) node --test clients/js/test/model.test.js
 	PARLOR_SEEDS=500 node --test clients/js/test/outbox-model.test.js
+	PARLOR_SEEDS=$(ROUNDS) cargo test --release --locked --test client_model
 
 soak: binaries ## all that clients may do, for MINUTES (60); memory, files and counts must then be as before
 	python3 tests/measure/soak.py --minutes $(MINUTES)
