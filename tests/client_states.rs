@@ -123,25 +123,38 @@ mod inside {
         is_there: impl Fn(&Client) -> bool,
     ) {
         for way in ["drop", "close"] {
-            let client = builder().start().unwrap();
-            let begun = Instant::now();
-            while !is_there(&client) {
-                assert!(begun.elapsed() < PATIENCE, "{state}: it is {:?}", client.state());
-                thread::sleep(Duration::from_millis(5));
-            }
-            // It stays there.
-            thread::sleep(Duration::from_millis(100));
-            assert!(is_there(&client), "{state}: it is {:?}", client.state());
-            let begun = Instant::now();
-            if way == "close" {
-                let _ = client.close(Duration::ZERO);
-            }
-            drop(client);
-            let took = begun.elapsed();
-            println!("{state:<16} {way:<6} {:>6} µs", took.as_micros());
-            assert!(took < AT_ONCE, "{state}: {way} took {took:?}");
-            assert!(!threads().contains(&"under-test".to_owned()), "{state}: its thread is left");
+            // Once of three times: between two looks at the clock a busy machine may do something else.
+            assert!(
+                (0..3).any(|_| ends_once(state, way, &builder, &is_there) < AT_ONCE),
+                "{state}: {way}"
+            );
         }
+    }
+
+    fn ends_once(
+        state: &str,
+        way: &str,
+        builder: &impl Fn() -> ClientBuilder,
+        is_there: &impl Fn(&Client) -> bool,
+    ) -> Duration {
+        let client = builder().start().unwrap();
+        let begun = Instant::now();
+        while !is_there(&client) {
+            assert!(begun.elapsed() < PATIENCE, "{state}: it is {:?}", client.state());
+            thread::sleep(Duration::from_millis(5));
+        }
+        // It stays there.
+        thread::sleep(Duration::from_millis(100));
+        assert!(is_there(&client), "{state}: it is {:?}", client.state());
+        let begun = Instant::now();
+        if way == "close" {
+            let _ = client.close(Duration::ZERO);
+        }
+        drop(client);
+        let took = begun.elapsed();
+        println!("{state:<16} {way:<6} {:>6} µs", took.as_micros());
+        assert!(!threads().contains(&"under-test".to_owned()), "{state}: its thread is left");
+        took
     }
 
     fn is(name: &'static str) -> impl Fn(&Client) -> bool {

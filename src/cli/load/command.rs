@@ -174,7 +174,9 @@ pub(in crate::cli) fn run(args: LoadArgs) -> Result<(), CommandFailure> {
     }
     let figures = &crowd.figures;
     if figures.opened == 0 {
-        let why = figures.causes.keys().next().map_or("no reason was given", String::as_str);
+        let causes: Vec<&str> = figures.causes.keys().map(String::as_str).take(3).collect();
+        let why =
+            if causes.is_empty() { "no reason was given".to_owned() } else { causes.join("; ") };
         let message = format!("{}: no connection was ready: {why}", args.url);
         return Err(CommandFailure::with(Exit::Connect, message));
     }

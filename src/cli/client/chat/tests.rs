@@ -140,7 +140,7 @@ fn a_newcomer_is_told_what_to_do() {
     scene.told(ClientEvent::State(State::Waiting { until, attempt: 1, reason, code: None }));
     let screen = scene.screen(80, 24);
     assert!(has(&screen, "ws://x/ws: connection refused"), "{screen:#?}");
-    assert!(has(&screen, "not connected: connection refused; again in 3 s"), "{screen:#?}");
+    assert!(has(&screen, "not connected, again in 3 s: connection refused"), "{screen:#?}");
     scene.told(ClientEvent::State(ONLINE));
     assert_eq!(scene.wanted(), [ChatTask::Rooms { is_asked: false }]);
     let tea = JoinableRoom { name: room("tea"), title: "Tea & talk".to_owned(), members: 3 };
