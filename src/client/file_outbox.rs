@@ -15,6 +15,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The file, within the folder; the one that takes its place; lines that could not be read.
 const NAME: &str = "outbox.ndjson";
@@ -22,6 +23,10 @@ const NEW_NAME: &str = "outbox.ndjson.new";
 const UNREADABLE_NAME: &str = "outbox.unreadable";
 /// While it is smaller, the file is not written anew, in bytes.
 const SMALL_BYTES: u64 = 1024 * 1024;
+
+/// How often, and how long in between, the lock of an outbox is tried again.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// An outbox in a folder: one process has it at a time.
 #[derive(Debug)]
@@ -80,10 +85,17 @@ impl FileOutbox {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         private(&mut options);
+        let mut attempts = LOCK_ATTEMPTS;
         let mut file = loop {
             let file = options.open(&path).and_then(own_file).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => {}
+                // A process that was just begun by this one has its open files for a moment.
+                Err(TryLockError::WouldBlock) if attempts > 0 => {
+                    attempts -= 1;
+                    std::thread::sleep(LOCK_WAIT);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(OutboxError::InUse(folder)),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }

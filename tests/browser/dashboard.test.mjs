@@ -126,7 +126,7 @@ inPage('it shows what happens, and an administrator\'s actions are carried out a
   await plotted(page, 'Memory of the process');
   await page.locator('#alarms li').first().waitFor();
   // A busy machine may make the server slow, and others may have filled its disk.
-  const told = await page.locator('#alarms li:not([data-id="turns"], [data-id="commits"], [data-id="disk"])').allTextContents();
+  const told = await page.locator('#alarms li:not([data-id="turns"], [data-id="commits"], [data-id="pool-disk"])').allTextContents();
   assert.deepEqual(told.filter((text) => text !== 'Nothing. All is within its bounds.'), []);
   await page.locator('#pools tr', { hasText: 'connections' }).first().waitFor();
   // Whoever looks is not online for it.
