@@ -5,8 +5,8 @@ use parlor::client::{Backoff, Client, ClientBuilder, FileOutbox, Tls, TokenFailu
 use parlor::server::{Config, Server};
 use parlor::store::Place;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::process::Command;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// What leads nowhere: nobody has the address to which these packets go.
 const BLACK_HOLE: &str = "10.99.99.2";
+/// How long clients connect and close.
+const SECONDS_VARIABLE: &str = "PARLOR_CLIENT_SECONDS";
 
 #[test]
 fn a_client_ends_at_once_in_each_of_its_states() {
@@ -87,6 +89,47 @@ fn opens_only() -> u16 {
     port
 }
 
+/// A server in a process of its own, so that what this one has is the clients'.
+struct ServerProcess {
+    address: SocketAddr,
+    child: Child,
+}
+
+impl ServerProcess {
+    /// Without the bounds to which an hour of one user would come.
+    fn start() -> ServerProcess {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.args(["serve", "--data", ":memory:", "--listen", &address.to_string()]);
+        for bound in [
+            "limits.requests_per_second=100000",
+            "limits.burst=100000",
+            "limits.user_work_per_second=1000000",
+            "limits.user_work_burst=1000000",
+            "limits.connections_per_address_minute=0",
+            "limits.stored_bytes_per_day=0",
+        ] {
+            command.args(["--set", bound]);
+        }
+        // It is the test's.
+        command.env_remove(SECONDS_VARIABLE).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the server does not start");
+            thread::sleep(Duration::from_millis(20));
+        }
+        ServerProcess { address, child }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// The threads of this process, by name.
 fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
@@ -123,11 +166,14 @@ mod inside {
         is_there: impl Fn(&Client) -> bool,
     ) {
         for way in ["drop", "close"] {
-            // Once of three times: between two looks at the clock a busy machine may do something else.
-            assert!(
-                (0..3).any(|_| ends_once(state, way, &builder, &is_there) < AT_ONCE),
-                "{state}: {way}"
-            );
+            // Twice of three times: between two looks at the clock a busy machine may do something else.
+            let mut took: Vec<Duration> =
+                (0..2).map(|_| ends_once(state, way, &builder, &is_there)).collect();
+            if took.iter().any(|took| *took >= AT_ONCE) {
+                took.push(ends_once(state, way, &builder, &is_there));
+            }
+            let quick = took.iter().filter(|took| **took < AT_ONCE).count();
+            assert!(quick >= 2, "{state}: {way} took {took:?}");
         }
     }
 
@@ -226,13 +272,9 @@ mod inside {
     #[test]
     #[ignore = "runs within a namespace"]
     fn again() {
-        let seconds =
-            std::env::var("PARLOR_CLIENT_SECONDS").map_or(3, |text| text.parse().unwrap());
-        let mut config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory);
-        config.set("limits.burst=100000").unwrap();
-        config.set("limits.requests_per_second=100000").unwrap();
-        let server = Server::start(config).unwrap();
-        let url = format!("ws://{}/ws?user=ada", server.local_addr());
+        let seconds = std::env::var(SECONDS_VARIABLE).map_or(3, |text| text.parse().unwrap());
+        let server = ServerProcess::start();
+        let url = format!("ws://{}/ws?user=ada", server.address);
         let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let folder = tempfile::tempdir().unwrap();
         let one = |number: u64| {
@@ -265,10 +307,8 @@ mod inside {
         while begun.elapsed() < Duration::from_secs(seconds) || number < 200 {
             one(number);
             number += 1;
-            // What the process has once, and the server's log of this room, has its size by then.
+            // What the process has once has its size by then.
             if number == 100 {
-                // The server, in this process too, closes its ends a moment later.
-                thread::sleep(Duration::from_millis(500));
                 warm = Some((memory_kib(), open_files(), threads().len()));
             }
         }
@@ -279,17 +319,9 @@ mod inside {
             open_files(),
             threads()
         );
-        // The server keeps what was said, and what it counts of users: some of it is the server's.
-        let may_grow = 1_024 + number * 400 / 1_024;
-        assert!(growth <= may_grow, "{growth} KiB after {number} clients");
-        let is_as_before = || open_files() <= files && threads().len() <= count;
-        let ended = Instant::now();
-        while !is_as_before() && ended.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_millis(10));
-        }
-        assert!(is_as_before(), "{} files for {files}, {:?}", open_files(), threads());
-        server.handle().stop().unwrap();
-        server.join().unwrap();
+        assert!(growth <= 1_024, "{growth} KiB after {number} clients");
+        assert!(open_files() <= files, "{} files for {files}", open_files());
+        assert!(threads().len() <= count, "{:?}", threads());
     }
 
     #[test]

@@ -354,6 +354,10 @@ def test_what_is_wrong_with_the_command_line_or_the_server_is_said(servers):
     server = servers.parlor()
     status, _, error = check(f"ws://127.0.0.1:{server.port}/ws")
     assert status == 5 and error.endswith("Authorization: Bearer …'\n")
+    # Users whom the server does not let in.
+    locked = servers.parlor("--secret-file", servers.secret_file())
+    status, _, error = check(f"ws://127.0.0.1:{locked.port}/ws", "--chat", "--timeout", 0.5)
+    assert status == 4 and "no session: " in error and error.endswith("a server with keys wants --token-file twice\n")
     status, _, error = check("--listen", f"127.0.0.1:{free_port()}", "--patience", 0.1)
     assert status == 6 and error == "parlor: no client has connected within 0.1 s (--patience)\n"
 
@@ -391,3 +395,27 @@ def test_a_client_that_goes_away_leaves_the_rest_open():
     assert process.returncode == 7
     assert found["fault"] == ["opening.answer", "opening.requests"]
     assert len(found["open"]) > 140
+
+
+def test_a_client_that_stops_without_a_fault_is_status_6():
+    port = free_port()
+    process = subprocess.Popen(
+        [parlor_binary(), "check", "--listen", f"127.0.0.1:{port}", "--json", "--patience", "1", "--only", "framing"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=harness.clean_environment(),
+    )
+    wait_for_port(port, process)
+
+    async def once():
+        with contextlib.suppress(websockets.exceptions.ConnectionClosed):
+            async with connect(f"ws://127.0.0.1:{port}/") as connection:
+                async for _ in connection:
+                    pass
+
+    asyncio.run(once())
+    out, error = process.communicate(timeout=30)
+    found = findings(out)
+    assert (process.returncode, found["fault"]) == (6, []) and len(found["open"]) > 1
+    assert re.fullmatch(r"parlor: the client did not come back for \d+ cases\n", error)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import html.parser
+import itertools
 import json
 import re
 import subprocess
@@ -165,6 +166,31 @@ def test_a_crowd_comes_back_after_a_restart_and_misses_nothing(servers):
     assert status == 0, found
     assert sum(count for cause, count in found["errors"].items() if cause.startswith("lost: ")) >= 30
     assert found["opened"] >= 60 and found["acknowledged"] > 100
+
+
+#: `HOLES_MAX` of src/cli/load/track.rs: so many missing messages of a sender are told from repeated ones.
+HOLES_MAX = 1_024
+#: `CAUSES_MAX` of src/cli/load/figures.rs.
+CAUSES_MAX = 64
+
+
+def test_the_bounds_here_are_those_of_the_source():
+    for name, value, path in (("HOLES_MAX", HOLES_MAX, "track"), ("CAUSES_MAX", CAUSES_MAX, "figures")):
+        [found] = re.findall(rf"const {name}: usize = ([0-9_]+);", (harness.ROOT / f"src/cli/load/{path}.rs").read_text())
+        assert int(found) == value
+
+
+def test_causes_that_a_server_makes_up_are_counted_and_not_all_kept():
+    numbers = itertools.count()
+
+    async def make_up(connection):
+        await connection.close(4000, f"cause {next(numbers)}")
+
+    with in_a_thread(lambda: serve(make_up, "127.0.0.1", 0)) as port:
+        _, found = figures(f"ws://127.0.0.1:{port}/", "--scenario", "storm", "-c", 20, "--ramp", 200, "-z", 2)
+    came = next(numbers)
+    assert came > 2 * CAUSES_MAX and len(found["errors"]) <= CAUSES_MAX + 1
+    assert sum(found["errors"].values()) >= came - 20
 
 
 def test_a_server_that_means_harm_moves_no_cursor_and_takes_no_memory():

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -131,6 +132,41 @@ def test_a_server_that_is_away_is_status_3_and_an_outbox_keeps_the_messages(serv
     assert [one["payload"]["text"] for one in entries if one["type"] == "chat:message"] == ["one", "two", "three"]
 
 
+def test_a_token_of_another_user_sends_nothing_of_an_outbox(servers, tmp_path):
+    server = servers.parlor("--secret-file", servers.secret_file())
+    box = tmp_path / "outbox"
+    nowhere = f"ws://{harness.HOST}:{harness.free_port()}/ws"
+    for user in ("ada", "bob"):
+        (tmp_path / user).write_text(harness.token(user))
+    of = {user: ("--token-file", tmp_path / user) for user in ("ada", "bob")}
+    assert send(server, *of["ada"], "--outbox", box, "--timeout", 0.2, "--join", "tea", "mine", url=nowhere)[0] == 3
+    status, out, error = send(server, *of["bob"], "--outbox", box, "--timeout", 1, "--join", "tea", "hers")
+    assert (status, out) == (4, ""), (status, out, error)
+    assert error == f"parlor: --user is ada, and the token is that of bob; the messages of --user are kept in {box}\n"
+    status, out, error = send(server, *of["ada"], "--outbox", box, "--join", "tea", "third")
+    assert (status, error) == (0, ""), (status, out, error)
+    entries = server.api("GET", "rooms/tea/messages", token=harness.token("ada"))[1]["entries"]
+    assert [one["payload"]["text"] for one in entries if "text" in one["payload"]] == ["mine", "hers", "third"]
+
+
+def test_what_a_full_disk_does_not_keep_is_said(tmp_path):
+    nowhere = f"ws://{harness.HOST}:{harness.free_port()}/ws"
+    command = [harness.parlor_binary(), "send", "--url", nowhere, "--user", "ada", "--timeout", "2", "--outbox", str(tmp_path / "box"), "tea"]
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    lines = "".join(f"{number} {'x' * 500}\n" for number in range(20))
+    done = subprocess.run(
+        command, input=lines, capture_output=True, text=True, timeout=20, env=harness.clean_environment(), preexec_fn=small_files, check=False
+    )
+    assert done.returncode == 3, done
+    kept, lost = map(int, re.search(r"; (\d+) messages are kept in .*; (\d+) could not be kept, and are lost\n", done.stderr).groups())
+    assert kept + lost == 20 and kept > 3 and lost > 3
+    assert len((tmp_path / "box/outbox.ndjson").read_text().splitlines()) == kept
+
+
 def test_tokens_come_from_a_file_a_command_or_the_environment(servers):
     server = servers.parlor("--secret-file", servers.secret_file())
     token, folder = harness.token("ada"), servers.directory()
@@ -175,9 +211,16 @@ def test_listen_ends_as_it_is_told(servers, server):
         assert refused.ends() == (1, "", "parlor: tea: not_member: you are not a member of this room; --join joins it\n")
     with Listener(server, "--join", "--for", 0.3, "tea") as short:
         assert short.ends()[0] == 0
+    assert send(server, "tea", "here")[0] == 0
     with Listener(server, "--for", 0.3, "--count", 5, "tea") as too_few:
         status, _, error = too_few.ends()
         assert status == 6 and error == "parlor: 5 of 5 have not come\n"
+    # Only of the rooms that are named, and each once.
+    assert send(server, "--join", "attic", "there")[0] == 0
+    with Listener(server, "--json", "--since", 0, "--count", 2, "tea", "tea") as twice:
+        status, out, _ = twice.ends()
+        told = [json.loads(line)["payload"] for line in out.splitlines()]
+        assert status == 0 and [(one["room"], one["seq"]) for one in told] == [("tea", 1), ("tea", 2)]
     with Listener(server, "--stream", "nothing") as unknown:
         status, _, error = unknown.ends()
         assert status == 1 and error.startswith("parlor: nothing: no_such_stream")

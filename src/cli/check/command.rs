@@ -37,7 +37,7 @@ said is open: as what becomes of a text, with an application that ends the conne
 server is an echo, what comes back is compared.
 
 It ends with 0 if there is no fault, 7 if there is one, 2 if the command line is wrong, 3 if the server cannot be reached, \
-5 if no WebSocket opens there, 6 if no client has come.")]
+4 if it lets the users of --chat not in, 5 if no WebSocket opens there, 6 if no client has come, or not for every case.")]
 pub(in crate::cli) struct CheckArgs {
     /// The server's address; https:// and wss:// speak TLS
     #[arg(required_unless_present_any = ["listen", "list"], conflicts_with = "listen")]

@@ -6,7 +6,6 @@ use crate::client::{
     Client, ClientBuilder, FailCode, FileOutbox, Proxy, RequestError, StartError, State, Tls,
     TokenFailure,
 };
-use crate::reactor::Clock;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,14 +20,11 @@ const TOKEN_VARIABLE: &str = "PARLOR_TOKEN";
 /// How the reason ends where a server wants to know who somebody is, before it opens a WebSocket.
 const UNAUTHORIZED: &str = "status 401";
 
-/// How long a server may take to say hello to somebody who has no token.
-const HELLO: Duration = Duration::from_secs(1);
-
-/// How the reason begins where what answers there breaks the protocol.
-const BROKEN: [&str; 2] = ["the server broke the protocol", "what came is no message"];
-
 /// How it ends where there is no such path.
 const NOT_FOUND: &str = "status 404";
+
+/// How it begins where what answers there breaks the protocol.
+const BROKEN: [&str; 2] = ["the server broke the protocol", "what came is no message"];
 
 /// Whether asking again would be of no use.
 pub(super) fn is_refusal(state: &State) -> bool {
@@ -159,16 +155,7 @@ impl ClientArgs {
             let is_end = matches!(state, State::Online { .. } | State::Closed);
             is_end || is_refusal(state)
         };
-        // It waits for a token, which is not there: hello would have come.
-        let lacks_token =
-            |state: &State| !self.has_token() && matches!(state, State::Authenticating);
-        let begun = Clock::start();
-        let mut state =
-            client.wait_state(self.timeout, |state| is_over(state) || lacks_token(state));
-        if state.as_ref().is_some_and(lacks_token) {
-            let hello = HELLO.min(self.timeout.saturating_sub(begun.elapsed()));
-            state = client.wait_state(hello, is_over);
-        }
+        let state = client.wait_state(self.timeout, is_over);
         match state.unwrap_or_else(|| client.state()) {
             State::Online { .. } => self.is_right_user(client),
             state => Err(self.not_online(client, &state)),
@@ -256,16 +243,20 @@ fn one_word(text: &str) -> Option<String> {
     (!word.is_empty() && !word.contains(char::is_whitespace)).then(|| word.to_owned())
 }
 
-/// The status with which a command ends that a server refuses.
+/// What a command says, and with what status it ends, where a server refuses something.
 pub(super) fn refused(what: &str, error: &RequestError) -> CommandFailure {
-    let exit = match &*error.code {
-        "timeout" | "disconnected" => Exit::Timeout,
-        "unauthorized" => Exit::Auth,
-        _ => Exit::Failure,
-    };
     let hint = match &*error.code {
         "not_member" => "; --join joins it",
         _ => "",
     };
-    CommandFailure::with(exit, format!("{what}{}{hint}", shown(&error.to_string())))
+    CommandFailure::with(exit_of(error), format!("{what}{}{hint}", shown(&error.to_string())))
+}
+
+/// The status with which a command ends that is refused this.
+pub(super) fn exit_of(error: &RequestError) -> Exit {
+    match &*error.code {
+        "timeout" | "disconnected" => Exit::Timeout,
+        "unauthorized" => Exit::Auth,
+        _ => Exit::Failure,
+    }
 }

@@ -231,22 +231,31 @@ impl SendArgs {
 
     /// Nothing came in time. Says what becomes of the messages that are on their way.
     fn late(&self, client: &Client, sent: &Receiver<Sent>) -> CommandFailure {
-        let state = client.state();
-        let mut failure = match state {
+        let wrong_user = self.client.is_right_user(client).err();
+        let is_right_user = wrong_user.is_none();
+        let mut failure = wrong_user.unwrap_or_else(|| match client.state() {
             State::Online { .. } => {
                 let seconds = self.client.timeout.as_secs_f64();
                 let message = format!("the server has not answered within {seconds} s");
                 CommandFailure::with(Exit::Timeout, message)
             }
             state => self.client.not_online(client, &state),
-        };
+        });
         if let Some(folder) = &self.outbox {
-            let count = client.unsent().len();
-            let are = if count == 1 { "message is" } else { "messages are" };
-            failure.message += &format!("; {count} {are} kept in {}", folder.display());
-            let refused =
-                sent.try_iter().filter(|sent| matches!(sent.ticket.try_wait(), Some(Err(_))));
-            match refused.count() {
+            let kept = match client.unsent().len() {
+                // The client tells of those of whoever is here.
+                _ if !is_right_user => "the messages of --user are".to_owned(),
+                1 => "1 message is".to_owned(),
+                count => format!("{count} messages are"),
+            };
+            failure.message += &format!("; {kept} kept in {}", folder.display());
+            let is_lost = |sent: &Sent| {
+                let answer = sent.ticket.try_wait();
+                answer.is_some_and(|answer| {
+                    answer.is_err_and(|error| &*error.code == "outbox_failed")
+                })
+            };
+            match sent.try_iter().filter(is_lost).count() {
                 0 => {}
                 count => failure.message += &format!("; {count} could not be kept, and are lost"),
             }

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 /// Bytes of a message's text that are kept.
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024;
+/// In so much of a message secrets are looked for. Of a longer one no payload's bytes are shown.
+pub(super) const LOOKED_BYTES_MAX: usize = 256 * 1024;
 
 /// Something that was seen.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ pub(super) struct TapMessage {
     /// Text, or hexadecimal digits.
     pub(super) text: String,
     pub(super) is_cut: bool,
-    pub(super) has_secret: bool,
+    pub(super) may_have_secret: bool,
 }
 
 /// Some bytes and their meaning.
@@ -117,23 +119,18 @@ impl TapMessage {
                 let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let text = format!("{code} {}{reason}", close::meaning(code.0));
                 let shown = if hides { hide(&text).into_owned() } else { text.clone() };
-                let (len, has_secret) = (text.len() as u64, shown != text);
-                return TapMessage { kind: "close", len, text: shown, is_cut: false, has_secret };
+                let (len, may_have_secret) = (text.len() as u64, shown != text);
+                let (kind, text, is_cut) = ("close", shown, false);
+                return TapMessage { kind, len, text, is_cut, may_have_secret };
             }
             Event::Closed { code: None, .. } => {
-                let text = "without a status code".to_owned();
-                return TapMessage {
-                    kind: "close",
-                    len: 0,
-                    text,
-                    is_cut: false,
-                    has_secret: false,
-                };
+                let (kind, text) = ("close", "without a status code".to_owned());
+                return TapMessage { kind, len: 0, text, is_cut: false, may_have_secret: false };
             }
         };
-        // Of the whole: behind what is shown may be the name of what is in it.
-        let whole = String::from_utf8_lossy(bytes);
-        let hidden = if hides { hide(&whole) } else { Cow::Borrowed(&*whole) };
+        // Not only in what is shown: behind it may be the name of what is in it.
+        let looked = String::from_utf8_lossy(&bytes[..bytes.len().min(LOOKED_BYTES_MAX)]);
+        let hidden = if hides { hide(&looked) } else { Cow::Borrowed(&*looked) };
         let has_secret = matches!(hidden, Cow::Owned(_));
         let (text, is_cut) = match kind {
             "binary" if has_secret => (HIDDEN.to_owned(), false),
@@ -146,7 +143,8 @@ impl TapMessage {
                 (hidden.get(..end).unwrap_or_default().to_owned(), end < hidden.len())
             }
         };
-        TapMessage { kind, len: bytes.len() as u64, text, is_cut, has_secret }
+        let may_have_secret = has_secret || bytes.len() > LOOKED_BYTES_MAX;
+        TapMessage { kind, len: bytes.len() as u64, text, is_cut, may_have_secret }
     }
 }
 

@@ -11,6 +11,10 @@ const FIELDS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set
 const NAMES: &[&str] = &["token", "ticket", "secret", "password", "authorization", "cookie"];
 /// What stands before a token: in `Sec-WebSocket-Protocol`, and in fields that some programs have of their own.
 const PREFIXES: &[&str] = &["bearer.", "bearer "];
+/// What stands before the user and the host of a URL (RFC 3986 §3.2).
+const URL_BEGIN: &str = "://";
+/// Backslashes before an escape: one of JSON, two where that is quoted.
+const SLASHES_MAX: usize = 2;
 
 /// Hides the value of a line of a head, if that is secret, and what [`hide`] finds. The line may stand in quotation
 /// marks.
@@ -87,7 +91,7 @@ fn escape(text: &str) -> Option<(u32, usize)> {
     if text.starts_with('%') {
         return hex(1, 2);
     }
-    let slashes = text.bytes().take_while(|byte| *byte == b'\\').count();
+    let slashes = text.bytes().take(SLASHES_MAX).take_while(|byte| *byte == b'\\').count();
     if slashes == 0 {
         return None;
     }
@@ -112,8 +116,8 @@ fn secret_at(signs: &[Sign], at: usize) -> Option<(usize, usize)> {
         return Some((from, bare_end(signs, from)));
     }
     // RFC 3986 §3.2.1: who somebody is, in a URL.
-    let from = at + 3;
-    if ["://"].iter().any(|word| begins(&word)) {
+    let from = at + URL_BEGIN.len();
+    if begins(&&URL_BEGIN) {
         let end =
             signs.iter().skip(from).position(|sign| matches!(sign.one, '/' | '"' | ' ' | '@'))?;
         let is_user = signs.get(from + end).is_some_and(|sign| sign.one == '@');

@@ -230,7 +230,7 @@ mod tests {
             len: 38,
             text: text.to_owned(),
             is_cut: false,
-            has_secret: false,
+            may_have_secret: false,
         };
         TapWhat::Frame(TapFrame { header, is_compressed: false, message: Some(message) })
     }

@@ -9,6 +9,7 @@ use crate::protocol::{Event, MaskKey, Opcode, Role, Violation};
 
 /// A longer message is not read: its bytes pass, and are recorded.
 pub(super) const MESSAGE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// What is shown of bytes.
 #[derive(Clone, Debug)]
 pub(super) struct WatchSettings {
@@ -43,11 +44,10 @@ pub(super) struct FrameParts {
 
 impl FrameParts {
     pub(super) fn new(from: Role) -> FrameParts {
-        let (parts, message) = (Vec::new(), None);
         FrameParts {
             from,
-            parts,
-            message,
+            parts: Vec::new(),
+            message: None,
             has_match: false,
             inflates: false,
             is_compressed: false,
@@ -63,10 +63,10 @@ impl FrameParts {
     ) {
         let grep = settings.grep.as_deref();
         match note {
-            Note::Bytes { meaning, .. } => {
+            Note::Bytes { meaning, bytes, .. } => {
                 self.has_match |= grep.is_some_and(|grep| meaning.contains(grep));
                 self.parts.extend(TapPart::of(note, settings.hides, self.mask));
-                if let (Note::Bytes { bytes, .. }, "masking key") = (note, meaning.as_str()) {
+                if meaning == "masking key" {
                     self.mask = bytes.first_chunk().copied();
                 }
             }
@@ -124,8 +124,10 @@ impl FrameParts {
         }
         let message = self.message.take();
         // What is compressed cannot be looked at before it is whole.
-        let is_unread = is_data && self.is_compressed && message.is_none();
-        if hides && (is_unread || message.as_ref().is_some_and(|message| message.has_secret)) {
+        let may_have_secret = message
+            .as_ref()
+            .map_or(is_data && self.is_compressed, |message| message.may_have_secret);
+        if hides && may_have_secret {
             self.hide_payloads();
         }
         TapFrame { header, is_compressed: is_data && self.is_compressed, message }

@@ -367,6 +367,7 @@ fn may_be_head(from: Role, begin: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::http::HostNames;
+    use super::super::item::{LOOKED_BYTES_MAX, TapMessage};
     use super::*;
 
     const ASK: &[u8] = b"GET /ws?token=abc HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n";
@@ -515,6 +516,55 @@ mod tests {
         let seen = watch.take_seen();
         assert_eq!(seen[0].parts.len(), 3);
         assert!(seen[0].parts[0].is_hidden() && !seen[0].parts[1].is_hidden());
+    }
+
+    /// A whole message of the server's, of 64 KiB to 4 GiB.
+    fn message(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (payload.len() as u64).to_be_bytes();
+        [&[0x80 | opcode, 127], &len[..], payload].concat()
+    }
+
+    fn message_of(sighting: &TapSighting) -> &TapMessage {
+        match &sighting.what {
+            TapWhat::Frame(frame) => frame.message.as_ref().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_a_message_that_is_too_long_to_look_through_no_byte_is_shown() {
+        let mut watch = watch();
+        watch.saw(Role::Client, ASK);
+        watch.saw(Role::Server, OPEN);
+        watch.take_seen();
+        for len in [LOOKED_BYTES_MAX, LOOKED_BYTES_MAX + 1] {
+            watch.saw(Role::Server, &message(1, &vec![b'a'; len]));
+            let seen = watch.take_seen();
+            let payload = seen[0].parts.last().unwrap();
+            assert_eq!(payload.is_hidden(), len > LOOKED_BYTES_MAX, "{payload:?}");
+            let shown = message_of(&seen[0]);
+            assert_eq!((shown.len, shown.text.len(), shown.is_cut), (len as u64, 4_096, true));
+        }
+        // A secret at the end of what is looked through, far behind what is shown.
+        let mut long = vec![b' '; LOOKED_BYTES_MAX - 10];
+        long.extend(b"token=abcd");
+        watch.saw(Role::Server, &message(2, &long));
+        assert_eq!(message_of(&watch.take_seen()[0]).text, "(hidden)");
+    }
+
+    #[test]
+    fn a_long_message_made_to_cost_much_does_not() {
+        let mut watch = watch();
+        watch.saw(Role::Client, ASK);
+        watch.saw(Role::Server, OPEN);
+        for piece in ["\\", "://", "token", "token:", "bearer.", "token \"", "\\u00", "%74oken"] {
+            let begun = std::time::Instant::now();
+            let text = piece.repeat(1024 * 1024 / piece.len());
+            watch.saw(Role::Server, &message(1, text.as_bytes()));
+            assert_eq!(message_of(watch.take_seen().last().unwrap()).len, text.len() as u64);
+            // Where each backslash looked at all that follow, it took minutes.
+            assert!(begun.elapsed().as_secs() < 10, "{piece}: {:?}", begun.elapsed());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::builder::ClientBuilder;
 use super::room::Room;
-use super::shared::{ClientTask, SharedClient};
+use super::shared::{ClientInner, ClientTask, SharedClient};
 use super::stream::Stream;
 use super::ticket::{Reply, Ticket};
 use crate::base::{Chance, RoomId, StreamId};
@@ -210,8 +210,8 @@ impl Client {
         self.shared().lock().core.hello().cloned()
     }
 
-    /// The messages that are not on the server's disk: those on their way, those that were refused, and those that an
-    /// earlier process left.
+    /// The messages that are not on the server's disk, of whoever is here: those on their way, those that were refused,
+    /// and those that an earlier process left.
     #[must_use]
     pub fn unsent(&self) -> Vec<Kept> {
         self.shared().lock().core.unsent().cloned().collect()
@@ -272,7 +272,7 @@ impl Client {
             let is_done = || inner.core.unsent().all(|kept| kept.failed.is_some());
             (is_idle || is_done()).then_some(())
         });
-        let messages = self.0.end();
+        let messages = self.0.end(|inner| inner.core.unsent().cloned().collect::<Vec<_>>());
         if messages.is_empty() { Ok(()) } else { Err(Unsent { messages }) }
     }
 
@@ -320,16 +320,16 @@ impl Client {
 }
 
 impl ClientHandle {
-    /// Ends the network's thread, and waits for it; what is unsent then.
-    fn end(&self) -> Vec<Kept> {
+    /// Ends the network's thread, and waits for it. `look` sees what there is before.
+    fn end<T>(&self, look: impl FnOnce(&ClientInner) -> T) -> T {
         let shared = &self.shared;
-        let messages = shared.with(|inner, shared| {
-            let messages = inner.core.unsent().cloned().collect();
+        let seen = shared.with(|inner, shared| {
+            let seen = look(inner);
             if !inner.is_over() {
                 inner.handle(shared, CoreInput::Close);
                 inner.tasks.push(ClientTask::Stop);
             }
-            messages
+            seen
         });
         let thread = lock(&self.thread).take();
         match thread {
@@ -340,13 +340,13 @@ impl ClientHandle {
             // Another thread waits for it.
             None => drop(shared.wait(Some(END), |inner, _| inner.is_over().then_some(()))),
         }
-        messages
+        seen
     }
 }
 
 impl Drop for ClientHandle {
     fn drop(&mut self) {
-        self.end();
+        self.end(|_| ());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The chat without a terminal: what comes is printed, each line of standard input is a message or a command. A command
 //! waits until the messages before it are stored, and is done before the next line is read.
 
-use super::super::link::{ClientArgs, refused};
+use super::super::link::{ClientArgs, exit_of, refused};
 use super::super::text::{entry_line, remark};
 use super::answers::{help_lines, why_line};
 use super::bell::{QueueBell, wait_for};
@@ -161,8 +161,7 @@ impl LineChat<'_> {
     }
 
     fn fail(&mut self, what: &str, error: &RequestError) {
-        let failure = refused(what, error);
-        self.say(&failure.message, failure.exit);
+        self.say(&format!("{what}{}", shown(&error.to_string())), exit_of(error));
     }
 
     fn say(&mut self, message: &str, exit: Exit) {

@@ -315,6 +315,10 @@ impl ChatModel {
         let is_member = room.view.membership == Membership::Member;
         room.new_after = (room.view.unread > 0).then_some(room.view.read);
         (room.place, room.owed) = (None, 0);
+        // What was typed before there was a room is for the first.
+        if self.current.is_none() && room.input.value().is_empty() {
+            std::mem::swap(&mut room.input, &mut self.lobby_input);
+        }
         self.current = Some(name.clone());
         (self.panel, self.notice) = (None, None);
         if is_member {

@@ -80,7 +80,7 @@ impl ChatModel {
         let room = self.room()?;
         let has_waiting = room.unsent.iter().any(|unsent| unsent.refusal.is_none());
         if target == MessageTarget::LastOwn && has_waiting {
-            // Not the one before it, which is meant less.
+            // It is not the message before that one which is meant.
             self.notice = Some("your last message is not on the server yet".to_owned());
             return None;
         }

@@ -202,6 +202,52 @@ fn a_message_waits_until_it_is_stored_or_says_why_not() {
 }
 
 #[test]
+fn a_message_that_waits_is_the_last_one_and_not_the_one_before_it() {
+    let mut scene = Scene::in_tea(&["hello"]);
+    scene.told(ClientEvent::Entry(message(2, "ada", "mine")));
+    let (id, text): (Arc<str>, String) = ("i".into(), "just now".to_owned());
+    let unsent = UnsentLine { id: id.clone(), text, reply_to: None, at: NOW, refusal: None };
+    scene.model.take_sent(&room("tea"), unsent);
+    for line in ["/e x", "/delete"] {
+        scene.enters(line);
+        assert_eq!(scene.wanted(), [], "{line}");
+        assert!(has(&scene.screen(80, 24), "your last message is not on the server yet"));
+    }
+    // One that was refused is not sent any more: the last is the one before it.
+    let answer = Err(refusal("quota"));
+    scene.answered(ChatAnswer::Settled { room: room("tea"), id, answer });
+    scene.enters("/delete");
+    assert_eq!(scene.wanted(), [ChatTask::Delete { room: room("tea"), seq: 2 }]);
+}
+
+#[test]
+fn what_is_typed_before_there_is_a_connection_is_kept() {
+    let mut scene = Scene::begin(Some("tea"));
+    scene.types("good evening");
+    assert!(has(&scene.screen(80, 24), "> good evening"));
+    scene.key(KeyCode::Enter);
+    assert_eq!(scene.wanted(), []);
+    assert_eq!(scene.model.input().value(), "good evening");
+    scene.view("tea", 1, 0);
+    scene.told(ClientEvent::State(ONLINE));
+    scene.done.clear();
+    assert_eq!(scene.model.input().value(), "good evening");
+    scene.key(KeyCode::Enter);
+    let text = "good evening".to_owned();
+    assert_eq!(scene.wanted(), [ChatTask::Send { room: room("tea"), text, reply_to: None }]);
+}
+
+#[test]
+fn a_small_terminal_has_the_messages_and_the_line_that_is_typed() {
+    let mut scene =
+        Scene::in_tea(&["one", "two words that go on behind the edge of such a screen"]);
+    scene.types("hello");
+    let screen = scene.screen(40, 12);
+    assert!(has(&screen, "bob: one") && has(&screen, "> hello"), "{screen:#?}");
+    assert!(has(&screen, "bob: two words") && has(&screen, "of such a"), "{screen:#?}");
+}
+
+#[test]
 fn commands_find_the_message_that_they_are_about() {
     let mut scene = Scene::in_tea(&["one", "two"]);
     scene.told(ClientEvent::Entry(message(3, "ada", "mine")));
