@@ -199,6 +199,8 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/chat/dispatch.rs",
             "server/chat/paths.rs",
             "backend/pool.rs",
+            // As `on_event` is the program's.
+            "client/thread/monitor.rs",
         ],
     ),
     // A feature has whole layers.

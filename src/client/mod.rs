@@ -37,4 +37,4 @@ pub use net::{Proxy, ProxyUrlError};
 pub use thread::Events;
 pub use tls::{Tls, TrustError};
 pub use url::{UrlError, WebSocketUrl};
-pub use web_socket::{SendError, WebSocket, WebSocketBuilder, WebSocketEvent};
+pub use web_socket::{SendError, WebSocket, WebSocketBuilder, WebSocketEvent, WebSocketNews};

@@ -289,6 +289,22 @@ pub enum ClientEvent {
         /// The payload's JSON.
         payload: Box<str>,
     },
+    /// The answer to a request of which the program said [`Reply::into_event`](crate::client::Reply::into_event): a
+    /// payload's JSON, or why there is none.
+    Answer {
+        /// The request.
+        call: u64,
+        /// The answer.
+        answer: Result<Box<str>, RequestError>,
+    },
+    /// What has become of a message of which the program said
+    /// [`Ticket::into_events`](crate::client::Ticket::into_events).
+    Ticket {
+        /// Its id.
+        id: Arc<str>,
+        /// What.
+        status: TicketStatus,
+    },
     /// So many messages were left out, as the program took none: of those that say nothing of the
     /// log, as that somebody types.
     LeftOut(u64),

@@ -1,11 +1,11 @@
 //! How a client is made.
 
 use super::client::{Client, ClientHandle};
-use super::driver::{ClientDriver, TokenFn};
+use super::driver::{ClientDriver, EventFn, TokenFn};
 use super::shared::{ClientInner, SharedClient};
 use crate::base::UserId;
 use crate::client::core::{
-    Backoff, Core, CoreInput, CoreOptions, TokenFailure, TokenReason, TokenSource,
+    Backoff, ClientEvent, Core, CoreInput, CoreOptions, TokenFailure, TokenReason, TokenSource,
 };
 use crate::client::error::StartError;
 use crate::client::file_outbox::FileOutbox;
@@ -26,6 +26,7 @@ pub struct ClientBuilder {
     options: CoreOptions,
     token: Option<Arc<TokenFn>>,
     outbox: Option<FileOutbox>,
+    on_event: Option<Box<EventFn>>,
     thread_name: String,
 }
 
@@ -36,6 +37,7 @@ impl ClientBuilder {
             options: CoreOptions::default(),
             token: None,
             outbox: None,
+            on_event: None,
             thread_name: "parlor-client".to_owned(),
         }
     }
@@ -145,6 +147,15 @@ impl ClientBuilder {
         self
     }
 
+    /// A function to which events are handed on the network's thread, in place of the queue. It may call every function
+    /// of the client, also drop or [`Client::stop`] it; none of those that wait, as nothing comes while it runs. It is
+    /// dropped when nothing more comes. If it panics the client ends.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl FnMut(ClientEvent) + Send + 'static) -> ClientBuilder {
+        self.on_event = Some(Box::new(on_event));
+        self
+    }
+
     /// The name of the network's thread, as debuggers show it; `parlor-client` by default.
     #[must_use]
     pub fn thread_name(mut self, name: &str) -> ClientBuilder {
@@ -158,7 +169,7 @@ impl ClientBuilder {
     /// # Errors
     /// A [`StartError`]. That the server cannot be reached is none.
     pub fn start(self) -> Result<Client, StartError> {
-        let ClientBuilder { plan, options, token, outbox, thread_name } = self;
+        let ClientBuilder { plan, options, token, outbox, on_event, thread_name } = self;
         let mut plan = plan.map_err(StartError::Url)?;
         plan.trust().map_err(StartError::Trust)?;
         let nonce = system_nonce();
@@ -166,21 +177,36 @@ impl ClientBuilder {
         let begun = outbox.as_ref().map(FileOutbox::left).unwrap_or_default();
         let plan = Arc::new(plan);
         let make = move |clock, wake| {
-            let inner = ClientInner::new(Core::new(options, seed), outbox);
+            let mut inner = ClientInner::new(Core::new(options, seed), outbox);
+            inner.hands_over = on_event.is_some();
             let shared = Arc::new(SharedClient::new(inner, clock, wake));
             let helpers = Helpers::default();
-            (Arc::clone(&shared), ClientDriver { shared, plan, token, helpers, socket: None })
+            let driver = ClientDriver {
+                shared: Arc::clone(&shared),
+                plan,
+                token,
+                helpers,
+                socket: None,
+                on_event,
+                is_calling: false,
+            };
+            (shared, driver)
         };
-        let (shared, thread) =
-            start_network(thread_name, make, SharedClient::end).map_err(StartError::System)?;
+        let end = |shared: &SharedClient, driver: Option<ClientDriver>| {
+            shared.end();
+            if let Some(mut driver) = driver {
+                driver.hand_over();
+            }
+        };
+        let (shared, thread) = start_network(thread_name, make, end).map_err(StartError::System)?;
         shared.input(CoreInput::Left(begun));
         shared.input(CoreInput::Open);
         let ids = Mutex::new(super::client::Ids::new(seed));
-        Ok(Client::new(ClientHandle { shared, ids, thread: Mutex::new(Some(thread)) }))
+        Ok(Client::new(ClientHandle { shared, ids, thread }))
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

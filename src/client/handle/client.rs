@@ -1,8 +1,8 @@
 //! What a program has of a client. Every function may be called from every thread, also at once.
 
-use super::builder::ClientBuilder;
+use super::builder::{ClientBuilder, millis};
 use super::room::Room;
-use super::shared::{ClientInner, ClientTask, SharedClient};
+use super::shared::{ClientInner, SharedClient};
 use super::stream::Stream;
 use super::ticket::{Reply, Ticket};
 use crate::base::{Chance, RoomId, StreamId};
@@ -10,12 +10,11 @@ use crate::client::core::{
     ClientEvent, CoreInput, Hello, Hint, Kept, Quality, RequestError, State, Step, TicketStatus,
     WatchOptions, message_id,
 };
-use crate::client::thread::{Events, Waited, lock};
+use crate::client::thread::{Events, NetworkThread, Waited, lock};
 use crate::reactor::Clock;
 use crate::wire::json::Object;
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long [`Client::close`] waits for the network's thread, which does not wait for the network.
@@ -31,7 +30,7 @@ pub struct Client(Arc<ClientHandle>);
 pub(super) struct ClientHandle {
     pub(super) shared: Arc<SharedClient>,
     pub(super) ids: Mutex<Ids>,
-    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(super) thread: NetworkThread,
 }
 
 /// Makes ids of messages that no other client of the same user has.
@@ -254,25 +253,27 @@ impl Client {
         self.shared().input(CoreInput::Retry(id));
     }
 
-    /// Waits at most so long until all messages are on the server's disk, then closes for good, whatever other clones
-    /// there are. It does not wait for messages that were refused, nor while the client has failed or is paused.
+    /// Begins to end: when all messages are on the server's disk, at the latest after so long, it closes for good,
+    /// whatever other clones there are. It does not wait for messages that were refused, nor while the client has failed
+    /// or is paused. It never waits: the last event is [`State::Closed`]. The sooner of several calls counts.
+    pub fn stop(&self, drain: Duration) {
+        self.shared().with(|inner, shared| {
+            if !inner.is_over() {
+                let at = shared.clock.now().plus_millis(millis(drain));
+                inner.stop_at = Some(inner.stop_at.map_or(at, |earlier| earlier.min(at)));
+            }
+        });
+    }
+
+    /// The same, and waits until it has ended. On the network's thread, where it is called by
+    /// [`ClientBuilder::on_event`] or by a task that was woken there, it does not wait.
     ///
     /// # Errors
     /// [`Unsent`]: the messages that were not stored, refused ones among them.
     pub fn close(&self, drain: Duration) -> Result<(), Unsent> {
-        let shared = self.shared();
-        let _ = shared.wait(Some(drain), |inner, _| {
-            let is_idle = !matches!(
-                inner.core.state(),
-                State::Connecting
-                    | State::Authenticating
-                    | State::Online { .. }
-                    | State::Waiting { .. }
-            );
-            let is_done = || inner.core.unsent().all(|kept| kept.failed.is_some());
-            (is_idle || is_done()).then_some(())
-        });
-        let messages = self.0.end(|inner| inner.core.unsent().cloned().collect::<Vec<_>>());
+        self.stop(drain);
+        self.0.join(drain.saturating_add(END));
+        let messages = self.unsent();
         if messages.is_empty() { Ok(()) } else { Err(Unsent { messages }) }
     }
 
@@ -320,33 +321,20 @@ impl Client {
 }
 
 impl ClientHandle {
-    /// Ends the network's thread, and waits for it. `look` sees what there is before.
-    fn end<T>(&self, look: impl FnOnce(&ClientInner) -> T) -> T {
-        let shared = &self.shared;
-        let seen = shared.with(|inner, shared| {
-            let seen = look(inner);
-            if !inner.is_over() {
-                inner.handle(shared, CoreInput::Close);
-                inner.tasks.push(ClientTask::Stop);
-            }
-            seen
-        });
-        let thread = lock(&self.thread).take();
-        match thread {
-            // A task that was woken there has dropped the client: it ends by itself.
-            Some(thread) if thread.thread().id() == std::thread::current().id() => {}
-            // It has caught what panicked in it, and said so.
-            Some(thread) => drop(thread.join()),
-            // Another thread waits for it.
-            None => drop(shared.wait(Some(END), |inner, _| inner.is_over().then_some(()))),
-        }
-        seen
+    /// Waits until the network's thread has ended, which was told to.
+    fn join(&self, timeout: Duration) {
+        self.thread.join(&self.shared, timeout, ClientInner::is_over);
     }
 }
 
 impl Drop for ClientHandle {
     fn drop(&mut self) {
-        self.end(|_| ());
+        self.shared.with(|inner, shared| {
+            if !inner.is_over() {
+                inner.stop_at = Some(shared.clock.now());
+            }
+        });
+        self.join(END);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::shared::{ClientTask, SharedClient};
 use crate::base::{ConnId, Moment};
-use crate::client::core::{CoreInput, TokenFailure, TokenReason};
+use crate::client::core::{ClientEvent, CoreInput, TokenFailure, TokenReason};
 use crate::client::net::{Helpers, Socket, SocketEvent, SocketPlan, look_up};
 use crate::protocol::Message;
 use crate::reactor::{CloseCause, Handler, Io};
@@ -15,6 +15,9 @@ const STOP_MS: u64 = 20;
 /// What a program's function for tokens gives.
 pub(super) type TokenFn = dyn Fn(TokenReason) -> Result<Option<String>, TokenFailure> + Send + Sync;
 
+/// A program's function for events.
+pub(super) type EventFn = dyn FnMut(ClientEvent) + Send;
+
 /// The handler of the network's thread.
 pub(super) struct ClientDriver {
     pub(super) shared: Arc<SharedClient>,
@@ -23,26 +26,57 @@ pub(super) struct ClientDriver {
     pub(super) helpers: Helpers,
     /// With the number that the core has for it.
     pub(super) socket: Option<(u64, Socket)>,
+    pub(super) on_event: Option<Box<EventFn>>,
+    /// While that runs; and for good, once it has panicked.
+    pub(super) is_calling: bool,
 }
 
 impl ClientDriver {
-    /// Does what the core wants, until it wants nothing more.
+    /// Does what the core wants, and hands over what it tells, until there is no more of either.
     fn work(&mut self, io: &mut Io) {
         loop {
+            self.stop_if_due();
             let tasks = std::mem::take(&mut self.shared.lock().tasks);
-            if tasks.is_empty() {
-                break;
-            }
+            let has_worked = !tasks.is_empty();
             for task in tasks {
                 self.carry_out(io, task);
+            }
+            if !(self.hand_over() || has_worked) {
+                break;
             }
         }
         let mut inner = self.shared.lock();
         let of_socket = self.socket.as_ref().map_or(Moment::NEVER, |(_, socket)| socket.next_at());
-        inner.armed = inner.core.deadline().min(of_socket);
+        let stop_at = inner.stop_at.unwrap_or(Moment::NEVER);
+        inner.armed = inner.core.deadline().min(of_socket).min(stop_at);
         if inner.armed != Moment::NEVER {
             io.wake_at(inner.armed);
         }
+    }
+
+    /// Hands events to the program's function, if it has one; whether there was any.
+    pub(super) fn hand_over(&mut self) -> bool {
+        let Some(on_event) = &mut self.on_event else { return false };
+        let mut has_some = false;
+        // Without the lock: it may call every function of the client.
+        while let Some(event) = self.shared.take_own() {
+            has_some = true;
+            self.is_calling = true;
+            on_event(event);
+            self.is_calling = false;
+        }
+        has_some
+    }
+
+    /// Closes when all is stored, or when there was time enough for that.
+    fn stop_if_due(&self) {
+        self.shared.with_own(|inner, shared| {
+            if inner.stop_at.is_some_and(|at| at <= shared.clock.now() || inner.is_drained()) {
+                inner.stop_at = None;
+                inner.handle(shared, CoreInput::Close);
+                inner.tasks.push(ClientTask::Stop);
+            }
+        });
     }
 
     fn carry_out(&mut self, io: &mut Io, task: ClientTask) {
@@ -156,6 +190,10 @@ impl Handler for ClientDriver {
 
     fn woken(&mut self, io: &mut Io) {
         self.work(io);
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.is_calling
     }
 
     fn timer_fired(&mut self, io: &mut Io) {

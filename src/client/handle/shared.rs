@@ -26,6 +26,15 @@ pub(super) type CallCell = Waited<Option<Result<Box<str>, RequestError>>>;
 /// What has become of a message; `true` once the client is over and nothing more will.
 pub(super) type TicketCell = Waited<(TicketStatus, bool)>;
 
+/// Where something that comes later goes.
+#[derive(Debug)]
+enum Destination<T> {
+    /// Whoever waits for it looks here.
+    Cell(Arc<T>),
+    /// It comes among the events.
+    Events,
+}
+
 /// What a client's threads share.
 pub(super) type SharedClient = Monitor<ClientInner>;
 
@@ -43,12 +52,16 @@ pub(super) struct ClientInner {
     pub(super) tasks: Vec<ClientTask>,
     /// When that thread looks at the time next.
     pub(super) armed: Moment,
+    /// The client is to end when all is stored, or then.
+    pub(super) stop_at: Option<Moment>,
+    /// That thread hands events to a function of the program's.
+    pub(super) hands_over: bool,
     effects: Vec<CoreEffect>,
     wakers: Vec<Waker>,
-    calls: HashMap<u64, Arc<CallCell>>,
+    calls: HashMap<u64, Destination<CallCell>>,
     last_call: u64,
     /// Of messages that this process has sent and that are not on the server's disk.
-    tickets: HashMap<Arc<str>, Arc<TicketCell>>,
+    tickets: HashMap<Arc<str>, Destination<TicketCell>>,
     /// A message could not be kept.
     pub(super) keep_failed: Option<io::Error>,
 }
@@ -66,7 +79,10 @@ pub(super) enum ClientTask {
 
 impl Monitored for ClientInner {
     fn needs_network(&self) -> bool {
-        !self.tasks.is_empty() || self.core.deadline() < self.armed
+        !self.tasks.is_empty()
+            || self.core.deadline() < self.armed
+            || self.stop_at.is_some_and(|at| at < self.armed || self.is_drained())
+            || self.hands_over && self.events.len() > 0
     }
 
     fn take_wakers(&mut self) -> Vec<Waker> {
@@ -90,6 +106,11 @@ impl SharedClient {
         self.with_own(|inner, shared| inner.end(shared));
         self.notify();
     }
+
+    /// The next event, for the network's thread.
+    pub(super) fn take_own(&self) -> Option<ClientEvent> {
+        self.with_own(|inner, shared| inner.take_event(shared))
+    }
 }
 
 impl ClientInner {
@@ -101,6 +122,8 @@ impl ClientInner {
             taken: 0,
             tasks: Vec::new(),
             armed: Moment::NEVER,
+            stop_at: None,
+            hands_over: false,
             effects: Vec::new(),
             wakers: Vec::new(),
             calls: HashMap::new(),
@@ -116,15 +139,28 @@ impl ClientInner {
         }
         self.outbox = None;
         self.tasks.clear();
-        let closed = || Some(Err(RequestError::own("closed")));
-        let calls =
-            self.calls.drain().filter_map(|(_, call)| call.change(|answer| *answer = closed()));
-        let tickets = self
-            .tickets
-            .drain()
-            .filter_map(|(_, ticket)| ticket.change(|(_, is_over)| *is_over = true));
-        self.wakers.extend(calls.chain(tickets));
+        let closed = || Err(RequestError::own("closed"));
+        for (call, destination) in std::mem::take(&mut self.calls) {
+            self.settle(call, destination, closed());
+        }
+        for destination in std::mem::take(&mut self.tickets).into_values() {
+            if let Destination::Cell(ticket) = destination {
+                self.wakers.extend(ticket.change(|(_, is_over)| *is_over = true));
+            }
+        }
         self.events.end();
+    }
+
+    /// Whether nothing is on its way that will arrive without the program's doing something about it.
+    pub(super) fn is_drained(&self) -> bool {
+        let tries = matches!(
+            self.core.state(),
+            State::Connecting
+                | State::Authenticating
+                | State::Online { .. }
+                | State::Waiting { .. }
+        );
+        !tries || self.core.unsent().all(|kept| kept.failed.is_some())
     }
 
     /// Whether the network's thread has ended.
@@ -185,15 +221,60 @@ impl ClientInner {
 
     fn ticket(&mut self, id: &Arc<str>, status: TicketStatus) {
         let is_over = matches!(status, TicketStatus::Acked { .. } | TicketStatus::Cancelled);
-        let cell = if is_over { self.tickets.remove(id) } else { self.tickets.get(id).cloned() };
-        if let Some(cell) = cell {
-            self.wakers.extend(cell.change(|(place, _)| *place = status));
+        match self.tickets.get(id) {
+            Some(Destination::Cell(ticket)) => {
+                self.wakers.extend(ticket.change(|(place, _)| *place = status));
+            }
+            Some(Destination::Events) => {
+                self.events.push(ClientEvent::Ticket { id: Arc::clone(id), status });
+            }
+            None => {}
+        }
+        if is_over {
+            self.tickets.remove(id);
         }
     }
 
     pub(super) fn answer(&mut self, call: u64, answer: Result<Box<str>, RequestError>) {
-        if let Some(cell) = self.calls.remove(&call) {
-            self.wakers.extend(cell.change(|place| *place = Some(answer)));
+        if let Some(destination) = self.calls.remove(&call) {
+            self.settle(call, destination, answer);
+        }
+    }
+
+    fn settle(
+        &mut self,
+        call: u64,
+        destination: Destination<CallCell>,
+        answer: Result<Box<str>, RequestError>,
+    ) {
+        match destination {
+            Destination::Cell(cell) => {
+                self.wakers.extend(cell.change(|place| *place = Some(answer)));
+            }
+            Destination::Events => self.events.push(ClientEvent::Answer { call, answer }),
+        }
+    }
+
+    /// An answer comes among the events from now on; or does now, if it is here.
+    pub(super) fn answer_in_events(&mut self, call: u64, cell: &CallCell) {
+        match self.calls.get_mut(&call) {
+            Some(destination) => *destination = Destination::Events,
+            None => {
+                if let Some(answer) = cell.look(Option::take) {
+                    self.events.push(ClientEvent::Answer { call, answer });
+                }
+            }
+        }
+    }
+
+    /// What becomes of a message comes among the events from now on; what has become of it does now.
+    pub(super) fn ticket_in_events(&mut self, id: &Arc<str>, cell: &TicketCell) {
+        let status = cell.look(|(status, _)| status.clone());
+        if status != TicketStatus::Queued {
+            self.events.push(ClientEvent::Ticket { id: Arc::clone(id), status });
+        }
+        if let Some(destination) = self.tickets.get_mut(id) {
+            *destination = Destination::Events;
         }
     }
 
@@ -203,7 +284,7 @@ impl ClientInner {
         let closed = || Err(RequestError::own("closed"));
         let cell = Arc::new(Waited::new(self.is_over().then(closed)));
         if !self.is_over() {
-            self.calls.insert(self.last_call, Arc::clone(&cell));
+            self.calls.insert(self.last_call, Destination::Cell(Arc::clone(&cell)));
         }
         (self.last_call, cell)
     }
@@ -213,7 +294,7 @@ impl ClientInner {
         let cell = Arc::new(Waited::new((TicketStatus::Queued, self.is_over())));
         if !self.is_over() {
             let id = Arc::clone(&kept.id);
-            self.tickets.insert(Arc::clone(&id), Arc::clone(&cell));
+            self.tickets.insert(Arc::clone(&id), Destination::Cell(Arc::clone(&cell)));
             self.handle(shared, CoreInput::Send(kept));
             // What the core does not have will never change.
             if !self.core.has_unsent(&id) {
@@ -226,7 +307,9 @@ impl ClientInner {
     /// The next event.
     fn take_event(&mut self, shared: &SharedClient) -> Option<ClientEvent> {
         let event = self.events.pop()?;
-        self.taken += 1;
+        // The core gives no credit for what the program has asked for.
+        let is_own = matches!(event, ClientEvent::Answer { .. } | ClientEvent::Ticket { .. });
+        self.taken += u32::from(!is_own);
         if self.events.len() == 0 || self.taken >= TAKEN_AT_ONCE {
             let taken = std::mem::take(&mut self.taken);
             self.handle(shared, CoreInput::Taken(taken));

@@ -66,6 +66,16 @@ impl Ticket {
         self.shared.input(CoreInput::Cancel(&self.id));
     }
 
+    /// Has what becomes of it come among the client's events, as [`ClientEvent::Ticket`](crate::client::ClientEvent):
+    /// each change from now on, and what has become of it before. Of a message that waits when the client ends nothing
+    /// more is told: [`Client::unsent`](crate::client::Client::unsent) has it.
+    pub fn into_events(self) {
+        self.shared.with(|inner, shared| {
+            inner.ticket_in_events(&self.id, &self.cell);
+            shared.notify();
+        });
+    }
+
     /// Sends it again after it has failed or expired.
     pub fn retry(&self) {
         self.shared.input(CoreInput::Retry(&self.id));
@@ -142,6 +152,16 @@ impl<T> Reply<T> {
     pub fn try_wait(&mut self) -> Option<Result<T, RequestError>> {
         let answer = self.cell.look(Option::take)?;
         Some(self.judge(answer))
+    }
+
+    /// Has the answer come among the client's events, as [`ClientEvent::Answer`](crate::client::ClientEvent) with this
+    /// number.
+    pub fn into_event(self) -> u64 {
+        self.shared.with(|inner, shared| {
+            inner.answer_in_events(self.call, &self.cell);
+            shared.notify();
+        });
+        self.call
     }
 
     /// Wants no answer any more. The server may have carried it out.

@@ -5,10 +5,11 @@ use crate::base::Limits;
 use crate::base::limits::BUFFER_BYTES_MIN;
 use crate::reactor::{Clock, Handler, Plain, Reactor, Wake};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 /// What is shared.
@@ -104,13 +105,46 @@ impl<T: Monitored> Monitor<T> {
     }
 }
 
+/// The network's thread, as the program's see it.
+#[derive(Debug)]
+pub(in crate::client) struct NetworkThread {
+    id: ThreadId,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl NetworkThread {
+    /// Whether the program was called by it.
+    pub(in crate::client) fn is_current(&self) -> bool {
+        self.id == std::thread::current().id()
+    }
+
+    /// Waits until it has ended, which it was told to: at most so long, where another thread waits for it already. Within
+    /// it there is no waiting for it: what the program does there has its end behind it.
+    pub(in crate::client) fn join<T: Monitored>(
+        &self,
+        shared: &Monitor<T>,
+        timeout: Duration,
+        is_over: impl Fn(&T) -> bool,
+    ) {
+        if self.is_current() {
+            return;
+        }
+        let thread = lock(&self.thread).take();
+        match thread {
+            // It has caught what panicked in it, and said so.
+            Some(thread) => drop(thread.join()),
+            None => drop(shared.wait(Some(timeout), |inner, _| is_over(inner).then_some(()))),
+        }
+    }
+}
+
 /// Starts a thread that runs a reactor without listeners, and returns what the thread shares. `make` says what that is,
-/// and what the reactor calls; `end` is called when it has ended.
+/// and what the reactor calls; `end` is called there when it has ended, and has the latter, unless that has panicked.
 pub(in crate::client) fn start_network<T, H>(
     name: String,
     make: impl FnOnce(Clock, Wake) -> (Arc<Monitor<T>>, H) + Send + 'static,
-    end: impl FnOnce(&Monitor<T>) + Send + 'static,
-) -> io::Result<(Arc<Monitor<T>>, JoinHandle<()>)>
+    end: impl FnOnce(&Monitor<T>, Option<H>) + Send + 'static,
+) -> io::Result<(Arc<Monitor<T>>, NetworkThread)>
 where
     T: Monitored + Send + 'static,
     H: Handler,
@@ -128,12 +162,21 @@ where
         if made.send(Ok(Arc::clone(&shared))).is_err() {
             return;
         }
-        if let Err(error) = reactor.run(&mut handler) {
-            log::error!("the client's network thread ends: {error}");
+        // The handler calls functions of the program's.
+        match catch_unwind(AssertUnwindSafe(|| reactor.run(&mut handler))) {
+            Ok(Ok(())) => end(&shared, Some(handler)),
+            Ok(Err(error)) => {
+                log::error!("the client's network thread ends: {error}");
+                end(&shared, Some(handler));
+            }
+            Err(_) => {
+                log::error!("a panic has ended the client's network thread");
+                end(&shared, None);
+            }
         }
-        end(&shared);
     })?;
     // It ends without a word only by a panic.
     let ended = || io::Error::other("the network's thread has ended");
-    Ok((is_made.recv().map_err(|_| ended())??, thread))
+    let shared = is_made.recv().map_err(|_| ended())??;
+    Ok((shared, NetworkThread { id: thread.thread().id(), thread: Mutex::new(Some(thread)) }))
 }

@@ -1,8 +1,8 @@
 //! How a WebSocket is made.
 
-use super::driver::{Ping, WebSocketDriver};
+use super::driver::{NewsFn, Ping, WebSocketDriver};
 use super::redial::Redial;
-use super::shared::{SharedWebSocket, WebSocketInner, WebSocketTask};
+use super::shared::{SharedWebSocket, WebSocketInner, WebSocketNews, WebSocketTask};
 use super::web_socket::{WebSocket, WebSocketHandle};
 use crate::client::core::Backoff;
 use crate::client::error::StartError;
@@ -13,7 +13,8 @@ use crate::client::url::{UrlError, WebSocketUrl};
 use crate::protocol::EndpointLimits;
 use crate::protocol::deflate::{CodecsConfig, Offer};
 use crate::web::system_nonce;
-use std::sync::{Arc, Mutex};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 const CONNECT_MS: u64 = 15_000;
@@ -23,7 +24,6 @@ const QUEUE: usize = 4_096;
 const UNSENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How a WebSocket is made; see [`WebSocket::builder`].
-#[derive(Debug)]
 pub struct WebSocketBuilder {
     /// Or why the URL is none.
     plan: Result<SocketPlan, UrlError>,
@@ -34,6 +34,7 @@ pub struct WebSocketBuilder {
     ping_timeout_ms: u64,
     queue: usize,
     unsent_bytes_max: usize,
+    on_event: Option<Box<NewsFn>>,
     thread_name: String,
 }
 
@@ -48,6 +49,7 @@ impl WebSocketBuilder {
             ping_timeout_ms: PING_TIMEOUT_MS,
             queue: QUEUE,
             unsent_bytes_max: UNSENT_BYTES_MAX,
+            on_event: None,
             thread_name: "parlor-websocket".to_owned(),
         }
     }
@@ -140,6 +142,18 @@ impl WebSocketBuilder {
         self
     }
 
+    /// A function to which all that comes is handed on the network's thread, in place of the queue: a message without
+    /// being copied. Nothing is read while it runs. It may call every function of the WebSocket, and drop it. It is
+    /// dropped when nothing more comes. If it panics the WebSocket ends.
+    #[must_use]
+    pub fn on_event(
+        mut self,
+        on_event: impl FnMut(WebSocketNews<'_>) + Send + 'static,
+    ) -> WebSocketBuilder {
+        self.on_event = Some(Box::new(on_event));
+        self
+    }
+
     /// The name of the network's thread, as debuggers show it; `parlor-websocket` by default.
     #[must_use]
     pub fn thread_name(mut self, name: &str) -> WebSocketBuilder {
@@ -160,6 +174,7 @@ impl WebSocketBuilder {
         let (plan, ping) = (Arc::new(plan), Ping::new(self.ping_interval_ms, self.ping_timeout_ms));
         let mut inner = WebSocketInner::new(redial, self.queue, self.unsent_bytes_max);
         inner.tasks.push(WebSocketTask::Open);
+        let on_event = self.on_event;
         let make = move |clock, wake| {
             let shared = Arc::new(SharedWebSocket::new(inner, clock, wake));
             let helpers = Helpers::default();
@@ -170,17 +185,29 @@ impl WebSocketBuilder {
                 serial: 0,
                 socket: None,
                 ping,
+                on_event,
+                is_calling: false,
             };
             (shared, driver)
         };
-        let started = start_network(self.thread_name, make, SharedWebSocket::end);
+        let end = |shared: &SharedWebSocket, _driver| shared.end();
+        let started = start_network(self.thread_name, make, end);
         let (shared, thread) = started.map_err(StartError::System)?;
         // It looks at its tasks.
         shared.with(|_, _| ());
-        Ok(WebSocket::new(WebSocketHandle { shared, thread: Mutex::new(Some(thread)) }))
+        Ok(WebSocket::new(WebSocketHandle { shared, thread }))
     }
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for WebSocketBuilder {
+    /// Without the fields of the request.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketBuilder")
+            .field("url", &self.plan.as_ref().map(|plan| plan.url.to_string()))
+            .finish_non_exhaustive()
+    }
 }

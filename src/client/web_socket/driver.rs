@@ -1,6 +1,6 @@
 //! The network's thread of a WebSocket.
 
-use super::shared::{SharedWebSocket, WebSocketEvent, WebSocketTask, now};
+use super::shared::{SharedWebSocket, WebSocketInner, WebSocketNews, WebSocketTask, now};
 use crate::base::{ConnId, Moment};
 use crate::client::core::State;
 use crate::client::error::ConnectError;
@@ -8,10 +8,13 @@ use crate::client::net::{Helpers, Socket, SocketEvent, SocketPlan, look_up};
 use crate::protocol::Message;
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 /// How long the server's part of the closing handshake is waited for when the program lets go.
 const STOP_MS: u64 = 20;
+
+/// A program's function for what comes.
+pub(super) type NewsFn = dyn FnMut(WebSocketNews<'_>) + Send;
 
 /// The handler of the network's thread.
 pub(super) struct WebSocketDriver {
@@ -21,6 +24,9 @@ pub(super) struct WebSocketDriver {
     pub(super) serial: u64,
     pub(super) socket: Option<Socket>,
     pub(super) ping: Ping,
+    pub(super) on_event: Option<Box<NewsFn>>,
+    /// While that runs; and for good, once it has panicked.
+    pub(super) is_calling: bool,
 }
 
 /// Whether the server is there.
@@ -163,9 +169,11 @@ impl WebSocketDriver {
     ) -> Option<R> {
         let socket = self.socket.as_mut()?;
         let (shared, serial, mut is_over) = (&self.shared, self.serial, false);
+        let (on_event, is_calling) = (&mut self.on_event, &mut self.is_calling);
         let mut hand_on = |event: SocketEvent<'_>| {
-            let takes_more = hand_on(shared, serial, event, &mut is_over);
-            shared.notify();
+            *is_calling = on_event.is_some();
+            let takes_more = hand_on(shared, serial, event, &mut is_over, on_event.as_deref_mut());
+            *is_calling = false;
             takes_more
         };
         let done = act(socket, io, &mut hand_on);
@@ -194,35 +202,58 @@ fn hand_on(
     serial: u64,
     event: SocketEvent<'_>,
     is_over: &mut bool,
+    on_event: Option<&mut NewsFn>,
 ) -> bool {
     let mut inner = shared.lock();
     let now = now(shared.clock);
-    match event {
+    let mut lost = |code, reason: &str, retry_after_ms| {
+        *is_over = true;
+        inner.lost(now, code, reason, retry_after_ms);
+    };
+    let why;
+    let news = match event {
         SocketEvent::Opened(protocol) => {
             inner.redial.opened(now);
             inner.open = Some(serial);
-            inner.protocol.clone_from(&protocol);
-            inner.tell(WebSocketEvent::Opened(protocol))
+            inner.protocol = protocol;
+            why = inner.protocol.clone().unwrap_or_default();
+            WebSocketNews::Opened(inner.protocol.is_some().then_some(&why))
         }
-        SocketEvent::Text(text) => inner.tell(WebSocketEvent::Text(text.to_owned())),
-        SocketEvent::Bytes(bytes) => inner.tell(WebSocketEvent::Bytes(bytes.to_vec())),
+        SocketEvent::Text(text) => WebSocketNews::Text(text),
+        SocketEvent::Bytes(bytes) => WebSocketNews::Bytes(bytes),
         SocketEvent::Closed { code, reason } => {
-            *is_over = true;
-            inner.lost(now, code, reason, None);
-            inner.tell(WebSocketEvent::Closed { code, reason: reason.to_owned() })
+            lost(code, reason, None);
+            WebSocketNews::Closed { code, reason }
         }
         SocketEvent::Broken(error) => {
-            *is_over = true;
-            let reason = error.to_string();
-            inner.lost(now, None, &reason, None);
-            inner.tell(WebSocketEvent::Lost(reason))
+            why = error.to_string();
+            lost(None, &why, None);
+            WebSocketNews::Lost(&why)
         }
         SocketEvent::NotOpened(error) => {
-            *is_over = true;
-            let (reason, retry_after_ms) = (error.to_string(), retry_after_ms(&error));
-            inner.lost(now, None, &reason, retry_after_ms);
-            inner.tell(WebSocketEvent::Lost(reason))
+            why = error.to_string();
+            lost(None, &why, retry_after_ms(&error));
+            WebSocketNews::Lost(&why)
         }
+    };
+    let takes_more = tell(inner, news, on_event);
+    shared.notify();
+    takes_more
+}
+
+/// Tells the program, whose function is called without the lock; whether it takes more messages.
+fn tell(
+    mut inner: MutexGuard<'_, WebSocketInner>,
+    news: WebSocketNews<'_>,
+    on_event: Option<&mut NewsFn>,
+) -> bool {
+    match on_event {
+        Some(on_event) => {
+            drop(inner);
+            on_event(news);
+            true
+        }
+        None => inner.tell(news),
     }
 }
 
@@ -266,6 +297,10 @@ impl Handler for WebSocketDriver {
         self.work(io);
     }
 
+    fn is_poisoned(&self) -> bool {
+        self.is_calling
+    }
+
     fn timer_fired(&mut self, io: &mut Io) {
         if let Some(socket) = &mut self.socket {
             socket.time(io);
@@ -299,10 +334,9 @@ impl Handler for WebSocketDriver {
 impl WebSocketDriver {
     fn give_up(&mut self, io: &mut Io, why: &str) {
         self.leave(io, 1_000, "");
-        self.shared.with_own(|inner, shared| {
-            inner.lost(now(shared.clock), None, why, None);
-            inner.tell(WebSocketEvent::Lost(why.to_owned()));
-        });
+        let mut inner = self.shared.lock();
+        inner.lost(now(self.shared.clock), None, why, None);
+        tell(inner, WebSocketNews::Lost(why), self.on_event.as_deref_mut());
         self.shared.notify();
     }
 }

@@ -8,5 +8,5 @@ mod shared;
 mod web_socket;
 
 pub use builder::WebSocketBuilder;
-pub use shared::{SendError, WebSocketEvent};
+pub use shared::{SendError, WebSocketEvent, WebSocketNews};
 pub use web_socket::WebSocket;

@@ -36,6 +36,44 @@ pub enum WebSocketEvent {
     Lost(String),
 }
 
+/// What comes of a WebSocket, as [`WebSocketBuilder::on_event`](super::WebSocketBuilder::on_event) has it: a message lies
+/// where it was received, or was put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebSocketNews<'a> {
+    /// See [`WebSocketEvent::Opened`].
+    Opened(Option<&'a str>),
+    /// A text message.
+    Text(&'a str),
+    /// A message of bytes.
+    Bytes(&'a [u8]),
+    /// See [`WebSocketEvent::Closed`].
+    Closed {
+        /// The code, if there is one.
+        code: Option<u16>,
+        /// The reason; may be empty.
+        reason: &'a str,
+    },
+    /// See [`WebSocketEvent::Lost`].
+    Lost(&'a str),
+}
+
+impl WebSocketNews<'_> {
+    fn to_event(self) -> WebSocketEvent {
+        match self {
+            WebSocketNews::Opened(protocol) => {
+                WebSocketEvent::Opened(protocol.map(ToOwned::to_owned))
+            }
+            WebSocketNews::Text(text) => WebSocketEvent::Text(text.to_owned()),
+            WebSocketNews::Bytes(bytes) => WebSocketEvent::Bytes(bytes.to_vec()),
+            WebSocketNews::Closed { code, reason } => {
+                WebSocketEvent::Closed { code, reason: reason.to_owned() }
+            }
+            WebSocketNews::Lost(reason) => WebSocketEvent::Lost(reason.to_owned()),
+        }
+    }
+}
+
 /// Why a message is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -138,7 +176,8 @@ impl WebSocketInner {
     }
 
     /// Adds an event; whether the program should be given more messages now.
-    pub(super) fn tell(&mut self, event: WebSocketEvent) -> bool {
+    pub(super) fn tell(&mut self, news: WebSocketNews<'_>) -> bool {
+        let event = news.to_event();
         self.queued_bytes += bytes(&event);
         self.events.push(event);
         self.is_held |= !self.has_room();

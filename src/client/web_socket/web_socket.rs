@@ -1,12 +1,11 @@
 //! What a program has of a WebSocket. Every function may be called from every thread.
 
 use super::builder::WebSocketBuilder;
-use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketInner, WebSocketTask};
+use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketTask};
 use crate::client::core::State;
-use crate::client::thread::{Events, lock};
+use crate::client::thread::{Events, NetworkThread};
 use std::fmt;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the network's thread is waited for, which does not wait for the network.
@@ -23,7 +22,7 @@ pub struct WebSocket(Arc<WebSocketHandle>);
 /// What the clones of a WebSocket share.
 pub(super) struct WebSocketHandle {
     pub(super) shared: Arc<SharedWebSocket>,
-    pub(super) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(super) thread: NetworkThread,
 }
 
 impl WebSocket {
@@ -119,13 +118,15 @@ impl WebSocket {
     }
 
     /// Closes it for good: begins the closing handshake (RFC 6455 §7.1.2), and waits at most so long for the server's
-    /// part of it; whether that came. A code that a Close must not have is sent as none.
+    /// part of it; whether that came. A code that a Close must not have is sent as none. Called by
+    /// [`WebSocketBuilder::on_event`] it does not wait.
     pub fn close(&self, code: u16, reason: &str, timeout: Duration) -> bool {
         let reason = reason.to_owned();
         self.0.shared.with(|inner, _| {
             inner.is_wanted = false;
             inner.tasks.push(WebSocketTask::Close { code, reason });
         });
+        let timeout = if self.0.thread.is_current() { Duration::ZERO } else { timeout };
         let is_closed = self.wait_state(timeout, |state| *state == State::Closed).is_some();
         self.0.end();
         is_closed
@@ -140,16 +141,7 @@ impl WebSocketHandle {
                 inner.tasks.push(WebSocketTask::Stop);
             }
         });
-        match lock(&self.thread).take() {
-            Some(thread) => drop(thread.join()),
-            // Another thread waits for it.
-            None => {
-                let is_over = |inner: &mut WebSocketInner, _: &SharedWebSocket| {
-                    inner.events.is_over().then_some(())
-                };
-                let _ = self.shared.wait(Some(END), is_over);
-            }
-        }
+        self.thread.join(&self.shared, END, |inner| inner.events.is_over());
     }
 }
 
