@@ -2,7 +2,8 @@
 
 use parlor::base::EntryKind;
 use parlor::client::{
-    Client, ClientBuilder, ClientEvent, State, TicketStatus, WebSocket, WebSocketNews,
+    Client, ClientBuilder, ClientEvent, State, TicketStatus, TokenFailure, TokenReason, WebSocket,
+    WebSocketNews,
 };
 use parlor::server::{Config, Running, Server};
 use parlor::store::Place;
@@ -211,6 +212,43 @@ fn stopping_waits_for_nobody_and_ends_when_all_is_stored_or_in_time() {
     ada.stop(PATIENCE);
     while told.recv_timeout(PATIENCE).is_ok() {}
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    stop(server);
+}
+
+#[test]
+fn a_token_is_asked_for_by_an_event_and_may_be_late() {
+    let server = serve();
+    let (ada, told) = told(builder(&server, "ada").token_by_event());
+    let asked = || {
+        let seen = until(&told, |event| matches!(event, ClientEvent::TokenWanted { .. }));
+        match seen.last() {
+            Some(ClientEvent::TokenWanted { question, reason }) => (*question, *reason),
+            _ => panic!("{seen:?}"),
+        }
+    };
+    let (question, reason) = asked();
+    assert_eq!(reason, TokenReason::First);
+    ada.give_token(question, Err(TokenFailure { message: "not yet".into(), is_final: false }));
+    let (again, _) = asked();
+    assert_ne!(again, question);
+    // An answer to an earlier question.
+    ada.give_token(question, Err(TokenFailure { message: "never".into(), is_final: true }));
+    ada.give_token(again, Ok(None));
+    until(&told, is_online);
+    drop(ada);
+    stop(server);
+}
+
+#[test]
+fn the_networks_thread_is_the_programs_to_prepare() {
+    let server = serve();
+    let (tell, told) = channel();
+    let also = tell.clone();
+    let ada = builder(&server, "ada").on_start(move || tell.send(thread::current().id()).unwrap());
+    let ada = ada.on_event(move |_| _ = also.send(thread::current().id())).start().unwrap();
+    let first = told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(first));
+    drop(ada);
     stop(server);
 }
 

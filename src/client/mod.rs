@@ -18,6 +18,7 @@ mod tls;
 mod url;
 mod web_socket;
 
+use crate::base::Entry;
 pub use crate::base::request::Part;
 pub use blocking::{
     BlockingBuilder, BlockingReader, BlockingWebSocket, BlockingWriter, ByteStream, Incoming,
@@ -38,3 +39,9 @@ pub use thread::Events;
 pub use tls::{Tls, TrustError};
 pub use url::{UrlError, WebSocketUrl};
 pub use web_socket::{SendError, WebSocket, WebSocketBuilder, WebSocketEvent, WebSocketNews};
+
+/// An entry of a room's log as the message that pushes it (`docs/protocol.md`, "Pushes").
+#[must_use]
+pub fn entry_to_json(entry: &Entry) -> String {
+    crate::wire::entry::entry(entry, true)
+}

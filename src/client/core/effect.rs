@@ -305,6 +305,13 @@ pub enum ClientEvent {
         /// What.
         status: TicketStatus,
     },
+    /// Who this is, is to be said with [`Client::give_token`](crate::client::Client::give_token).
+    TokenWanted {
+        /// The question.
+        question: u64,
+        /// Why.
+        reason: TokenReason,
+    },
     /// So many messages were left out, as the program took none: of those that say nothing of the
     /// log, as that somebody types.
     LeftOut(u64),

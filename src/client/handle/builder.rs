@@ -10,7 +10,7 @@ use crate::client::core::{
 use crate::client::error::StartError;
 use crate::client::file_outbox::FileOutbox;
 use crate::client::net::{Helpers, Proxy, SocketPlan};
-use crate::client::thread::start_network;
+use crate::client::thread::{StartFn, start_network};
 use crate::client::tls::Tls;
 use crate::client::url::{UrlError, WebSocketUrl};
 use crate::protocol::deflate::Offer;
@@ -27,6 +27,8 @@ pub struct ClientBuilder {
     token: Option<Arc<TokenFn>>,
     outbox: Option<FileOutbox>,
     on_event: Option<Box<EventFn>>,
+    on_start: Option<StartFn>,
+    tells_token_wanted: bool,
     thread_name: String,
 }
 
@@ -38,6 +40,8 @@ impl ClientBuilder {
             token: None,
             outbox: None,
             on_event: None,
+            on_start: None,
+            tells_token_wanted: false,
             thread_name: "parlor-client".to_owned(),
         }
     }
@@ -46,7 +50,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn token(mut self, token: &str) -> ClientBuilder {
         self.options.token = TokenSource::Given(token.into());
-        self.token = None;
+        (self.token, self.tells_token_wanted) = (None, false);
         self
     }
 
@@ -60,6 +64,15 @@ impl ClientBuilder {
     ) -> ClientBuilder {
         self.options.token = TokenSource::Asked;
         self.token = Some(Arc::new(token));
+        self.tells_token_wanted = false;
+        self
+    }
+
+    /// Says who this is when [`ClientEvent::TokenWanted`] asks for it, with [`Client::give_token`].
+    #[must_use]
+    pub fn token_by_event(mut self) -> ClientBuilder {
+        self.options.token = TokenSource::Asked;
+        (self.token, self.tells_token_wanted) = (None, true);
         self
     }
 
@@ -156,6 +169,14 @@ impl ClientBuilder {
         self
     }
 
+    /// A function that is called on the network's thread before anything else is done there: so that a program can set
+    /// what belongs to a thread.
+    #[must_use]
+    pub fn on_start(mut self, on_start: impl FnOnce() + Send + 'static) -> ClientBuilder {
+        self.on_start = Some(Box::new(on_start));
+        self
+    }
+
     /// The name of the network's thread, as debuggers show it; `parlor-client` by default.
     #[must_use]
     pub fn thread_name(mut self, name: &str) -> ClientBuilder {
@@ -169,16 +190,20 @@ impl ClientBuilder {
     /// # Errors
     /// A [`StartError`]. That the server cannot be reached is none.
     pub fn start(self) -> Result<Client, StartError> {
-        let ClientBuilder { plan, options, token, outbox, on_event, thread_name } = self;
-        let mut plan = plan.map_err(StartError::Url)?;
+        let ClientBuilder { options, token, outbox, on_event, on_start, .. } = self;
+        let (thread_name, tells_token_wanted) = (self.thread_name, self.tells_token_wanted);
+        let mut plan = self.plan.map_err(StartError::Url)?;
         plan.trust().map_err(StartError::Trust)?;
         let nonce = system_nonce();
         let seed = u64::from_le_bytes(*nonce.first_chunk().unwrap_or(&[0; 8]));
         let begun = outbox.as_ref().map(FileOutbox::left).unwrap_or_default();
         let plan = Arc::new(plan);
         let make = move |clock, wake| {
+            if let Some(on_start) = on_start {
+                on_start();
+            }
             let mut inner = ClientInner::new(Core::new(options, seed), outbox);
-            inner.hands_over = on_event.is_some();
+            (inner.hands_over, inner.tells_token_wanted) = (on_event.is_some(), tells_token_wanted);
             let shared = Arc::new(SharedClient::new(inner, clock, wake));
             let helpers = Helpers::default();
             let driver = ClientDriver {

@@ -8,7 +8,7 @@ use super::ticket::{Reply, Ticket};
 use crate::base::{Chance, RoomId, StreamId};
 use crate::client::core::{
     ClientEvent, CoreInput, Hello, Hint, Kept, Quality, RequestError, State, Step, TicketStatus,
-    WatchOptions, message_id,
+    TokenFailure, WatchOptions, message_id,
 };
 use crate::client::thread::{Events, NetworkThread, Waited, lock};
 use crate::reactor::Clock;
@@ -223,6 +223,13 @@ impl Client {
     }
 
     // --- What it is to do ---
+
+    /// Answers [`ClientEvent::TokenWanted`]: a token, none for a guest, or why there is none. An answer to an earlier
+    /// question changes nothing.
+    pub fn give_token(&self, question: u64, given: Result<Option<String>, TokenFailure>) {
+        let given = given.map(|token| token.map(Arc::from));
+        self.shared().input(CoreInput::Token { serial: question, given });
+    }
 
     /// Something is known of the network or the machine.
     pub fn hint(&self, hint: Hint) {

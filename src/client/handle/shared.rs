@@ -56,6 +56,8 @@ pub(super) struct ClientInner {
     pub(super) stop_at: Option<Moment>,
     /// That thread hands events to a function of the program's.
     pub(super) hands_over: bool,
+    /// The program gives a token when an event asks for it.
+    pub(super) tells_token_wanted: bool,
     effects: Vec<CoreEffect>,
     wakers: Vec<Waker>,
     calls: HashMap<u64, Destination<CallCell>>,
@@ -69,11 +71,27 @@ pub(super) struct ClientInner {
 /// What only the network's thread does.
 #[derive(Debug)]
 pub(super) enum ClientTask {
-    AskToken { serial: u64, reason: TokenReason },
-    Dial { serial: u64, has_token: bool },
-    Found { serial: u64, found: io::Result<Vec<SocketAddr>> },
-    Send { serial: u64, text: String },
-    Drop { serial: u64 },
+    AskToken {
+        serial: u64,
+        reason: TokenReason,
+    },
+    Dial {
+        serial: u64,
+        has_token: bool,
+    },
+    Found {
+        serial: u64,
+        found: io::Result<Vec<SocketAddr>>,
+    },
+    Send {
+        serial: u64,
+        text: String,
+    },
+    Drop {
+        serial: u64,
+    },
+    /// Says that a message cannot be struck off: never under the lock, as a program's logger may ask the client.
+    Warn(io::Error),
     Stop,
 }
 
@@ -124,6 +142,7 @@ impl ClientInner {
             armed: Moment::NEVER,
             stop_at: None,
             hands_over: false,
+            tells_token_wanted: false,
             effects: Vec::new(),
             wakers: Vec::new(),
             calls: HashMap::new(),
@@ -189,6 +208,9 @@ impl ClientInner {
 
     fn effect(&mut self, effect: CoreEffect) {
         match effect {
+            CoreEffect::AskToken { serial, reason } if self.tells_token_wanted => {
+                self.events.push(ClientEvent::TokenWanted { question: serial, reason });
+            }
             CoreEffect::AskToken { serial, reason } => {
                 self.tasks.push(ClientTask::AskToken { serial, reason });
             }
@@ -204,7 +226,6 @@ impl ClientInner {
                 if let Some(outbox) = &self.outbox
                     && let Err(error) = outbox.keep(&kept)
                 {
-                    log::error!("a message that is not sent cannot be kept: {error}");
                     self.keep_failed = Some(error);
                 }
             }
@@ -213,7 +234,7 @@ impl ClientInner {
                     && let Err(error) = outbox.forget(&id)
                 {
                     // It is sent once more by the next process, which the server takes as a repeat.
-                    log::warn!("a message that was sent cannot be struck off: {error}");
+                    self.tasks.push(ClientTask::Warn(error));
                 }
             }
         }
@@ -307,8 +328,13 @@ impl ClientInner {
     /// The next event.
     fn take_event(&mut self, shared: &SharedClient) -> Option<ClientEvent> {
         let event = self.events.pop()?;
-        // The core gives no credit for what the program has asked for.
-        let is_own = matches!(event, ClientEvent::Answer { .. } | ClientEvent::Ticket { .. });
+        // The core gives no credit for what the program has asked for, or is asked.
+        let is_own = matches!(
+            event,
+            ClientEvent::Answer { .. }
+                | ClientEvent::Ticket { .. }
+                | ClientEvent::TokenWanted { .. }
+        );
         self.taken += u32::from(!is_own);
         if self.events.len() == 0 || self.taken >= TAKEN_AT_ONCE {
             let taken = std::mem::take(&mut self.taken);

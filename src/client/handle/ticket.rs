@@ -154,6 +154,12 @@ impl<T> Reply<T> {
         Some(self.judge(answer))
     }
 
+    /// Its number, as [`ClientEvent::Answer`](crate::client::ClientEvent) has it.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.call
+    }
+
     /// Has the answer come among the client's events, as [`ClientEvent::Answer`](crate::client::ClientEvent) with this
     /// number.
     pub fn into_event(self) -> u64 {

@@ -9,6 +9,6 @@ mod wait;
 
 pub(super) use events::EventSource;
 pub use events::Events;
-pub(super) use monitor::{Monitor, Monitored, NetworkThread, start_network};
+pub(super) use monitor::{Monitor, Monitored, NetworkThread, StartFn, start_network};
 pub(super) use queue::EventQueue;
 pub(super) use wait::{Waited, lock};

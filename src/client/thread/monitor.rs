@@ -105,6 +105,9 @@ impl<T: Monitored> Monitor<T> {
     }
 }
 
+/// What a program does first on the network's thread.
+pub(in crate::client) type StartFn = Box<dyn FnOnce() + Send>;
+
 /// The network's thread, as the program's see it.
 #[derive(Debug)]
 pub(in crate::client) struct NetworkThread {

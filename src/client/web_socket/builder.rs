@@ -7,7 +7,7 @@ use super::web_socket::{WebSocket, WebSocketHandle};
 use crate::client::core::Backoff;
 use crate::client::error::StartError;
 use crate::client::net::{Helpers, Proxy, SocketPlan};
-use crate::client::thread::start_network;
+use crate::client::thread::{StartFn, start_network};
 use crate::client::tls::Tls;
 use crate::client::url::{UrlError, WebSocketUrl};
 use crate::protocol::EndpointLimits;
@@ -35,6 +35,7 @@ pub struct WebSocketBuilder {
     queue: usize,
     unsent_bytes_max: usize,
     on_event: Option<Box<NewsFn>>,
+    on_start: Option<StartFn>,
     thread_name: String,
 }
 
@@ -50,6 +51,7 @@ impl WebSocketBuilder {
             queue: QUEUE,
             unsent_bytes_max: UNSENT_BYTES_MAX,
             on_event: None,
+            on_start: None,
             thread_name: "parlor-websocket".to_owned(),
         }
     }
@@ -154,6 +156,13 @@ impl WebSocketBuilder {
         self
     }
 
+    /// A function that is called on the network's thread before anything else is done there.
+    #[must_use]
+    pub fn on_start(mut self, on_start: impl FnOnce() + Send + 'static) -> WebSocketBuilder {
+        self.on_start = Some(Box::new(on_start));
+        self
+    }
+
     /// The name of the network's thread, as debuggers show it; `parlor-websocket` by default.
     #[must_use]
     pub fn thread_name(mut self, name: &str) -> WebSocketBuilder {
@@ -174,8 +183,11 @@ impl WebSocketBuilder {
         let (plan, ping) = (Arc::new(plan), Ping::new(self.ping_interval_ms, self.ping_timeout_ms));
         let mut inner = WebSocketInner::new(redial, self.queue, self.unsent_bytes_max);
         inner.tasks.push(WebSocketTask::Open);
-        let on_event = self.on_event;
+        let (on_event, on_start) = (self.on_event, self.on_start);
         let make = move |clock, wake| {
+            if let Some(on_start) = on_start {
+                on_start();
+            }
             let shared = Arc::new(SharedWebSocket::new(inner, clock, wake));
             let helpers = Helpers::default();
             let driver = WebSocketDriver {
@@ -199,7 +211,7 @@ impl WebSocketBuilder {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -70,9 +70,11 @@ impl WebSocketDriver {
             }
             self.count_unsent(io);
         }
+        self.stop_if_due(io);
         let of_socket = self.socket.as_ref().map_or(Moment::NEVER, Socket::next_at);
         let mut inner = self.shared.lock();
-        inner.armed = inner.redial.due.min(of_socket).min(self.ping.due);
+        let stop_at = inner.stop_at.unwrap_or(Moment::NEVER);
+        inner.armed = inner.redial.due.min(of_socket).min(self.ping.due).min(stop_at);
         if inner.armed != Moment::NEVER {
             io.wake_at(inner.armed);
         }
@@ -110,12 +112,21 @@ impl WebSocketDriver {
                     self.rest(State::Closed);
                 }
             }
-            WebSocketTask::Stop => {
-                self.leave(io, 1_000, "");
-                self.rest(State::Closed);
-                io.stop_by(io.now().plus_millis(STOP_MS));
-            }
         }
+    }
+
+    /// Ends when it is closed, or when there was time enough for that.
+    fn stop_if_due(&mut self, io: &mut Io) {
+        let mut inner = self.shared.lock();
+        let is_closed = inner.redial.state == State::Closed;
+        if !inner.stop_at.is_some_and(|at| is_closed || at <= io.now()) {
+            return;
+        }
+        (inner.stop_at, inner.is_closed) = (None, is_closed);
+        drop(inner);
+        self.leave(io, 1_000, "");
+        self.rest(State::Closed);
+        io.stop_by(io.now().plus_millis(STOP_MS));
     }
 
     fn open(&mut self, io: &mut Io) {

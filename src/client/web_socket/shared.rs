@@ -108,6 +108,10 @@ pub(super) struct WebSocketInner {
     pub(super) protocol: Option<String>,
     /// The program has not closed it.
     pub(super) is_wanted: bool,
+    /// It is to end when it is closed, or then.
+    pub(super) stop_at: Option<Moment>,
+    /// It was closed before that, or has ended by itself.
+    pub(super) is_closed: bool,
 }
 
 /// What the network's thread does.
@@ -132,12 +136,12 @@ pub(super) enum WebSocketTask {
     },
     /// The program takes messages again.
     Resume,
-    Stop,
 }
 
 impl Monitored for WebSocketInner {
     fn needs_network(&self) -> bool {
-        !self.tasks.is_empty() || self.redial.due < self.armed
+        let due = self.redial.due.min(self.stop_at.unwrap_or(Moment::NEVER));
+        !self.tasks.is_empty() || due < self.armed
     }
 }
 
@@ -172,6 +176,8 @@ impl WebSocketInner {
             unsent_bytes_max,
             protocol: None,
             is_wanted: true,
+            stop_at: None,
+            is_closed: false,
         }
     }
 

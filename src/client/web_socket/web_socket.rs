@@ -1,6 +1,6 @@
 //! What a program has of a WebSocket. Every function may be called from every thread.
 
-use super::builder::WebSocketBuilder;
+use super::builder::{WebSocketBuilder, millis};
 use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketTask};
 use crate::client::core::State;
 use crate::client::thread::{Events, NetworkThread};
@@ -117,37 +117,47 @@ impl WebSocket {
         });
     }
 
-    /// Closes it for good: begins the closing handshake (RFC 6455 §7.1.2), and waits at most so long for the server's
-    /// part of it; whether that came. A code that a Close must not have is sent as none. Called by
-    /// [`WebSocketBuilder::on_event`] it does not wait.
-    pub fn close(&self, code: u16, reason: &str, timeout: Duration) -> bool {
+    /// Begins to close it for good, with the closing handshake (RFC 6455 §7.1.2): when the server has done its part, at
+    /// the latest after so long, it ends. What was sent before goes first. It never waits. A code that a Close must not
+    /// have is sent as none.
+    pub fn stop(&self, code: u16, reason: &str, timeout: Duration) {
         let reason = reason.to_owned();
-        self.0.shared.with(|inner, _| {
+        self.0.shared.with(|inner, shared| {
+            if inner.events.is_over() {
+                inner.is_closed = true;
+                return;
+            }
             inner.is_wanted = false;
+            let at = shared.clock.now().plus_millis(millis(timeout));
+            inner.stop_at = Some(inner.stop_at.map_or(at, |earlier| earlier.min(at)));
             inner.tasks.push(WebSocketTask::Close { code, reason });
         });
-        let timeout = if self.0.thread.is_current() { Duration::ZERO } else { timeout };
-        let is_closed = self.wait_state(timeout, |state| *state == State::Closed).is_some();
-        self.0.end();
-        is_closed
+    }
+
+    /// The same, and waits until it has ended; whether the server has done its part. Called by
+    /// [`WebSocketBuilder::on_event`] it does not wait.
+    pub fn close(&self, code: u16, reason: &str, timeout: Duration) -> bool {
+        self.stop(code, reason, timeout);
+        self.0.join(timeout.saturating_add(END));
+        self.0.shared.lock().is_closed
     }
 }
 
 impl WebSocketHandle {
-    /// Ends the network's thread, and waits for it.
-    fn end(&self) {
-        self.shared.with(|inner, _| {
-            if !inner.events.is_over() {
-                inner.tasks.push(WebSocketTask::Stop);
-            }
-        });
-        self.thread.join(&self.shared, END, |inner| inner.events.is_over());
+    /// Waits until the network's thread has ended, which was told to.
+    fn join(&self, timeout: Duration) {
+        self.thread.join(&self.shared, timeout, |inner| inner.events.is_over());
     }
 }
 
 impl Drop for WebSocketHandle {
     fn drop(&mut self) {
-        self.end();
+        self.shared.with(|inner, shared| {
+            if !inner.events.is_over() {
+                inner.stop_at = Some(shared.clock.now());
+            }
+        });
+        self.join(END);
     }
 }
 
