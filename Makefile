@@ -29,11 +29,13 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo fmt --check --manifest-path benches/peers/Cargo.toml
+	cargo fmt --check --manifest-path clients/c/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
 	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio -- -D warnings
+	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target/c-lint -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -44,6 +46,9 @@ binaries:
 	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking --example tls_echo \
 	    --example client_bot --example client_bridge --example client_feed --example client_load
 	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio
+
+c: ## the library for C, in target/c: libparlor.a, libparlor.so.0
+	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \
@@ -58,7 +63,7 @@ sim: ## run the simulator on SEEDS (2000; n or from..to); SEED=n TRACE=1 prints 
 sim-mutants: ## put known bugs in, one at a time, and print the seed by which the simulator finds each
 	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh
 
-test-clients: setup binaries ## Python and Node clients against the programs; kill -9, strace, full disk
+test-clients: setup binaries c ## Python and Node clients against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
 	$(MAKE) tls || failed=1; \
@@ -155,6 +160,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
+.PHONY: help run test lint setup binaries c test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
 	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

@@ -36,6 +36,7 @@ need promtool prometheus
 need musl-gcc musl-tools
 need dpkg-deb dpkg
 need readelf binutils
+need c++ g++
 need adduser adduser
 need ip iproute2
 need lintian lintian

@@ -97,6 +97,11 @@ impl Client {
         Ok(Stream { client: self.clone(), stream })
     }
 
+    /// Watches a stream no more, whoever has asked for it.
+    pub fn unwatch(&self, stream: StreamId) {
+        self.shared().input(CoreInput::Watch { stream, options: None });
+    }
+
     /// Wants to be told who is online: [`ClientEvent::Presence`].
     pub fn watch_presence(&self) {
         self.shared().input(CoreInput::WatchPresence);

@@ -2,7 +2,6 @@
 
 use super::client::Client;
 use crate::base::StreamId;
-use crate::client::core::CoreInput;
 
 /// A stream that is watched until [`Stream::stop`], also if this is dropped.
 #[derive(Clone, Debug)]
@@ -20,6 +19,6 @@ impl Stream {
 
     /// Watches it no more, whoever else of this client has asked for it.
     pub fn stop(self) {
-        self.client.shared().input(CoreInput::Watch { stream: self.stream, options: None });
+        self.client.unwatch(self.stream);
     }
 }

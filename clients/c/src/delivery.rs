@@ -1,0 +1,146 @@
+//! How events reach the program: a function on the client's thread, or a queue from which it takes them.
+
+use crate::abi::{PARLOR_EVENT_ENDED, parlor_drop_fn, parlor_event, parlor_event_fn};
+use crate::event::{ChatSource, fill_news};
+use libc::c_void;
+use parlor::client::{ClientEvent, WebSocketNews};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What the program's functions are handed. When nothing can call any of them any more, `p_drop` is: once, on whichever
+/// thread has let go last.
+pub(crate) struct UserData {
+    pub(crate) pointer: *mut c_void,
+    pub(crate) drop: Option<parlor_drop_fn>,
+}
+
+// SAFETY: it is only handed on: the header says from which threads.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
+
+impl Drop for UserData {
+    fn drop(&mut self) {
+        if let Some(drop) = self.drop {
+            // SAFETY: the program says that this may be called so.
+            unsafe { drop(self.pointer) };
+        }
+    }
+}
+
+/// The numbers of messages on their way, as the program has them.
+#[derive(Debug, Default)]
+pub(crate) struct Sendings {
+    last: u64,
+    by_id: HashMap<Arc<str>, u64>,
+    by_number: HashMap<u64, Arc<str>>,
+}
+
+impl Sendings {
+    /// A number for a message: odd, as those of requests are even.
+    pub(crate) fn add(&mut self, id: &str) -> u64 {
+        self.last += 1;
+        let (id, number) = (Arc::from(id), self.last * 2 - 1);
+        self.by_number.insert(number, Arc::clone(&id));
+        self.by_id.insert(id, number);
+        number
+    }
+
+    pub(crate) fn number(&self, id: &str) -> u64 {
+        self.by_id.get(id).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn id(&self, number: u64) -> Option<Arc<str>> {
+        self.by_number.get(&number).cloned()
+    }
+
+    pub(crate) fn remove(&mut self, id: &str) {
+        if let Some(number) = self.by_id.remove(id) {
+            self.by_number.remove(&number);
+        }
+    }
+}
+
+/// What a client's functions and its delivery share.
+pub(crate) struct Shared {
+    pub(crate) user: Arc<UserData>,
+    /// The program has the client's name: nothing is told before.
+    pub(crate) is_open: OnceLock<()>,
+    /// It was freed within a call of its own function: nothing more is told.
+    pub(crate) is_freed: AtomicBool,
+    sendings: Mutex<Sendings>,
+}
+
+impl Shared {
+    pub(crate) fn new(user: Arc<UserData>) -> Shared {
+        let (is_open, is_freed) = (OnceLock::new(), AtomicBool::new(false));
+        Shared { user, is_open, is_freed, sendings: Mutex::default() }
+    }
+
+    pub(crate) fn sendings(&self) -> MutexGuard<'_, Sendings> {
+        self.sendings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+thread_local! {
+    /// The name of the client whose thread this is.
+    static CLIENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// This thread is that of the client of this name.
+pub(crate) fn is_thread_of(name: usize) {
+    CLIENT.with(|client| client.set(name));
+}
+
+/// Whether the program was called by the thread of a client: it must not wait then.
+pub(crate) fn is_on_thread_of(name: usize) -> bool {
+    CLIENT.try_with(Cell::get).is_ok_and(|client| client == name)
+}
+
+/// Whether this is the thread of any client.
+pub(crate) fn is_on_a_clients_thread() -> bool {
+    CLIENT.try_with(Cell::get).is_ok_and(|client| client != 0)
+}
+
+/// The program's function for events. The last event is told when this is dropped.
+pub(crate) struct Callback {
+    pub(crate) on_event: parlor_event_fn,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Callback {
+    fn tell(&self, event: &parlor_event) {
+        self.shared.is_open.wait();
+        if !self.shared.is_freed.load(Ordering::Acquire) {
+            // SAFETY: the program says that this may be called so; the event and what it points to are there until it
+            // returns.
+            unsafe { (self.on_event)(self.shared.user.pointer, event) };
+        }
+    }
+
+    pub(crate) fn tell_of_chat(&self, event: ClientEvent) {
+        let mut source = ChatSource::new(event);
+        let mut told = parlor_event::of_kind(0);
+        if source.fill(&mut told, &self.shared) {
+            self.tell(&told);
+        }
+    }
+
+    pub(crate) fn tell_of_socket(&self, news: &WebSocketNews<'_>) {
+        let mut told = parlor_event::of_kind(0);
+        if fill_news(&mut told, news) {
+            self.tell(&told);
+        }
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        // Where the client could not be opened there is no end to tell of.
+        if self.shared.is_open.get().is_some() {
+            self.tell(&parlor_event::of_kind(PARLOR_EVENT_ENDED));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Lines for the program's log: of the client on whose thread, or in a call about which, something is logged.
+
+use crate::abi::{
+    PARLOR_LOG_DEBUG, PARLOR_LOG_ERROR, PARLOR_LOG_INFO, PARLOR_LOG_TRACE, PARLOR_LOG_WARN,
+    parlor_log_fn, parlor_str,
+};
+use crate::delivery::UserData;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+
+/// Where lines of a client go.
+pub(crate) struct LogSink {
+    pub(crate) on_log: parlor_log_fn,
+    pub(crate) level: i32,
+    pub(crate) user: Arc<UserData>,
+}
+
+thread_local! {
+    /// That of whatever this thread does now.
+    static SINK: RefCell<Option<Arc<LogSink>>> = const { RefCell::new(None) };
+}
+
+struct SinkLogger;
+
+static LOGGER: SinkLogger = SinkLogger;
+
+fn number(level: Level) -> i32 {
+    match level {
+        Level::Error => PARLOR_LOG_ERROR,
+        Level::Warn => PARLOR_LOG_WARN,
+        Level::Info => PARLOR_LOG_INFO,
+        Level::Debug => PARLOR_LOG_DEBUG,
+        Level::Trace => PARLOR_LOG_TRACE,
+    }
+}
+
+fn sink(level: Level) -> Option<Arc<LogSink>> {
+    let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
+    sink.filter(|sink| number(level) <= sink.level)
+}
+
+impl Log for SinkLogger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        sink(metadata.level()).is_some()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some(sink) = sink(record.level()) {
+            let line = record.args().to_string();
+            // SAFETY: the program says that this may be called so, and its own data is there as long as the sink is.
+            unsafe {
+                (sink.on_log)(
+                    sink.user.pointer,
+                    number(record.level()),
+                    parlor_str::of(line.as_bytes()),
+                );
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// From now on, once and for good: what is logged goes to programs that want it, and so does what a panic says.
+pub(crate) fn begin() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        // Nobody else has this copy of the library's.
+        if log::set_logger(&LOGGER).is_ok() {
+            log::set_max_level(LevelFilter::Trace);
+        }
+        std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
+    });
+}
+
+/// What this thread logs goes there, until this is dropped.
+pub(crate) struct Logging(Option<Arc<LogSink>>);
+
+impl Logging {
+    pub(crate) fn to(sink: Option<Arc<LogSink>>) -> Logging {
+        Logging(SINK.with(|place| place.replace(sink)))
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let _ = SINK.try_with(|place| place.replace(self.0.take()));
+    }
+}
+
+/// What this thread logs goes there for good: it is a client's.
+pub(crate) fn of_thread(sink: Option<Arc<LogSink>>) {
+    SINK.with(|place| place.replace(sink));
+}

@@ -1,0 +1,175 @@
+"""The C library: its header and itself are one, and none of the traps of C befalls a program that links it."""
+
+import re
+import subprocess
+
+import pytest
+
+import harness
+from harness import ROOT, tool
+
+#: The programs connect without TLS.
+pytestmark = pytest.mark.plain
+
+PACKAGE = ROOT / "clients/c"
+HEADER = PACKAGE / "include/parlor.h"
+BUILT = ROOT / "target/c"
+#: What a static library of Rust needs beside it.
+SYSTEM = ["-lpthread", "-ldl", "-lm"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+SO_BYTES_MAX = 2_200_000
+
+
+def run(*command, seconds=60, **how):
+    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=seconds, check=False, **how)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def built(name):
+    path = BUILT / name
+    assert path.exists(), f"{path} is missing: make c"
+    return path
+
+
+def without_comments(text):
+    return re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Compiles a program of clients/c/tests, once: with the archive, or with the shared library."""
+    folder, made = tmp_path_factory.mktemp("programs"), {}
+
+    def program(name, kind="static"):
+        if (name, kind) not in made:
+            made[name, kind] = folder / f"{name}-{kind}"
+            link = [built("libparlor.a"), *SYSTEM] if kind == "static" else [f"-L{built('libparlor.so').parent}", "-lparlor", "-lpthread"]
+            source = PACKAGE / f"tests/{name}.c"
+            run("cc", "-std=c99", "-D_GNU_SOURCE", *WARNINGS, f"-I{HEADER.parent}", source, *link, "-o", made[name, kind])
+        return made[name, kind]
+
+    return program
+
+
+@pytest.fixture(scope="module")
+def url(module_servers):
+    return module_servers.parlor().url()
+
+
+#: A type of the header, and what Rust has for it.
+TYPES = {
+    "size_t": "usize",
+    "int32_t": "i32",
+    "uint32_t": "u32",
+    "int64_t": "i64",
+    "uint64_t": "u64",
+    "void *": "*mut c_void",
+    "const char *": "*const u8",
+    "parlor_str": "parlor_str",
+    "parlor_event_fn": "Option<parlor_event_fn>",
+    "parlor_log_fn": "Option<parlor_log_fn>",
+    "parlor_drop_fn": "Option<parlor_drop_fn>",
+}
+
+
+def test_structures_and_constants_are_those_of_the_library():
+    header, abi = without_comments(HEADER.read_text()), (PACKAGE / "src/abi.rs").read_text()
+    structures = re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", header, re.S)
+    assert [name for name, _ in structures] == ["parlor_str", "parlor_event", "parlor_config", "parlor_message"]
+    for name, body in structures:
+        fields = [(field, TYPES[kind.strip()]) for kind, field in re.findall(r"^\s*([\w ]+?\s\*?)(\w+);", body, re.M)]
+        own = re.search(rf"#\[repr\(C\)\][^{{]*?pub struct {name} \{{(.*?)\n\}}", abi, re.S).group(1)
+        assert fields == re.findall(r"pub\(crate\) (\w+): ([^,]+),", own) and fields[0][0] == "p_size", name
+    constants = dict(re.findall(r"#define (PARLOR_\w+) \(?(-?\d+)\)?", header))
+    del constants["PARLOR_ABI"]
+    assert constants == dict(re.findall(r"pub\(crate\) const (PARLOR_\w+): \w+ = (-?\d+);", abi)) and len(constants) > 60
+    # Every name has the prefix: also those of members and parameters.
+    bare = re.sub(r"#(ifndef|ifdef|endif|define|include).*|extern \"C\" \{", "", header)
+    others = {word for word in re.findall(r"[A-Za-z_]\w*", bare) if not re.match(r"(?i)p(arlor)?_", word)}
+    assert others <= {"typedef", "struct", "const", "char", "void", "size_t", "int32_t", "uint32_t", "int64_t", "uint64_t", "intptr_t"}
+    assert not re.search(r"\benum\b|\bbool\b", header)
+
+
+def declared():
+    return sorted(set(re.findall(r"[ *](parlor_[a-z_]+)\(", without_comments(HEADER.read_text()))))
+
+
+def test_the_libraries_define_what_the_header_declares_and_nothing_else():
+    defined = {line.split()[-1] for line in run("nm", "--defined-only", "--extern-only", built("libparlor.a")).splitlines() if len(line.split()) == 3}
+    assert sorted(defined) == declared() and len(declared()) > 30
+    exported = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", built("libparlor.so.0")).split()
+    assert sorted(word for word in exported if word.startswith("parlor_") and "@" in word) == [f"{name}@@parlor_0" for name in declared()]
+    said = run("readelf", "--dynamic", "--wide", built("libparlor.so.0"))
+    assert "soname: [libparlor.so.0]" in said and "NODELETE" in said
+    assert built("libparlor.so.0").stat().st_size <= SO_BYTES_MAX
+
+
+#: What the headers of large systems define; each of these would break a header that uses the word.
+MACROS = """ERROR DELETE GET PUT POST HEAD PATCH OPTIONS IN OUT OPTIONAL CONST VOID TRUE FALSE BOOL INT UINT CHAR BYTE WORD DWORD LONG SHORT
+    min max interface small near far huge pascal cdecl SendMessage CreateWindow CreateFile GetMessage GetObject PostMessage DrawText LoadString
+    status state data size type text code kind room user name id value event message request time error info debug warn log level mode config
+    url token proxy field fields protocol protocols client server open close send next stop free wait join leave read write count seq target
+    stream about version major minor unix linux NO_ERROR STRICT THIS SUCCESS FAILED IGNORE INFINITE Status Success Bool None Always
+    signals slots emit foreach check verify require assert_equal EOF_ X Y T""".split()
+
+
+@pytest.mark.parametrize("standard", ["c99", "c11", "c17", "c++98", "c++11", "c++14", "c++17", "c++20"])
+def test_no_macro_of_a_programs_breaks_the_header(standard, tmp_path):
+    compiler, suffix = ("c++", "cpp") if "+" in standard else ("cc", "c")
+    poison = "".join(f"#define {macro} @ poison @\n" for macro in MACROS)
+    source = tmp_path / f"hostile.{suffix}"
+    source.write_text(
+        f'#include <stddef.h>\n#include <stdint.h>\n{poison}#include "parlor.h"\n#include "parlor.h"\n{poison}'
+        "extern parlor_config g_config;\nparlor_rc g_rc(parlor_client *p_client);\n"
+        "parlor_rc g_rc(parlor_client *p_client) { return parlor_stop(p_client, 0); }\n"
+    )
+    run(compiler, f"-std={standard}", *WARNINGS, "-c", f"-I{HEADER.parent}", source, "-o", tmp_path / "hostile.o")
+
+
+@pytest.mark.parametrize("kind", ["static", "shared"])
+def test_two_clients_talk(kind, programs, url):
+    env = {**harness.clean_environment(), "LD_LIBRARY_PATH": str(BUILT)}
+    said = run(programs("talk", kind), url, env=env).splitlines()
+    assert sorted(said[:2]) == ["ada hears bob: good evening", "bob's message is stored"] and said[2:] == ["done"]
+
+
+@pytest.mark.seconds(60)
+def test_valgrind_finds_nothing(programs, url):
+    valgrind = tool("valgrind", "apt-get install valgrind")
+    run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs("talk"), url)
+
+
+TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_program_falls_into_no_trap(trap, programs, url):
+    assert len(TRAPS) == 8
+    assert run(programs("traps"), trap, url) == "ok\n"
+
+
+def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
+    """Each has a standard library of its own; two of them in one program are an error of the linker's, usually."""
+    (tmp_path / "other.rs").write_text(
+        "#[unsafe(no_mangle)]\npub extern \"C\" fn other_sum(count: u32) -> u32 {\n"
+        "    std::thread::spawn(move || (1..=count).map(|n| n.to_string().parse::<u32>().unwrap()).sum()).join().unwrap()\n}\n"
+    )
+    run("rustc", "--edition", "2024", "--crate-type", "staticlib", tmp_path / "other.rs", "-o", tmp_path / "libother.a", env=harness.clean_environment())
+    source = (PACKAGE / "tests/talk.c").read_text().replace('puts("done");', 'printf("%u\\n", other_sum(4));').replace(
+        "int main(", "unsigned other_sum(unsigned);\nint main("
+    )
+    (tmp_path / "both.c").write_text(source)
+    run("cc", "-D_GNU_SOURCE", f"-I{HEADER.parent}", tmp_path / "both.c", built("libparlor.a"), tmp_path / "libother.a", *SYSTEM, "-o", tmp_path / "both")
+    assert run(tmp_path / "both", url).splitlines()[-1] == "10"
+
+
+def test_the_documents_program_chats(url, tmp_path):
+    document = (ROOT / "docs/embedding-c.md").read_text()
+    [program] = re.findall(r"```c\n(.*?)```", document, re.S)
+    (tmp_path / "chat.c").write_text(program)
+    compiled, started = re.search(r"```sh\n(cc .*)\n(\./chat .*)\n```", document).groups()
+    compiled = compiled.replace("clients/c/include", str(HEADER.parent)).replace("target/c/libparlor.a", str(built("libparlor.a")))
+    run("sh", "-c", compiled.replace("-o chat", "-std=c99 -Wall -Wextra -Wpedantic -Werror -o chat"), cwd=tmp_path)
+    said = run("sh", "-c", started.replace("ws://127.0.0.1:8080/ws", url), cwd=tmp_path).splitlines()
+    assert said[-1] == "ada: Good evening"
