@@ -45,8 +45,9 @@ def programs(tmp_path_factory):
         if (name, kind) not in made:
             made[name, kind] = folder / f"{name}-{kind}"
             link = [built("libparlor.a"), *SYSTEM] if kind == "static" else [f"-L{built('libparlor.so').parent}", "-lparlor", "-lpthread"]
-            source = PACKAGE / f"tests/{name}.c"
-            run("cc", "-std=c99", "-D_GNU_SOURCE", *WARNINGS, f"-I{HEADER.parent}", source, *link, "-o", made[name, kind])
+            source = PACKAGE / "tests" / name
+            compiler = ("c++", "-std=c++11") if name.endswith("pp") else ("cc", "-std=c99", "-D_GNU_SOURCE")
+            run(*compiler, *WARNINGS, f"-I{HEADER.parent}", source, *link, "-o", made[name, kind])
         return made[name, kind]
 
     return program
@@ -130,14 +131,43 @@ def test_no_macro_of_a_programs_breaks_the_header(standard, tmp_path):
 @pytest.mark.parametrize("kind", ["static", "shared"])
 def test_two_clients_talk(kind, programs, url):
     env = {**harness.clean_environment(), "LD_LIBRARY_PATH": str(BUILT)}
-    said = run(programs("talk", kind), url, env=env).splitlines()
+    said = run(programs("talk.c", kind), url, env=env).splitlines()
     assert sorted(said[:2]) == ["ada hears bob: good evening", "bob's message is stored"] and said[2:] == ["done"]
 
 
+#: Of windows.h, X11, Qt and of programs; a name of parlor.hpp's that is none of its own prefix must not be one of these.
+MACROS_OF_SYSTEMS = [macro for macro in MACROS if not macro.islower() or macro in ("min", "max", "interface", "small", "near", "far", "signals", "slots", "emit", "foreach")]
+
+
+@pytest.mark.parametrize("standard", ["c++11", "c++14", "c++17", "c++20"])
+def test_no_macro_of_large_systems_breaks_the_header_for_cpp(standard, tmp_path):
+    includes = "".join(f"#include <{name}>\n" for name in ("chrono", "cstdint", "cstring", "functional", "memory", "string", "system_error"))
+    includes += "#if __cplusplus >= 201703L\n#include <string_view>\n#endif\n"
+    poison = "".join(f"#define {macro} @ poison @\n" for macro in MACROS_OF_SYSTEMS)
+    source = tmp_path / "hostile.cpp"
+    source.write_text(
+        f'{includes}{poison}#include "parlor.hpp"\n#include "parlor.hpp"\n{poison}'
+        "std::error_code g_open(parlor::Client &p_client);\n"
+        'std::error_code g_open(parlor::Client &p_client) { return p_client.open(parlor::Options("ws://a")); }\n'
+    )
+    run("c++", f"-std={standard}", *WARNINGS, "-c", f"-I{HEADER.parent}", source, "-o", tmp_path / "hostile.o")
+
+
+def test_clients_and_sockets_of_cpp_talk(programs, url):
+    said = run(programs("talk.cpp"), url).splitlines()
+    assert said == ["ada hears bob: good evening", "done"]
+
+
+def test_what_a_function_throws_is_logged_and_goes_no_further(programs, url):
+    said = run(programs("talk.cpp"), url, "throw").splitlines()
+    assert said == ["ada hears bob: good evening", "log: it does not like that", "done"]
+
+
 @pytest.mark.seconds(60)
-def test_valgrind_finds_nothing(programs, url):
+@pytest.mark.parametrize("program", ["talk.c", "talk.cpp"])
+def test_valgrind_finds_nothing(program, programs, url):
     valgrind = tool("valgrind", "apt-get install valgrind")
-    run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs("talk"), url)
+    run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs(program), url)
 
 
 TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
@@ -146,7 +176,7 @@ TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_program_falls_into_no_trap(trap, programs, url):
     assert len(TRAPS) == 8
-    assert run(programs("traps"), trap, url) == "ok\n"
+    assert run(programs("traps.c"), trap, url) == "ok\n"
 
 
 def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
