@@ -37,6 +37,8 @@ need musl-gcc musl-tools
 need dpkg-deb dpkg
 need readelf binutils
 need c++ g++
+need cmake cmake
+need pkg-config pkg-config
 need adduser adduser
 need ip iproute2
 need lintian lintian

@@ -194,6 +194,51 @@ def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
     assert run(tmp_path / "both", url).splitlines()[-1] == "10"
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """What is installed, in a tree that was moved afterwards."""
+    folder = tmp_path_factory.mktemp("installed")
+    run("sh", PACKAGE / "install.sh", built("libparlor.a").parent, folder / "first/usr")
+    (folder / "first/usr").rename(folder / "moved")
+    return folder / "moved"
+
+
+@pytest.mark.parametrize("kind", ["static", "shared"])
+def test_a_program_is_linked_by_pkg_config(kind, installed, url, tmp_path):
+    pkg_config = tool("pkg-config", "apt-get install pkg-config")
+    env = {**harness.clean_environment(), "PKG_CONFIG_PATH": str(installed / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(installed / "lib")}
+    flags = run(pkg_config, "--cflags", "--libs", *(["--static"] if kind == "static" else []), "parlor", env=env).split()
+    if kind == "static":
+        flags = [str(installed / "lib/libparlor.a") if flag == "-lparlor" else flag for flag in flags]
+    run("c++", PACKAGE / "tests/talk.cpp", *flags, "-o", tmp_path / "talk")
+    assert ("libparlor.so.0" in run("readelf", "--dynamic", tmp_path / "talk")) == (kind == "shared")
+    assert run(tmp_path / "talk", url, env=env).splitlines()[-1] == "done"
+
+
+CMAKE = """cmake_minimum_required(VERSION 3.16)
+project(talk C CXX)
+find_package(parlor 0.1 REQUIRED)
+add_executable(own talk.cpp)
+target_link_libraries(own PRIVATE parlor::parlor)
+add_executable(shared talk.cpp)
+target_link_libraries(shared PRIVATE parlor::shared)
+"""
+
+
+@pytest.mark.seconds(60)
+def test_a_program_is_linked_by_cmake(installed, url, tmp_path):
+    cmake = tool("cmake", "apt-get install cmake")
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE)
+    (tmp_path / "talk.cpp").write_text((PACKAGE / "tests/talk.cpp").read_text())
+    run(cmake, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}")
+    run(cmake, "--build", tmp_path / "build")
+    for program in ("own", "shared"):
+        assert run(tmp_path / "build" / program, url).splitlines()[-1] == "done"
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE.replace("0.1 REQUIRED", "0.2 REQUIRED"))
+    refused = subprocess.run([cmake, "-S", tmp_path, "-B", tmp_path / "again", f"-DCMAKE_PREFIX_PATH={installed}"], capture_output=True, text=True, check=False)
+    assert refused.returncode != 0 and "version: 0.1.0" in refused.stderr
+
+
 def test_the_documents_program_chats(url, tmp_path):
     document = (ROOT / "docs/embedding-c.md").read_text()
     [program] = re.findall(r"```c\n(.*?)```", document, re.S)
