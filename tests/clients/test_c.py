@@ -175,7 +175,7 @@ TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_program_falls_into_no_trap(trap, programs, url):
-    assert len(TRAPS) == 8
+    assert len(TRAPS) == 10
     assert run(programs("traps.c"), trap, url) == "ok\n"
 
 

@@ -223,8 +223,9 @@ parlor_rc parlor_open(const parlor_config *p_config, parlor_client **p_client);
  * sooner of several calls counts. */
 parlor_rc parlor_stop(parlor_client *p_client, int64_t p_drain);
 
-/* Stops at once, waits until the client's thread has ended, and frees the client. Called by p_on_event it does not wait:
- * nothing more is told then, but p_drop is called. NULL is allowed. */
+/* Stops at once, waits until the client's thread has ended, and frees the client. Called by p_on_event, of this client or
+ * another, it does not wait for one that has p_on_event, too: what this does already it goes on with, nothing more is
+ * told, and p_drop is called when it has ended. NULL is allowed. */
 void parlor_free(parlor_client *p_client);
 
 /* The next event; waits at most so long for it. The program frees it. PARLOR_E_TIMEOUT if none came, PARLOR_E_CLOSED

@@ -2,6 +2,7 @@
 
 use crate::abi::{PARLOR_EVENT_ENDED, parlor_drop_fn, parlor_event, parlor_event_fn};
 use crate::event::{ChatSource, fill_news};
+use crate::registry::OpenClient;
 use libc::c_void;
 use parlor::client::{ClientEvent, WebSocketNews};
 use std::cell::Cell;
@@ -68,15 +69,17 @@ pub(crate) struct Shared {
     pub(crate) user: Arc<UserData>,
     /// The program has the client's name: nothing is told before.
     pub(crate) is_open: OnceLock<()>,
-    /// It was freed within a call of its own function: nothing more is told.
+    /// It was freed within a call of a client's function, which must not wait: nothing more is told.
     pub(crate) is_freed: AtomicBool,
+    /// The client then, until its own thread ends, which so need not wait for itself.
+    pub(crate) left: Mutex<Option<Arc<OpenClient>>>,
     sendings: Mutex<Sendings>,
 }
 
 impl Shared {
     pub(crate) fn new(user: Arc<UserData>) -> Shared {
         let (is_open, is_freed) = (OnceLock::new(), AtomicBool::new(false));
-        Shared { user, is_open, is_freed, sendings: Mutex::default() }
+        Shared { user, is_open, is_freed, left: Mutex::default(), sendings: Mutex::default() }
     }
 
     pub(crate) fn sendings(&self) -> MutexGuard<'_, Sendings> {
@@ -94,12 +97,7 @@ pub(crate) fn is_thread_of(name: usize) {
     CLIENT.with(|client| client.set(name));
 }
 
-/// Whether the program was called by the thread of a client: it must not wait then.
-pub(crate) fn is_on_thread_of(name: usize) -> bool {
-    CLIENT.try_with(Cell::get).is_ok_and(|client| client == name)
-}
-
-/// Whether this is the thread of any client.
+/// Whether the program was called by a client's thread: it must not wait then.
 pub(crate) fn is_on_a_clients_thread() -> bool {
     CLIENT.try_with(Cell::get).is_ok_and(|client| client != 0)
 }
@@ -142,5 +140,7 @@ impl Drop for Callback {
         if self.shared.is_open.get().is_some() {
             self.tell(&parlor_event::of_kind(PARLOR_EVENT_ENDED));
         }
+        let left = self.shared.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(left);
     }
 }

@@ -6,7 +6,7 @@ use crate::call::{
     Failure, bytes, call, call_of, call_of_chat, call_of_socket, failure, last_error, put, text,
     zero_ended,
 };
-use crate::delivery::{is_on_a_clients_thread, is_on_thread_of};
+use crate::delivery::is_on_a_clients_thread;
 use crate::event::{TakenEvent, request_number, state_number};
 use crate::opening::{fill_config, open_client, read_sized};
 use crate::registry::{Kind, OpenClient, remove};
@@ -19,9 +19,9 @@ use parlor::client::{
 use serde::de::IgnoredAny;
 use std::ffi::{c_char, c_void};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// A close code that says that all is well (RFC 6455 §7.4.1).
@@ -102,11 +102,17 @@ pub extern "C" fn parlor_free(client: *mut parlor_client) {
         if open.is_being_freed.swap(true, Ordering::AcqRel) {
             return Err(failure(PARLOR_E_FREED, "another thread frees the client"));
         }
-        if is_on_thread_of(open.name) {
+        let must_not_wait = is_on_a_clients_thread() && open.has_callback;
+        if must_not_wait {
+            // Two clients whose functions free each other would wait for ever.
             open.shared.is_freed.store(true, Ordering::Release);
+            let left = open.shared.left.lock();
+            *left.unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(open));
         }
         match &open.kind {
+            Kind::Chat(client, _) if must_not_wait => client.stop(Duration::ZERO),
             Kind::Chat(client, _) => drop(client.close(Duration::ZERO)),
+            Kind::Socket(socket, _) if must_not_wait => socket.stop(NORMAL, "", Duration::ZERO),
             Kind::Socket(socket, _) => _ = socket.close(NORMAL, "", Duration::ZERO),
         }
         remove(open.name);

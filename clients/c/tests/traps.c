@@ -261,6 +261,58 @@ static void freed_within(void)
     CHECK(threads() == before && g_dropped == 1 && g_ended == 0 && g_events_behind == 0);
 }
 
+static parlor_client *g_pair[2];
+static int g_freeing;
+
+static void free_the_other(void *p_user, const parlor_event *p_event)
+{
+    note(p_user, p_event);
+    if (p_event->p_kind == PARLOR_EVENT_ANSWER) {
+        /* Both are within their functions. */
+        count(&g_freeing);
+        while (__atomic_load_n(&g_freeing, __ATOMIC_SEQ_CST) < 2)
+            usleep(1000);
+        parlor_free(p_user == &g_pair[0] ? g_pair[1] : g_pair[0]);
+    }
+}
+
+/* Two clients whose functions free each other, at once: neither waits for the other. */
+static void free_each_other(void)
+{
+    int at, before = threads(), tries;
+    for (at = 0; at < 2; at++) {
+        parlor_config config = configured();
+        config.p_on_event = free_the_other;
+        config.p_drop = on_drop;
+        config.p_user = &g_pair[at];
+        CHECK(parlor_open(&config, &g_pair[at]) == PARLOR_OK);
+    }
+    CHECK(parlor_join(g_pair[0], parlor_text("tea"), NULL) == PARLOR_OK);
+    CHECK(parlor_join(g_pair[1], parlor_text("tea"), NULL) == PARLOR_OK);
+    for (tries = 0; g_dropped < 2 && tries < 10000; tries++)
+        usleep(1000);
+    CHECK(g_dropped == 2 && g_ended == 0 && g_events_behind == 0);
+    for (tries = 0; threads() != before && tries < 1000; tries++)
+        usleep(1000);
+    CHECK(threads() == before);
+    CHECK(parlor_state(g_pair[0]) == PARLOR_E_FREED && parlor_state(g_pair[1]) == PARLOR_E_FREED);
+}
+
+/* Times that are longer than any. */
+static void long_times(void)
+{
+    parlor_client *client = opened(NULL);
+    parlor_event *event;
+    CHECK(parlor_wait_online(client, INT64_MAX) == PARLOR_OK);
+    CHECK(parlor_next(client, INT64_MAX, &event) == PARLOR_OK);
+    parlor_event_free(event);
+    CHECK(parlor_stop(client, INT64_MAX) == PARLOR_OK && parlor_stop(client, INT64_MIN) == PARLOR_OK);
+    while (parlor_next(client, INT64_MAX, &event) == PARLOR_OK)
+        parlor_event_free(event);
+    CHECK(parlor_next(client, INT64_MIN, &event) == PARLOR_E_CLOSED);
+    parlor_free(client);
+}
+
 static void *send_always(void *p_client)
 {
     parlor_rc rc;
@@ -338,7 +390,8 @@ int main(int p_count, char **p_arguments)
         void (*p_try)(void);
     } TRAPS[] = {{"arguments", arguments}, {"signals", signals},           {"forks", forks},
                  {"exits", exits},         {"freed_within", freed_within}, {"senders", senders},
-                 {"ends", ends},           {"leaves_nothing", leaves_nothing}};
+                 {"ends", ends},           {"leaves_nothing", leaves_nothing}, {"free_each_other", free_each_other},
+                 {"long_times", long_times}};
     size_t at;
     CHECK(p_count == 3);
     g_url = p_arguments[2];
