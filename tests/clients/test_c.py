@@ -1,7 +1,9 @@
 """The C library: its header and itself are one, and none of the traps of C befalls a program that links it."""
 
+import json
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -177,6 +179,31 @@ TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
 def test_a_program_falls_into_no_trap(trap, programs, url):
     assert len(TRAPS) == 10
     assert run(programs("traps.c"), trap, url) == "ok\n"
+
+
+#: As tests/client_states.rs has it for the client in Rust.
+NAMESPACE = """ip link set lo up
+{ ip link add hole type dummy || ip link add hole type veth peer name other; } 2>/dev/null
+ip addr add 10.99.99.1/24 dev hole && ip link set hole up && ip neigh add 10.99.99.2 lladdr 02:00:00:00:00:01 dev hole
+{ ip link set other up || true; } 2>/dev/null
+echo 'nameserver 10.99.99.2' >"$1/resolv.conf" && echo 'hosts: files dns' >"$1/nsswitch.conf"
+mount --bind "$1/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+{ [ ! -e /etc/nsswitch.conf ] || mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf; }
+exec "$2" "$3" "$4" "$5"
+"""
+AT_ONCE_US = 50_000
+
+
+@pytest.mark.seconds(120)
+def test_stopping_and_freeing_take_less_than_50_ms_in_each_state(programs, tmp_path):
+    script, unshare = ROOT / "tests/clients/c_states.py", tool("unshare", "apt-get install util-linux")
+    command = [unshare, "--user", "--map-root-user", "--net", "--mount", "sh", "-c", NAMESPACE, "sh"]
+    said = run(*command, tmp_path, sys.executable, script, programs("states.c"), harness.parlor_binary(), seconds=110, env=harness.clean_environment())
+    took = json.loads(said.splitlines()[-1])
+    print(took)
+    assert len(took) == 22
+    for state, times in took.items():
+        assert len(times) == 3 and max(times) < AT_ONCE_US, (state, times)
 
 
 def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
