@@ -310,14 +310,25 @@ fn a_certificate_that_is_not_right_is_refused_in_words() {
         let error = builder.tls(trusting(&certified.authority)).connect().unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    // One that has signed itself.
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let address = serve_tls(served(own.cert.der().clone(), key));
-    let url = format!("wss://localhost:{}/", address.port());
-    let builder = BlockingWebSocket::builder(&url);
-    let error = builder.tls(trusting(&right.authority)).connect().unwrap_err().to_string();
-    assert!(error.contains("signed by nobody whom this program trusts"), "{error}");
+    // Those that have signed themselves: a server's, and an authority's, as `openssl req -x509` makes it.
+    for (is_ca, words) in [
+        (IsCa::NoCa, "signed by nobody whom this program trusts"),
+        (
+            IsCa::Ca(BasicConstraints::Unconstrained),
+            "is that of an authority, as one that signs itself mostly is",
+        ),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut own = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        own.is_ca = is_ca;
+        let own = own.self_signed(&key).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let address = serve_tls(served(own.der().clone(), key));
+        let url = format!("wss://localhost:{}/", address.port());
+        let builder = BlockingWebSocket::builder(&url);
+        let error = builder.tls(trusting(&right.authority)).connect().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
     // Whoever speaks no TLS at all.
     let (address, _) = serve(|mut socket| {
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");

@@ -6,7 +6,14 @@ cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin
 
 need() { # need COMMAND PACKAGE
-    command -v "$1" >/dev/null 2>&1 && return
+    command -v "$1" >/dev/null 2>&1 || bring "$1" "$2"
+}
+
+need_file() { # need_file PATH PACKAGE
+    [ -e "$1" ] || bring "$1" "$2"
+}
+
+bring() { # bring WHAT PACKAGE
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
         echo "tests/setup.sh: $1 is missing: install it, on Debian by: apt-get install $2" >&2
         exit 1
@@ -39,6 +46,7 @@ need readelf binutils
 need c++ g++
 need cmake cmake
 need pkg-config pkg-config
+need_file /usr/include/openssl/ssl.h libssl-dev
 need adduser adduser
 need ip iproute2
 need lintian lintian

@@ -32,6 +32,9 @@ pub enum TrustError {
     NoProvider,
 }
 
+/// What the judge of certificates says of an authority's that a server shows (RFC 5280 §4.2.1.9); it has no name here.
+const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
+
 impl Tls {
     /// Trusts whom the system trusts.
     ///
@@ -129,6 +132,11 @@ pub(crate) fn fault(error: &rustls::Error, host: &str) -> String {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "is signed by nobody whom this program trusts: name its authority's file, or ask for one \
              that is known"
+                .to_owned()
+        }
+        CertificateError::Other(other) if other.to_string().contains(CA_AS_SERVER) => {
+            "is that of an authority, as one that signs itself mostly is: have a server's own signed, or make one \
+             that is no authority's (CA:FALSE)"
                 .to_owned()
         }
         other => format!("is not valid: {other}"),

@@ -1,13 +1,18 @@
 """The C library: its header and itself are one, and none of the traps of C befalls a program that links it."""
 
+import contextlib
 import json
 import re
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 
 import pytest
 
 import harness
+from certificates import Authority, key_pem
 from harness import ROOT, tool
 
 #: The programs connect without TLS.
@@ -204,6 +209,58 @@ def test_stopping_and_freeing_take_less_than_50_ms_in_each_state(programs, tmp_p
     assert len(took) == 22
     for state, times in took.items():
         assert len(times) == 3 and max(times) < AT_ONCE_US, (state, times)
+
+
+def test_openssl_is_linked_beside(servers, tmp_path):
+    authority = Authority()
+    files = authority.write(tmp_path, "localhost", "127.0.0.1")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    server = servers.parlor(tls=(*files, authority.context()))
+    source = PACKAGE / "tests/beside_openssl.c"
+    for order in (["-lssl", "-lcrypto", built("libparlor.a")], [built("libparlor.a"), "-lssl", "-lcrypto"]):
+        run("cc", "-std=c99", *WARNINGS, f"-I{HEADER.parent}", source, *order, *SYSTEM, "-o", tmp_path / "beside")
+        assert run(tmp_path / "beside", server.port, tmp_path / "ca.pem") == "both\n"
+
+
+@contextlib.contextmanager
+def shakes_hands(files):
+    """A server that speaks TLS, and nothing else; its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    with socket.create_server((harness.HOST, 0)) as listener:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    stream = listener.accept()[0]
+                    with contextlib.suppress(OSError), context.wrap_socket(stream, server_side=True) as tls:
+                        tls.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("authority", "is signed by nobody whom this program trusts: name its authority's file"),
+        ("self-signed", "is that of an authority, as one that signs itself mostly is: have a server's own signed"),
+        ("name", "is not for localhost: ask for it by a name that it has"),
+        ("date", "has expired: it is to be renewed"),
+    ],
+)
+def test_a_certificate_that_is_wrong_is_refused_in_words(wrong, words, programs, tmp_path):
+    authority = Authority()
+    trusted = Authority() if wrong in ("authority", "self-signed") else authority
+    (tmp_path / "ca.pem").write_bytes(trusted.pem)
+    files = authority.write(tmp_path, "other.example" if wrong == "name" else "localhost", days=-1 if wrong == "date" else 90)
+    if wrong == "self-signed":
+        files[0].write_bytes(authority.pem)
+        files[1].write_bytes(key_pem(authority.key))
+    with shakes_hands(files) as port:
+        said = run(programs("connect.c"), f"wss://localhost:{port}/ws", tmp_path / "ca.pem")
+    assert words in said, said
 
 
 def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
