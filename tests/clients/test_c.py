@@ -323,8 +323,12 @@ def test_a_program_is_linked_by_cmake(installed, url, tmp_path):
     assert refused.returncode != 0 and "version: 0.1.0" in refused.stderr
 
 
-def test_the_documents_program_chats(url, tmp_path):
+def test_the_documents_programs_chat(url, tmp_path):
     document = (ROOT / "docs/embedding-c.md").read_text()
+    [program] = re.findall(r"```cpp\n(.*?)```", document, re.S)
+    (tmp_path / "chat.cpp").write_text(program)
+    run("c++", "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", tmp_path / "chat.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "cpp")
+    assert "ada: Good day" in run(tmp_path / "cpp", f"{url}?user=ada", "Good day").splitlines()
     [program] = re.findall(r"```c\n(.*?)```", document, re.S)
     (tmp_path / "chat.c").write_text(program)
     compiled, started = re.search(r"```sh\n(cc .*)\n(\./chat .*)\n```", document).groups()
