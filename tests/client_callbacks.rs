@@ -2,8 +2,8 @@
 
 use parlor::base::EntryKind;
 use parlor::client::{
-    Client, ClientBuilder, ClientEvent, State, TicketStatus, TokenFailure, TokenReason, WebSocket,
-    WebSocketNews,
+    Client, ClientBuilder, ClientEvent, StartError, State, TicketStatus, TokenFailure, TokenReason,
+    WebSocket, WebSocketNews,
 };
 use parlor::server::{Config, Running, Server};
 use parlor::store::Place;
@@ -250,6 +250,14 @@ fn the_networks_thread_is_the_programs_to_prepare() {
     assert_eq!(told.recv_timeout(PATIENCE), Ok(first));
     drop(ada);
     stop(server);
+}
+
+#[test]
+fn a_name_that_no_thread_can_have_is_refused() {
+    let started = Client::builder("ws://127.0.0.1:1/").thread_name("a\0b").start();
+    assert!(matches!(started, Err(StartError::System(_))), "{started:?}");
+    let started = WebSocket::builder("ws://127.0.0.1:1/").thread_name("a\0b").start();
+    assert!(started.unwrap_err().to_string().contains("has a zero in it"));
 }
 
 #[test]

@@ -171,10 +171,22 @@ def test_what_a_function_throws_is_logged_and_goes_no_further(programs, url):
 
 
 @pytest.mark.seconds(60)
-@pytest.mark.parametrize("program", ["talk.c", "talk.cpp"])
+@pytest.mark.parametrize(
+    "program",
+    [["talk.c"], ["talk.cpp"], *(["traps.c", trap] for trap in ("leaves_nothing", "arguments", "senders", "freed_within", "free_each_other"))],
+    ids=" ".join,
+)
 def test_valgrind_finds_nothing(program, programs, url):
     valgrind = tool("valgrind", "apt-get install valgrind")
-    run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs(program), url)
+    name, *trap = program
+    run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs(name), *trap, url)
+
+
+@pytest.mark.parametrize("trap", ["arguments", "senders", "freed_within", "leaves_nothing"])
+def test_sanitizers_find_nothing(trap, url, tmp_path):
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    run("cc", "-std=c99", "-D_GNU_SOURCE", *flags, f"-I{HEADER.parent}", PACKAGE / "tests/traps.c", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "traps")
+    assert run(tmp_path / "traps", trap, url) == "ok\n"
 
 
 TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())

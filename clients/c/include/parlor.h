@@ -34,7 +34,7 @@ typedef int32_t parlor_rc;
 #define PARLOR_E_URL (-2)
 /* Nobody is there to trust: the file of authorities cannot be read, or the system has none. */
 #define PARLOR_E_TRUST (-3)
-/* The system gives no thread, no descriptor or no memory for it. */
+/* The system gives no thread or no descriptor for it. */
 #define PARLOR_E_SYSTEM (-4)
 /* The folder of the outbox cannot be used. */
 #define PARLOR_E_OUTBOX (-5)

@@ -27,7 +27,7 @@ pub(crate) const RC_TEXTS: [&std::ffi::CStr; 15] = [
     c"an argument is wrong",
     c"the URL is none, or not ws:// or wss://",
     c"there is nobody to trust",
-    c"the system gives no thread, descriptor or memory",
+    c"the system gives no thread or no descriptor",
     c"the folder of the outbox cannot be used",
     c"too much waits",
     c"the WebSocket is not open",

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// What a configuration must have at least: its size, what the program's functions are handed, and the URL.
 const CONFIG_SIZE_MIN: usize = std::mem::offset_of!(parlor_config, p_token);
 
+/// No structure of a later version is longer.
+const SIZE_MAX: usize = 4_096;
+
 /// Fills a configuration of this size with defaults.
 ///
 /// # Safety
@@ -50,7 +53,7 @@ pub(crate) unsafe fn read_sized<T: Copy>(
     }
     // SAFETY: as the caller says.
     let size = unsafe { place.cast::<usize>().read() };
-    if size < min || size > isize::MAX.unsigned_abs() {
+    if size < min || size > SIZE_MAX {
         return Err(bad("p_size is not that of the structure"));
     }
     let mut read = known;
@@ -106,6 +109,9 @@ pub(crate) unsafe fn open_client(
     let _logging = Logging::to(sink.clone());
     // SAFETY: as the caller says.
     let read = unsafe { read(&config) }?;
+    if read.thread_name.contains('\0') {
+        return Err(failure(PARLOR_E_ARGUMENT, "p_thread_name has a zero in it"));
+    }
     let shared = Arc::new(Shared::new(user));
     let name = keep_place()?;
     let begun = {

@@ -1,9 +1,15 @@
 //! The program's signals and `errno` are its own.
 
-use libc::{SIG_SETMASK, pthread_sigmask, sigfillset, sigset_t};
+use libc::{
+    SIG_SETMASK, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, pthread_sigmask,
+    sigdelset, sigfillset, sigset_t,
+};
 use std::mem::MaybeUninit;
 
-/// Blocks all signals in this thread, and so in those that it starts, until it is dropped: the handlers of the program
+/// Those of a fault of the thread itself: a program that reports its crashes has handlers for them.
+const FAULTS: [libc::c_int; 7] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP];
+
+/// Blocks all signals but those of faults in this thread, and so in those that it starts, until it is dropped: the handlers of the program
 /// run on its own threads, and a SIGPIPE reaches nobody.
 pub(crate) struct Blocked(sigset_t);
 
@@ -14,6 +20,9 @@ impl Blocked {
         // that cannot fail, as its first argument is one that there is.
         unsafe {
             sigfillset(all.as_mut_ptr());
+            for fault in FAULTS {
+                sigdelset(all.as_mut_ptr(), fault);
+            }
             pthread_sigmask(SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             Blocked(before.assume_init())
         }

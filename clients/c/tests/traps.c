@@ -129,6 +129,16 @@ static void arguments(void)
     config.p_outbox = parlor_text("/proc/nowhere");
     CHECK(parlor_open(&config, &client) == PARLOR_E_OUTBOX);
     config = configured();
+    config.p_thread_name.p_data = "a\0b";
+    config.p_thread_name.p_size = 3;
+    CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && strstr(parlor_last_error(), "p_thread_name"));
+    config = configured();
+    config.p_size = (size_t)1 << 40;
+    CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT);
+    config = configured();
+    config.p_fields = parlor_text("no colon");
+    CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && strstr(parlor_last_error(), "p_fields"));
+    config = configured();
     config.p_ping_timeout = -5;
     CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && strstr(parlor_last_error(), "p_ping_timeout"));
     /* An older program's: it ends behind the URL. */

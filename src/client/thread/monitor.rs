@@ -176,6 +176,11 @@ where
     T: Monitored + Send + 'static,
     H: Handler,
 {
+    if name.contains('\0') {
+        // The standard library would panic.
+        let message = "the name of a thread has a zero in it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     let place = Arc::new(Waited::new(None));
     let made = Made(Arc::clone(&place));
     let thread = std::thread::Builder::new().name(name).spawn(move || {
