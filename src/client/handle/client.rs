@@ -294,18 +294,23 @@ impl Client {
         let shared = Arc::clone(self.shared());
         let id = Arc::clone(&message.id);
         let (cell, outbox, failed) = shared.with(|inner, shared| {
-            inner.keep_failed = None;
+            inner.keep_failed = false;
             let cell = inner.send(shared, message);
-            (cell, inner.outbox.clone(), inner.keep_failed.take())
+            (cell, inner.outbox.clone(), std::mem::take(&mut inner.keep_failed))
         });
         // Outside of the lock: the disk takes its time, and several threads' messages take it once.
-        let kept = match (outbox, failed) {
-            (_, Some(error)) => Err(error),
-            (Some(outbox), None) => outbox.sync(),
-            (None, None) => Ok(()),
+        let is_kept = match outbox {
+            // The network's thread says why.
+            _ if failed => false,
+            Some(outbox) => {
+                let synced = outbox.sync().inspect_err(|error| {
+                    log::error!("a message that is not sent cannot be kept: {error}");
+                });
+                synced.is_ok()
+            }
+            None => true,
         };
-        if let Err(error) = kept {
-            log::error!("a message that is not sent cannot be kept: {error}");
+        if !is_kept {
             // One that may be on the server's disk already goes on.
             shared.input(CoreInput::Cancel(&id));
             let waker = cell.change(|(status, _)| {

@@ -108,9 +108,7 @@ impl ClientDriver {
                     socket.leave(io, 1_000, "");
                 }
             }
-            ClientTask::Warn(error) => {
-                log::warn!("a message that was sent cannot be struck off: {error}");
-            }
+            ClientTask::Warn(told) => log::error!("{told}"),
             ClientTask::Stop => io.stop_by(io.now().plus_millis(STOP_MS)),
         }
     }

@@ -65,7 +65,7 @@ pub(super) struct ClientInner {
     /// Of messages that this process has sent and that are not on the server's disk.
     tickets: HashMap<Arc<str>, Destination<TicketCell>>,
     /// A message could not be kept.
-    pub(super) keep_failed: Option<io::Error>,
+    pub(super) keep_failed: bool,
 }
 
 /// What only the network's thread does.
@@ -90,8 +90,8 @@ pub(super) enum ClientTask {
     Drop {
         serial: u64,
     },
-    /// Says that a message cannot be struck off: never under the lock, as a program's logger may ask the client.
-    Warn(io::Error),
+    /// Says what is wrong with the outbox: never under the lock, as a program's logger may ask the client.
+    Warn(String),
     Stop,
 }
 
@@ -148,7 +148,7 @@ impl ClientInner {
             calls: HashMap::new(),
             last_call: 0,
             tickets: HashMap::new(),
-            keep_failed: None,
+            keep_failed: false,
         }
     }
 
@@ -226,7 +226,9 @@ impl ClientInner {
                 if let Some(outbox) = &self.outbox
                     && let Err(error) = outbox.keep(&kept)
                 {
-                    self.keep_failed = Some(error);
+                    let told = format!("a message that is not sent cannot be kept: {error}");
+                    self.tasks.push(ClientTask::Warn(told));
+                    self.keep_failed = true;
                 }
             }
             CoreEffect::Forget(id) => {
@@ -234,7 +236,8 @@ impl ClientInner {
                     && let Err(error) = outbox.forget(&id)
                 {
                     // It is sent once more by the next process, which the server takes as a repeat.
-                    self.tasks.push(ClientTask::Warn(error));
+                    let told = format!("a message that was sent cannot be struck off: {error}");
+                    self.tasks.push(ClientTask::Warn(told));
                 }
             }
         }
