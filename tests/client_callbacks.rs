@@ -72,14 +72,14 @@ fn events_come_on_the_networks_thread_also_those_that_the_program_brings_about()
     let (ada, told) = told(builder(&server, "ada"));
     until(&told, is_online);
     let room = ada.room("tea");
-    let call = room.join().into_event();
+    let call = room.join().into_event().unwrap();
     until(
         &told,
         |event| matches!(event, ClientEvent::Answer { call: of, answer: Ok(_) } if *of == call),
     );
     let ticket = room.send("good evening");
     let id = ticket.id().to_owned();
-    ticket.into_events();
+    ticket.into_events().unwrap();
     let (mut is_stored, mut is_seen) = (None, None);
     while is_stored.is_none() || is_seen.is_none() {
         match told.recv_timeout(PATIENCE).unwrap().1 {
@@ -98,7 +98,7 @@ fn events_come_on_the_networks_thread_also_those_that_the_program_brings_about()
     ada.pause();
     until(&told, |event| matches!(event, ClientEvent::State(State::Paused { .. })));
     // Refused here, and told all the same.
-    let call = ada.request("x", "no object").into_event();
+    let call = ada.request("x", "no object").into_event().unwrap();
     let seen = until(&told, |event| matches!(event, ClientEvent::Answer { .. }));
     let Some(ClientEvent::Answer { call: of, answer: Err(error) }) = seen.last() else {
         panic!("{seen:?}")
@@ -110,6 +110,30 @@ fn events_come_on_the_networks_thread_also_those_that_the_program_brings_about()
     let last: Vec<ClientEvent> = told.iter().map(|(_, event)| event).collect();
     assert_eq!(last, [ClientEvent::State(State::Closed)]);
     stop(server);
+}
+
+#[test]
+fn who_takes_no_answers_can_ask_for_no_more() {
+    let client = Client::builder("ws://127.0.0.1:1/").start().unwrap();
+    let ask = || client.request("x", "{}").into_event();
+    let asked = (0..20_000).take_while(|_| ask().is_ok()).count();
+    // Those that wait to be sent, and those of which it was told that they cannot.
+    assert_eq!(asked, 1_000 + 10_000);
+    assert_eq!(&*ask().unwrap_err().code, "overloaded");
+    let ticket = client.room("tea").send("good evening");
+    assert_eq!(&*ticket.wait().unwrap_err().code, "overloaded");
+    assert_eq!(&*ticket.into_events().unwrap_err().code, "overloaded");
+    assert!(client.unsent().is_empty());
+    // It waits for no event.
+    assert_eq!(&*client.request("x", "{}").wait().unwrap_err().code, "overloaded");
+
+    let events = client.events();
+    let refused = std::iter::from_fn(|| events.try_recv().ok())
+        .filter(|event| matches!(event, ClientEvent::Answer { answer: Err(_), .. }));
+    assert_eq!(refused.take(2).count(), 2);
+    ask().unwrap();
+    client.room("tea").send("good evening").into_events().unwrap();
+    assert_eq!(client.unsent().len(), 1);
 }
 
 /// A client that is given to its own function.
@@ -147,8 +171,8 @@ fn the_function_may_send_stop_and_drop_its_client_and_is_dropped_once() {
                 ClientEvent::State(State::Closed) => tell.send("closed").unwrap(),
                 event if is_online(event) => {
                     let room = client.as_ref().unwrap().room("tea");
-                    room.join().into_event();
-                    room.send(way).into_events();
+                    room.join().into_event().unwrap();
+                    room.send(way).into_events().unwrap();
                 }
                 ClientEvent::Ticket { status: TicketStatus::Acked { .. }, .. } => match way {
                     "stop" => client.as_ref().unwrap().stop(PATIENCE),
@@ -170,9 +194,9 @@ fn stopping_waits_for_nobody_and_ends_when_all_is_stored_or_in_time() {
     let server = serve();
     let (ada, told) = told(builder(&server, "ada"));
     let room = ada.room("tea");
-    room.join().into_event();
+    room.join().into_event().unwrap();
     for number in 0..100 {
-        room.send(&format!("{number}")).into_events();
+        room.send(&format!("{number}")).into_events().unwrap();
     }
     // Before it is online.
     ada.stop(PATIENCE);

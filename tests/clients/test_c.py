@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -194,8 +195,18 @@ TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_program_falls_into_no_trap(trap, programs, url):
-    assert len(TRAPS) == 10
+    assert len(TRAPS) == 11
     assert run(programs("traps.c"), trap, url) == "ok\n"
+
+
+def test_the_shared_library_is_loaded_and_unloaded(url, tmp_path):
+    run("cc", "-std=c99", "-D_GNU_SOURCE", *WARNINGS, f"-I{HEADER.parent}", PACKAGE / "tests/load.c", "-ldl", "-o", tmp_path / "load")
+    assert run(tmp_path / "load", built("libparlor.so.0"), f"{url}?user=ada") == "ok\n"
+
+
+def test_a_function_that_throws_ends_the_program_and_nothing_worse(programs, url):
+    done = subprocess.run([programs("throws.cpp"), f"{url}?user=ada"], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == -signal.SIGABRT, done
 
 
 #: As tests/client_states.rs has it for the client in Rust.

@@ -140,7 +140,7 @@ typedef struct parlor_event {
 } parlor_event;
 
 /* Called on the client's thread with each event, which is valid until it returns. It may call every function of this
- * header but those that wait, also parlor_free. It must neither throw nor jump out. */
+ * header but those that wait, also parlor_free. It must neither throw nor jump out: what is thrown ends the program. */
 typedef void (*parlor_event_fn)(void *p_user, const parlor_event *p_event);
 
 /* Called with a line for a log, from any thread that the library runs on; it may call every function that does not
@@ -302,7 +302,8 @@ parlor_rc parlor_cancel(parlor_client *p_client, uint64_t p_request);
 parlor_rc parlor_retry(parlor_client *p_client, uint64_t p_request);
 
 /* Sends a request of any type, also of the application's own, with an object of JSON. PARLOR_EVENT_ANSWER has the
- * answer, with the number in *p_request (may be NULL). p_timeout of 0 is that of the configuration. */
+ * answer, with the number in *p_request (may be NULL). p_timeout of 0 is that of the configuration. PARLOR_E_FULL, here
+ * and wherever a request is made, while 10,000 answers wait for parlor_next. */
 parlor_rc parlor_request(parlor_client *p_client, parlor_str p_type, parlor_str p_json, int64_t p_timeout,
                          uint64_t *p_request);
 

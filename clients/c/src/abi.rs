@@ -167,9 +167,10 @@ impl parlor_event {
     }
 }
 
-pub type parlor_event_fn = unsafe extern "C" fn(*mut c_void, *const parlor_event);
-pub type parlor_log_fn = unsafe extern "C" fn(*mut c_void, i32, parlor_str);
-pub type parlor_drop_fn = unsafe extern "C" fn(*mut c_void);
+// "C-unwind": what a program throws in spite of the header ends it, and is no undefined behaviour.
+pub type parlor_event_fn = unsafe extern "C-unwind" fn(*mut c_void, *const parlor_event);
+pub type parlor_log_fn = unsafe extern "C-unwind" fn(*mut c_void, i32, parlor_str);
+pub type parlor_drop_fn = unsafe extern "C-unwind" fn(*mut c_void);
 
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use crate::registry::{Kind, OpenClient, remove};
 use crate::signals::Errno;
 use parlor::base::{RoomId, StreamId};
 use parlor::client::{
-    Client, Hint, Reply, RequestError, SendError, State, Ticket, TicketStatus, TokenFailure,
+    Client, Hint, Reply, RequestError, Room, SendError, State, Ticket, TicketStatus, TokenFailure,
     WatchOptions, WebSocket,
 };
 use serde::de::IgnoredAny;
@@ -423,8 +423,7 @@ unsafe fn follow(open: &Arc<OpenClient>, ticket: Ticket, request: *mut u64) -> R
     // Before the event: what the program does then needs it.
     // SAFETY: as the caller says.
     unsafe { put(request, number) };
-    ticket.into_events();
-    Ok(())
+    ticket.into_events().map_err(|error| failure(PARLOR_E_FULL, error))
 }
 
 /// What a message fails with before it is on its way.
@@ -463,11 +462,27 @@ pub extern "C" fn parlor_retry(client: *mut parlor_client, request: u64) -> parl
 ///
 /// # Safety
 /// The place is NULL, or one for a number.
-unsafe fn expect<T>(reply: Reply<T>, request: *mut u64) {
+unsafe fn expect<T>(reply: Reply<T>, request: *mut u64) -> Result<(), Failure> {
     // Before the event: what the program does then needs it.
     // SAFETY: as the caller says.
     unsafe { put(request, request_number(reply.number())) };
-    reply.into_event();
+    reply.into_event().map(drop).map_err(|error| failure(PARLOR_E_FULL, error))
+}
+
+/// Does something about a room.
+///
+/// # Safety
+/// As the header says.
+unsafe fn call_of_room(
+    client: *mut parlor_client,
+    name: parlor_str,
+    act: impl FnOnce(&Client, &Room) -> Result<(), Failure>,
+) -> parlor_rc {
+    call_of_chat(client, |_, client| {
+        // SAFETY: as the caller says.
+        let name = room_id(unsafe { text("p_room", name) }?)?;
+        act(client, &client.room(name.as_str()))
+    })
 }
 
 fn is_object(json: &str) -> Result<(), Failure> {
@@ -493,8 +508,7 @@ pub unsafe extern "C" fn parlor_request(
         is_going(client)?;
         let reply = client.request_within(kind, json, (timeout > 0).then(|| duration(timeout)));
         // SAFETY: as the caller says.
-        unsafe { expect(reply, request) };
-        Ok(())
+        unsafe { expect(reply, request) }
     })
 }
 
@@ -523,14 +537,13 @@ pub unsafe extern "C" fn parlor_join(
     room: parlor_str,
     request: *mut u64,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
-        // SAFETY: as the caller says.
-        let room = room_id(unsafe { text("p_room", room) }?)?;
-        is_going(client)?;
-        // SAFETY: as the caller says.
-        unsafe { expect(client.room(room.as_str()).join(), request) };
-        Ok(())
-    })
+    // SAFETY: as the caller says.
+    unsafe {
+        call_of_room(client, room, |client, room| {
+            is_going(client)?;
+            expect(room.join(), request)
+        })
+    }
 }
 
 /// # Safety
@@ -541,14 +554,13 @@ pub unsafe extern "C" fn parlor_leave(
     room: parlor_str,
     request: *mut u64,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
-        // SAFETY: as the caller says.
-        let room = room_id(unsafe { text("p_room", room) }?)?;
-        is_going(client)?;
-        // SAFETY: as the caller says.
-        unsafe { expect(client.room(room.as_str()).leave(), request) };
-        Ok(())
-    })
+    // SAFETY: as the caller says.
+    unsafe {
+        call_of_room(client, room, |client, room| {
+            is_going(client)?;
+            expect(room.leave(), request)
+        })
+    }
 }
 
 /// # Safety
@@ -559,12 +571,13 @@ pub unsafe extern "C" fn parlor_go_on_from(
     room: parlor_str,
     seq: u64,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
-        // SAFETY: as the caller says.
-        let room = room_id(unsafe { text("p_room", room) }?)?;
-        client.room(room.as_str()).go_on_from(seq);
-        Ok(())
-    })
+    // SAFETY: as the caller says.
+    unsafe {
+        call_of_room(client, room, |_, room| {
+            room.go_on_from(seq);
+            Ok(())
+        })
+    }
 }
 
 /// # Safety
@@ -575,12 +588,13 @@ pub unsafe extern "C" fn parlor_mark_read(
     room: parlor_str,
     seq: u64,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
-        // SAFETY: as the caller says.
-        let room = room_id(unsafe { text("p_room", room) }?)?;
-        client.room(room.as_str()).mark_read((seq != 0).then_some(seq));
-        Ok(())
-    })
+    // SAFETY: as the caller says.
+    unsafe {
+        call_of_room(client, room, |_, room| {
+            room.mark_read((seq != 0).then_some(seq));
+            Ok(())
+        })
+    }
 }
 
 /// # Safety
@@ -591,12 +605,13 @@ pub unsafe extern "C" fn parlor_typing(
     room: parlor_str,
     types: i32,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
-        // SAFETY: as the caller says.
-        let room = room_id(unsafe { text("p_room", room) }?)?;
-        client.room(room.as_str()).typing(types != 0);
-        Ok(())
-    })
+    // SAFETY: as the caller says.
+    unsafe {
+        call_of_room(client, room, |_, room| {
+            room.typing(types != 0);
+            Ok(())
+        })
+    }
 }
 
 fn stream_id(name: &str) -> Result<StreamId, Failure> {

@@ -323,6 +323,30 @@ static void long_times(void)
     parlor_free(client);
 }
 
+/* A program that asks for ever and takes nothing is refused; and goes on when it has taken something. */
+static void untaken(void)
+{
+    parlor_config config = configured();
+    parlor_client *client;
+    parlor_event *event;
+    parlor_rc rc;
+    int asked = 0, taken;
+    config.p_url = parlor_text("ws://127.0.0.1:1/");
+    CHECK(parlor_open(&config, &client) == PARLOR_OK);
+    while ((rc = parlor_request(client, parlor_text("info"), parlor_text("{}"), 0, NULL)) == PARLOR_OK && asked < 20000)
+        asked++;
+    CHECK(rc == PARLOR_E_FULL && asked > 10000);
+    CHECK(parlor_join(client, parlor_text("tea"), NULL) == PARLOR_E_FULL);
+    CHECK(parlor_send_text(client, parlor_text("tea"), parlor_text("x"), NULL) == PARLOR_E_FULL);
+    for (taken = 0; taken < 100; taken++) {
+        CHECK(parlor_next(client, 0, &event) == PARLOR_OK);
+        parlor_event_free(event);
+    }
+    CHECK(parlor_join(client, parlor_text("tea"), NULL) == PARLOR_OK);
+    CHECK(parlor_send_text(client, parlor_text("tea"), parlor_text("x"), NULL) == PARLOR_OK);
+    parlor_free(client);
+}
+
 static void *send_always(void *p_client)
 {
     parlor_rc rc;
@@ -401,7 +425,7 @@ int main(int p_count, char **p_arguments)
     } TRAPS[] = {{"arguments", arguments}, {"signals", signals},           {"forks", forks},
                  {"exits", exits},         {"freed_within", freed_within}, {"senders", senders},
                  {"ends", ends},           {"leaves_nothing", leaves_nothing}, {"free_each_other", free_each_other},
-                 {"long_times", long_times}};
+                 {"long_times", long_times}, {"untaken", untaken}};
     size_t at;
     CHECK(p_count == 3);
     g_url = p_arguments[2];

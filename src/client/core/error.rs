@@ -14,7 +14,7 @@ pub(super) const ANNOUNCED_MS_MAX: u64 = 3_600_000;
 /// - `timeout`: no answer came in time
 /// - `cancelled`: it was taken back, or asked in the name of another user
 /// - `expired`: a message was too old to be sent
-/// - `overloaded`: too many requests wait already
+/// - `overloaded`: too many requests wait already, or too many answers that the program has not taken
 /// - `closed`: the client is closed, or does not try again
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -49,7 +49,7 @@ impl RequestError {
             "timeout" => "no answer came in time",
             "cancelled" => "it was taken back",
             "expired" => "it was too old to be sent",
-            "overloaded" => "too many requests wait",
+            "overloaded" => "too many requests wait, or answers that were not taken",
             "outbox_full" => "too many messages wait to be sent",
             "unconfirmed" => "it was written before anybody was known, perhaps by another user",
             "too_large" => "it is larger than the server takes",

@@ -144,7 +144,7 @@ impl Client {
         let (call, cell) = shared.with(|inner, shared| {
             let (call, cell) = inner.new_call();
             match input(call) {
-                Ok(input) if !inner.is_over() => inner.handle(shared, input),
+                Ok(input) if inner.awaits(call) => inner.handle(shared, input),
                 Ok(_) => {}
                 Err(error) => inner.answer(call, Err(error)),
             }

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// So many events are taken before the core is told, unless all are.
 const TAKEN_AT_ONCE: u32 = 64;
+/// While so many answers, and news of messages, wait for the program to take them, it is refused more.
+const UNTAKEN_MAX: usize = 10_000;
 
 /// An answer, once there is one.
 pub(super) type CallCell = Waited<Option<Result<Box<str>, RequestError>>>;
@@ -44,8 +46,10 @@ pub(super) struct ClientInner {
     pub(super) core: Core,
     /// Until the client is over: then another process may have it.
     pub(super) outbox: Option<Arc<FileOutbox>>,
-    /// No more than the core is given credit for.
+    /// No more than the core is given credit for, and [`UNTAKEN_MAX`] with what was asked before.
     pub(super) events: EventQueue<ClientEvent>,
+    /// How many of them are of what the program has asked for.
+    own_events: usize,
     /// How many of them were taken without the core's knowing.
     taken: u32,
     /// What the network's thread has to do.
@@ -137,6 +141,7 @@ impl ClientInner {
             core,
             outbox: outbox.map(Arc::new),
             events: EventQueue::new(),
+            own_events: 0,
             taken: 0,
             tasks: Vec::new(),
             armed: Moment::NEVER,
@@ -209,7 +214,7 @@ impl ClientInner {
     fn effect(&mut self, effect: CoreEffect) {
         match effect {
             CoreEffect::AskToken { serial, reason } if self.tells_token_wanted => {
-                self.events.push(ClientEvent::TokenWanted { question: serial, reason });
+                self.tell_own(ClientEvent::TokenWanted { question: serial, reason });
             }
             CoreEffect::AskToken { serial, reason } => {
                 self.tasks.push(ClientTask::AskToken { serial, reason });
@@ -250,7 +255,10 @@ impl ClientInner {
                 self.wakers.extend(ticket.change(|(place, _)| *place = status));
             }
             Some(Destination::Events) => {
-                self.events.push(ClientEvent::Ticket { id: Arc::clone(id), status });
+                let is_step = matches!(status, TicketStatus::Queued | TicketStatus::Sent);
+                if !is_step || !self.is_full() {
+                    self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status });
+                }
             }
             None => {}
         }
@@ -275,39 +283,83 @@ impl ClientInner {
             Destination::Cell(cell) => {
                 self.wakers.extend(cell.change(|place| *place = Some(answer)));
             }
-            Destination::Events => self.events.push(ClientEvent::Answer { call, answer }),
+            Destination::Events => self.tell_own(ClientEvent::Answer { call, answer }),
         }
+    }
+
+    /// Tells of what the program has asked for.
+    fn tell_own(&mut self, event: ClientEvent) {
+        self.own_events += 1;
+        self.events.push(event);
+    }
+
+    /// Whether the program must take events before it asks for more.
+    fn is_full(&self) -> bool {
+        self.own_events >= UNTAKEN_MAX
+    }
+
+    /// Why nothing can be asked for now.
+    fn refusal(&self) -> Option<RequestError> {
+        let code = match () {
+            () if self.is_over() => "closed",
+            () if self.is_full() => "overloaded",
+            () => return None,
+        };
+        Some(RequestError::own(code))
     }
 
     /// An answer comes among the events from now on; or does now, if it is here.
-    pub(super) fn answer_in_events(&mut self, call: u64, cell: &CallCell) {
+    ///
+    /// # Errors
+    /// The answer says why it was not asked for, and there is no room to tell it.
+    pub(super) fn answer_in_events(
+        &mut self,
+        call: u64,
+        cell: &CallCell,
+    ) -> Result<(), RequestError> {
         match self.calls.get_mut(&call) {
             Some(destination) => *destination = Destination::Events,
-            None => {
-                if let Some(answer) = cell.look(Option::take) {
-                    self.events.push(ClientEvent::Answer { call, answer });
-                }
-            }
+            None => match cell.look(Option::take) {
+                Some(Err(error)) if self.is_full() => return Err(error),
+                Some(answer) => self.tell_own(ClientEvent::Answer { call, answer }),
+                None => {}
+            },
         }
+        Ok(())
     }
 
     /// What becomes of a message comes among the events from now on; what has become of it does now.
-    pub(super) fn ticket_in_events(&mut self, id: &Arc<str>, cell: &TicketCell) {
-        let status = cell.look(|(status, _)| status.clone());
-        if status != TicketStatus::Queued {
-            self.events.push(ClientEvent::Ticket { id: Arc::clone(id), status });
+    ///
+    /// # Errors
+    /// Why it was refused, where there is no room to tell it.
+    pub(super) fn ticket_in_events(
+        &mut self,
+        id: &Arc<str>,
+        cell: &TicketCell,
+    ) -> Result<(), RequestError> {
+        match cell.look(|(status, _)| status.clone()) {
+            TicketStatus::Queued => {}
+            TicketStatus::Failed(error) if self.is_full() => return Err(error),
+            status => self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status }),
         }
         if let Some(destination) = self.tickets.get_mut(id) {
             *destination = Destination::Events;
         }
+        Ok(())
+    }
+
+    /// Whether an answer is waited for.
+    pub(super) fn awaits(&self, call: u64) -> bool {
+        self.calls.contains_key(&call)
     }
 
     /// A place for an answer, and its number.
     pub(super) fn new_call(&mut self) -> (u64, Arc<CallCell>) {
         self.last_call += 1;
-        let closed = || Err(RequestError::own("closed"));
-        let cell = Arc::new(Waited::new(self.is_over().then(closed)));
-        if !self.is_over() {
+        let refusal = self.refusal();
+        let is_asked = refusal.is_none();
+        let cell = Arc::new(Waited::new(refusal.map(Err)));
+        if is_asked {
             self.calls.insert(self.last_call, Destination::Cell(Arc::clone(&cell)));
         }
         (self.last_call, cell)
@@ -315,8 +367,13 @@ impl ClientInner {
 
     /// Sends a message.
     pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> Arc<TicketCell> {
-        let cell = Arc::new(Waited::new((TicketStatus::Queued, self.is_over())));
-        if !self.is_over() {
+        let status = match self.is_full() {
+            true => TicketStatus::Failed(RequestError::own("overloaded")),
+            false => TicketStatus::Queued,
+        };
+        let is_taken = status == TicketStatus::Queued && !self.is_over();
+        let cell = Arc::new(Waited::new((status, self.is_over())));
+        if is_taken {
             let id = Arc::clone(&kept.id);
             self.tickets.insert(Arc::clone(&id), Destination::Cell(Arc::clone(&cell)));
             self.handle(shared, CoreInput::Send(kept));
@@ -338,6 +395,7 @@ impl ClientInner {
                 | ClientEvent::Ticket { .. }
                 | ClientEvent::TokenWanted { .. }
         );
+        self.own_events -= usize::from(is_own);
         self.taken += u32::from(!is_own);
         if self.events.len() == 0 || self.taken >= TAKEN_AT_ONCE {
             let taken = std::mem::take(&mut self.taken);

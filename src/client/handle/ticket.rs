@@ -69,11 +69,15 @@ impl Ticket {
     /// Has what becomes of it come among the client's events, as [`ClientEvent::Ticket`](crate::client::ClientEvent):
     /// each change from now on, and what has become of it before. Of a message that waits when the client ends nothing
     /// more is told: [`Client::unsent`](crate::client::Client::unsent) has it.
-    pub fn into_events(self) {
+    ///
+    /// # Errors
+    /// It was not sent, and cannot be told so: 10,000 answers, and news of messages, wait for the program to take them.
+    pub fn into_events(self) -> Result<(), RequestError> {
         self.shared.with(|inner, shared| {
-            inner.ticket_in_events(&self.id, &self.cell);
+            inner.ticket_in_events(&self.id, &self.cell)?;
             shared.notify();
-        });
+            Ok(())
+        })
     }
 
     /// Sends it again after it has failed or expired.
@@ -162,12 +166,15 @@ impl<T> Reply<T> {
 
     /// Has the answer come among the client's events, as [`ClientEvent::Answer`](crate::client::ClientEvent) with this
     /// number.
-    pub fn into_event(self) -> u64 {
+    ///
+    /// # Errors
+    /// It was not asked, and cannot be told so: 10,000 answers, and news of messages, wait for the program to take them.
+    pub fn into_event(self) -> Result<u64, RequestError> {
         self.shared.with(|inner, shared| {
-            inner.answer_in_events(self.call, &self.cell);
+            inner.answer_in_events(self.call, &self.cell)?;
             shared.notify();
-        });
-        self.call
+            Ok(self.call)
+        })
     }
 
     /// Wants no answer any more. The server may have carried it out.
