@@ -47,6 +47,12 @@ need c++ g++
 need cmake cmake
 need pkg-config pkg-config
 need_file /usr/include/openssl/ssl.h libssl-dev
+need_file /usr/include/asio.hpp libasio-dev
+need_file /usr/include/glib-2.0/glib.h libglib2.0-dev
+need wx-config libwxgtk3.2-dev
+need_file /usr/include/*/qt6/QtCore/QObject qt6-base-dev
+need_file /usr/lib/*/qt6/plugins/platforms/libqxcb.so qt6-qpa-plugins
+need x86_64-w64-mingw32-g++-posix g++-mingw-w64-x86-64-posix
 need adduser adduser
 need ip iproute2
 need lintian lintian

@@ -10,7 +10,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -n 1)
 libs=$(cat "$built/libs")
 
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig" "$prefix/lib/cmake/parlor"
-install -m 644 "$here/include/parlor.h" "$here/include/parlor.hpp" "$prefix/include"
+install -m 644 "$here"/include/parlor*.h "$here"/include/parlor*.hpp "$prefix/include"
 install -m 644 "$built/libparlor.a" "$prefix/lib"
 install -m 755 "$built/libparlor.so.0" "$prefix/lib"
 ln -sf libparlor.so.0 "$prefix/lib/libparlor.so"

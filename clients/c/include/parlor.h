@@ -235,6 +235,11 @@ parlor_rc parlor_next(parlor_client *p_client, int64_t p_wait, parlor_event **p_
 /* Frees an event of parlor_next. NULL is allowed. */
 void parlor_event_free(parlor_event *p_event);
 
+/* Calls a function with each event that waits, at most p_most; it never waits itself. The function may do what p_on_event
+ * may, also free the client. PARLOR_OK if more may wait, PARLOR_E_TIMEOUT if none do, PARLOR_E_CLOSED behind
+ * PARLOR_EVENT_ENDED. */
+parlor_rc parlor_drain(parlor_client *p_client, uint32_t p_most, parlor_event_fn p_see, void *p_user);
+
 /* A descriptor that is readable while events wait for parlor_next, and once nothing more comes: for the program's own
  * loop. It is the client's: the program neither reads nor closes it. -1 if there is none. */
 intptr_t parlor_wait_handle(parlor_client *p_client);

@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #if __cplusplus >= 201703L
@@ -269,14 +270,12 @@ public:
         return error(rc);
     }
 
-    // Calls it with all events that wait; whether more will come.
-    template <class Function> bool drain(Function &&p_function) const
+    // Calls it with the events that wait, and with at most so many. No error if more may wait, that of PARLOR_E_TIMEOUT if
+    // none do, of PARLOR_E_CLOSED if none will. It must not throw.
+    template <class Function> std::error_code drain(Function &&p_function, std::uint32_t p_most = 1000) const noexcept
     {
-        std::error_code code;
-        do
-            code = next(Micros(0), p_function);
-        while (!code);
-        return code == error(PARLOR_E_TIMEOUT);
+        using Plain = typename std::remove_reference<Function>::type;
+        return error(parlor_drain(m_raw, p_most, &Handle::see<Plain>, const_cast<void *>(static_cast<const void *>(&p_function))));
     }
 
 protected:
@@ -289,8 +288,48 @@ protected:
         return p_options.open(p_mode, &m_raw);
     }
 
+    template <class Function> static void see(void *p_function, const parlor_event *p_event) noexcept
+    {
+        (*static_cast<Function *>(p_function))(Event(p_event));
+    }
+
     parlor_client *m_raw;
 };
+
+namespace detail {
+
+// What an event loop has of a client. It may be let go of within its own function.
+class Feed {
+public:
+    Feed(const Handle &p_handle, EventFunction p_see) : m_client(p_handle.raw()), m_see(std::move(p_see)), m_is_over(false) {}
+
+    bool is_over() const noexcept { return m_is_over; }
+    void end() noexcept { m_is_over = true; }
+
+    // Hands over some of the events that wait, so that the loop comes to something else, too; whether more will come.
+    static bool drain(const std::shared_ptr<Feed> &p_feed) noexcept
+    {
+        const std::shared_ptr<Feed> kept = p_feed;
+        const parlor_rc rc = parlor_drain(kept->m_client, 64, &Feed::see, kept.get());
+        if (rc != PARLOR_OK && rc != PARLOR_E_TIMEOUT)
+            kept->end();
+        return !kept->m_is_over;
+    }
+
+private:
+    static void see(void *p_feed, const parlor_event *p_event) noexcept
+    {
+        Feed *feed = static_cast<Feed *>(p_feed);
+        if (!feed->m_is_over)
+            feed->m_see(Event(p_event));
+    }
+
+    parlor_client *m_client;
+    EventFunction m_see;
+    bool m_is_over;
+};
+
+} // namespace detail
 
 // A client of a parlor.
 class Client : public Handle {

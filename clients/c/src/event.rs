@@ -315,6 +315,10 @@ impl TakenEvent {
         fill_news(event, &news).then_some(taken)
     }
 
+    pub(crate) fn event(&self) -> &parlor_event {
+        &self.event
+    }
+
     /// The program's own from now on.
     pub(crate) fn give(taken: Box<TakenEvent>) -> *mut parlor_event {
         Box::into_raw(taken).cast()

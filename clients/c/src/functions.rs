@@ -128,10 +128,7 @@ pub unsafe extern "C" fn parlor_next(
     wait: i64,
     event: *mut *mut parlor_event,
 ) -> parlor_rc {
-    call_of(client, |open| {
-        if open.has_callback {
-            return Err(failure(PARLOR_E_MODE, "p_on_event is told what comes"));
-        }
+    call_of_queue(client, |open| {
         if event.is_null() {
             return Err(failure(PARLOR_E_ARGUMENT, "p_event is NULL"));
         }
@@ -140,6 +137,43 @@ pub unsafe extern "C" fn parlor_next(
         unsafe { event.write(TakenEvent::give(taken)) };
         Ok(())
     })
+}
+
+/// Does something with a client whose events the program takes.
+fn call_of_queue(
+    client: *mut parlor_client,
+    act: impl FnOnce(&OpenClient) -> Result<(), Failure>,
+) -> parlor_rc {
+    call_of(client, |open| match open.has_callback {
+        true => Err(failure(PARLOR_E_MODE, "p_on_event is told what comes")),
+        false => act(open),
+    })
+}
+
+/// # Safety
+/// The function may be called with what it is to be handed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn parlor_drain(
+    client: *mut parlor_client,
+    most: u32,
+    see: Option<parlor_event_fn>,
+    user: *mut c_void,
+) -> parlor_rc {
+    let Some(see) = see else {
+        return call(|| Err(failure(PARLOR_E_ARGUMENT, "p_see is NULL")));
+    };
+    for _ in 0..most {
+        let mut taken = None;
+        let rc = call_of_queue(client, |open| {
+            taken = Some(next(open, Duration::ZERO)?);
+            Ok(())
+        });
+        let Some(taken) = taken else { return rc };
+        // Outside of the call: it is the program's code, which may free the client.
+        // SAFETY: as the caller says; the event is there until it returns.
+        unsafe { see(user, taken.event()) };
+    }
+    PARLOR_OK
 }
 
 /// The next event that the program is told.
@@ -198,10 +232,7 @@ pub unsafe extern "C" fn parlor_event_free(event: *mut parlor_event) {
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_wait_handle(client: *mut parlor_client) -> isize {
     let mut handle = -1;
-    call_of(client, |open| {
-        if open.has_callback {
-            return Err(failure(PARLOR_E_MODE, "p_on_event is told what comes"));
-        }
+    call_of_queue(client, |open| {
         let make = || match &open.kind {
             Kind::Chat(_, events) => events.descriptor().ok(),
             Kind::Socket(_, events) => events.descriptor().ok(),

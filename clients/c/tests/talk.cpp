@@ -110,7 +110,7 @@ int main(int p_count, char **p_arguments)
         parlor::Client moved(std::move(bob));
         if (bob || !moved || moved.state() != PARLOR_STATE_ONLINE || bob.state() != PARLOR_E_FREED)
             return 5;
-        if (!bob.drain([](const parlor::Event &) {}) && bob.stop() != parlor::error(PARLOR_E_FREED))
+        if (bob.drain([](const parlor::Event &) {}) != parlor::error(PARLOR_E_FREED) || bob.stop() != parlor::error(PARLOR_E_FREED))
             return 6;
     }
     socket(url);

@@ -1,0 +1,44 @@
+// parlor_wx.hpp: a client in an event loop of wxWidgets' (3.2, on Unix); for C++11.
+#ifndef PARLOR_WX_HPP
+#define PARLOR_WX_HPP
+
+#include "parlor.hpp"
+
+#include <wx/evtloop.h>
+#include <wx/evtloopsrc.h>
+
+namespace parlor {
+
+// Has a function called with each event of a client by an event loop, on the main thread. One makes it where the loop runs,
+// as in wxApp::OnEventLoopEnter, and destroys it before the loop, but not within its function.
+class WxEvents : private wxEventLoopSourceHandler {
+public:
+    // Nothing is called if the client has none to take, as with on_event: is_waiting() is false then.
+    WxEvents(wxEventLoopBase &p_loop, const Handle &p_handle, EventFunction p_see)
+        : m_feed(std::make_shared<detail::Feed>(p_handle, std::move(p_see)))
+    {
+        const int descriptor = static_cast<int>(p_handle.wait_handle());
+        if (descriptor >= 0)
+            m_source.reset(p_loop.AddSourceForFD(descriptor, this, wxEVENT_SOURCE_INPUT));
+    }
+    WxEvents(const WxEvents &) = delete;
+    WxEvents &operator=(const WxEvents &) = delete;
+
+    bool is_waiting() const noexcept { return m_source != nullptr; }
+
+private:
+    void OnReadWaiting() override
+    {
+        if (!detail::Feed::drain(m_feed))
+            m_source.reset();
+    }
+    void OnWriteWaiting() override {}
+    void OnExceptionWaiting() override {}
+
+    std::shared_ptr<detail::Feed> m_feed;
+    std::unique_ptr<wxEventLoopSource> m_source;
+};
+
+} // namespace parlor
+
+#endif
