@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import queue
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ import sys
 import threading
 
 import pytest
+from websockets.sync.server import serve
 
 import harness
 from certificates import Authority, key_pem
@@ -98,6 +100,50 @@ def test_structures_and_constants_are_those_of_the_library():
     others = {word for word in re.findall(r"[A-Za-z_]\w*", bare) if not re.match(r"(?i)p(arlor)?_", word)}
     assert others <= {"typedef", "struct", "const", "char", "void", "size_t", "int32_t", "uint32_t", "int64_t", "uint64_t", "intptr_t"}
     assert not re.search(r"\benum\b|\bbool\b", header)
+
+
+#: What a parameter, or a result, of the header's is in Rust.
+SIGNATURES = {
+    "void": "",
+    "parlor_rc": "parlor_rc",
+    "uint64_t": "u64",
+    "uint32_t": "u32",
+    "int64_t": "i64",
+    "int32_t": "i32",
+    "size_t": "usize",
+    "intptr_t": "isize",
+    "parlor_str": "parlor_str",
+    "const char *": "*const c_char",
+    "char *": "*mut c_char",
+    "void *": "*mut c_void",
+    "const void *": "*const c_void",
+    "size_t *": "*mut usize",
+    "uint64_t *": "*mut u64",
+    "parlor_client *": "*mut parlor_client",
+    "parlor_client **": "*mut *mut parlor_client",
+    "parlor_event *": "*mut parlor_event",
+    "parlor_event **": "*mut *mut parlor_event",
+    "parlor_config *": "*mut parlor_config",
+    "const parlor_config *": "*const parlor_config",
+    "const parlor_message *": "*const parlor_message",
+    "parlor_event_fn": "Option<parlor_event_fn>",
+}
+
+
+def test_functions_have_in_rust_the_parameters_of_the_header():
+    """A C compiler sees the header, rustc the library: nobody else compares them."""
+    header, functions = without_comments(HEADER.read_text()), (PACKAGE / "src/functions.rs").read_text()
+    # An open end of the last group: a declaration may have several lines.
+    prototypes = {}
+    for result, name, parameters in re.findall(r"^(\w[\w ]*?[ *]+)(parlor_\w+)\(([^)]*)\);", header, re.M):
+        kinds = [re.sub(r"\s+", " ", one).strip() for one in parameters.split(",")]
+        kinds = [] if kinds == ["void"] else [re.sub(r"p_\w+$", "", kind).strip() for kind in kinds]
+        prototypes[name] = (SIGNATURES[result.strip()], [SIGNATURES[kind] for kind in kinds])
+    own = {}
+    for name, parameters, result in re.findall(r'pub (?:unsafe )?extern "C" fn (parlor_\w+)\(([^)]*)\)(?: -> ([^{]+?))? \{', functions):
+        kinds = [re.sub(r"\s+", " ", one).split(": ", 1)[1].strip() for one in parameters.split(",") if one.strip()]
+        own[name] = (result.strip(), kinds)
+    assert prototypes == own and len(own) > 30
 
 
 def declared():
@@ -305,15 +351,21 @@ def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
 def installed(tmp_path_factory):
     """What is installed, in a tree that was moved afterwards."""
     folder = tmp_path_factory.mktemp("installed")
-    run("sh", PACKAGE / "install.sh", built("libparlor.a").parent, folder / "first/usr")
+    # What `make c` has compiled is not compiled again.
+    env = {**harness.clean_environment(), "CARGO_TARGET_DIR": str(ROOT / "target/c-build")}
+    run("make", "-C", PACKAGE, "install", "PREFIX=/usr", f"DESTDIR={folder / 'first'}", f"BUILT={folder / 'built'}", seconds=200, env=env)
     (folder / "first/usr").rename(folder / "moved")
     return folder / "moved"
+
+
+def installed_environment(installed):
+    return {**harness.clean_environment(), "PKG_CONFIG_PATH": str(installed / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(installed / "lib")}
 
 
 @pytest.mark.parametrize("kind", ["static", "shared"])
 def test_a_program_is_linked_by_pkg_config(kind, installed, url, tmp_path):
     pkg_config = tool("pkg-config", "apt-get install pkg-config")
-    env = {**harness.clean_environment(), "PKG_CONFIG_PATH": str(installed / "lib/pkgconfig"), "LD_LIBRARY_PATH": str(installed / "lib")}
+    env = installed_environment(installed)
     flags = run(pkg_config, "--cflags", "--libs", *(["--static"] if kind == "static" else []), "parlor", env=env).split()
     if kind == "static":
         flags = [str(installed / "lib/libparlor.a") if flag == "-lparlor" else flag for flag in flags]
@@ -346,12 +398,41 @@ def test_a_program_is_linked_by_cmake(installed, url, tmp_path):
     assert refused.returncode != 0 and "version: 0.1.0" in refused.stderr
 
 
-def test_the_documents_programs_chat(url, tmp_path):
+@contextlib.contextmanager
+def greets():
+    """A server of WebSockets that says good evening, takes one answer, and closes; its port, and the answers."""
+    answers = queue.Queue()
+
+    def greet(connection):
+        connection.send("good evening")
+        answers.put(connection.recv())
+
+    with serve(greet, harness.HOST, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.socket.getsockname()[1], answers
+        server.shutdown()
+
+
+def test_the_documents_programs_chat(installed, url, tmp_path):
     document = (ROOT / "docs/embedding-c.md").read_text()
-    [program] = re.findall(r"```cpp\n(.*?)```", document, re.S)
-    (tmp_path / "chat.cpp").write_text(program)
-    run("c++", "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", tmp_path / "chat.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "cpp")
-    assert "ada: Good day" in run(tmp_path / "cpp", f"{url}?user=ada", "Good day").splitlines()
+    chat, echo = re.findall(r"```cpp\n(.*?)```", document, re.S)
+    assert len(chat.splitlines()) <= 30 and len(echo.splitlines()) <= 20
+    (tmp_path / "chat.cpp").write_text(chat)
+    run("sh", "-c", "c++ -std=c++11 -Wall chat.cpp $(pkg-config --cflags --libs parlor) -o cpp", cwd=tmp_path, env=installed_environment(installed))
+    said = run(tmp_path / "cpp", f"{url}?user=ada", "Good day", env=installed_environment(installed))
+    assert "ada: Good day" in said.splitlines()
+    (tmp_path / "echo.cpp").write_text(echo)
+    run("c++", "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", tmp_path / "echo.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "echo")
+    with greets() as (port, answers):
+        echoing = subprocess.Popen([tmp_path / "echo", f"ws://127.0.0.1:{port}/"], stderr=subprocess.PIPE, text=True)
+        try:
+            assert answers.get(timeout=20) == "good evening"
+            # It says why the connection ended, and comes back by itself.
+            assert echoing.stderr.readline() == "lost: 1000 \n"
+            assert answers.get(timeout=20) == "good evening"
+        finally:
+            echoing.kill()
+            echoing.communicate()
     [program] = re.findall(r"```c\n(.*?)```", document, re.S)
     (tmp_path / "chat.c").write_text(program)
     compiled, started = re.search(r"```sh\n(cc .*)\n(\./chat .*)\n```", document).groups()
