@@ -172,7 +172,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("listenfd", &["cli/systemd.rs"]),
     ("sd_notify", &["cli/systemd.rs"]),
     ("systemd_journal_logger", &["cli/log.rs"]),
-    ("rustix::net", &["cli/handover.rs", "cli/server_link.rs"]),
+    ("rustix::net", &["cli/handover.rs", "cli/server_link.rs", "client/blocking/halves.rs"]),
     ("env_logger", &["cli/"]),
     ("toml::", &["config/"]),
     ("prometheus_client", &["server/metrics/"]),

@@ -138,6 +138,40 @@ fn two_threads_send_while_one_reads_and_neither_waits_for_the_other() {
 }
 
 #[test]
+fn who_reads_never_waits_for_a_server_that_reads_nothing_until_it_has_sent() {
+    const PINGS: u32 = 100_000;
+    let (address, server) = serve(|socket| {
+        // Fewer answers fit between the two than there are pings.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(64 * 1024).unwrap();
+        let mut socket = accept(socket).unwrap();
+        let mut pings = Vec::new();
+        for number in 1..=PINGS {
+            pings.extend([0x89, 100]);
+            pings.extend(number.to_be_bytes());
+            pings.extend([0; 96]);
+        }
+        socket.get_mut().write_all(&pings).unwrap();
+        socket.send("sent".into()).unwrap();
+        // What was answered is in the order of what was asked, with the last.
+        let (mut last, mut answers) = (0, 0);
+        while last < PINGS {
+            let Message::Pong(payload) = socket.read().unwrap() else { panic!() };
+            let number = u32::from_be_bytes(payload[..4].try_into().unwrap());
+            assert!(number > last && payload.len() == 100, "{number} came behind {last}");
+            (last, answers) = (number, answers + 1);
+        }
+        assert!((700..PINGS).contains(&answers), "{answers} answers");
+        socket.close(None).unwrap();
+        while socket.read().is_ok() {}
+    });
+    let mut socket = BlockingWebSocket::connect(&url(address)).unwrap();
+    assert_eq!(socket.read().unwrap(), Some(text("sent")));
+    // The rest of the answers leaves while it waits.
+    assert!(matches!(socket.read().unwrap(), Some(Incoming::Closed { .. })));
+    server.join().unwrap();
+}
+
+#[test]
 fn times_have_an_end_and_nothing_is_lost_by_one() {
     // Nothing answers.
     let (address, _server) = serve(|socket| {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const AT_ONCE: Duration = Duration::from_millis(50);
-/// Linux wakes who joins a thread before it takes the thread out of `/proc`.
+/// Within what time a thread that was joined is gone from `/proc`.
 const REAPED: Duration = Duration::from_secs(1);
 /// What leads nowhere: nobody has the address to which these packets go.
 const BLACK_HOLE: &str = "10.99.99.2";
@@ -143,6 +143,15 @@ fn threads() -> Vec<String> {
         .collect()
 }
 
+/// Linux wakes who joins a thread before it takes the thread out of `/proc`: it is waited for.
+fn reaped(are_those: impl Fn(&[String]) -> bool) {
+    let begun = Instant::now();
+    while !are_those(&threads()) {
+        assert!(begun.elapsed() < REAPED, "a thread is left: {:?}", threads());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Resident memory of the process that is not a file's, in KiB.
 fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -201,10 +210,7 @@ mod inside {
         drop(client);
         let took = begun.elapsed();
         println!("{state:<16} {way:<6} {:>6} µs", took.as_micros());
-        while threads().contains(&"under-test".to_owned()) {
-            assert!(begun.elapsed() < took + REAPED, "{state}: its thread is left");
-            thread::sleep(Duration::from_millis(1));
-        }
+        reaped(|threads| !threads.contains(&"under-test".to_owned()));
         took
     }
 
@@ -326,7 +332,7 @@ mod inside {
         );
         assert!(growth <= 1_024, "{growth} KiB after {number} clients");
         assert!(open_files() <= files, "{} files for {files}", open_files());
-        assert!(threads().len() <= count, "{:?}", threads());
+        reaped(|threads| threads.len() <= count);
     }
 
     #[test]
@@ -349,7 +355,7 @@ mod inside {
         assert_eq!(threads().len() - names_before, 10, "{:?}", threads());
         assert!(each <= 1_024, "{each} KiB");
         drop(clients);
-        assert_eq!(threads().len(), names_before, "{:?}", threads());
+        reaped(|threads| threads.len() == names_before);
         server.handle().stop().unwrap();
         server.join().unwrap();
     }

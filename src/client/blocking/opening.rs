@@ -148,7 +148,7 @@ impl BlockingBuilder {
             endpoint = endpoint.with_deflate(Deflate::client(&agreed, &codecs));
         }
         let early = answer.split_off(opened.head_len);
-        let halves = Halves { endpoint, tls, pending: Vec::new() };
+        let halves = Halves::new(endpoint, tls);
         let (reader, writer) = split(socket, halves, early);
         Ok(BlockingWebSocket { reader, writer, protocol: opened.protocol })
     }
