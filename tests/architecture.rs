@@ -198,6 +198,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "reactor/reactor.rs",
             "server/chat/dispatch.rs",
             "server/chat/paths.rs",
+            "server/embed/ticket.rs",
             "backend/pool.rs",
             // As `on_event` is the program's.
             "client/thread/monitor.rs",

@@ -404,3 +404,35 @@ fn a_program_that_publishes_the_same_again_publishes_it_once() {
     assert_eq!(own["seq"], 3);
     end(server);
 }
+
+#[test]
+fn an_answer_is_handed_to_a_function() {
+    let server = start(Vec::new());
+    let handle = server.handle();
+    let (tell, told) = std::sync::mpsc::channel();
+    let after = |what: &'static str| {
+        let tell = tell.clone();
+        move |done: Result<_, HandleError>| tell.send((what, done.map(|_| ()))).unwrap()
+    };
+    // On the server's thread, which goes on after a panic.
+    handle.create("news", "bot", NewRoom::default()).unwrap().then(|_| panic!("as planned"));
+    handle.create("den", "bot", NewRoom::default()).unwrap().then(after("created"));
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), ("created", Ok(())));
+    handle.create("den", "bot", NewRoom::default()).unwrap().then(after("again"));
+    let (what, done) = told.recv_timeout(WAIT).unwrap();
+    assert!(what == "again" && matches!(done, Err(HandleError::Refused { code: "conflict", .. })));
+    // One that is there already is handed over at once.
+    let ticket = handle.publish("den", "bot", "hello", None).unwrap();
+    ticket.wait(WAIT).unwrap();
+    ticket.then(after("published"));
+    assert_eq!(told.try_recv().unwrap(), ("published", Ok(())));
+    // Each is told once, whatever comes.
+    for _ in 0..100 {
+        handle.publish("den", "bot", "hello", None).unwrap().then(after("last"));
+    }
+    handle.stop().unwrap();
+    server.join().unwrap();
+    assert!(told.iter().take(100).all(|(what, _)| what == "last"));
+    drop((handle, tell));
+    assert_eq!(told.iter().count(), 0);
+}

@@ -118,6 +118,18 @@ impl Socket {
         self.0.caller.as_ref()
     }
 
+    /// The values of the path's parameters, percent-decoded.
+    #[must_use]
+    pub fn params(&self) -> &[(String, String)] {
+        &self.0.params
+    }
+
+    /// What follows the path's `?`, as it came.
+    #[must_use]
+    pub fn whole_query(&self) -> &str {
+        &self.0.query
+    }
+
     /// The value of `{name}` in the path.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {

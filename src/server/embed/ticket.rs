@@ -5,7 +5,8 @@ use super::shared::Shared;
 use crate::base::answer::{MemberInfo, RoomSummary};
 use crate::base::{Answer, Entry, Refusal, RoomId};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The result of a call, in a form that any thread may have.
@@ -49,17 +50,57 @@ pub struct Unread {
     pub unread: u64,
 }
 
+/// What is done with an answer.
+type AfterAnswer = Box<dyn FnOnce(Result<Answered, HandleError>) + Send>;
+
+/// An answer, or what is done with it when it comes.
+#[derive(Default)]
+struct TicketOutcome {
+    result: Option<Result<Answered, HandleError>>,
+    then: Option<AfterAnswer>,
+}
+
 /// The state of a call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct TicketState {
-    result: Mutex<Option<Result<Answered, HandleError>>>,
+    outcome: Mutex<TicketOutcome>,
     answered: Condvar,
 }
 
+impl fmt::Debug for TicketState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketState").field("result", &self.lock().result).finish_non_exhaustive()
+    }
+}
+
 impl TicketState {
+    fn lock(&self) -> MutexGuard<'_, TicketOutcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn answer(&self, result: Result<Answered, HandleError>) {
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        let then = {
+            let mut outcome = self.lock();
+            let then = outcome.then.take().map(|then| (then, result.clone()));
+            outcome.result = Some(result);
+            then
+        };
         self.answered.notify_all();
+        if let Some((then, result)) = then {
+            call(then, result);
+        }
+    }
+
+    /// Has this done with the answer, once: now, if it is there.
+    fn then(&self, then: AfterAnswer) {
+        let result = {
+            let mut outcome = self.lock();
+            match outcome.result.clone() {
+                Some(result) => result,
+                None => return outcome.then = Some(then),
+            }
+        };
+        call(then, result);
     }
 
     pub(crate) fn answer_with(&self, answer: Result<Answer, Refusal>) {
@@ -78,6 +119,23 @@ impl TicketState {
             Ok(_) => Err(NOT_ASKED),
             Err(refusal) => Err(refusal.into()),
         });
+    }
+}
+
+impl Drop for TicketState {
+    fn drop(&mut self) {
+        let outcome = self.outcome.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(then) = outcome.then.take() {
+            // Nobody is there to answer it any more.
+            call(then, Err(HandleError::Stopped));
+        }
+    }
+}
+
+/// Calls the program, whose panic must not end the server's thread.
+fn call(then: AfterAnswer, result: Result<Answered, HandleError>) {
+    if catch_unwind(AssertUnwindSafe(|| then(result))).is_err() {
+        log::error!("what a program does with an answer has panicked");
     }
 }
 
@@ -110,20 +168,30 @@ impl<T> Ticket<T> {
         if self.shared.reactor_thread.get() == Some(&std::thread::current().id()) {
             return self.try_wait().unwrap_or(Err(HandleError::WouldDeadlock));
         }
-        let result = self.state.result.lock().unwrap_or_else(PoisonError::into_inner);
-        let (result, _) = self
+        let (outcome, _) = self
             .state
             .answered
-            .wait_timeout_while(result, timeout, |result| result.is_none())
+            .wait_timeout_while(self.state.lock(), timeout, |outcome| outcome.result.is_none())
             .unwrap_or_else(PoisonError::into_inner);
-        result.clone().map_or(Err(HandleError::Timeout), |result| self.read(result))
+        outcome.result.clone().map_or(Err(HandleError::Timeout), |result| self.read(result))
     }
 
     /// The answer, if it is there.
     #[must_use]
     pub fn try_wait(&self) -> Option<Result<T, HandleError>> {
-        let result = self.state.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = self.state.lock().result.clone();
         result.map(|result| self.read(result))
+    }
+
+    /// Has a function called with the answer, once: on this thread, if the answer is there, or else on the server's, which
+    /// it must not hold up. A server that has stopped answers with [`HandleError::Stopped`]. A panic of the function's is
+    /// logged.
+    pub fn then(self, run: impl FnOnce(Result<T, HandleError>) + Send + 'static)
+    where
+        T: 'static,
+    {
+        let read = self.read;
+        self.state.then(Box::new(move |result| run(result.and_then(read))));
     }
 
     fn read(&self, result: Result<Answered, HandleError>) -> Result<T, HandleError> {
