@@ -24,16 +24,16 @@
            - [`store`]: remembers: SQLite, one worker thread\n\
            - [`auth`]: who somebody is: tokens, keys, cookies\n\
            - [`config`]: what the operator wants\n\
-           - [`server`]: the chat server\n\
-           - [`cli`]: the program `parlor`"
+           - [`server`]: the chat server"
 )]
+#![cfg_attr(feature = "program", doc = "- [`cli`]: the program `parlor`")]
 
 #[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 mod backend;
 pub mod base;
-#[cfg(feature = "server")]
+#[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;

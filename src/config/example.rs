@@ -145,8 +145,9 @@ fn value(key: &ConfigKey, config: &Config) -> String {
     }
 }
 
-/// A basic string of TOML.
-pub(crate) fn quoted(text: &str) -> String {
+/// A text as a basic string of TOML, with its quotation marks.
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
         match letter {
