@@ -148,8 +148,8 @@ def test_streams_and_storms(servers):
     assert (status, found["sent"], found["came"]) == (0, 40, 1200)
     status, found = figures(url + "?user=storm-{conn}", "--scenario", "storm", "-c", 20, "--ramp", 100, "-z", 2, "--stay", 0.05)
     assert status == 0 and found["errors"] == {} and found["sent"] == 0
-    # Each comes more often than once.
-    assert 100 < found["opened"] <= 220
+    # Each comes more often than once, and none when the two seconds are over, however busy the machine is.
+    assert 100 < found["opened"] <= 210
 
 
 def test_a_crowd_comes_back_after_a_restart_and_misses_nothing(servers):

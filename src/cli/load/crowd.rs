@@ -3,7 +3,7 @@
 use super::figures::Figures;
 use super::mark::{LoadMark, Marks};
 use super::pace::Pace;
-use super::plan::LoadPlan;
+use super::plan::{LoadPlan, RunStage};
 use super::scenario::Scenario;
 use super::user::{LoadUser, UnderWay, UserStage};
 use crate::base::{ConnId, Moment};
@@ -22,15 +22,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const UNDER_WAY_MAX: usize = 10_000;
 /// How long the ends of connections are waited for.
 const CLOSE: Duration = Duration::from_millis(500);
-
-/// Where a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RunStage {
-    Opening { until: Duration },
-    Sending { until: Duration },
-    Draining { until: Duration },
-    Closing,
-}
 
 /// All connections.
 pub(super) struct Crowd {
@@ -320,7 +311,9 @@ impl Crowd {
                 show(self);
             }
         }
-        while !self.to_open.is_empty() && self.ramp.take(now).is_some() {
+        let is_storm = self.plan.scenario == Scenario::Storm;
+        let upto = if is_storm { self.stage.storms_until(now) } else { now };
+        while !self.to_open.is_empty() && self.ramp.take(upto).is_some() {
             if let Some(index) = self.to_open.pop_front() {
                 self.open(io, index, now);
             }
@@ -396,7 +389,9 @@ impl Crowd {
                     self.stage = RunStage::Sending { until: now + self.plan.sending };
                     self.sending_begun = now;
                     self.processor_begun = (self.processor)();
-                    if !is_storm {
+                    if is_storm {
+                        self.ramp = Pace::begin(self.plan.ramp, now);
+                    } else {
                         self.pace = Some(Pace::begin(self.plan.rate, now));
                     }
                 }

@@ -3,6 +3,26 @@
 use super::scenario::Scenario;
 use std::time::Duration;
 
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunStage {
+    Opening { until: Duration },
+    Sending { until: Duration },
+    Draining { until: Duration },
+    Closing,
+}
+
+impl RunStage {
+    /// Up to which moment a storm opens connections. It ends when it was meant to, however late this is asked.
+    pub(super) fn storms_until(self, now: Duration) -> Duration {
+        match self {
+            RunStage::Opening { .. } => now,
+            RunStage::Sending { until } => now.min(until),
+            RunStage::Draining { .. } | RunStage::Closing => Duration::ZERO,
+        }
+    }
+}
+
 /// What the command line has said, in numbers.
 #[derive(Clone, Debug)]
 pub(super) struct LoadPlan {
