@@ -143,6 +143,31 @@ int main(int p_count, char **p_arguments)
     wait([&] { return !waits() && text(bobs, bobs->rowCount() - 1) == QStringLiteral("is anybody there?"); }, "it is stored then");
     check(room->rowCount() == 124 && bobs->rowCount() == 124, "nothing is doubled, nothing is lost");
 
+    // --- It keeps as many messages as it is told. ---
+    bobs->setMaxRows(100);
+    check(bobs->rowCount() == 50 && bobs->hasOlder(), "the oldest are gone");
+    bobs->fetchOlder();
+    wait([&] { return bobs->rowCount() > 50; }, "and are loaded again");
+    const auto is_as_adas = [&] {
+        const int gone = room->rowCount() - bobs->rowCount();
+        for (int row = 0; row < bobs->rowCount(); row++) {
+            if (bobs->data(bobs->index(row), QtRoom::SeqRole) != room->data(room->index(row + gone), QtRoom::SeqRole))
+                return false;
+        }
+        return true;
+    };
+    check(is_as_adas(), "without a hole");
+    bool was_full = false;
+    for (int number = 1; number <= 60; number++) {
+        room->send(QStringLiteral("more %1").arg(number));
+        wait([&] { return text(bobs, bobs->rowCount() - 1) == QStringLiteral("more %1").arg(number); }, "bob hears of more");
+        check(bobs->rowCount() <= 100, "there are not more than it keeps");
+        was_full = was_full || !bobs->hasOlder();
+    }
+    check(was_full && room->rowCount() == 184, "it was full, and ada's keeps all");
+    wait([&] { return text(room, 183, QtRoom::PendingRole) == QStringLiteral("false"); }, "the last is stored");
+    check(is_as_adas(), "without a hole");
+
     // --- And ends. ---
     QSignalSpy ends(&client, &QtClient::ended);
     client.stop();

@@ -45,8 +45,8 @@ Window::Window(parlor::QtClient &p_client)
     m_typists->setObjectName(QStringLiteral("typists"));
     m_input->setPlaceholderText(tr("Write a message"));
     m_input->setObjectName(QStringLiteral("input"));
-    // What a message may have.
-    m_input->setMaxLength(4'000);
+    // At three bytes for each of QString's units, less than a server takes (`limits.text_bytes`, 16 KiB).
+    m_input->setMaxLength(5'000);
     m_messages->setObjectName(QStringLiteral("messages"));
     m_messages->setAccessibleName(tr("Messages"));
     m_messages->setItemDelegate(new MessageDelegate(m_messages));

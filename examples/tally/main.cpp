@@ -9,7 +9,7 @@ namespace {
 int Usage()
 {
     std::cerr << "usage: tally URL [--ca FILE] [--log FILE] [--self-test]\n"
-                 "Each line of standard input is sent; `quit`, or its end, ends the program.\n";
+                 "Each line of standard input is sent; `again` closes and opens anew; `quit`, or its end, ends the program.\n";
     return 2;
 }
 
@@ -50,6 +50,11 @@ int main(int count, char **arguments)
         return 1;
     std::string line;
     while (std::getline(std::cin, line) && line != "quit") {
+        if (line == "again") {
+            if (!wss.Start(url, caBundle))
+                break;
+            continue;
+        }
         // On a thread that is not the one on which the socket was begun.
         std::thread([&] {
             if (!wss.Send(line))

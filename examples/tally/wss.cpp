@@ -54,6 +54,8 @@ void Wss::OnMessage(MessageFunction function) { m_inside->m_onMessage = std::mov
 bool Wss::Start(const std::string &url, const std::string &caBundle)
 {
     using std::chrono::seconds;
+    Stop();
+    m_inside->m_hasEnded = false;
     parlor::Options options(url);
     options.thread_name("NetworkThread").ca_file(caBundle).backoff(seconds(1), seconds(4), 2, false).ping(seconds(20), seconds(10));
     // It is there until the socket has ended: Stop waits for that.

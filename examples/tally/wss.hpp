@@ -15,7 +15,8 @@ public:
     void OnMessage(MessageFunction function);
 
     // Begins to connect, and goes on for ever: after 1, 2, 4, 4 … seconds. The server's certificate is judged by the
-    // authorities in the file caBundle alone; without one, by the system's. It does not wait for the network.
+    // authorities in the file caBundle alone; without one, by the system's. It does not wait for the network. What was begun
+    // before stops first.
     bool Start(const std::string &url, const std::string &caBundle);
 
     // From any thread, also from OnMessage. False if the socket is not open, or too much waits.

@@ -101,14 +101,16 @@ class Tally:
         folder = Path(f"/proc/{self.process.pid}/task")
         return sorted((one / "comm").read_text().strip() for one in folder.iterdir())
 
-    def end(self, seconds=10):
+    def end(self, seconds=10, ended=1):
         self.type("quit")
         status = self.process.wait(seconds)
         for reader in self.readers:
             reader.join(seconds)
         assert status == 0, (status, self.log)
-        # It was created once, ended once, and was destroyed once, in this order.
-        assert [line.split(" ", 2)[2] for line in self.log if re.search(r"wss: (created|ended|destroyed)$", line)] == ["wss: created", "wss: ended", "wss: destroyed"]
+        # It was created once, ended, and was destroyed once, in this order.
+        assert [line.split(" ", 2)[2] for line in self.log if re.search(r"wss: (created|ended|destroyed)$", line)] == [
+            "wss: created", *["wss: ended"] * ended, "wss: destroyed"
+        ]
 
 
 @contextlib.contextmanager
@@ -134,6 +136,17 @@ def test_it_talks_on_a_thread_of_its_own_and_ends_at_once(program, certificate, 
         assert sorted(line.split(" ", 1)[1] for line in one.said) == ["heard one", "heard three", "heard two"]
         one.end(seconds=3)
         assert one.logged("tally: 3 messages") and one.logged("wss: closed") and not one.logged("error")
+
+
+def test_it_is_begun_again_and_says_goodbye_each_time(program, certificate, tmp_path):
+    port = harness.free_port()
+    with serving(port, certificate), tally(program, port, tmp_path) as one:
+        for times in (1, 2, 3):
+            one.wait(lambda: len(one.logged("wss: open")) == times)
+            one.type("good evening")
+            one.wait(lambda: len(one.said) == times)
+            one.type("again") if times < 3 else one.end(seconds=3, ended=3)
+        assert len(one.logged("wss: closed")) == 3 and not one.logged("error")
 
 
 @pytest.mark.seconds(60)

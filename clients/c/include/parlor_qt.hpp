@@ -175,8 +175,11 @@ class QtRoom : public QAbstractListModel {
     Q_PROPERTY(QString title READ title NOTIFY changed)
     Q_PROPERTY(int unread READ unread NOTIFY changed)
     Q_PROPERTY(QStringList typists READ typists NOTIFY changed)
-    // Whether fetchOlder would find something.
+    // Whether fetchOlder would load something.
     Q_PROPERTY(bool hasOlder READ hasOlder NOTIFY changed)
+    // How many messages it keeps, 10,000 unless it is set. The oldest go for those that come, 50 at a time; fetchOlder loads
+    // them again while there is room.
+    Q_PROPERTY(int maxRows READ maxRows WRITE setMaxRows)
 
 public:
     enum Role {
@@ -233,7 +236,14 @@ public:
     QString title() const { return m_title; }
     int unread() const { return m_unread; }
     QStringList typists() const { return m_typists; }
-    bool hasOlder() const { return m_has_older; }
+    bool hasOlder() const { return m_has_older && m_rows.size() < m_max_rows; }
+    int maxRows() const { return m_max_rows; }
+    // Fewer than 100 are kept as 100.
+    void setMaxRows(int p_rows)
+    {
+        m_max_rows = std::max(p_rows, 2 * s_page);
+        shorten();
+    }
 
     // Sends a message: a row of its own until it is stored.
     Q_INVOKABLE void send(const QString &p_text)
@@ -276,7 +286,7 @@ public:
     // Loads the page before the oldest message.
     Q_INVOKABLE void fetchOlder()
     {
-        if (m_has_older && !m_is_fetching)
+        if (hasOlder() && !m_is_fetching)
             fetch(m_first);
     }
 
@@ -392,6 +402,7 @@ private:
             row.m_text = detail::qt(p_event.text());
             row.m_time = QDateTime::fromMSecsSinceEpoch(p_event.time().count() / 1000);
             insert(row);
+            shorten();
         } else if (p_event.type() == Text("chat:edited") || p_event.type() == Text("chat:deleted")) {
             const int at = find(p_event.target());
             if (at >= m_rows.size() || m_rows.at(at).m_seq != p_event.target())
@@ -451,6 +462,28 @@ private:
         endInsertRows();
     }
 
+    // The oldest go.
+    void shorten()
+    {
+        if (m_rows.size() <= m_max_rows)
+            return;
+        const int most = m_max_rows - s_page;
+        int gone = 0;
+        while (m_rows.size() - gone > most && m_rows.at(gone).m_seq != 0)
+            gone++;
+        if (gone == 0)
+            return;
+        beginRemoveRows(QModelIndex(), 0, gone - 1);
+        m_rows.remove(0, gone);
+        endRemoveRows();
+        m_has_older = true;
+        m_first = m_rows.at(0).m_seq;
+        // A page that is on its way lies before those that have gone.
+        m_fetching = 0;
+        m_is_fetching = false;
+        refreshSoon();
+    }
+
     void append(const Row &p_row)
     {
         const int at = static_cast<int>(m_rows.size());
@@ -486,7 +519,7 @@ private:
     QVector<Row> m_rows;
     QString m_membership, m_title;
     QStringList m_typists;
-    int m_unread = 0;
+    int m_unread = 0, m_max_rows = 10'000;
     // The oldest entry that was loaded.
     std::uint64_t m_first = 0;
     qulonglong m_fetching = 0;

@@ -169,9 +169,11 @@ pub unsafe extern "C" fn parlor_drain(
             Ok(())
         });
         let Some(taken) = taken else { return rc };
-        // Outside of the call: it is the program's code, which may free the client.
+        // Outside of the call: it is the program's code, which may free the client, and set `errno`.
         // SAFETY: as the caller says; the event is there until it returns.
         unsafe { see(user, taken.event()) };
+        let _errno = Errno::keep();
+        drop(taken);
     }
     PARLOR_OK
 }

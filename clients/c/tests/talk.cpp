@@ -7,6 +7,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace {
@@ -112,6 +113,25 @@ int main(int p_count, char **p_arguments)
             return 5;
         if (bob.drain([](const parlor::Event &) {}) != parlor::error(PARLOR_E_FREED) || bob.stop() != parlor::error(PARLOR_E_FREED))
             return 6;
+        // All that waits at once, and none more than it was asked for.
+        std::uint64_t joining = 0;
+        check(moved.join("den", &joining), "join");
+        bool is_answered = false;
+        for (int looks = 0; !is_answered; looks++) {
+            if (looks == 20000)
+                return 8;
+            unsigned seen = 0;
+            const std::error_code drained = moved.drain(
+                [&](const parlor::Event &p_event) {
+                    seen++;
+                    is_answered = is_answered || (p_event.kind() == PARLOR_EVENT_ANSWER && p_event.request() == joining);
+                },
+                2);
+            // Either there may be more, or there are none.
+            if (drained != (seen == 2 ? std::error_code() : parlor::error(PARLOR_E_TIMEOUT)))
+                return 9;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
     }
     socket(url);
     // The options are gone, and the client: this is the last.
