@@ -33,9 +33,10 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
+	cargo clippy --locked --no-default-features --features server --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
-	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio -- -D warnings
-	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target/c-lint -- -D warnings
+	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target -- -D warnings
+	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -45,7 +46,7 @@ setup: ## install what the tests need: from Debian, PyPI and npm
 binaries:
 	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking --example tls_echo \
 	    --example client_bot --example client_bridge --example client_feed --example client_load
-	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target/tokio
+	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target
 
 c: ## the library for C, in target/c: libparlor.a, libparlor.so.0
 	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c
@@ -58,7 +59,7 @@ test-rust: ## unit tests, property tests, architecture, embedding
 
 sim: ## run the simulator on SEEDS (2000; n or from..to); SEED=n TRACE=1 prints all that happens in one
 	SEEDS='$(SEEDS)' SEED='$(SEED)' TRACE='$(TRACE)' \
-	    cargo test --quiet --locked --profile simulation --test simulation
+	    sh tests/simulation/cargo.sh
 
 sim-mutants: ## put known bugs in, one at a time, and print the seed by which the simulator finds each
 	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh

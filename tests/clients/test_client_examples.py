@@ -124,7 +124,7 @@ def test_the_load_counts_what_was_stored(servers):
 
 
 def test_it_works_within_tokio(servers):
-    program = harness.binary("PARLOR_TOKIO", "target/tokio/debug/parlor-with-tokio", "make binaries")
+    program = harness.binary("PARLOR_TOKIO", "target/debug/parlor-with-tokio", "make binaries")
     server = servers.parlor()
     with Program(program, server.url("ada"), "tea") as tokio:
         status, said = tokio.ends()

@@ -123,7 +123,7 @@ def environment(home, binaries, port):
 def as_compiled_here(directory):
     """Has cargo compile crates below a directory as it does here, so that it finds them compiled."""
     manifest = (harness.ROOT / "Cargo.toml").read_text()
-    profiles = re.findall(r"^\[profile\.dev\..*?(?=^\[|\Z)", manifest, flags=re.DOTALL | re.MULTILINE)
+    profiles = re.findall(r"^\[profile\.dev[.\]].*?(?=^\[|\Z)", manifest, flags=re.DOTALL | re.MULTILINE)
     (directory / ".cargo").mkdir()
     # What is in nobody's debugger is compiled in half the time.
     profiles.append("[profile.dev.package.parlor]\ndebug = 0\n")

@@ -13,11 +13,11 @@ target=${CARGO_TARGET_DIR:-$root/target}
 copy=$target/mutants/tree
 built=$target/mutants/target
 mkdir -p "$copy"
-if [ ! -d "$built" ] && [ -d "$target/simulation" ]; then
-    mkdir -p "$built/simulation"
-    (cd "$target/simulation" && tar --exclude=./incremental -cf - .) | tar -xf - -C "$built/simulation"
+if [ ! -d "$built" ] && [ -d "$target/release" ]; then
+    mkdir -p "$built/release"
+    (cd "$target/release" && tar -cf - .fingerprint build deps) | tar -xf - -C "$built/release"
 fi
-export CARGO_TARGET_DIR="$built"
+export CARGO_TARGET_DIR="$built" CARGO_INCREMENTAL=1
 missed=0
 echo "| bug | found by seed | as |"
 echo "| --- | --- | --- |"
@@ -28,8 +28,8 @@ for patch in tests/simulation/mutants/*.patch; do
     (cd "$copy" && patch -sp1 <"$root/$patch")
     # Cargo goes by times, and a file that has come back from the bug before has an old one.
     sed -n 's/^+++ b\///p' tests/simulation/mutants/*.patch | while read -r file; do touch "$copy/$file"; done
-    (cd "$copy" && cargo build --quiet --locked --profile simulation --test simulation)
-    found=$(cd "$copy" && SEEDS=$seeds FIRST=1 cargo test --quiet --locked --profile simulation --test simulation 2>/dev/null |
+    (cd "$copy" && sh tests/simulation/cargo.sh --no-run)
+    found=$(cd "$copy" && SEEDS=$seeds FIRST=1 sh tests/simulation/cargo.sh 2>/dev/null |
         grep -A 2 'FAILED' | head -n 3) || true
     seed=$(printf '%s\n' "$found" | sed -n 's/^seed \([0-9]*\) FAILED.*/\1/p' | head -n 1)
     why=$(printf '%s\n' "$found" | sed -n 2p | cut -c 1-100)
