@@ -163,8 +163,8 @@ def test_a_server_that_is_killed_is_looked_for_after_1_2_and_4_seconds(program, 
         # It is there again within four seconds more, and the waits begin anew for one that stays.
         with serving(port, certificate):
             one.wait(lambda: len(one.logged("wss: open")) == 2)
-            one.type("again")
-            one.wait(lambda: one.said == ["1 heard again"])
+            one.type("once more")
+            one.wait(lambda: one.said == ["1 heard once more"])
             one.end()
 
 

@@ -125,8 +125,6 @@ def as_compiled_here(directory):
     manifest = (harness.ROOT / "Cargo.toml").read_text()
     profiles = re.findall(r"^\[profile\.dev[.\]].*?(?=^\[|\Z)", manifest, flags=re.DOTALL | re.MULTILINE)
     (directory / ".cargo").mkdir()
-    # What is in nobody's debugger is compiled in half the time.
-    profiles.append("[profile.dev.package.parlor]\ndebug = 0\n")
     (directory / ".cargo/config.toml").write_text("\n".join(profiles))
 
 

@@ -70,7 +70,10 @@ inline const std::error_category &category() noexcept
     return s_category;
 }
 
-inline std::error_code error(parlor_rc p_rc) noexcept { return std::error_code(p_rc, category()); }
+inline std::error_code error(parlor_rc p_rc) noexcept
+{
+    return p_rc == PARLOR_OK ? std::error_code() : std::error_code(p_rc, category());
+}
 
 // Why the last call of this thread that failed did.
 inline std::string last_error() { return parlor_last_error(); }
