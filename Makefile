@@ -37,6 +37,7 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
 	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target -- -D warnings
 	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target -- -D warnings
+	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target --no-default-features --features server -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -48,8 +49,13 @@ binaries:
 	    --example client_bot --example client_bridge --example client_feed --example client_load
 	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target
 
-c: ## the library for C, in target/c: libparlor.a, libparlor.so.0
+c: ## the libraries for C, in target/c: libparlor and libparlor-server, each as .a and .so.0
 	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c
+
+# For tests, the server's is built so that it shares what it is made of with the tests of Rust.
+c-tests:
+	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c client
+	CARGO_TARGET_DIR=$(CURDIR)/target PROFILE=dev sh clients/c/build.sh target/c server
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \
@@ -64,7 +70,7 @@ sim: ## run the simulator on SEEDS (2000; n or from..to); SEED=n TRACE=1 prints 
 sim-mutants: ## put known bugs in, one at a time, and print the seed by which the simulator finds each
 	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh
 
-test-clients: setup binaries c ## Python and Node clients against the programs; kill -9, strace, full disk
+test-clients: setup binaries c-tests ## Python and Node clients against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
 	$(MAKE) tls || failed=1; \
@@ -161,6 +167,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries c test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
+.PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
 	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

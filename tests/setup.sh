@@ -47,6 +47,7 @@ need c++ g++
 need cmake cmake
 need pkg-config pkg-config
 need_file /usr/include/openssl/ssl.h libssl-dev
+need_file /usr/include/sqlite3.h libsqlite3-dev
 need_file /usr/include/asio.hpp libasio-dev
 need_file /usr/include/glib-2.0/glib.h libglib2.0-dev
 need wx-config libwxgtk3.2-dev

@@ -42,7 +42,8 @@ def test_each_header_includes_its_own_framework_and_nothing_else():
         "parlor_qt.hpp": "Q[A-Z].* algorithm",
         "parlor_win32.hpp": "windows.h",
     }
-    others = {path.name for path in HEADER.parent.iterdir()} - {"parlor.h", "parlor.hpp"}
+    own = {"parlor.h", "parlor.hpp", "parlor_text.hpp", "parlor_server.h", "parlor_server.hpp"}
+    others = {path.name for path in HEADER.parent.iterdir()} - own
     assert others == set(allowed)
     for name, patterns in allowed.items():
         includes = re.findall(r'#include [<"]([^>"]+)', (HEADER.parent / name).read_text())
@@ -77,6 +78,10 @@ def test_a_loop_of_wxwidgets(url, tmp_path):
 def test_the_header_for_windows_compiles_and_says_that_it_was_not_run(tmp_path):
     compiler = tool("x86_64-w64-mingw32-g++-posix", "apt-get install g++-mingw-w64-x86-64-posix")
     run(compiler, "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", "-c", LOOPS / "win32.cpp", "-o", tmp_path / "win32.o")
+    # What windows.h defines before ours, and behind.
+    for order in (["windows.h", "parlor.h", "parlor.hpp"], ["parlor.hpp", "windows.h", "parlor_win32.hpp"]):
+        (tmp_path / "order.cpp").write_text("".join(f"#include <{name}>\n" for name in order) + "parlor::Client *client;\n")
+        run(compiler, "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", "-c", tmp_path / "order.cpp", "-o", tmp_path / "order.o")
     assert "It was never run" in (HEADER.parent / "parlor_win32.hpp").read_text()
 
 

@@ -57,6 +57,13 @@ typedef int32_t parlor_rc;
 #define PARLOR_E_INTERNAL (-13)
 /* There is no such request. */
 #define PARLOR_E_REQUEST (-14)
+/* The configuration is wrong (parlor_server.h). */
+#define PARLOR_E_CONFIG (-15)
+/* The server refuses it (parlor_server.h). */
+#define PARLOR_E_REFUSED (-16)
+/* Nobody has said who sends it; it is not theirs to do (parlor_server.h). */
+#define PARLOR_E_UNAUTHORIZED (-17)
+#define PARLOR_E_FORBIDDEN (-18)
 
 /* --- Values --- */
 

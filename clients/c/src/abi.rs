@@ -20,9 +20,13 @@ pub(crate) const PARLOR_E_FORK: parlor_rc = -11;
 pub(crate) const PARLOR_E_FREED: parlor_rc = -12;
 pub(crate) const PARLOR_E_INTERNAL: parlor_rc = -13;
 pub(crate) const PARLOR_E_REQUEST: parlor_rc = -14;
+pub(crate) const PARLOR_E_CONFIG: parlor_rc = -15;
+pub(crate) const PARLOR_E_REFUSED: parlor_rc = -16;
+pub(crate) const PARLOR_E_UNAUTHORIZED: parlor_rc = -17;
+pub(crate) const PARLOR_E_FORBIDDEN: parlor_rc = -18;
 
 /// What results mean, from `PARLOR_OK` downwards.
-pub(crate) const RC_TEXTS: [&std::ffi::CStr; 15] = [
+pub(crate) const RC_TEXTS: [&std::ffi::CStr; 19] = [
     c"all is well",
     c"an argument is wrong",
     c"the URL is none, or not ws:// or wss://",
@@ -38,6 +42,10 @@ pub(crate) const RC_TEXTS: [&std::ffi::CStr; 15] = [
     c"there is no such client: it was freed",
     c"a fault of the library's",
     c"there is no such request",
+    c"the configuration is wrong",
+    c"the server refuses it",
+    c"nobody has said who sends it",
+    c"it is not theirs to do",
 ];
 
 pub(crate) const PARLOR_MODE_CHAT: i32 = 0;

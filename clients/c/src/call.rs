@@ -1,17 +1,12 @@
 //! What every function of the header does around what it is for.
 
 use crate::abi::{
-    PARLOR_E_ARGUMENT, PARLOR_E_INTERNAL, PARLOR_E_MODE, PARLOR_OK, parlor_client, parlor_rc,
-    parlor_str,
+    PARLOR_E_ARGUMENT, PARLOR_E_INTERNAL, PARLOR_OK, RC_TEXTS, parlor_rc, parlor_str,
 };
-use crate::logging::Logging;
-use crate::registry::{Kind, OpenClient, find, is_own_process};
 use crate::signals::Errno;
-use parlor::client::{Client, WebSocket};
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 /// Why a call has failed.
 pub(crate) struct Failure {
@@ -33,6 +28,13 @@ pub(crate) fn last_error() -> *const c_char {
     text.unwrap_or(c"".as_ptr())
 }
 
+/// What a result means.
+pub(crate) fn rc_text(rc: parlor_rc) -> *const c_char {
+    let index = usize::try_from(rc.unsigned_abs()).unwrap_or(usize::MAX);
+    let text = if rc > 0 { None } else { RC_TEXTS.get(index) };
+    text.map_or(c"there is no such result".as_ptr(), |text| text.as_ptr())
+}
+
 fn say(text: String) {
     let text: Vec<u8> = text.into_bytes().into_iter().filter(|byte| *byte != 0).collect();
     let text = CString::new(text).unwrap_or_default();
@@ -42,7 +44,7 @@ fn say(text: String) {
 /// Runs what a function of the header does: neither `errno` nor a panic of it reaches the program.
 pub(crate) fn call(act: impl FnOnce() -> Result<(), Failure>) -> parlor_rc {
     let _errno = Errno::keep();
-    let done = catch_unwind(AssertUnwindSafe(|| is_own_process().and_then(|()| act())));
+    let done = catch_unwind(AssertUnwindSafe(act));
     match done {
         Ok(Ok(())) => PARLOR_OK,
         Ok(Err(failure)) => {
@@ -54,40 +56,6 @@ pub(crate) fn call(act: impl FnOnce() -> Result<(), Failure>) -> parlor_rc {
             PARLOR_E_INTERNAL
         }
     }
-}
-
-/// The same, with a client.
-pub(crate) fn call_of(
-    client: *mut parlor_client,
-    act: impl FnOnce(&Arc<OpenClient>) -> Result<(), Failure>,
-) -> parlor_rc {
-    call(|| {
-        let client = find(client)?;
-        let _logging = Logging::to(client.sink.clone());
-        act(&client)
-    })
-}
-
-/// The same, with one of a parlor.
-pub(crate) fn call_of_chat(
-    client: *mut parlor_client,
-    act: impl FnOnce(&Arc<OpenClient>, &Client) -> Result<(), Failure>,
-) -> parlor_rc {
-    call_of(client, |open| match &open.kind {
-        Kind::Chat(client, _) => act(open, client),
-        Kind::Socket(..) => Err(failure(PARLOR_E_MODE, "this is for PARLOR_MODE_CHAT")),
-    })
-}
-
-/// The same, with one of any server.
-pub(crate) fn call_of_socket(
-    client: *mut parlor_client,
-    act: impl FnOnce(&WebSocket) -> Result<(), Failure>,
-) -> parlor_rc {
-    call_of(client, |open| match &open.kind {
-        Kind::Socket(socket, _) => act(socket),
-        Kind::Chat(..) => Err(failure(PARLOR_E_MODE, "this is for PARLOR_MODE_SOCKET")),
-    })
 }
 
 /// The bytes of an argument.
@@ -137,4 +105,58 @@ pub(crate) unsafe fn zero_ended(text: *const c_char) -> parlor_str {
     }
     // SAFETY: as the caller says.
     parlor_str::of(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// No structure of a later version is longer.
+const SIZE_MAX: usize = 4_096;
+
+/// Fills a structure of this size, which begins with it, with defaults.
+///
+/// # Safety
+/// The place is NULL, or has as many bytes.
+pub(crate) unsafe fn fill_sized<T: Copy>(place: *mut T, size: usize, defaults: T) {
+    if place.is_null() || size < size_of::<usize>() {
+        return;
+    }
+    let known = size.min(size_of::<T>());
+    // SAFETY: as the caller says; what is copied is no longer than either.
+    unsafe {
+        place.cast::<u8>().write_bytes(0, size);
+        place.cast::<u8>().copy_from_nonoverlapping((&raw const defaults).cast(), known);
+        place.cast::<usize>().write(size);
+    }
+}
+
+/// Reads a structure that begins with its size: what it does not have is that of `known`, and what this library does not
+/// know must be zero.
+///
+/// # Safety
+/// The place is NULL, or has as many bytes as it says in the first of its members.
+pub(crate) unsafe fn read_sized<T: Copy>(
+    place: *const T,
+    known: T,
+    min: usize,
+) -> Result<T, Failure> {
+    let bad = |what: &str| failure(PARLOR_E_ARGUMENT, what);
+    if place.is_null() {
+        return Err(bad("the structure is NULL"));
+    }
+    // SAFETY: as the caller says.
+    let size = unsafe { place.cast::<usize>().read() };
+    if size < min || size > SIZE_MAX {
+        return Err(bad("p_size is not that of the structure"));
+    }
+    let mut read = known;
+    let both = size.min(size_of::<T>());
+    // SAFETY: both have as many bytes, and any bytes that the program has there are values of its members.
+    unsafe { (&raw mut read).cast::<u8>().copy_from_nonoverlapping(place.cast(), both) };
+    for at in both..size {
+        // SAFETY: it is within what the caller says.
+        if unsafe { place.cast::<u8>().add(at).read() } != 0 {
+            return Err(bad(
+                "an option is set that this library does not know: it is older than the program",
+            ));
+        }
+    }
+    Ok(read)
 }

@@ -4,10 +4,12 @@ use crate::abi::{
     PARLOR_LOG_DEBUG, PARLOR_LOG_ERROR, PARLOR_LOG_INFO, PARLOR_LOG_TRACE, PARLOR_LOG_WARN,
     parlor_log_fn, parlor_str,
 };
-use crate::delivery::UserData;
+use crate::user_data::UserData;
+use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::cell::RefCell;
-use std::sync::{Arc, Once};
+use std::fmt::Write;
+use std::sync::{Arc, Once, PoisonError, RwLock};
 
 /// Where lines of a client go.
 pub(crate) struct LogSink {
@@ -19,6 +21,15 @@ pub(crate) struct LogSink {
 thread_local! {
     /// That of whatever this thread does now.
     static SINK: RefCell<Option<Arc<LogSink>>> = const { RefCell::new(None) };
+}
+
+/// Writes members behind a line, as `name=value`.
+struct Members<'a>(&'a mut String);
+
+impl<'kvs> VisitSource<'kvs> for Members<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        write!(self.0, " {key}={value}").map_err(kv::Error::from)
+    }
 }
 
 struct SinkLogger;
@@ -35,8 +46,31 @@ fn number(level: Level) -> i32 {
     }
 }
 
+/// Where lines of all other threads go: a server has several.
+static OF_ALL: RwLock<Option<Arc<LogSink>>> = RwLock::new(None);
+
+/// What other threads log goes there from now on.
+#[cfg(feature = "server")]
+pub(crate) fn of_all(sink: Option<Arc<LogSink>>) {
+    let mut place = OF_ALL.write().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::replace(&mut *place, sink);
+    // It may be the last that has the program's data, which then calls the program.
+    drop(place);
+    drop(before);
+}
+
+/// It goes nowhere if it went to whom this belongs.
+#[cfg(feature = "server")]
+pub(crate) fn not_to(user: &Arc<UserData>) {
+    let is_theirs = |sink: &Arc<LogSink>| Arc::ptr_eq(&sink.user, user);
+    if OF_ALL.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_theirs) {
+        of_all(None);
+    }
+}
+
 fn sink(level: Level) -> Option<Arc<LogSink>> {
     let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
+    let sink = sink.or_else(|| OF_ALL.read().unwrap_or_else(PoisonError::into_inner).clone());
     sink.filter(|sink| number(level) <= sink.level)
 }
 
@@ -47,7 +81,11 @@ impl Log for SinkLogger {
 
     fn log(&self, record: &Record<'_>) {
         if let Some(sink) = sink(record.level()) {
-            let line = record.args().to_string();
+            let mut line = record.args().to_string();
+            // Of which room, connection and so on.
+            let _ = record.key_values().visit(&mut Members(&mut line));
+            #[cfg(feature = "server")]
+            let _within = crate::server::Within::enter();
             // SAFETY: the program says that this may be called so, and its own data is there as long as the sink is.
             unsafe {
                 (sink.on_log)(
@@ -75,14 +113,17 @@ pub(crate) fn begin() {
 }
 
 /// What this thread logs goes there, until this is dropped.
+#[cfg(feature = "client")]
 pub(crate) struct Logging(Option<Arc<LogSink>>);
 
+#[cfg(feature = "client")]
 impl Logging {
     pub(crate) fn to(sink: Option<Arc<LogSink>>) -> Logging {
         Logging(SINK.with(|place| place.replace(sink)))
     }
 }
 
+#[cfg(feature = "client")]
 impl Drop for Logging {
     fn drop(&mut self) {
         let _ = SINK.try_with(|place| place.replace(self.0.take()));
@@ -90,6 +131,7 @@ impl Drop for Logging {
 }
 
 /// What this thread logs goes there for good: it is a client's.
+#[cfg(feature = "client")]
 pub(crate) fn of_thread(sink: Option<Arc<LogSink>>) {
     SINK.with(|place| place.replace(sink));
 }

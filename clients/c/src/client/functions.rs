@@ -1,15 +1,15 @@
 //! The functions of the header.
 
+use super::about::about;
+use super::delivery::is_on_a_clients_thread;
+use super::event::{TakenEvent, request_number, state_number};
+use super::open_client::{CLIENTS, Kind, OpenClient, call_of, call_of_chat, call_of_socket};
+use super::opening::open_client;
 use crate::abi::*;
-use crate::about::about;
 use crate::call::{
-    Failure, bytes, call, call_of, call_of_chat, call_of_socket, failure, last_error, put, text,
+    Failure, bytes, call, failure, fill_sized, last_error, put, rc_text, read_sized, text,
     zero_ended,
 };
-use crate::delivery::is_on_a_clients_thread;
-use crate::event::{TakenEvent, request_number, state_number};
-use crate::opening::{fill_config, open_client, read_sized};
-use crate::registry::{Kind, OpenClient, remove};
 use crate::signals::Errno;
 use parlor::base::{RoomId, StreamId};
 use parlor::client::{
@@ -42,9 +42,7 @@ pub extern "C" fn parlor_version() -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_rc_text(rc: parlor_rc) -> *const c_char {
-    let index = usize::try_from(rc.unsigned_abs()).unwrap_or(usize::MAX);
-    let text = if rc > 0 { None } else { RC_TEXTS.get(index) };
-    text.map_or(c"there is no such result".as_ptr(), |text| text.as_ptr())
+    rc_text(rc)
 }
 
 #[unsafe(no_mangle)]
@@ -67,7 +65,7 @@ pub unsafe extern "C" fn parlor_text(text: *const c_char) -> parlor_str {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn parlor_config_init(config: *mut parlor_config, size: usize) {
     // SAFETY: as the caller says.
-    unsafe { fill_config(config, size) };
+    unsafe { fill_sized(config, size, parlor_config::DEFAULT) };
 }
 
 /// # Safety
@@ -115,7 +113,7 @@ pub extern "C" fn parlor_free(client: *mut parlor_client) {
             Kind::Socket(socket, _) if must_not_wait => socket.stop(NORMAL, "", Duration::ZERO),
             Kind::Socket(socket, _) => _ = socket.close(NORMAL, "", Duration::ZERO),
         }
-        remove(open.name);
+        CLIENTS.remove(open.name);
         Ok(())
     });
 }

@@ -1,35 +1,14 @@
 //! How events reach the program: a function on the client's thread, or a queue from which it takes them.
 
-use crate::abi::{PARLOR_EVENT_ENDED, parlor_drop_fn, parlor_event, parlor_event_fn};
-use crate::event::{ChatSource, fill_news};
-use crate::registry::OpenClient;
-use libc::c_void;
+use super::event::{ChatSource, fill_news};
+use super::open_client::OpenClient;
+use crate::abi::{PARLOR_EVENT_ENDED, parlor_event, parlor_event_fn};
+use crate::user_data::UserData;
 use parlor::client::{ClientEvent, WebSocketNews};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// What the program's functions are handed. When nothing can call any of them any more, `p_drop` is: once, on whichever
-/// thread has let go last.
-pub(crate) struct UserData {
-    pub(crate) pointer: *mut c_void,
-    pub(crate) drop: Option<parlor_drop_fn>,
-}
-
-// SAFETY: it is only handed on: the header says from which threads.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}
-
-impl Drop for UserData {
-    fn drop(&mut self) {
-        if let Some(drop) = self.drop {
-            // SAFETY: the program says that this may be called so.
-            unsafe { drop(self.pointer) };
-        }
-    }
-}
 
 /// The numbers of messages on their way, as the program has them.
 #[derive(Debug, Default)]

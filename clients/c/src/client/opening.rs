@@ -1,11 +1,12 @@
 //! Opens a client as a configuration says.
 
+use super::delivery::{Callback, Shared, is_thread_of};
+use super::open_client::{CLIENTS, Kind, OpenClient};
 use crate::abi::*;
-use crate::call::{Failure, failure, text};
-use crate::delivery::{Callback, Shared, UserData, is_thread_of};
+use crate::call::{Failure, failure, read_sized, text};
 use crate::logging::{self, LogSink, Logging};
-use crate::registry::{Kind, OpenClient, keep_place, open, remove};
 use crate::signals::Blocked;
+use crate::user_data::UserData;
 use parlor::base::UserId;
 use parlor::client::{Backoff, Client, FileOutbox, Proxy, StartError, Tls, WebSocket};
 use parlor::protocol::deflate::{CodecsConfig, Offer};
@@ -15,61 +16,6 @@ use std::time::Duration;
 
 /// What a configuration must have at least: its size, what the program's functions are handed, and the URL.
 const CONFIG_SIZE_MIN: usize = std::mem::offset_of!(parlor_config, p_token);
-
-/// No structure of a later version is longer.
-const SIZE_MAX: usize = 4_096;
-
-/// Fills a configuration of this size with defaults.
-///
-/// # Safety
-/// The place is NULL, or has as many bytes.
-pub(crate) unsafe fn fill_config(config: *mut parlor_config, size: usize) {
-    if config.is_null() || size < size_of::<usize>() {
-        return;
-    }
-    let defaults = parlor_config::DEFAULT;
-    let known = size.min(size_of::<parlor_config>());
-    // SAFETY: as the caller says; what is copied is no longer than either.
-    unsafe {
-        config.cast::<u8>().write_bytes(0, size);
-        config.cast::<u8>().copy_from_nonoverlapping((&raw const defaults).cast(), known);
-        (&raw mut (*config).p_size).write(size);
-    }
-}
-
-/// Reads a structure that begins with its size: what it does not have is that of `known`, and what this library does not
-/// know must be zero.
-///
-/// # Safety
-/// The place is NULL, or has as many bytes as it says in the first of its members.
-pub(crate) unsafe fn read_sized<T: Copy>(
-    place: *const T,
-    known: T,
-    min: usize,
-) -> Result<T, Failure> {
-    let bad = |what: &str| failure(PARLOR_E_ARGUMENT, what);
-    if place.is_null() {
-        return Err(bad("the structure is NULL"));
-    }
-    // SAFETY: as the caller says.
-    let size = unsafe { place.cast::<usize>().read() };
-    if size < min || size > SIZE_MAX {
-        return Err(bad("p_size is not that of the structure"));
-    }
-    let mut read = known;
-    let both = size.min(size_of::<T>());
-    // SAFETY: both have as many bytes, and any bytes that the program has there are values of its members.
-    unsafe { (&raw mut read).cast::<u8>().copy_from_nonoverlapping(place.cast(), both) };
-    for at in both..size {
-        // SAFETY: it is within what the caller says.
-        if unsafe { place.cast::<u8>().add(at).read() } != 0 {
-            return Err(bad(
-                "an option is set that this library does not know: it is older than the program",
-            ));
-        }
-    }
-    Ok(read)
-}
 
 /// The texts and numbers of a configuration, read.
 struct Read<'a> {
@@ -113,7 +59,7 @@ pub(crate) unsafe fn open_client(
         return Err(failure(PARLOR_E_ARGUMENT, "p_thread_name has a zero in it"));
     }
     let shared = Arc::new(Shared::new(user));
-    let name = keep_place()?;
+    let name = CLIENTS.keep_place()?;
     let begun = {
         // The client's thread, and those that it starts, have this, too.
         let _blocked = Blocked::all();
@@ -128,11 +74,11 @@ pub(crate) unsafe fn open_client(
     let kind = match begun {
         Ok(kind) => kind,
         Err(failure) => {
-            remove(name);
+            CLIENTS.remove(name);
             return Err(failure);
         }
     };
-    open(OpenClient {
+    let opened = OpenClient {
         name,
         kind,
         shared: Arc::clone(&shared),
@@ -141,7 +87,8 @@ pub(crate) unsafe fn open_client(
         wait_handle: OnceLock::new(),
         has_ended: AtomicBool::new(false),
         is_being_freed: AtomicBool::new(false),
-    });
+    };
+    CLIENTS.open(name, opened);
     // SAFETY: as the caller says; it is not NULL.
     unsafe { place.write(std::ptr::without_provenance_mut(name)) };
     // Events are told from now on: the program has the name that it needs for what it does about them.

@@ -1,8 +1,8 @@
 //! What a program asks about a client, as JSON.
 
+use super::event::micros;
 use crate::abi::*;
 use crate::call::{Failure, failure};
-use crate::event::micros;
 use parlor::client::{Client, Kept, RoomView};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What is told, as the header has it.
 
+use super::delivery::Shared;
 use crate::abi::*;
-use crate::delivery::Shared;
 use parlor::base::{Entry, EntryKind, Timestamp, UserId};
 use parlor::client::{
     ClientEvent, FailCode, Mark, Membership, RequestError, State, StreamData, TicketStatus,
