@@ -817,6 +817,10 @@ impl SocketHandler for Shouts {
     fn opened(&self, socket: &Socket) {
         let name = socket.param("room").unwrap().to_owned();
         let by = socket.caller().map(|caller| caller.user.to_string());
+        // All of what it asks for one by one: a panic would close it.
+        assert_eq!(socket.params(), [("room".to_owned(), name.clone())]);
+        let whole = ["", "user=ada&x=a%26b"].contains(&socket.whole_query());
+        assert_eq!(whole, socket.query("x").is_some() || by.is_none());
         socket.text(&format!("welcome to {name}, {by:?}, {:?}", socket.query("x"))).unwrap();
         self.here.lock().unwrap().push(socket.clone());
     }

@@ -144,6 +144,7 @@ int main(int p_count, char **p_arguments)
     check(room->rowCount() == 124 && bobs->rowCount() == 124, "nothing is doubled, nothing is lost");
 
     // --- It keeps as many messages as it is told. ---
+    check(bobs->maxRows() == 10'000, "as many as is said");
     bobs->setMaxRows(100);
     check(bobs->rowCount() == 50 && bobs->hasOlder(), "the oldest are gone");
     bobs->fetchOlder();

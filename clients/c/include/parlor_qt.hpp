@@ -243,6 +243,8 @@ public:
     {
         m_max_rows = std::max(p_rows, 2 * s_page);
         shorten();
+        // Whether there is room for older ones may have changed.
+        refreshSoon();
     }
 
     // Sends a message: a row of its own until it is stored.

@@ -142,8 +142,11 @@ impl Shared {
 
     /// Waits until something has come, and writes meanwhile what could not be written before.
     fn wait_readable(&self) -> Result<(), SocketError> {
+        if !self.flush_now()? {
+            return Ok(());
+        }
         let (clock, most) = (Clock::start(), self.socket.read_timeout()?);
-        while self.flush_now()? {
+        loop {
             let left = most.map(|most| most.saturating_sub(clock.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(SocketError::Timeout);
@@ -156,11 +159,10 @@ impl Shared {
             }
             let [socket] = socket;
             // An error or an end is read, too.
-            if socket.revents().intersects(!PollFlags::OUT) {
-                break;
+            if socket.revents().intersects(!PollFlags::OUT) || !self.flush_now()? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
