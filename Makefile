@@ -26,22 +26,21 @@ test: ## install what the tests need and run them all; a part that fails does no
 	@sh tests/parts.sh $(PARTS)
 
 lint: ## formatting, lints and documentation, warnings denied
-	cargo fmt --check
+	cargo fmt --check --all
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo fmt --check --manifest-path benches/peers/Cargo.toml
-	cargo fmt --check --manifest-path clients/c/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features server --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
 	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target -- -D warnings
-	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target -- -D warnings
-	cargo clippy --locked --manifest-path clients/c/Cargo.toml --target-dir target --no-default-features --features server -- -D warnings
+	cargo clippy --locked --package parlor-c -- -D warnings
+	cargo clippy --locked --package parlor-c --no-default-features --features server -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
-setup: ## install what the tests need: from Debian, PyPI and npm
+setup: ## install what the tests need: from Debian, crates.io, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
@@ -50,12 +49,12 @@ binaries:
 	cargo build --locked --manifest-path examples/tokio/Cargo.toml --target-dir target
 
 c: ## the libraries for C, in target/c: libparlor and libparlor-server, each as .a and .so.0
-	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c
+	sh clients/c/build.sh target/c
 
 # For tests, the server's is built so that it shares what it is made of with the tests of Rust.
 c-tests:
-	CARGO_TARGET_DIR=$(CURDIR)/target/c-build sh clients/c/build.sh target/c client
-	CARGO_TARGET_DIR=$(CURDIR)/target PROFILE=dev sh clients/c/build.sh target/c server
+	sh clients/c/build.sh target/c client
+	PROFILE=dev sh clients/c/build.sh target/c server
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \
@@ -112,11 +111,12 @@ test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 	    printf '; left out: the fuzz targets, which need the nightly toolchain' >target/left-out.fuzz; }
 
 test-dist: setup ## packages of a quickly built static program: made twice, installed, run; publishing without publishing
-	python3 deploy/dist --quick --profile dist-short --architectures x86_64 --out target/packages-short
+	sh clients/c/build.sh target/c-short client
+	python3 deploy/dist --quick --profile dist-short --architectures x86_64 --libraries target/c-short --out target/packages-short
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/dist
 
 # It needs Python 3.11, PyPI for zig, and rustup or a toolchain that has the standard library of musl.
-dist: ## static programs, packages for Debian, images, licences and checksums in target/packages; ARCHITECTURES=x86_64 for one
+dist: ## static programs, packages for Debian, images, libraries for C, licences and checksums in target/packages; ARCHITECTURES=x86_64 for one
 	python3 deploy/dist --architectures $(ARCHITECTURES)
 
 dist-twice: ## make dist in two folders, from scratch; the results must be equal

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need and does not have: from Debian, PyPI and npm.
+# Installs what the tests need and does not have: from Debian, crates.io, PyPI and npm.
 set -eu
 cd "$(dirname "$0")/.."
 # Where Debian has nginx.
@@ -62,6 +62,15 @@ need umoci umoci
 need node nodejs
 need npm npm
 need python3 python3
+
+# Debian's knows no edition of Rust so new.
+cbindgen=0.29.4
+tools=target/test-tools
+if [ "$("$tools/bin/cbindgen" --version 2>/dev/null || true)" != "cbindgen $cbindgen" ]; then
+    echo "installing cbindgen from crates.io"
+    cargo install --quiet --locked --debug --target-dir "$tools/build" --root "$tools" --version "$cbindgen" cbindgen
+    rm -rf "$tools/build"
+fi
 
 venv=target/test-python
 if ! [ -x "$venv/bin/python" ]; then

@@ -5,21 +5,34 @@
 #
 #   [PROFILE=dev] sh build.sh DIRECTORY [client] [server]     both, if neither is named
 #
-# The profile dev, which tests take, shares what it is made of with the tests of Rust.
+# The profile dev, which tests take, shares what it is made of with the tests of Rust. What the others make is the same in
+# whichever folder, and has no path of who builds it.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
 out=$1
 shift
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-target=${CARGO_TARGET_DIR:-$here/target}
+target=${CARGO_TARGET_DIR:-$root/target}
+
+flags() { # for rustc, with the byte between them that CARGO_ENCODED_RUSTFLAGS has
+    # shellcheck disable=SC2086 # RUSTFLAGS are several
+    set -- ${CARGO_ENCODED_RUSTFLAGS-${RUSTFLAGS-}} "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+        "--remap-path-prefix=$root=/parlor" "--remap-path-prefix=$target=/target"
+    printf '%s' "$1" && shift && printf '\037%s' "$@"
+}
 
 build() { # build LIBRARY HEADER PROFILE FEATURES
     name=$1 header=$2 profile=$3 features=$4
     work=$out/$name
     mkdir -p "$work"
-    if ! (cd "$here" && cargo rustc --locked --profile "$profile" --no-default-features --features "$features" -- \
-        --print=native-static-libs) 2>"$work/log"; then
+    if ! (
+        cd "$root"
+        [ "$profile" = dev ] || export CARGO_ENCODED_RUSTFLAGS="$(flags)"
+        cargo rustc --locked --target-dir "$target" --package parlor-c --profile "$profile" --no-default-features \
+            --features "$features" -- --print=native-static-libs
+    ) 2>"$work/log"; then
         cat "$work/log" >&2
         exit 1
     fi
@@ -59,8 +72,8 @@ build() { # build LIBRARY HEADER PROFILE FEATURES
 for part; do
     case $part in
     # It is small before it is fast: what it does waits for the network.
-    client) build parlor parlor.h "${PROFILE:-release}" client,ring ;;
-    server) build parlor-server parlor_server.h "${PROFILE:-server}" server ;;
+    client) build parlor parlor.h "${PROFILE:-c-client}" client,ring ;;
+    server) build parlor-server parlor_server.h "${PROFILE:-c-server}" server ;;
     *) echo "build.sh: $part is neither client nor server" >&2 && exit 2 ;;
     esac
 done

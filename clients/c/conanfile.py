@@ -28,9 +28,9 @@ class ParlorConan(ConanFile):
     def export_sources(self):
         # The library is a package below the server's, and is built from both.
         root, here = os.path.join(self.recipe_folder, "../.."), self.export_sources_folder
-        for pattern in ("Cargo.toml", "src/*", "web/*", "benches/*.rs", "examples/*.rs", "examples/*/*.rs", "tests/*.rs", "tests/*/*.rs", "docs/*.md", "docs/openapi.json", "README.md"):
+        for pattern in ("Cargo.toml", "Cargo.lock", "src/*", "web/*", "benches/*.rs", "examples/*.rs", "examples/*/*.rs", "tests/*.rs", "tests/*/*.rs", "docs/*.md", "docs/openapi.json", "README.md"):
             copy(self, pattern, root, here)
-        for pattern in ("Cargo.toml", "Cargo.lock", "*.sh", "src/*", "include/*", "packaging/*"):
+        for pattern in ("Cargo.toml", "*.sh", "src/*", "include/*", "packaging/*"):
             copy(self, pattern, self.recipe_folder, os.path.join(here, "clients/c"))
 
     def build(self):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import deb
 import dependencies
+import libraries
 import oci
 from build import ARCHITECTURES, ROOT, CannotBuild, build, judge, output, say
 from files import File, Folder, below, documents, gz, read, sha256, tar
@@ -28,6 +29,7 @@ def arguments():
     parser.add_argument("--architectures", default=",".join(ARCHITECTURES), help="kinds of machines, with commas")
     parser.add_argument("--quick", action="store_true", help="for this kind of machine by its musl-gcc: zig takes longer")
     parser.add_argument("--binary", help="for one kind of machine: TARGET=PATH, built before")
+    parser.add_argument("--libraries", type=Path, help="where clients/c/build.sh has built those for C and C++ before")
     parser.add_argument("--version", help="another version for the packages, for tests of upgrades")
     return parser.parse_args()
 
@@ -71,16 +73,19 @@ def make(out, architecture, target, path, written_by_it, version, epoch):
     return [*written, deb.package(out, architecture, version, tree, epoch).name]
 
 
+def target_directory():
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
+
+
 def binaries(asked):
     """Kind of machine, target and path of each binary; what cannot be linked here is said and left out."""
     if asked.binary:
         target, _, path = asked.binary.partition("=")
         yield target.split("-")[0], target, Path(path)
         return
-    target_directory = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
     for architecture in asked.architectures.split(","):
         try:
-            target, path = build(architecture, asked.profile, target_directory, asked.quick)
+            target, path = build(architecture, asked.profile, target_directory(), asked.quick)
             judge(path, asked.profile)
         except CannotBuild as error:
             say(f"left out: {error}")
@@ -101,6 +106,11 @@ def main():
     written_by_it = generated(here[0])
     for architecture, target, path in built:
         names += make(asked.out, architecture, target, path, written_by_it, version, epoch)
+    # Of a binary that was built before there are no libraries, unless they are given, too.
+    if asked.libraries or not asked.binary:
+        name, content = libraries.archive(asked.libraries or libraries.build(target_directory()), version, epoch)
+        (asked.out / name).write_bytes(content)
+        names.append(name)
     sums = "".join(f"{sha256((asked.out / name).read_bytes())}  {name}\n" for name in sorted(names))
     (asked.out / "SHA256SUMS").write_text(sums)
     say(f"{len(names)} files and SHA256SUMS are in {asked.out}")

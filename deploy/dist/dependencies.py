@@ -17,9 +17,9 @@ WITHIN_CRATES = (("aws-lc", "Apache-2.0 AND ISC", "aws-lc-sys"), ("sqlite", "ble
 OF_THE_LINKER = Path(__file__).with_name("licences")
 
 
-def crates(target):
-    """The packages that are linked into the program, as `cargo metadata` describes them."""
-    features = ("--locked", "--target", target, "--edges", "normal,no-proc-macro")
+def crates(target, *package):
+    """The packages that are linked into the program, or into another package of cargo's, as `cargo metadata` describes them."""
+    features = (*package, "--locked", "--target", target, "--edges", "normal,no-proc-macro")
     listed = output("cargo", "tree", *features, "--prefix", "none", "--no-dedupe", "--format", "{p}").splitlines()
     linked = {tuple(re.match(r"(\S+) v(\S+)", line).groups()) for line in listed}
     every = json.loads(output("cargo", "metadata", "--locked", "--format-version", "1"))["packages"]
@@ -100,12 +100,13 @@ def bill(target, binary_sha256, epoch):
     return json.dumps(document, indent=1).encode() + b"\n"
 
 
-def licences(target):
+def licences(target, *package, static=True):
     """Every licence's text once, with the names of those that it is for."""
     uses, missing = {}, []
-    for crate in crates(target):
+    for crate in crates(target, *package):
         named = f"{crate['name']} {crate['version']}"
         folder = Path(crate["manifest_path"]).parent
+        folder = ROOT if folder.is_relative_to(ROOT) else folder
         files = [one for one in sorted(folder.iterdir()) if one.is_file() and one.name.upper().startswith(LICENCE_FILES)]
         for file in files:
             uses.setdefault(file.read_text(errors="replace").strip(), []).append(named)
@@ -118,7 +119,7 @@ def licences(target):
     if target.endswith("musl"):
         for file in sorted(OF_THE_LINKER.iterdir()):
             uses.setdefault(file.read_text().strip(), []).append(file.stem)
-    else:
+    elif static:
         uses["GNU Lesser General Public License, version 2.1 or later: https://www.gnu.org/licenses/"] = ["glibc"]
     uses["SQLite is in the public domain: https://sqlite.org/copyright.html"] = ["sqlite"]
     out = ["What parlor is made of, and under which licences. Each text is for those named above it.\n"]

@@ -19,6 +19,11 @@ class Folder:
     owner: int = 0
 
 
+@dataclass(frozen=True)
+class Link:
+    target: str
+
+
 def read(path, mode=None):
     """A file of the disk; whether it may be run is kept, and nothing else of its mode."""
     return File(path.read_bytes(), mode or (0o755 if path.stat().st_mode & 0o100 else 0o644))
@@ -51,8 +56,11 @@ def tar(tree, epoch):
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, entry in with_folders(tree).items():
             info = tarfile.TarInfo(name)
-            info.mtime, info.mode = epoch, entry.mode
-            if isinstance(entry, Folder):
+            info.mtime, info.mode = epoch, getattr(entry, "mode", 0o777)
+            if isinstance(entry, Link):
+                info.type, info.linkname = tarfile.SYMTYPE, entry.target
+                archive.addfile(info)
+            elif isinstance(entry, Folder):
                 info.type, info.uid, info.gid = tarfile.DIRTYPE, entry.owner, entry.owner
                 archive.addfile(info)
             else:

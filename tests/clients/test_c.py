@@ -70,30 +70,11 @@ def url(module_servers):
     return module_servers.parlor().url()
 
 
-#: A type of the header, and what Rust has for it.
-TYPES = {
-    "size_t": "usize",
-    "int32_t": "i32",
-    "uint32_t": "u32",
-    "int64_t": "i64",
-    "uint64_t": "u64",
-    "void *": "*mut c_void",
-    "const char *": "*const u8",
-    "parlor_str": "parlor_str",
-    "parlor_event_fn": "Option<parlor_event_fn>",
-    "parlor_log_fn": "Option<parlor_log_fn>",
-    "parlor_drop_fn": "Option<parlor_drop_fn>",
-    "parlor_head_fn": "Option<parlor_head_fn>",
-}
-
-
 class Library(NamedTuple):
-    """One of the two, and what it is made of."""
+    """One of the two, and what its header has."""
 
     name: str
     header: Path
-    abi: Path
-    sources: list[Path]
     structures: list[str]
     #: Fewer would not be all.
     constants_min: int
@@ -101,91 +82,91 @@ class Library(NamedTuple):
 
 
 OURS = [
-    Library(
-        "libparlor", HEADER, PACKAGE / "src/abi.rs", [PACKAGE / "src/client/functions.rs"],
-        ["parlor_str", "parlor_event", "parlor_config", "parlor_message"], 60, 36,
-    ),
-    Library(
-        "libparlor-server", HEADER.parent / "parlor_server.h", PACKAGE / "src/server/abi.rs", sorted((PACKAGE / "src/server").glob("*.rs")),
-        ["parlor_call", "parlor_server_config"], 20, 41,
-    ),
+    Library("libparlor", HEADER, ["parlor_str", "parlor_event", "parlor_config", "parlor_message"], 60, 36),
+    Library("libparlor-server", HEADER.parent / "parlor_server.h", ["parlor_call", "parlor_server_config"], 20, 41),
 ]
 of_each_library = pytest.mark.parametrize("library", OURS, ids=lambda library: library.name)
 
 
+@pytest.fixture(scope="module")
+def seen_by_cbindgen(tmp_path_factory):
+    """Makes of the library's Rust what cbindgen makes of it: these items, their names with this before them."""
+    cbindgen = ROOT / "target/test-tools/bin/cbindgen"
+    assert cbindgen.exists(), "cbindgen is missing: make setup"
+    folder = tmp_path_factory.mktemp("cbindgen")
+    rust = "".join(path.read_text() for path in sorted((PACKAGE / "src").rglob("*.rs")))
+    rust = re.sub(r"^(//!|#!\[).*", "", rust, flags=re.M)
+    # It does not see through a name that a function that may be NULL has.
+    rust = re.sub(r'(pub type parlor_\w+_fn =\s+)(unsafe extern "C)-unwind(" fn\([^;]*);', r"\1Option<\2\3>;", rust)
+    (folder / "c.rs").write_text(re.sub(r"Option<(parlor_\w+_fn)>", r"\1", rust))
+
+    def seen(items, prefix=""):
+        quoted = ", ".join(f'"{item}"' for item in items)
+        (folder / "cbindgen.toml").write_text(f"""language = "C"
+            usize_is_size_t = true
+            no_includes = true
+            documentation = false
+            [export]
+            prefix = "{prefix}"
+            item_types = [{quoted}]""")
+        return run(cbindgen, "--quiet", "--config", folder / "cbindgen.toml", folder / "c.rs", cwd=folder)
+
+    return seen
+
+
+#: Of a structure: its type, and its name.
+FIELD = re.compile(r"^\s*([\w ]+ \**)(\w+);", re.M)
+
+
 @of_each_library
-def test_structures_and_constants_are_those_of_the_library(library):
-    header, abi = without_comments(library.header.read_text()), library.abi.read_text()
+def test_types_and_constants_are_those_of_the_library(library, seen_by_cbindgen, tmp_path):
+    header = without_comments(library.header.read_text())
     structures = re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", header, re.S)
     assert [name for name, _ in structures] == library.structures
+    own = seen_by_cbindgen(["structs", "typedefs", "constants", "opaque"], "rust_")
+    checks = []
     for name, body in structures:
-        fields = [(field, TYPES[kind.strip()]) for kind, field in re.findall(r"^\s*([\w ]+?\s\*?)(\w+);", body, re.M)]
-        own = re.search(rf"#\[repr\(C\)\][^{{]*?pub struct {name} \{{(.*?)\n\}}", abi, re.S).group(1)
-        assert fields == re.findall(r"pub\(crate\) (\w+): ([^,]+),", own) and fields[0][0] == "p_size", name
-    constants = dict(re.findall(r"#define (PARLOR_\w+) \(?(-?\d+)\)?", header))
-    constants.pop("PARLOR_ABI", None)
-    assert constants == dict(re.findall(r"pub\(crate\) const (PARLOR_\w+): \w+ = (-?\d+);", abi)) and len(constants) > library.constants_min
-    # Every name has the prefix: also those of members and parameters.
+        [rust] = re.findall(rf"typedef struct rust_{name} \{{(.*?)\}} rust_{name};", own, re.S)
+        fields = FIELD.findall(body)
+        assert fields == FIELD.findall(re.sub(r"struct rust_|rust_", "", rust).replace("uint8_t *", "char *")) and fields[0] == ("size_t ", "p_size")
+        checks += [f"sizeof({name}) == sizeof(rust_{name})"]
+        checks += [f"offsetof({name}, {field}) == offsetof(rust_{name}, {field})" for _, field in fields]
+    constants = re.findall(r"#define (PARLOR_\w+) \(?-?\d", header)
+    assert len(constants) > library.constants_min
+    checks += [f"{name} == rust_{name}" for name in constants if name != "PARLOR_ABI"]
+    source = tmp_path / "types.c"
+    body = "\n".join(f'_Static_assert({check}, "{check}");' for check in checks)
+    source.write_text(f'#include "{library.header}"\n{own}\n{body}\n')
+    run("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-c", source, "-o", tmp_path / "types.o")
+
+
+def test_no_constant_of_the_librarys_is_missing_in_the_headers(seen_by_cbindgen):
+    headers = "".join(without_comments(one.header.read_text()) for one in OURS)
+    declared = set(re.findall(r"#define (PARLOR_\w+) ", headers)) - {"PARLOR_ABI"}
+    assert set(re.findall(r"#define (PARLOR_\w+)", seen_by_cbindgen(["constants"]))) == declared
+
+
+@of_each_library
+def test_the_headers_use_no_name_without_the_prefix(library):
+    header = without_comments(library.header.read_text())
     bare = re.sub(r"#(ifndef|ifdef|endif|define|include).*|extern \"C\" \{", "", header)
     others = {word for word in re.findall(r"[A-Za-z_]\w*", bare) if not re.match(r"(?i)p(arlor)?_", word)}
     assert others <= {"typedef", "struct", "const", "char", "void", "size_t", "int32_t", "uint32_t", "int64_t", "uint64_t", "intptr_t"}
     assert not re.search(r"\benum\b|\bbool\b", header)
 
 
-#: What a parameter, or a result, of the header's is in Rust.
-SIGNATURES = {
-    "void": "",
-    "parlor_rc": "parlor_rc",
-    "uint64_t": "u64",
-    "uint32_t": "u32",
-    "int64_t": "i64",
-    "int32_t": "i32",
-    "size_t": "usize",
-    "intptr_t": "isize",
-    "parlor_str": "parlor_str",
-    "const char *": "*const c_char",
-    "char *": "*mut c_char",
-    "void *": "*mut c_void",
-    "const void *": "*const c_void",
-    "size_t *": "*mut usize",
-    "uint64_t *": "*mut u64",
-    "parlor_client *": "*mut parlor_client",
-    "parlor_client **": "*mut *mut parlor_client",
-    "parlor_event *": "*mut parlor_event",
-    "parlor_event **": "*mut *mut parlor_event",
-    "parlor_config *": "*mut parlor_config",
-    "const parlor_config *": "*const parlor_config",
-    "const parlor_message *": "*const parlor_message",
-    "parlor_event_fn": "Option<parlor_event_fn>",
-    "const parlor_str *": "*const parlor_str",
-    "const uint64_t *": "*const u64",
-    "parlor_server *": "*mut parlor_server",
-    "parlor_server **": "*mut *mut parlor_server",
-    "parlor_server_config *": "*mut parlor_server_config",
-    "const parlor_server_config *": "*const parlor_server_config",
-    "parlor_out *": "*mut parlor_out",
-    "const parlor_head *": "*const parlor_head",
-    "parlor_call_fn": "Option<parlor_call_fn>",
-    "parlor_drop_fn": "Option<parlor_drop_fn>",
-    "parlor_poll_fn": "Option<parlor_poll_fn>",
-}
-
-
-@of_each_library
-def test_functions_have_in_rust_the_parameters_of_the_header(library):
-    """A C compiler sees the header, rustc the library: nobody else compares them."""
-    header, functions = without_comments(library.header.read_text()), "".join(path.read_text() for path in library.sources)
-    # An open end of the last group: a declaration may have several lines.
-    prototypes = {}
-    for result, name, parameters in re.findall(r"^(\w[\w ]*?[ *]+)(parlor_\w+)\(([^)]*)\);", header, re.M):
-        kinds = [re.sub(r"\s+", " ", one).strip() for one in parameters.split(",")]
-        kinds = [] if kinds == ["void"] else [re.sub(r"p_\w+$", "", kind).strip() for kind in kinds]
-        prototypes[name] = (SIGNATURES[result.strip()], [SIGNATURES[kind] for kind in kinds])
-    own = {}
-    for name, parameters, result in re.findall(r'pub (?:unsafe )?extern "C" fn (parlor_\w+)\(([^)]*)\)(?: -> ([^{]+?))? \{', functions):
-        kinds = [re.sub(r"\s+", " ", one).split(": ", 1)[1].strip() for one in parameters.split(",") if one.strip()]
-        own[name] = (result.strip(), kinds)
-    assert prototypes == own and len(own) == library.functions
+def test_functions_have_in_rust_the_parameters_of_the_header(seen_by_cbindgen, tmp_path):
+    """One that is declared twice with different parameters, or a different result, is an error of the compiler's."""
+    own = seen_by_cbindgen(["functions"])
+    pointers = re.findall(r"^typedef \w+ \(\*parlor_\w+_fn\).*?;$", seen_by_cbindgen(["functions", "structs", "typedefs"]), re.M | re.S)
+    assert len(pointers) == 6
+    headers = "".join(f'#include "{one.header}"\n' for one in OURS)
+    declared = set(re.findall(r"\b(parlor_\w+)\(", "".join(without_comments(one.header.read_text()) for one in OURS)))
+    rust = set(re.findall(r"\b(parlor_\w+)\(", own))
+    assert rust == declared and len(rust) == sum(one.functions for one in OURS)
+    source = tmp_path / "functions.c"
+    source.write_text("\n".join([headers, *pointers, own]))
+    run("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-c", source, "-o", tmp_path / "functions.o")
 
 
 @of_each_library
@@ -397,8 +378,7 @@ def test_another_library_of_rust_is_linked_beside(programs, url, tmp_path):
 def installed(tmp_path_factory):
     """What is installed, in a tree that was moved afterwards."""
     folder = tmp_path_factory.mktemp("installed")
-    # What `make c` has compiled is not compiled again.
-    env = {**harness.clean_environment(), "CARGO_TARGET_DIR": str(ROOT / "target/c-build")}
+    env = harness.clean_environment()
     run("make", "-C", PACKAGE, "install", "PREFIX=/usr", f"DESTDIR={folder / 'first'}", f"BUILT={folder / 'built'}", "PARTS=client", seconds=200, env=env)
     (folder / "first/usr").rename(folder / "moved")
     return folder / "moved"

@@ -24,7 +24,7 @@ def made(pattern):
 
 def target():
     """For which kind of machine, and which C library, they were made."""
-    return next(one for one in TARGETS if list(PACKAGES.glob(f"*{one}.tar.gz")))
+    return next(one for one in TARGETS if list(PACKAGES.glob(f"parlor-*{one}.tar.gz")))
 
 
 def dist(out, *arguments, root=ROOT):

@@ -18,7 +18,7 @@ def life(tmp_path_factory):
     [package] = older.glob("*.deb")
     base = os.environ.get("PARLOR_DEBIAN_ROOT", "/")
     documented = places.shell_lines("install.md").split("\n\n")[1].replace("x86_64-unknown-linux-musl", places.target())
-    packages = (package, places.made("*.deb"), places.made("*.tar.gz"))
+    packages = (package, places.made("*.deb"), places.made("parlor-*.tar.gz"))
     return places.enter("inside_debian.py", base, tmp_path_factory.mktemp("root"), *packages, documented)
 
 

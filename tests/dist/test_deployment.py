@@ -102,6 +102,6 @@ def test_the_documents_name_what_is_made():
     said = places.shell_lines("install.md")
     assert f"./{places.made('*.deb').name}" in said
     if places.target().endswith("musl"):
-        assert places.made("*.tar.gz").name in said
+        assert places.made("parlor-*.tar.gz").name in said
     for document in ("run-with-docker.md", "run-in-kubernetes.md"):
         assert set(re.findall(r"parlor:(\d[\d.]*\d)", places.shell_lines(document))) <= {version()}

@@ -3,27 +3,27 @@
 use libc::c_void;
 use std::ptr;
 
-pub(crate) type parlor_rc = i32;
+pub type parlor_rc = i32;
 
-pub(crate) const PARLOR_OK: parlor_rc = 0;
-pub(crate) const PARLOR_E_ARGUMENT: parlor_rc = -1;
-pub(crate) const PARLOR_E_URL: parlor_rc = -2;
-pub(crate) const PARLOR_E_TRUST: parlor_rc = -3;
-pub(crate) const PARLOR_E_SYSTEM: parlor_rc = -4;
-pub(crate) const PARLOR_E_OUTBOX: parlor_rc = -5;
-pub(crate) const PARLOR_E_FULL: parlor_rc = -6;
-pub(crate) const PARLOR_E_NOT_OPEN: parlor_rc = -7;
-pub(crate) const PARLOR_E_CLOSED: parlor_rc = -8;
-pub(crate) const PARLOR_E_TIMEOUT: parlor_rc = -9;
-pub(crate) const PARLOR_E_MODE: parlor_rc = -10;
-pub(crate) const PARLOR_E_FORK: parlor_rc = -11;
-pub(crate) const PARLOR_E_FREED: parlor_rc = -12;
-pub(crate) const PARLOR_E_INTERNAL: parlor_rc = -13;
-pub(crate) const PARLOR_E_REQUEST: parlor_rc = -14;
-pub(crate) const PARLOR_E_CONFIG: parlor_rc = -15;
-pub(crate) const PARLOR_E_REFUSED: parlor_rc = -16;
-pub(crate) const PARLOR_E_UNAUTHORIZED: parlor_rc = -17;
-pub(crate) const PARLOR_E_FORBIDDEN: parlor_rc = -18;
+pub const PARLOR_OK: parlor_rc = 0;
+pub const PARLOR_E_ARGUMENT: parlor_rc = -1;
+pub const PARLOR_E_URL: parlor_rc = -2;
+pub const PARLOR_E_TRUST: parlor_rc = -3;
+pub const PARLOR_E_SYSTEM: parlor_rc = -4;
+pub const PARLOR_E_OUTBOX: parlor_rc = -5;
+pub const PARLOR_E_FULL: parlor_rc = -6;
+pub const PARLOR_E_NOT_OPEN: parlor_rc = -7;
+pub const PARLOR_E_CLOSED: parlor_rc = -8;
+pub const PARLOR_E_TIMEOUT: parlor_rc = -9;
+pub const PARLOR_E_MODE: parlor_rc = -10;
+pub const PARLOR_E_FORK: parlor_rc = -11;
+pub const PARLOR_E_FREED: parlor_rc = -12;
+pub const PARLOR_E_INTERNAL: parlor_rc = -13;
+pub const PARLOR_E_REQUEST: parlor_rc = -14;
+pub const PARLOR_E_CONFIG: parlor_rc = -15;
+pub const PARLOR_E_REFUSED: parlor_rc = -16;
+pub const PARLOR_E_UNAUTHORIZED: parlor_rc = -17;
+pub const PARLOR_E_FORBIDDEN: parlor_rc = -18;
 
 /// What results mean, from `PARLOR_OK` downwards.
 pub(crate) const RC_TEXTS: [&std::ffi::CStr; 19] = [
@@ -48,60 +48,60 @@ pub(crate) const RC_TEXTS: [&std::ffi::CStr; 19] = [
     c"it is not theirs to do",
 ];
 
-pub(crate) const PARLOR_MODE_CHAT: i32 = 0;
-pub(crate) const PARLOR_MODE_SOCKET: i32 = 1;
+pub const PARLOR_MODE_CHAT: i32 = 0;
+pub const PARLOR_MODE_SOCKET: i32 = 1;
 
-pub(crate) const PARLOR_STATE_IDLE: i32 = 0;
-pub(crate) const PARLOR_STATE_CONNECTING: i32 = 1;
-pub(crate) const PARLOR_STATE_AUTHENTICATING: i32 = 2;
-pub(crate) const PARLOR_STATE_ONLINE: i32 = 3;
-pub(crate) const PARLOR_STATE_WAITING: i32 = 4;
-pub(crate) const PARLOR_STATE_PAUSED: i32 = 5;
-pub(crate) const PARLOR_STATE_CLOSED: i32 = 6;
-pub(crate) const PARLOR_STATE_FAILED: i32 = 7;
+pub const PARLOR_STATE_IDLE: i32 = 0;
+pub const PARLOR_STATE_CONNECTING: i32 = 1;
+pub const PARLOR_STATE_AUTHENTICATING: i32 = 2;
+pub const PARLOR_STATE_ONLINE: i32 = 3;
+pub const PARLOR_STATE_WAITING: i32 = 4;
+pub const PARLOR_STATE_PAUSED: i32 = 5;
+pub const PARLOR_STATE_CLOSED: i32 = 6;
+pub const PARLOR_STATE_FAILED: i32 = 7;
 
-pub(crate) const PARLOR_EVENT_STATE: i32 = 1;
-pub(crate) const PARLOR_EVENT_ENTRY: i32 = 2;
-pub(crate) const PARLOR_EVENT_GAP: i32 = 3;
-pub(crate) const PARLOR_EVENT_MEMBERSHIP: i32 = 4;
-pub(crate) const PARLOR_EVENT_READ: i32 = 5;
-pub(crate) const PARLOR_EVENT_DELIVERED: i32 = 6;
-pub(crate) const PARLOR_EVENT_TYPING: i32 = 7;
-pub(crate) const PARLOR_EVENT_PRESENCE: i32 = 8;
-pub(crate) const PARLOR_EVENT_STREAM: i32 = 9;
-pub(crate) const PARLOR_EVENT_STREAM_GAP: i32 = 10;
-pub(crate) const PARLOR_EVENT_STREAM_STALE: i32 = 11;
-pub(crate) const PARLOR_EVENT_STREAM_REFUSED: i32 = 12;
-pub(crate) const PARLOR_EVENT_QUALITY: i32 = 13;
-pub(crate) const PARLOR_EVENT_ANSWER: i32 = 14;
-pub(crate) const PARLOR_EVENT_SENT: i32 = 15;
-pub(crate) const PARLOR_EVENT_TOKEN: i32 = 16;
-pub(crate) const PARLOR_EVENT_ERROR: i32 = 17;
-pub(crate) const PARLOR_EVENT_PUSH: i32 = 18;
-pub(crate) const PARLOR_EVENT_LEFT_OUT: i32 = 19;
-pub(crate) const PARLOR_EVENT_OPENED: i32 = 20;
-pub(crate) const PARLOR_EVENT_TEXT: i32 = 21;
-pub(crate) const PARLOR_EVENT_BYTES: i32 = 22;
-pub(crate) const PARLOR_EVENT_LOST: i32 = 23;
-pub(crate) const PARLOR_EVENT_ENDED: i32 = 24;
+pub const PARLOR_EVENT_STATE: i32 = 1;
+pub const PARLOR_EVENT_ENTRY: i32 = 2;
+pub const PARLOR_EVENT_GAP: i32 = 3;
+pub const PARLOR_EVENT_MEMBERSHIP: i32 = 4;
+pub const PARLOR_EVENT_READ: i32 = 5;
+pub const PARLOR_EVENT_DELIVERED: i32 = 6;
+pub const PARLOR_EVENT_TYPING: i32 = 7;
+pub const PARLOR_EVENT_PRESENCE: i32 = 8;
+pub const PARLOR_EVENT_STREAM: i32 = 9;
+pub const PARLOR_EVENT_STREAM_GAP: i32 = 10;
+pub const PARLOR_EVENT_STREAM_STALE: i32 = 11;
+pub const PARLOR_EVENT_STREAM_REFUSED: i32 = 12;
+pub const PARLOR_EVENT_QUALITY: i32 = 13;
+pub const PARLOR_EVENT_ANSWER: i32 = 14;
+pub const PARLOR_EVENT_SENT: i32 = 15;
+pub const PARLOR_EVENT_TOKEN: i32 = 16;
+pub const PARLOR_EVENT_ERROR: i32 = 17;
+pub const PARLOR_EVENT_PUSH: i32 = 18;
+pub const PARLOR_EVENT_LEFT_OUT: i32 = 19;
+pub const PARLOR_EVENT_OPENED: i32 = 20;
+pub const PARLOR_EVENT_TEXT: i32 = 21;
+pub const PARLOR_EVENT_BYTES: i32 = 22;
+pub const PARLOR_EVENT_LOST: i32 = 23;
+pub const PARLOR_EVENT_ENDED: i32 = 24;
 
-pub(crate) const PARLOR_HINT_ONLINE: i32 = 0;
-pub(crate) const PARLOR_HINT_OFFLINE: i32 = 1;
-pub(crate) const PARLOR_HINT_SLEEP: i32 = 2;
-pub(crate) const PARLOR_HINT_WAKE: i32 = 3;
+pub const PARLOR_HINT_ONLINE: i32 = 0;
+pub const PARLOR_HINT_OFFLINE: i32 = 1;
+pub const PARLOR_HINT_SLEEP: i32 = 2;
+pub const PARLOR_HINT_WAKE: i32 = 3;
 
-pub(crate) const PARLOR_ABOUT_WHY: i32 = 0;
-pub(crate) const PARLOR_ABOUT_HELLO: i32 = 1;
-pub(crate) const PARLOR_ABOUT_ROOMS: i32 = 2;
-pub(crate) const PARLOR_ABOUT_ROOM: i32 = 3;
-pub(crate) const PARLOR_ABOUT_UNSENT: i32 = 4;
+pub const PARLOR_ABOUT_WHY: i32 = 0;
+pub const PARLOR_ABOUT_HELLO: i32 = 1;
+pub const PARLOR_ABOUT_ROOMS: i32 = 2;
+pub const PARLOR_ABOUT_ROOM: i32 = 3;
+pub const PARLOR_ABOUT_UNSENT: i32 = 4;
 
-pub(crate) const PARLOR_LOG_OFF: i32 = 0;
-pub(crate) const PARLOR_LOG_ERROR: i32 = 1;
-pub(crate) const PARLOR_LOG_WARN: i32 = 2;
-pub(crate) const PARLOR_LOG_INFO: i32 = 3;
-pub(crate) const PARLOR_LOG_DEBUG: i32 = 4;
-pub(crate) const PARLOR_LOG_TRACE: i32 = 5;
+pub const PARLOR_LOG_OFF: i32 = 0;
+pub const PARLOR_LOG_ERROR: i32 = 1;
+pub const PARLOR_LOG_WARN: i32 = 2;
+pub const PARLOR_LOG_INFO: i32 = 3;
+pub const PARLOR_LOG_DEBUG: i32 = 4;
+pub const PARLOR_LOG_TRACE: i32 = 5;
 
 /// A client's name; there is nothing behind the address.
 #[repr(C)]

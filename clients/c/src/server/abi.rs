@@ -5,31 +5,31 @@ use crate::abi::{PARLOR_LOG_WARN, parlor_drop_fn, parlor_log_fn, parlor_rc, parl
 use libc::c_void;
 use std::ptr;
 
-pub(crate) const PARLOR_CALL_REQUEST: i32 = 1;
-pub(crate) const PARLOR_CALL_PATH: i32 = 2;
-pub(crate) const PARLOR_CALL_OPENED: i32 = 3;
-pub(crate) const PARLOR_CALL_TEXT: i32 = 4;
-pub(crate) const PARLOR_CALL_BYTES: i32 = 5;
-pub(crate) const PARLOR_CALL_CLOSED: i32 = 6;
-pub(crate) const PARLOR_CALL_LIMITED: i32 = 7;
-pub(crate) const PARLOR_CALL_DRAINING: i32 = 8;
-pub(crate) const PARLOR_CALL_DONE: i32 = 9;
+pub const PARLOR_CALL_REQUEST: i32 = 1;
+pub const PARLOR_CALL_PATH: i32 = 2;
+pub const PARLOR_CALL_OPENED: i32 = 3;
+pub const PARLOR_CALL_TEXT: i32 = 4;
+pub const PARLOR_CALL_BYTES: i32 = 5;
+pub const PARLOR_CALL_CLOSED: i32 = 6;
+pub const PARLOR_CALL_LIMITED: i32 = 7;
+pub const PARLOR_CALL_DRAINING: i32 = 8;
+pub const PARLOR_CALL_DONE: i32 = 9;
 
-pub(crate) const PARLOR_HEAD_METHOD: i32 = 0;
-pub(crate) const PARLOR_HEAD_PATH: i32 = 1;
-pub(crate) const PARLOR_HEAD_FIELD: i32 = 2;
-pub(crate) const PARLOR_HEAD_QUERY: i32 = 3;
-pub(crate) const PARLOR_HEAD_ADDRESS: i32 = 4;
+pub const PARLOR_HEAD_METHOD: i32 = 0;
+pub const PARLOR_HEAD_PATH: i32 = 1;
+pub const PARLOR_HEAD_FIELD: i32 = 2;
+pub const PARLOR_HEAD_QUERY: i32 = 3;
+pub const PARLOR_HEAD_ADDRESS: i32 = 4;
 
-pub(crate) const PARLOR_ACCESS_PUBLIC: i32 = 0;
-pub(crate) const PARLOR_ACCESS_USERS: i32 = 1;
-pub(crate) const PARLOR_ACCESS_ADMINS: i32 = 2;
+pub const PARLOR_ACCESS_PUBLIC: i32 = 0;
+pub const PARLOR_ACCESS_USERS: i32 = 1;
+pub const PARLOR_ACCESS_ADMINS: i32 = 2;
 
-pub(crate) const PARLOR_MEMBER_JOIN: i32 = 0;
-pub(crate) const PARLOR_MEMBER_INVITE: i32 = 1;
-pub(crate) const PARLOR_MEMBER_REMOVE: i32 = 2;
-pub(crate) const PARLOR_MEMBER_BAN: i32 = 3;
-pub(crate) const PARLOR_MEMBER_UNBAN: i32 = 4;
+pub const PARLOR_MEMBER_JOIN: i32 = 0;
+pub const PARLOR_MEMBER_INVITE: i32 = 1;
+pub const PARLOR_MEMBER_REMOVE: i32 = 2;
+pub const PARLOR_MEMBER_BAN: i32 = 3;
+pub const PARLOR_MEMBER_UNBAN: i32 = 4;
 
 /// A server's name; there is nothing behind the address.
 #[repr(C)]
