@@ -113,6 +113,33 @@ fn events_come_on_the_networks_thread_also_those_that_the_program_brings_about()
 }
 
 #[test]
+fn a_repeat_is_the_message_that_waits_and_another_of_its_id_is_refused() {
+    let client = Client::builder("ws://127.0.0.1:1/").start().unwrap();
+    let send = |text: &str| client.room("tea").message(text).id("mine").send();
+    let (first, repeat, other) = (send("good evening"), send("good evening"), send("good night"));
+    assert_eq!(&*other.wait().unwrap_err().code, "conflict");
+    assert_eq!(client.unsent().len(), 1);
+    first.cancel();
+    assert_eq!(
+        [first.status(), repeat.status()],
+        [TicketStatus::Cancelled, TicketStatus::Cancelled]
+    );
+    // Whoever has told each of two to come among the events is told once.
+    send("good evening").into_events().unwrap();
+    send("good evening").into_events().unwrap();
+    client.room("tea").send("and another").into_events().unwrap();
+    let events = client.events();
+    assert_eq!(client.close(Duration::ZERO).unwrap_err().messages.len(), 2);
+    let told = events.filter_map(|event| match event {
+        ClientEvent::Ticket { id, status: TicketStatus::Failed(error) } => Some((id, error.code)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|(_, code)| &**code == "closed"));
+}
+
+#[test]
 fn who_takes_no_answers_can_ask_for_no_more() {
     let client = Client::builder("ws://127.0.0.1:1/").start().unwrap();
     let ask = || client.request("x", "{}").into_event();
@@ -369,4 +396,21 @@ fn a_panic_in_a_sockets_function_ends_it() {
     assert!(socket.wait_state(PATIENCE, |state| *state == State::Closed).is_some());
     assert!(socket.close(1_000, "", PATIENCE));
     server.join().unwrap();
+}
+
+#[test]
+fn a_repeat_of_a_message_that_was_refused_is_sent_again() {
+    let server = serve();
+    let ada = builder(&server, "ada").start().unwrap();
+    let send = || ada.room("tea").message("good evening").id("mine").send();
+    assert_eq!(&*send().wait().unwrap_err().code, "not_member");
+    ada.room("tea").join().wait().unwrap();
+    assert!(send().wait().is_ok());
+    assert!(ada.unsent().is_empty());
+    let wrong = Client::builder("ws://127.0.0.1:1/").field("Host", "evil").start().unwrap_err();
+    assert!(matches!(&wrong, StartError::Request(_)) && wrong.is_fatal(), "{wrong}");
+    let wrong = WebSocket::builder("ws://127.0.0.1:1/").protocol("a b").start().unwrap_err();
+    assert!(matches!(&wrong, StartError::Request(_)), "{wrong}");
+    ada.close(Duration::ZERO).unwrap();
+    stop(server);
 }

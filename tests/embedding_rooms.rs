@@ -318,7 +318,7 @@ fn one_connection_is_sent_to_and_closed_and_the_users_other_one_is_not() {
     );
     assert_eq!(
         handle.close_connection(connection, CloseCode(1_006), "").unwrap_err(),
-        HandleError::Type
+        HandleError::CloseCode
     );
     done(handle.close_connection(connection, CloseCode(4_900), "signed in elsewhere"));
     let closed = json!({ "code": 4_900, "reason": "signed in elsewhere" });

@@ -38,6 +38,8 @@ pub enum ConnectError {
 pub enum StartError {
     /// The URL is none.
     Url(UrlError),
+    /// A field of the opening request, or a subprotocol, is none that can be sent.
+    Request(ClientError),
     /// There is nobody to trust, for `wss:`.
     Trust(TrustError),
     /// The system gives no thread, or no descriptors.
@@ -141,6 +143,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Url(error) => write!(f, "{error}"),
+            StartError::Request(error) => write!(f, "{error}"),
             StartError::Trust(error) => write!(f, "{error}"),
             StartError::System(error) => write!(f, "the system gives no thread: {error}"),
         }

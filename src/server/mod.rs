@@ -27,8 +27,8 @@ pub use crate::config::{Config, ConfigError};
 pub use chat::Chat;
 pub use embed::{
     Call, Caller, Handle, HandleError, History, Members, NewRoom, PathAnswer, PathReply,
-    PathRequest, Pulse, Reply, RoomChange, Socket, SocketHandler, SocketPath, Stopper, Ticket,
-    Unread,
+    PathRequest, Pulse, Reply, RequestRefusal, RoomChange, Socket, SocketHandler, SocketPath,
+    Stopper, Ticket, Unread,
 };
 pub use listening::{Listening, PassedSocket};
 pub use owner::{NotAnOwner, Owner, OwnerUser};

@@ -234,6 +234,18 @@ def test_no_macro_of_large_systems_breaks_the_header_for_cpp(standard, tmp_path)
     run("c++", f"-std={standard}", *WARNINGS, "-c", f"-I{HEADER.parent}", source, "-o", tmp_path / "hostile.o")
 
 
+@pytest.mark.parametrize("standards", [("11", "17"), ("20", "14")], ids="and".join)
+def test_parts_of_a_program_may_be_compiled_by_different_standards(standards, tmp_path):
+    objects = [tmp_path / f"half{half}.o" for half in (1, 2)]
+    for half, standard in enumerate(standards, 1):
+        flags = [f"-std=c++{standard}", f"-DHALF={half}", "-O0", *WARNINGS, f"-I{HEADER.parent}"]
+        run("c++", *flags, "-c", PACKAGE / "tests/mixed.cpp", "-o", objects[half - 1])
+    # Of a function that is in both the linker takes the first.
+    for order in (objects, objects[::-1]):
+        run("c++", *order, built("libparlor.a"), *SYSTEM, "-o", tmp_path / "mixed")
+        assert "connection refused" in run(tmp_path / "mixed")
+
+
 def test_clients_and_sockets_of_cpp_talk(programs, url):
     said = run(programs("talk.cpp"), url).splitlines()
     assert said == ["ada hears bob: good evening", "done"]
@@ -247,7 +259,8 @@ def test_what_a_function_throws_is_logged_and_goes_no_further(programs, url):
 @pytest.mark.seconds(60)
 @pytest.mark.parametrize(
     "program",
-    [["talk.c"], ["talk.cpp"], *(["traps.c", trap] for trap in ("leaves_nothing", "arguments", "senders", "freed_within", "free_each_other"))],
+    [["talk.c"], ["talk.cpp"], *(["traps.c", trap] for trap in ("leaves_nothing", "arguments", "senders", "freed_within", "free_each_other")),
+     *(["late_traps.c", trap] for trap in ("exits_and_frees", "thread_ends", "tells_of_all", "refused"))],
     ids=" ".join,
 )
 def test_valgrind_finds_nothing(program, programs, url):
@@ -263,13 +276,17 @@ def test_sanitizers_find_nothing(trap, url, tmp_path):
     assert run(tmp_path / "traps", trap, url) == "ok\n"
 
 
-TRAPS = re.findall(r'\{"(\w+)",', (PACKAGE / "tests/traps.c").read_text())
+def traps(name):
+    return [(name, trap) for trap in re.findall(r'\{"(\w+)",', (PACKAGE / "tests" / name).read_text())]
 
 
-@pytest.mark.parametrize("trap", TRAPS)
-def test_a_program_falls_into_no_trap(trap, programs, url):
-    assert len(TRAPS) == 11
-    assert run(programs("traps.c"), trap, url) == "ok\n"
+TRAPS = traps("traps.c") + traps("late_traps.c")
+
+
+@pytest.mark.parametrize(("name", "trap"), TRAPS)
+def test_a_program_falls_into_no_trap(name, trap, programs, url):
+    assert len(TRAPS) == 16
+    assert run(programs(name), trap, url) == "ok\n"
 
 
 def test_the_shared_library_is_loaded_and_unloaded(url, tmp_path):

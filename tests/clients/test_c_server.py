@@ -152,6 +152,9 @@ def test_its_own_requests_are_answered_now_later_or_refused(programs):
         # One of the server's own, whose place the program takes: it says who may.
         asked = ada.send("chat:send", {"room": "tea", "text": "psst"})
         number = one.line(r"request (\d+) chat:send .*")[1]
+        assert "a-z, 0-9" in one.does("refuse", number, "Not today!", "Come back tomorrow.", "", rc=ARGUMENT)
+        assert "data" in one.does("refuse", number, "not_today", "Come back tomorrow.", json.dumps("x" * 20_000), rc=ARGUMENT)
+        # What was wrong could be put right.
         one.does("refuse", number, "not_today", "Come back tomorrow.", '{"day":2}')
         with pytest.raises(Refused) as refused:
             ada.answer(asked)

@@ -2,10 +2,11 @@
  *
  * Threads. Every function may be called from every thread, also at once, and from within p_on_event, unless it is said
  * to wait. A client has one thread of its own. Nothing of the library runs before parlor_open; nothing of a client runs
- * after its parlor_free has returned.
+ * after its parlor_free has returned, but for the thread of a lookup that the system does not end: it calls nothing of the
+ * program's. A thread that waits in a function here must not be cancelled (pthread_cancel).
  *
- * Results. A function that returns parlor_rc returns PARLOR_OK or one of PARLOR_E_*; parlor_last_error has the text.
- * A client that was freed is PARLOR_E_FREED, and nothing is touched.
+ * Results. A function that returns parlor_rc returns PARLOR_OK or one of PARLOR_E_*; parlor_last_error has the text, until
+ * the thread's next call: not in the arguments of the call itself. A client that was freed is PARLOR_E_FREED, and nothing is touched.
  *
  * Text is UTF-8, with its length and without a zero at the end. What a function is given it copies. A pointer that is
  * NULL with a length of 0 is an empty text.
@@ -30,7 +31,7 @@ typedef int32_t parlor_rc;
 #define PARLOR_OK 0
 /* An argument is NULL, no UTF-8, or out of its range; or an option is set that this library does not know. */
 #define PARLOR_E_ARGUMENT (-1)
-/* The URL is none, or not ws:// or wss://. */
+/* The URL is none, or not ws:// or wss:// (http:// and https:// mean the same). */
 #define PARLOR_E_URL (-2)
 /* Nobody is there to trust: the file of authorities cannot be read, or the system has none. */
 #define PARLOR_E_TRUST (-3)
@@ -90,10 +91,13 @@ typedef struct parlor_str {
 #define PARLOR_STATE_CLOSED 6
 #define PARLOR_STATE_FAILED 7 /* it does not come back by itself */
 
-/* What is told: parlor_event.p_kind. Members that are not named are empty or 0. */
-#define PARLOR_EVENT_STATE 1 /* p_state, p_code (a close code), p_count (the next attempt), p_time (when), p_message */
+/* What is told: parlor_event.p_kind. Members that are not named are empty or 0. With p_error come p_message, p_code (the
+ * close code, if that was one) and p_time (after which it may succeed). */
+#define PARLOR_EVENT_STATE 1 /* p_state, p_code (a close code), p_count (the next attempt), p_time (when), p_message;
+                                with PARLOR_STATE_FAILED perhaps p_error ("attempts", "token", "url") */
 #define PARLOR_EVENT_ENTRY 2 /* an entry of a room: p_room, p_seq, p_time, p_user, p_type (as "chat:message"), p_text,
-                                p_id, p_target, p_data (the message that pushes it, as JSON) */
+                                p_id, p_target, p_count (1 if a reaction is added), p_data (the message that pushes it, as
+                                JSON) */
 #define PARLOR_EVENT_GAP 3   /* a part of a room that cannot be had: p_room, p_seq (the last before), p_target (the first
                                 behind), p_message */
 #define PARLOR_EVENT_MEMBERSHIP 4 /* what the user is in a room: p_room, p_text ("member", "left" …), p_error, p_message */
@@ -108,10 +112,10 @@ typedef struct parlor_str {
 #define PARLOR_EVENT_STREAM_STALE 11   /* nothing is heard of it: p_stream, p_time (since when; 0 if it is again) */
 #define PARLOR_EVENT_STREAM_REFUSED 12 /* p_stream, p_error, p_message */
 #define PARLOR_EVENT_QUALITY 13 /* p_text ("excellent" … "lost"), p_time (the round trip) */
-#define PARLOR_EVENT_ANSWER 14  /* to a request: p_request, p_data (JSON); or p_error, p_message, p_time (after which it
-                                   may succeed) */
+#define PARLOR_EVENT_ANSWER 14  /* to a request: p_request, p_data (JSON); or p_error */
 #define PARLOR_EVENT_SENT 15    /* a message of this program is on the server's disk: p_request, p_id, p_seq, p_time; or
-                                   it will not be: p_error, p_message */
+                                   it will not be: p_error. "closed": the client has ended before that was known; an
+                                   outbox has it still */
 #define PARLOR_EVENT_TOKEN 16   /* parlor_token is wanted: p_request, p_text ("first", "expiring", "rejected") */
 #define PARLOR_EVENT_ERROR 17   /* a refusal that answers no request: p_error, p_message */
 #define PARLOR_EVENT_PUSH 18    /* any other message of the server's: p_type, p_data (JSON) */
@@ -151,7 +155,7 @@ typedef struct parlor_event {
 typedef void (*parlor_event_fn)(void *p_user, const parlor_event *p_event);
 
 /* Called with a line for a log, from any thread that the library runs on; it may call every function that does not
- * wait. */
+ * wait. It must not throw. */
 typedef void (*parlor_log_fn)(void *p_user, int32_t p_level, parlor_str p_line);
 
 /* Called once, as the last one with this p_user. */
@@ -171,7 +175,7 @@ typedef struct parlor_config {
     void *p_user;               /* handed to the functions below */
     parlor_event_fn p_on_event; /* NULL: the program takes events with parlor_next */
     parlor_log_fn p_on_log;     /* NULL: nothing is logged */
-    parlor_drop_fn p_drop;      /* NULL: nothing is called; also called if parlor_open fails */
+    parlor_drop_fn p_drop;      /* NULL: nothing is called; also called if parlor_open fails, but for a wrong p_size */
 
     parlor_str p_url;         /* wss://host/ws; required */
     parlor_str p_token;       /* who this is; empty: nobody says so, unless p_asks_token */
@@ -179,7 +183,8 @@ typedef struct parlor_config {
     parlor_str p_thread_name; /* of the client's thread, as debuggers show it; at most 15 bytes are shown */
     parlor_str p_ca_file;     /* a file of authorities (PEM) that replaces the system's */
     parlor_str p_proxy;       /* http://host:port or socks5://host:port; none is taken from the environment */
-    parlor_str p_outbox;      /* a folder in which messages are kept until they are on the server's disk */
+    parlor_str p_outbox;      /* a folder in which messages are kept until they are on the server's disk, by p_name: what
+                                 an earlier process has left is sent, too (PARLOR_ABOUT_UNSENT) */
     parlor_str p_fields;      /* fields of the opening request, as "Name: value", a line each */
     parlor_str p_protocols;   /* PARLOR_MODE_SOCKET: subprotocols, with commas between them */
 
@@ -194,9 +199,9 @@ typedef struct parlor_config {
     int32_t p_attempts;       /* how many there are at most after the first; -1: no end */
     int64_t p_stable;         /* a connection that has lasted so long has waits begin anew; 30 s */
 
-    int64_t p_ping_interval; /* the server is asked so often whether it is there; 5 s, PARLOR_MODE_SOCKET 20 s; 0: not */
+    int64_t p_ping_interval; /* the server is asked so often whether it is there; 0: not; -1: 5 s, PARLOR_MODE_SOCKET 20 s */
     int64_t p_ping_timeout;  /* and left if it does not answer in this time; 10 s */
-    int64_t p_timeout;       /* for an answer: 20 s; PARLOR_MODE_SOCKET: for connecting, 15 s */
+    int64_t p_timeout;       /* for an answer, PARLOR_MODE_SOCKET for connecting; -1: 20 s, PARLOR_MODE_SOCKET 15 s */
 
     uint32_t p_queue;   /* how many events wait for parlor_next at most; 4,096 */
     uint32_t p_deflate; /* 1: offers permessage-deflate (RFC 7692) */
@@ -232,11 +237,12 @@ parlor_rc parlor_stop(parlor_client *p_client, int64_t p_drain);
 
 /* Stops at once, waits until the client's thread has ended, and frees the client. Called by p_on_event, of this client or
  * another, it does not wait for one that has p_on_event, too: what this does already it goes on with, nothing more is
- * told, and p_drop is called when it has ended. NULL is allowed. */
+ * told, and p_drop is called when it has ended. One that somebody else frees, or has freed, it leaves alone, and does not
+ * wait. NULL is allowed. */
 void parlor_free(parlor_client *p_client);
 
 /* The next event; waits at most so long for it. The program frees it. PARLOR_E_TIMEOUT if none came, PARLOR_E_CLOSED
- * behind PARLOR_EVENT_ENDED, PARLOR_E_MODE if there is p_on_event. */
+ * behind PARLOR_EVENT_ENDED, PARLOR_E_MODE if there is p_on_event, or if it would wait in that of another client. */
 parlor_rc parlor_next(parlor_client *p_client, int64_t p_wait, parlor_event **p_event);
 
 /* Frees an event of parlor_next. NULL is allowed. */
@@ -295,7 +301,9 @@ typedef struct parlor_message {
     parlor_str p_room;
     parlor_str p_text;
     parlor_str p_data;   /* any JSON that goes with it; empty for none */
-    parlor_str p_id;     /* an id of the program's own: a repeat is harmless; empty: one is made */
+    parlor_str p_id;     /* an id of the program's own; empty: one is made. A repeat of the same message is that message:
+                            it is stored once, and has the number of the first while that waits; another message with
+                            the id of one that waits is PARLOR_E_ARGUMENT */
     uint64_t p_reply_to; /* the entry to which it replies; 0 for none */
 } parlor_message;
 
@@ -310,7 +318,7 @@ parlor_rc parlor_send_text(parlor_client *p_client, parlor_str p_room, parlor_st
 /* Takes back a message that was not sent yet. */
 parlor_rc parlor_cancel(parlor_client *p_client, uint64_t p_request);
 
-/* Sends a message again that was refused. */
+/* Sends a message again that was refused; sending it with the same p_id does that, too. */
 parlor_rc parlor_retry(parlor_client *p_client, uint64_t p_request);
 
 /* Sends a request of any type, also of the application's own, with an object of JSON. PARLOR_EVENT_ANSWER has the
@@ -350,7 +358,7 @@ parlor_rc parlor_watch_presence(parlor_client *p_client);
 parlor_rc parlor_socket_text(parlor_client *p_client, parlor_str p_text);
 parlor_rc parlor_socket_bytes(parlor_client *p_client, const void *p_data, size_t p_size);
 
-/* As parlor_stop, with a close code and a reason (RFC 6455 §7.4). */
+/* As parlor_stop, with a close code that a Close may have, and a reason, of which 123 bytes are sent (RFC 6455 §7.4). */
 parlor_rc parlor_socket_close(parlor_client *p_client, int32_t p_code, parlor_str p_reason, int64_t p_drain);
 
 #ifdef __cplusplus

@@ -1,13 +1,15 @@
 // parlor.hpp: parlor.h for C++11 and later; header only. parlor.h says what the functions do.
 //
 // A client is moved, not copied, and is freed when it is destroyed. No function throws but for memory; what can fail
-// returns a std::error_code of parlor::category(). What a program's function throws is logged, and goes no further; if
-// there is no log, the program ends (std::terminate).
+// returns a std::error_code of parlor::category(). What Options::on_event's function throws is logged, and goes no further;
+// if there is no log, the program ends (std::terminate). What a function that is given to next(), to drain() or to a loop
+// throws, whoever called gets: that event was told, and the others wait. A log function must not throw.
 #ifndef PARLOR_HPP
 #define PARLOR_HPP
 
 #include "parlor_text.hpp"
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <system_error>
@@ -105,6 +107,40 @@ inline void parlor_hpp_log(void *p_user, std::int32_t p_level, parlor_str p_line
 }
 
 inline void parlor_hpp_drop(void *p_user) noexcept { delete static_cast<Functions *>(p_user); }
+}
+
+} // namespace detail
+
+namespace detail {
+
+// What drain() calls, and what that has thrown.
+template <class Function> struct Seeing {
+    Function *m_function;
+    std::exception_ptr m_thrown;
+
+    static void see(void *p_own, const parlor_event *p_event) noexcept
+    {
+        Seeing *own = static_cast<Seeing *>(p_own);
+        try {
+            (*own->m_function)(Event(p_event));
+        } catch (...) {
+            own->m_thrown = std::current_exception();
+        }
+    }
+};
+
+// As parlor_drain, one by one: what was not told when the function throws still waits.
+template <class Function> parlor_rc drain(parlor_client *p_client, Function &p_function, std::uint32_t p_most)
+{
+    Seeing<Function> seeing = {&p_function, nullptr};
+    for (std::uint32_t done = 0; done < p_most; ++done) {
+        const parlor_rc rc = parlor_drain(p_client, 1, &Seeing<Function>::see, &seeing);
+        if (seeing.m_thrown)
+            std::rethrow_exception(seeing.m_thrown);
+        if (rc != PARLOR_OK)
+            return rc;
+    }
+    return PARLOR_OK;
 }
 
 } // namespace detail
@@ -226,11 +262,10 @@ public:
     }
 
     // Calls it with the events that wait, and with at most so many. No error if more may wait, that of PARLOR_E_TIMEOUT if
-    // none do, of PARLOR_E_CLOSED if none will. It must not throw.
-    template <class Function> std::error_code drain(Function &&p_function, std::uint32_t p_most = 1000) const noexcept
+    // none do, of PARLOR_E_CLOSED if none will.
+    template <class Function> std::error_code drain(Function &&p_function, std::uint32_t p_most = 1000) const
     {
-        using Plain = typename std::remove_reference<Function>::type;
-        return error(parlor_drain(m_raw, p_most, &Handle::see<Plain>, const_cast<void *>(static_cast<const void *>(&p_function))));
+        return error(detail::drain(m_raw, p_function, p_most));
     }
 
 protected:
@@ -241,11 +276,6 @@ protected:
         parlor_free(m_raw);
         m_raw = nullptr;
         return p_options.open(p_mode, &m_raw);
-    }
-
-    template <class Function> static void see(void *p_function, const parlor_event *p_event) noexcept
-    {
-        (*static_cast<Function *>(p_function))(Event(p_event));
     }
 
     parlor_client *m_raw;
@@ -261,24 +291,20 @@ public:
     bool is_over() const noexcept { return m_is_over; }
     void end() noexcept { m_is_over = true; }
 
-    // Hands over some of the events that wait, so that the loop comes to something else, too; whether more will come.
-    static bool drain(const std::shared_ptr<Feed> &p_feed) noexcept
+    // Hands over some of the events that wait, so that the loop comes to something else, too.
+    static void drain(const std::shared_ptr<Feed> &p_feed)
     {
         const std::shared_ptr<Feed> kept = p_feed;
-        const parlor_rc rc = parlor_drain(kept->m_client, 64, &Feed::see, kept.get());
+        const auto see = [&kept](const Event &p_event) {
+            if (!kept->m_is_over)
+                kept->m_see(p_event);
+        };
+        const parlor_rc rc = detail::drain(kept->m_client, see, 64);
         if (rc != PARLOR_OK && rc != PARLOR_E_TIMEOUT)
             kept->end();
-        return !kept->m_is_over;
     }
 
 private:
-    static void see(void *p_feed, const parlor_event *p_event) noexcept
-    {
-        Feed *feed = static_cast<Feed *>(p_feed);
-        if (!feed->m_is_over)
-            feed->m_see(Event(p_event));
-    }
-
     parlor_client *m_client;
     EventFunction m_see;
     bool m_is_over;

@@ -26,14 +26,16 @@ using AsioError = ::asio::error_code;
 
 // Has a function called with each event of a client by an io_context, in which it counts as work until the last event.
 // When this is destroyed, by that function, on a thread of the io_context or while that does not run, nothing is called
-// any more. One thread runs the io_context, or the executor is a strand.
+// any more. One thread runs the io_context, or the executor is a strand. What the function throws leaves run(), as with any
+// handler.
 class AsioEvents {
 public:
     // Nothing is called if the client has none to take, as with on_event: is_waiting() is false then.
     AsioEvents(asio_ns::io_context &p_context, const Handle &p_handle, EventFunction p_see)
         : m_state(std::make_shared<State>(p_context, p_handle, std::move(p_see)))
     {
-        const int descriptor = ::fcntl(static_cast<int>(p_handle.wait_handle()), F_DUPFD_CLOEXEC, 0);
+        const std::intptr_t own = p_handle.wait_handle();
+        const int descriptor = own < 0 ? -1 : ::fcntl(static_cast<int>(own), F_DUPFD_CLOEXEC, 0);
         if (descriptor >= 0) {
             m_state->m_descriptor.assign(descriptor);
             wait(m_state);
@@ -63,15 +65,25 @@ private:
         std::shared_ptr<detail::Feed> m_feed;
     };
 
+    // Goes on behind each event that was told, also of one whose function has thrown.
+    struct Going {
+        const std::shared_ptr<State> &m_state;
+        ~Going()
+        {
+            if (m_state->m_feed->is_over())
+                m_state->end();
+            else
+                wait(m_state);
+        }
+    };
+
     static void wait(const std::shared_ptr<State> &p_state)
     {
         p_state->m_descriptor.async_wait(asio_ns::posix::stream_descriptor::wait_read, [p_state](const AsioError &p_error) {
             if (p_error || p_state->m_feed->is_over())
                 return;
-            if (detail::Feed::drain(p_state->m_feed))
-                wait(p_state);
-            else
-                p_state->end();
+            const Going going = {p_state};
+            detail::Feed::drain(p_state->m_feed);
         });
     }
 

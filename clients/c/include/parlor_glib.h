@@ -4,7 +4,9 @@
 
 #include "parlor.h"
 
+#include <fcntl.h>
 #include <glib-unix.h>
+#include <unistd.h>
 
 /* So many events are handed over before the loop does something else. */
 #define PARLOR_GLIB_EVENTS 64
@@ -13,7 +15,27 @@ typedef struct parlor_glib_source {
     GSource p_source;
     parlor_client *p_client;
     parlor_event_fn p_see;
+    int p_descriptor;
 } parlor_glib_source;
+
+/* The loop's own, as it looks at it until it has heard that the client was freed. */
+static inline int parlor_glib_descriptor(parlor_client *p_client)
+{
+    const int descriptor = (int)parlor_wait_handle(p_client);
+    int own;
+    if (descriptor < 0)
+        return -1;
+#ifdef F_DUPFD_CLOEXEC
+    own = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+#else
+    own = dup(descriptor);
+    if (own >= 0)
+        fcntl(own, F_SETFD, FD_CLOEXEC);
+#endif
+    return own;
+}
+
+static inline void parlor_glib_finalize(GSource *p_source) { close(((parlor_glib_source *)p_source)->p_descriptor); }
 
 static inline gboolean parlor_glib_dispatch(GSource *p_source, GSourceFunc p_callback, gpointer p_user)
 {
@@ -37,8 +59,8 @@ static inline gboolean parlor_glib_nothing(gpointer p_user)
 static inline guint parlor_glib_attach(parlor_client *p_client, GMainContext *p_context, parlor_event_fn p_see, gpointer p_user,
                                        GDestroyNotify p_notify)
 {
-    static GSourceFuncs functions = {NULL, NULL, parlor_glib_dispatch, NULL, NULL, NULL};
-    int descriptor = (int)parlor_wait_handle(p_client);
+    static GSourceFuncs functions = {NULL, NULL, parlor_glib_dispatch, parlor_glib_finalize, NULL, NULL};
+    const int descriptor = parlor_glib_descriptor(p_client);
     GSource *source;
     guint id;
     if (descriptor < 0)
@@ -46,6 +68,7 @@ static inline guint parlor_glib_attach(parlor_client *p_client, GMainContext *p_
     source = g_source_new(&functions, sizeof(parlor_glib_source));
     ((parlor_glib_source *)source)->p_client = p_client;
     ((parlor_glib_source *)source)->p_see = p_see;
+    ((parlor_glib_source *)source)->p_descriptor = descriptor;
     g_source_set_name(source, "parlor");
     g_source_add_unix_fd(source, descriptor, G_IO_IN);
     g_source_set_callback(source, parlor_glib_nothing, p_user, p_notify);

@@ -82,7 +82,8 @@ public:
         m_feed = std::make_shared<detail::Feed>(m_client, [this](const Event &p_event) { see(p_event); });
         m_notifier = new QSocketNotifier(static_cast<qintptr>(descriptor), QSocketNotifier::Read, this);
         connect(m_notifier, &QSocketNotifier::activated, this, [feed = m_feed, notifier = QPointer<QSocketNotifier>(m_notifier)] {
-            if (!detail::Feed::drain(feed) && notifier)
+            detail::Feed::drain(feed);
+            if (feed->is_over() && notifier)
                 notifier->setEnabled(false);
         });
         return std::error_code();

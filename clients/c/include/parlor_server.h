@@ -97,9 +97,11 @@ typedef struct parlor_server_config {
 
     void *p_user;                   /* handed to the functions below */
     parlor_head_fn p_on_head;       /* NULL: tokens say who sends a request */
-    parlor_log_fn p_on_log;         /* NULL: nothing is logged; of several servers, the one that was started last has all lines.
-                                       Called on any thread of the server's, and calls no function of this header. */
-    parlor_drop_fn p_drop;          /* NULL: nothing is called; also called if parlor_server_start fails */
+    parlor_log_fn p_on_log;         /* NULL: nothing is logged; of several servers, the last that runs has all lines.
+                                       Called on any thread of the server's; it must not throw, and calls no function of
+                                       this header. */
+    parlor_drop_fn p_drop;          /* NULL: nothing is called; also called if parlor_server_start fails, but for a wrong
+                                       p_size */
 
     parlor_str p_file;     /* a file of configuration (TOML); empty for none. No environment variable is read. */
     parlor_str p_settings; /* keys of docs/configuration.md, as "limits.burst=100", a line each; they come after the file */
@@ -152,7 +154,8 @@ parlor_rc parlor_server_restart(parlor_server *p_server);
 parlor_rc parlor_server_join(parlor_server *p_server);
 
 /* Stops a server, waits until it has, and frees it; requests that the program has not answered are. From within a function
- * of the program's it does not wait. NULL is allowed. */
+ * of the program's, also p_drop, it does not wait. It waits for no function of parlor_server_poll either: a p_drop tells when
+ * that has ended. NULL is allowed. */
 void parlor_server_free(parlor_server *p_server);
 
 /* --- The program's own requests, paths and WebSockets --- */
@@ -266,7 +269,8 @@ parlor_rc parlor_server_event(parlor_server *p_server, parlor_str p_stream, parl
 parlor_rc parlor_server_event_bytes(parlor_server *p_server, parlor_str p_stream, const void *p_data, size_t p_size);
 
 /* Has a function asked for the data of a stream (p_is_bytes: it is one of bytes), or of each stream of a family that
- * somebody watches: at once, and then every p_every. Data that have changed are published. */
+ * somebody watches: at once, and then every p_every, on a thread of its own; after a failure as the server's own sources
+ * are (docs/streams.md). Data that have changed are published. */
 parlor_rc parlor_server_poll(parlor_server *p_server, parlor_str p_stream, int32_t p_is_bytes, int64_t p_every, parlor_poll_fn p_give,
                              void *p_user, parlor_drop_fn p_drop);
 

@@ -2,7 +2,7 @@
 //
 // A server is moved, not copied, and is stopped and freed when it is destroyed. What can fail returns a std::error_code of
 // parlor::server_category(). What a program's function throws is logged, and goes no further: a request is answered
-// `internal` then. If there is no log, the program ends (std::terminate).
+// `internal` then. If there is no log, the program ends (std::terminate). What a PollFunction throws says why there are no data.
 #ifndef PARLOR_SERVER_HPP
 #define PARLOR_SERVER_HPP
 
@@ -32,7 +32,10 @@ inline const std::error_category &server_category() noexcept
     return s_category;
 }
 
-inline std::error_code server_error(parlor_rc p_rc) noexcept { return std::error_code(p_rc, server_category()); }
+inline std::error_code server_error(parlor_rc p_rc) noexcept
+{
+    return p_rc == PARLOR_OK ? std::error_code() : std::error_code(p_rc, server_category());
+}
 
 // Why the last call of this thread that failed did.
 inline std::string server_last_error() { return parlor_server_last_error(); }

@@ -36,11 +36,22 @@ public:
     void handle()
     {
         stop();
-        if (!m_feed->is_over() && detail::Feed::drain(m_feed))
-            wait();
+        // Also if its function throws.
+        const Going going = {this};
+        if (!m_feed->is_over())
+            detail::Feed::drain(m_feed);
     }
 
 private:
+    struct Going {
+        WindowEvents *m_events;
+        ~Going()
+        {
+            if (!m_events->m_feed->is_over())
+                m_events->wait();
+        }
+    };
+
     void wait()
     {
         // Once: it is signaled until the events were taken.

@@ -29,7 +29,8 @@ public:
 private:
     void OnReadWaiting() override
     {
-        if (!detail::Feed::drain(m_feed))
+        detail::Feed::drain(m_feed);
+        if (m_feed->is_over())
             m_source.reset();
     }
     void OnWriteWaiting() override {}

@@ -128,7 +128,7 @@ pub(crate) unsafe fn fill_sized<T: Copy>(place: *mut T, size: usize, defaults: T
 }
 
 /// Reads a structure that begins with its size: what it does not have is that of `known`, and what this library does not
-/// know must be zero.
+/// know must be zero. It is read also where the latter is not so, which the second result says.
 ///
 /// # Safety
 /// The place is NULL, or has as many bytes as it says in the first of its members.
@@ -136,7 +136,7 @@ pub(crate) unsafe fn read_sized<T: Copy>(
     place: *const T,
     known: T,
     min: usize,
-) -> Result<T, Failure> {
+) -> Result<(T, Result<(), Failure>), Failure> {
     let bad = |what: &str| failure(PARLOR_E_ARGUMENT, what);
     if place.is_null() {
         return Err(bad("the structure is NULL"));
@@ -150,13 +150,13 @@ pub(crate) unsafe fn read_sized<T: Copy>(
     let both = size.min(size_of::<T>());
     // SAFETY: both have as many bytes, and any bytes that the program has there are values of its members.
     unsafe { (&raw mut read).cast::<u8>().copy_from_nonoverlapping(place.cast(), both) };
-    for at in both..size {
-        // SAFETY: it is within what the caller says.
-        if unsafe { place.cast::<u8>().add(at).read() } != 0 {
-            return Err(bad(
-                "an option is set that this library does not know: it is older than the program",
-            ));
-        }
-    }
-    Ok(read)
+    // SAFETY: it is within what the caller says.
+    let is_set = |at| unsafe { place.cast::<u8>().add(at).read() } != 0;
+    let judged = match (both..size).any(is_set) {
+        false => Ok(()),
+        true => Err(bad(
+            "an option is set that this library does not know: it is older than the program",
+        )),
+    };
+    Ok((read, judged))
 }

@@ -9,6 +9,7 @@ use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Once, PoisonError, RwLock};
 
 /// Where lines of a client go.
@@ -19,8 +20,16 @@ pub(crate) struct LogSink {
 }
 
 thread_local! {
-    /// That of whatever this thread does now.
-    static SINK: RefCell<Option<Arc<LogSink>>> = const { RefCell::new(None) };
+    /// That of whatever this thread does now. It has nothing to drop, and so is there as long as the thread is: a program
+    /// may free its client where it is destroyed itself.
+    static SINK: RefCell<ManuallyDrop<Option<Arc<LogSink>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+#[cfg(feature = "client")]
+thread_local! {
+    /// That of a client's thread, until it ends.
+    static OF_THREAD: RefCell<Option<Logging>> = const { RefCell::new(None) };
 }
 
 /// Writes members behind a line, as `name=value`.
@@ -46,31 +55,34 @@ fn number(level: Level) -> i32 {
     }
 }
 
-/// Where lines of all other threads go: a server has several.
-static OF_ALL: RwLock<Option<Arc<LogSink>>> = RwLock::new(None);
+/// Where lines of all other threads go: a server has several. Of several servers that of the last has them.
+static OF_ALL: RwLock<Vec<Arc<LogSink>>> = RwLock::new(Vec::new());
 
 /// What other threads log goes there from now on.
 #[cfg(feature = "server")]
-pub(crate) fn of_all(sink: Option<Arc<LogSink>>) {
-    let mut place = OF_ALL.write().unwrap_or_else(PoisonError::into_inner);
-    let before = std::mem::replace(&mut *place, sink);
+pub(crate) fn of_all(sink: Arc<LogSink>) {
+    OF_ALL.write().unwrap_or_else(PoisonError::into_inner).push(sink);
+}
+
+/// It goes to whom this belongs no more.
+#[cfg(feature = "server")]
+pub(crate) fn not_to(user: &Arc<UserData>) {
+    let mut places = OF_ALL.write().unwrap_or_else(PoisonError::into_inner);
+    let at = places.iter().position(|sink| Arc::ptr_eq(&sink.user, user));
+    let before = at.map(|at| places.remove(at));
+    if places.is_empty() {
+        // Nothing is left of the library then.
+        *places = Vec::new();
+    }
     // It may be the last that has the program's data, which then calls the program.
-    drop(place);
+    drop(places);
     drop(before);
 }
 
-/// It goes nowhere if it went to whom this belongs.
-#[cfg(feature = "server")]
-pub(crate) fn not_to(user: &Arc<UserData>) {
-    let is_theirs = |sink: &Arc<LogSink>| Arc::ptr_eq(&sink.user, user);
-    if OF_ALL.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(is_theirs) {
-        of_all(None);
-    }
-}
-
 fn sink(level: Level) -> Option<Arc<LogSink>> {
-    let sink = SINK.try_with(|sink| sink.borrow().clone()).ok().flatten();
-    let sink = sink.or_else(|| OF_ALL.read().unwrap_or_else(PoisonError::into_inner).clone());
+    let sink = SINK.with(|sink| Option::clone(&sink.borrow()));
+    let last = || OF_ALL.read().unwrap_or_else(PoisonError::into_inner).last().cloned();
+    let sink = sink.or_else(last);
     sink.filter(|sink| number(level) <= sink.level)
 }
 
@@ -119,19 +131,20 @@ pub(crate) struct Logging(Option<Arc<LogSink>>);
 #[cfg(feature = "client")]
 impl Logging {
     pub(crate) fn to(sink: Option<Arc<LogSink>>) -> Logging {
-        Logging(SINK.with(|place| place.replace(sink)))
+        Logging(ManuallyDrop::into_inner(SINK.with(|place| place.replace(ManuallyDrop::new(sink)))))
     }
 }
 
 #[cfg(feature = "client")]
 impl Drop for Logging {
     fn drop(&mut self) {
-        let _ = SINK.try_with(|place| place.replace(self.0.take()));
+        let before = ManuallyDrop::new(self.0.take());
+        drop(ManuallyDrop::into_inner(SINK.with(|place| place.replace(before))));
     }
 }
 
-/// What this thread logs goes there for good: it is a client's.
+/// What this thread logs goes there until it ends: it is a client's.
 #[cfg(feature = "client")]
 pub(crate) fn of_thread(sink: Option<Arc<LogSink>>) {
-    SINK.with(|place| place.replace(sink));
+    OF_THREAD.with(|place| place.replace(Some(Logging::to(sink))));
 }

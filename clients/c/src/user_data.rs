@@ -18,6 +18,8 @@ unsafe impl Sync for UserData {}
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(drop) = self.drop {
+            #[cfg(feature = "server")]
+            let _within = crate::server::Within::enter();
             // SAFETY: the program says that this may be called so.
             unsafe { drop(self.pointer) };
         }

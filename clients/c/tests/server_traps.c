@@ -2,48 +2,17 @@
 #include "parlor_server.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define CHECK(p_is)                                                                                                    \
-    do {                                                                                                               \
-        if (!(p_is)) {                                                                                                 \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #p_is, parlor_server_last_error());                \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+#define LAST_ERROR parlor_server_last_error
+#include "trap.h"
 
-static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t g_changed = PTHREAD_COND_INITIALIZER;
 static int g_dropped, g_done, g_logged, g_within;
 static parlor_server *g_own;
 static parlor_str (*const text)(const char *) = parlor_server_text;
-
-static void count(int *p_place)
-{
-    pthread_mutex_lock(&g_lock);
-    *p_place += 1;
-    pthread_cond_broadcast(&g_changed);
-    pthread_mutex_unlock(&g_lock);
-}
-
-static void wait_for(int *p_place, int p_count)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 20;
-    pthread_mutex_lock(&g_lock);
-    while (*p_place < p_count)
-        CHECK(pthread_cond_timedwait(&g_changed, &g_lock, &end) == 0);
-    pthread_mutex_unlock(&g_lock);
-}
 
 static void on_drop(void *p_user)
 {
@@ -301,22 +270,72 @@ static void leaves_nothing(void)
     CHECK(again == files && threads() == before && g_dropped == 21);
 }
 
+static void count_lines(void *p_place, int32_t p_level, parlor_str p_line)
+{
+    (void)p_level;
+    (void)p_line;
+    count((int *)p_place);
+}
+
+/* Of several servers the last that runs has the lines: also if one could not be started, or has ended. */
+static void logs(void)
+{
+    static int lines[3];
+    parlor_server *servers[3] = {NULL, NULL, NULL};
+    parlor_server_config config;
+    char listen[32];
+    int at, before;
+    for (at = 0; at < 3; ++at) {
+        config = configured();
+        config.p_on_log = count_lines;
+        config.p_log_level = PARLOR_LOG_INFO;
+        config.p_user = &lines[at];
+        if (at == 1) {
+            snprintf(listen, sizeof listen, "127.0.0.1:%d", (int)parlor_server_port(servers[0]));
+            config.p_listen = text(listen);
+        }
+        CHECK(parlor_server_start(&config, &servers[at]) == (at == 1 ? PARLOR_E_SYSTEM : PARLOR_OK));
+    }
+    CHECK(lines[0] > 0 && lines[2] > 0);
+    before = lines[2];
+    parlor_server_free(servers[2]);
+    CHECK(lines[2] > before);
+    before = lines[0];
+    parlor_server_free(servers[0]);
+    CHECK(lines[0] > before && g_dropped == 3);
+}
+
+static void free_own(void *p_user)
+{
+    (void)p_user;
+    parlor_server_free(g_own);
+    count(&g_within);
+}
+
+/* An object of the program's that owns the server, and that the server owns. */
+static void freed_in_drop(void)
+{
+    int round;
+    for (round = 0; round < 2; ++round) {
+        g_own = started();
+        CHECK(parlor_server_handle(g_own, text("app:a"), PARLOR_ACCESS_USERS, see, NULL, free_own) == PARLOR_OK);
+        if (round == 0)
+            CHECK(parlor_server_handle(g_own, text("app:a"), PARLOR_ACCESS_USERS, see, NULL, NULL) == PARLOR_OK);
+        else
+            CHECK(parlor_server_stop(g_own) == PARLOR_OK);
+        wait_for(&g_within, round + 1);
+        wait_for(&g_dropped, round + 1);
+        CHECK(parlor_server_stop(g_own) == PARLOR_E_FREED);
+    }
+}
+
 int main(int p_count, char **p_arguments)
 {
-    static const struct {
-        const char *p_name;
-        void (*p_try)(void);
-    } TRAPS[] = {{"arguments", arguments},   {"signals", signals}, {"forks", forks},
-                 {"exits", exits},           {"log_within", log_within}, {"callers", callers},
-                 {"leaves_nothing", leaves_nothing}};
-    size_t at;
+    static const trap TRAPS[] = {
+        {"arguments", arguments}, {"signals", signals}, {"forks", forks}, {"exits", exits},
+        {"log_within", log_within}, {"callers", callers}, {"leaves_nothing", leaves_nothing},
+        {"logs", logs}, {"freed_in_drop", freed_in_drop},
+    };
     CHECK(p_count == 2);
-    for (at = 0; at < sizeof TRAPS / sizeof TRAPS[0]; at++) {
-        if (strcmp(TRAPS[at].p_name, p_arguments[1]) == 0) {
-            TRAPS[at].p_try();
-            puts("ok");
-            return 0;
-        }
-    }
-    return 2;
+    return try_one(TRAPS, sizeof TRAPS / sizeof TRAPS[0], p_arguments[1]);
 }

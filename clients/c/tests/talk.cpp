@@ -132,6 +132,25 @@ int main(int p_count, char **p_arguments)
                 return 9;
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
+        // What is thrown comes to whoever has asked, and what waits behind that event is told later.
+        check(moved.join("attic", &joining), "join");
+        check(moved.stop(std::chrono::seconds(5)), "stop");
+        bool was_thrown = false, is_over = false;
+        for (int looks = 0; !is_over && looks < 20000; looks++) {
+            try {
+                const auto see = [&](const parlor::Event &p_event) {
+                    is_over = p_event.kind() == PARLOR_EVENT_ENDED;
+                    if (!was_thrown)
+                        throw 7;
+                };
+                static_cast<void>(moved.drain(see));
+            } catch (int) {
+                was_thrown = true;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        if (!was_thrown || !is_over)
+            return 10;
     }
     socket(url);
     // The options are gone, and the client: this is the last.

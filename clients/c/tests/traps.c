@@ -2,47 +2,16 @@
 #include "parlor.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#define LAST_ERROR parlor_last_error
+#include "trap.h"
+
 #define SECOND INT64_C(1000000)
-#define CHECK(p_is)                                                                                                    \
-    do {                                                                                                               \
-        if (!(p_is)) {                                                                                                 \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #p_is, parlor_last_error());                       \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
-
 static const char *g_url;
-static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t g_changed = PTHREAD_COND_INITIALIZER;
 static int g_online, g_ended, g_dropped, g_events_behind;
-
-static void count(int *p_place)
-{
-    pthread_mutex_lock(&g_lock);
-    *p_place += 1;
-    pthread_cond_broadcast(&g_changed);
-    pthread_mutex_unlock(&g_lock);
-}
-
-static void wait_for(int *p_place)
-{
-    struct timespec end;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 20;
-    pthread_mutex_lock(&g_lock);
-    while (!*p_place)
-        CHECK(pthread_cond_timedwait(&g_changed, &g_lock, &end) == 0);
-    pthread_mutex_unlock(&g_lock);
-}
 
 static int64_t now(void)
 {
@@ -265,7 +234,7 @@ static void freed_within(void)
     config.p_on_event = free_within;
     config.p_drop = on_drop;
     CHECK(parlor_open(&config, &g_own) == PARLOR_OK);
-    wait_for(&g_dropped);
+    wait_for(&g_dropped, 1);
     for (tries = 0; threads() != before && tries < 1000; tries++)
         usleep(1000);
     CHECK(threads() == before && g_dropped == 1 && g_ended == 0 && g_events_behind == 0);
@@ -363,7 +332,7 @@ static void senders(void)
     void *said;
     int at;
     parlor_client *client = opened(note);
-    wait_for(&g_online);
+    wait_for(&g_online, 1);
     for (at = 0; at < 8; at++)
         pthread_create(&sending[at], NULL, send_always, client);
     usleep(50000);
@@ -384,11 +353,11 @@ static void ends(void)
         parlor_client *client;
         g_online = g_ended = g_dropped = 0;
         client = opened(note);
-        wait_for(&g_online);
+        wait_for(&g_online, 1);
         begun = now();
         CHECK(parlor_stop(client, 5 * SECOND) == PARLOR_OK && parlor_stop(client, 0) == PARLOR_OK);
         CHECK(now() - begun < SECOND / 100);
-        wait_for(&g_ended);
+        wait_for(&g_ended, 1);
         CHECK(now() - begun < SECOND / 20);
         usleep(5000);
         begun = now();
@@ -419,23 +388,13 @@ static void leaves_nothing(void)
 
 int main(int p_count, char **p_arguments)
 {
-    static const struct {
-        const char *p_name;
-        void (*p_try)(void);
-    } TRAPS[] = {{"arguments", arguments}, {"signals", signals},           {"forks", forks},
-                 {"exits", exits},         {"freed_within", freed_within}, {"senders", senders},
-                 {"ends", ends},           {"leaves_nothing", leaves_nothing}, {"free_each_other", free_each_other},
-                 {"long_times", long_times}, {"untaken", untaken}};
-    size_t at;
+    static const trap TRAPS[] = {
+        {"arguments", arguments}, {"signals", signals}, {"forks", forks}, {"exits", exits},
+        {"freed_within", freed_within}, {"senders", senders}, {"ends", ends}, {"leaves_nothing", leaves_nothing},
+        {"free_each_other", free_each_other}, {"long_times", long_times}, {"untaken", untaken},
+    };
     CHECK(p_count == 3);
     g_url = p_arguments[2];
-    for (at = 0; at < sizeof TRAPS / sizeof TRAPS[0]; at++) {
-        if (strcmp(TRAPS[at].p_name, p_arguments[1]) == 0) {
-            errno = 77;
-            TRAPS[at].p_try();
-            puts("ok");
-            return 0;
-        }
-    }
-    return 2;
+    errno = 77;
+    return try_one(TRAPS, sizeof TRAPS / sizeof TRAPS[0], p_arguments[1]);
 }

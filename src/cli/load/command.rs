@@ -261,7 +261,7 @@ impl LoadArgs {
         let mut plan = SocketPlan::new(WebSocketUrl::parse(&self.url).map_err(wrong)?);
         plan.fields.clone_from(&self.fields);
         plan.tls = trust(self.ca.as_deref())?;
-        plan.trust().map_err(CommandFailure::new)?;
+        plan.complete().map_err(CommandFailure::new)?;
         Ok(plan)
     }
 }

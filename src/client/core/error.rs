@@ -58,6 +58,7 @@ impl RequestError {
             "bad_json" => "this is no JSON that can be sent",
             "unreadable" => "the answer cannot be read",
             "outbox_failed" => "the outbox cannot be written: the message is not kept",
+            "conflict" => "another message has this id",
             _ => "the client is closed",
         };
         RequestError { code: code.into(), message: message.into(), ..RequestError::default() }

@@ -66,6 +66,12 @@ pub enum TicketStatus {
 }
 
 impl TicketStatus {
+    /// Whether more will become of it by itself.
+    #[must_use]
+    pub const fn is_step(&self) -> bool {
+        matches!(self, TicketStatus::Queued | TicketStatus::Sent)
+    }
+
     /// The name that all clients have for it.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -163,6 +169,16 @@ impl Core {
     #[must_use]
     pub fn has_unsent(&self, id: &str) -> bool {
         self.unsent.messages.contains_key(id)
+    }
+
+    /// Whether it is one of them, and no other message of the same id.
+    #[must_use]
+    pub fn repeats(&self, kept: &Kept) -> bool {
+        let known = self.unsent.messages.get(&kept.id).filter(|known| self.unsent.is_mine(known));
+        known.is_some_and(|Outgoing { kept: known, .. }| {
+            (&known.room, &known.text, &known.data, known.reply_to)
+                == (&kept.room, &kept.text, &kept.data, kept.reply_to)
+        })
     }
 
     /// An earlier process has left these.

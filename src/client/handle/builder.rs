@@ -193,7 +193,7 @@ impl ClientBuilder {
         let ClientBuilder { options, token, outbox, on_event, on_start, .. } = self;
         let (thread_name, tells_token_wanted) = (self.thread_name, self.tells_token_wanted);
         let mut plan = self.plan.map_err(StartError::Url)?;
-        plan.trust().map_err(StartError::Trust)?;
+        plan.complete()?;
         let nonce = system_nonce();
         let seed = u64::from_le_bytes(*nonce.first_chunk().unwrap_or(&[0; 8]));
         let begun = outbox.as_ref().map(FileOutbox::left).unwrap_or_default();

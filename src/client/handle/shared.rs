@@ -28,13 +28,22 @@ pub(super) type CallCell = Waited<Option<Result<Box<str>, RequestError>>>;
 /// What has become of a message; `true` once the client is over and nothing more will.
 pub(super) type TicketCell = Waited<(TicketStatus, bool)>;
 
-/// Where something that comes later goes.
+/// Where an answer goes.
 #[derive(Debug)]
-enum Destination<T> {
+enum Destination {
     /// Whoever waits for it looks here.
-    Cell(Arc<T>),
+    Cell(Arc<CallCell>),
     /// It comes among the events.
     Events,
+}
+
+/// Who is told of a message.
+#[derive(Debug)]
+struct TicketPlace {
+    /// Whoever waits for it looks here.
+    cell: Arc<TicketCell>,
+    /// It comes among the events, too.
+    in_events: bool,
 }
 
 /// What a client's threads share.
@@ -64,10 +73,10 @@ pub(super) struct ClientInner {
     pub(super) tells_token_wanted: bool,
     effects: Vec<CoreEffect>,
     wakers: Vec<Waker>,
-    calls: HashMap<u64, Destination<CallCell>>,
+    calls: HashMap<u64, Destination>,
     last_call: u64,
     /// Of messages that this process has sent and that are not on the server's disk.
-    tickets: HashMap<Arc<str>, Destination<TicketCell>>,
+    tickets: HashMap<Arc<str>, TicketPlace>,
     /// A message could not be kept.
     pub(super) keep_failed: bool,
 }
@@ -167,9 +176,13 @@ impl ClientInner {
         for (call, destination) in std::mem::take(&mut self.calls) {
             self.settle(call, destination, closed());
         }
-        for destination in std::mem::take(&mut self.tickets).into_values() {
-            if let Destination::Cell(ticket) = destination {
-                self.wakers.extend(ticket.change(|(_, is_over)| *is_over = true));
+        let mut tickets: Vec<_> = std::mem::take(&mut self.tickets).into_iter().collect();
+        tickets.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (id, place) in tickets {
+            self.wakers.extend(place.cell.change(|(_, is_over)| *is_over = true));
+            if place.in_events && place.cell.look(|(status, _)| status.is_step()) {
+                let status = TicketStatus::Failed(RequestError::own("closed"));
+                self.tell_own(ClientEvent::Ticket { id, status });
             }
         }
         self.events.end();
@@ -250,17 +263,12 @@ impl ClientInner {
 
     fn ticket(&mut self, id: &Arc<str>, status: TicketStatus) {
         let is_over = matches!(status, TicketStatus::Acked { .. } | TicketStatus::Cancelled);
-        match self.tickets.get(id) {
-            Some(Destination::Cell(ticket)) => {
-                self.wakers.extend(ticket.change(|(place, _)| *place = status));
+        if let Some(place) = self.tickets.get(id) {
+            let in_events = place.in_events;
+            self.wakers.extend(place.cell.change(|(place, _)| *place = status.clone()));
+            if in_events && (!status.is_step() || !self.is_full()) {
+                self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status });
             }
-            Some(Destination::Events) => {
-                let is_step = matches!(status, TicketStatus::Queued | TicketStatus::Sent);
-                if !is_step || !self.is_full() {
-                    self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status });
-                }
-            }
-            None => {}
         }
         if is_over {
             self.tickets.remove(id);
@@ -276,7 +284,7 @@ impl ClientInner {
     fn settle(
         &mut self,
         call: u64,
-        destination: Destination<CallCell>,
+        destination: Destination,
         answer: Result<Box<str>, RequestError>,
     ) {
         match destination {
@@ -342,8 +350,8 @@ impl ClientInner {
             TicketStatus::Failed(error) if self.is_full() => return Err(error),
             status => self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status }),
         }
-        if let Some(destination) = self.tickets.get_mut(id) {
-            *destination = Destination::Events;
+        if let Some(place) = self.tickets.get_mut(id) {
+            place.in_events = true;
         }
         Ok(())
     }
@@ -365,8 +373,22 @@ impl ClientInner {
         (self.last_call, cell)
     }
 
-    /// Sends a message.
+    /// Sends a message. A repeat of one that is not on the server's disk is that one; if it has failed, it is sent again.
     pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> Arc<TicketCell> {
+        if self.core.has_unsent(&kept.id) {
+            if !self.core.repeats(&kept) {
+                let conflict = TicketStatus::Failed(RequestError::own("conflict"));
+                return Arc::new(Waited::new((conflict, false)));
+            }
+            // An earlier process has left it, if nobody here has sent it.
+            let place = self.tickets.entry(Arc::clone(&kept.id)).or_insert_with(|| {
+                let cell = Arc::new(Waited::new((TicketStatus::Queued, false)));
+                TicketPlace { cell, in_events: false }
+            });
+            let cell = Arc::clone(&place.cell);
+            self.handle(shared, CoreInput::Retry(&kept.id));
+            return cell;
+        }
         let status = match self.is_full() {
             true => TicketStatus::Failed(RequestError::own("overloaded")),
             false => TicketStatus::Queued,
@@ -375,7 +397,8 @@ impl ClientInner {
         let cell = Arc::new(Waited::new((status, self.is_over())));
         if is_taken {
             let id = Arc::clone(&kept.id);
-            self.tickets.insert(Arc::clone(&id), Destination::Cell(Arc::clone(&cell)));
+            let place = TicketPlace { cell: Arc::clone(&cell), in_events: false };
+            self.tickets.insert(Arc::clone(&id), place);
             self.handle(shared, CoreInput::Send(kept));
             // What the core does not have will never change.
             if !self.core.has_unsent(&id) {

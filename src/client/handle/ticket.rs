@@ -67,8 +67,8 @@ impl Ticket {
     }
 
     /// Has what becomes of it come among the client's events, as [`ClientEvent::Ticket`](crate::client::ClientEvent):
-    /// each change from now on, and what has become of it before. Of a message that waits when the client ends nothing
-    /// more is told: [`Client::unsent`](crate::client::Client::unsent) has it.
+    /// each change from now on, and what has become of it before. A message that waits when the client ends has then
+    /// failed with `closed`, whether or not it was stored: [`Client::unsent`](crate::client::Client::unsent) has it.
     ///
     /// # Errors
     /// It was not sent, and cannot be told so: 10,000 answers, and news of messages, wait for the program to take them.

@@ -1,10 +1,12 @@
 //! What a program has said of how a WebSocket is opened.
 
 use super::proxy_url::Proxy;
-use crate::client::tls::{Tls, TrustError};
+use crate::client::error::StartError;
+use crate::client::tls::Tls;
 use crate::client::url::WebSocketUrl;
 use crate::protocol::EndpointLimits;
 use crate::protocol::deflate::{CodecsConfig, Offer};
+use crate::protocol::handshake::client::{ClientError, ClientHandshake, ClientRequest};
 use std::sync::Arc;
 
 /// How a WebSocket is opened.
@@ -34,12 +36,32 @@ impl SocketPlan {
         }
     }
 
-    /// Sees to it that there is somebody to trust.
-    pub(crate) fn trust(&mut self) -> Result<(), TrustError> {
+    /// Sees to it that there is somebody to trust, and that what the program has said can be asked for.
+    pub(crate) fn complete(&mut self) -> Result<(), StartError> {
+        self.handshake(self.url.target(), [0; 16]).map_err(StartError::Request)?;
         if self.url.is_secure() && self.tls.is_none() {
-            self.tls = Some(Tls::system()?);
+            self.tls = Some(Tls::system().map_err(StartError::Trust)?);
         }
         Ok(())
+    }
+
+    /// The opening handshake.
+    pub(crate) fn handshake(
+        &self,
+        target: &str,
+        nonce: [u8; 16],
+    ) -> Result<ClientHandshake, ClientError> {
+        let protocols: Vec<&str> = self.protocols.iter().map(String::as_str).collect();
+        let fields: Vec<(&str, &str)> =
+            self.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let request = ClientRequest {
+            host: &self.url.authority(),
+            target,
+            protocols: &protocols,
+            deflate: &self.deflate,
+            fields: &fields,
+        };
+        ClientHandshake::new(request, nonce)
     }
 
     /// The target of a client's URL: without a token it says that a `resume` follows, and with one not that this is a

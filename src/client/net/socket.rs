@@ -10,7 +10,7 @@ use crate::base::{ConnId, Outbox};
 use crate::client::error::{ConnectError, SocketError};
 use crate::client::tls;
 use crate::protocol::deflate::{Codecs, Deflate};
-use crate::protocol::handshake::client::{ClientHandshake, ClientRequest, Opened};
+use crate::protocol::handshake::client::{ClientHandshake, Opened};
 use crate::protocol::{Endpoint, Event, Received};
 use crate::reactor::{CloseCause, Io};
 use crate::web::{SystemKeys, system_nonce};
@@ -182,18 +182,8 @@ impl Socket {
     /// What is sent first.
     fn begin_opening(&mut self) -> Result<Vec<u8>, ConnectError> {
         let plan = &self.plan;
-        let protocols: Vec<&str> = plan.protocols.iter().map(String::as_str).collect();
-        let fields: Vec<(&str, &str)> =
-            plan.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let request = ClientRequest {
-            host: &plan.url.authority(),
-            target: &self.target,
-            protocols: &protocols,
-            deflate: &plan.deflate,
-            fields: &fields,
-        };
         let handshake =
-            ClientHandshake::new(request, system_nonce()).map_err(ConnectError::Handshake)?;
+            plan.handshake(&self.target, system_nonce()).map_err(ConnectError::Handshake)?;
         let mut bytes = Vec::new();
         match plan.tls.as_ref().filter(|_| plan.url.is_secure()) {
             None => bytes.extend_from_slice(handshake.request()),

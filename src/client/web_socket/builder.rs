@@ -176,7 +176,7 @@ impl WebSocketBuilder {
     /// A [`StartError`]. That the server cannot be reached is none.
     pub fn start(self) -> Result<WebSocket, StartError> {
         let mut plan = self.plan.map_err(StartError::Url)?;
-        plan.trust().map_err(StartError::Trust)?;
+        plan.complete()?;
         let seed = u64::from_le_bytes(*system_nonce().first_chunk().unwrap_or(&[0; 8]));
         let mut redial = Redial::new(self.backoff, self.connect_ms, seed);
         redial.fatal.extend(self.fatal);

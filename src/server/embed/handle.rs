@@ -113,7 +113,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that you
-    /// cannot have, such as a webhook's; [`HandleError::Type`] for another method.
+    /// cannot have, such as a webhook's; [`HandleError::Method`] for another.
     pub fn answer_path(
         &self,
         method: &str,
@@ -122,7 +122,7 @@ impl Handle {
         run: impl Fn(PathRequest, PathReply) + Send + Sync + 'static,
     ) -> Result<(), HandleError> {
         const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
-        let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
+        let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Method)?;
         self.shared.take_path(path, false, || {
             Command::RegisterHttp(HttpPath::new(method, path, access, run))
         })
@@ -235,7 +235,7 @@ impl Handle {
     /// "Closing".
     ///
     /// # Errors
-    /// [`HandleError`]: [`HandleError::Type`] for another code; from the ticket,
+    /// [`HandleError`]: [`HandleError::CloseCode`] for another code; from the ticket,
     /// `no_such_connection`.
     pub fn close_connection(
         &self,
@@ -244,7 +244,7 @@ impl Handle {
         reason: &str,
     ) -> Result<Ticket<()>, HandleError> {
         if !code.may_be_sent() {
-            return Err(HandleError::Type);
+            return Err(HandleError::CloseCode);
         }
         let reason = reason.to_owned();
         self.await_done(|ticket| {

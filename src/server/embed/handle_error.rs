@@ -19,9 +19,15 @@ pub enum HandleError {
     #[error("a stream's name {0}")]
     Stream(PatternError),
     /// A message type is one of the wire's own, or empty; that of a push has control characters or
-    /// more than 64 bytes. Also for a method, a message or a close code that is not allowed.
+    /// more than 64 bytes. Also for a message that is not allowed.
     #[error("this message type is empty, too long, or the server's own")]
     Type,
+    /// No method of a path's.
+    #[error("a path is for GET, POST, PUT, PATCH or DELETE")]
+    Method,
+    /// No code that a Close may have (RFC 6455 §7.4).
+    #[error("a Close has a code of 1000 to 1003, 1007 to 1014 or 3000 to 4999")]
+    CloseCode,
     /// A text or a `cid` is larger than its limit, or a `cid` is empty.
     #[error("{} {limit} bytes", of_size(what))]
     Size {

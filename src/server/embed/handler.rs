@@ -49,6 +49,38 @@ impl fmt::Debug for Registered {
     }
 }
 
+/// A code for programs and a sentence for people, as [`Reply::error`] takes them.
+#[derive(Clone, Debug)]
+pub struct RequestRefusal(ErrorReply);
+
+impl RequestRefusal {
+    /// A refusal.
+    ///
+    /// # Errors
+    /// [`HandleError::Code`].
+    pub fn new(code: &str, message: &str) -> Result<RequestRefusal, HandleError> {
+        RequestRefusal::of(code, message, None)
+    }
+
+    /// The same, with data for programs.
+    ///
+    /// # Errors
+    /// [`HandleError::Code`]; [`HandleError::Size`] for data of more than 16 KiB.
+    pub fn with(code: &str, message: &str, data: &Value) -> Result<RequestRefusal, HandleError> {
+        let data = data.to_string();
+        if data.len() > REFUSAL_DATA_BYTES_MAX {
+            let (what, limit) = ("refusal's data", REFUSAL_DATA_BYTES_MAX);
+            return Err(HandleError::Size { what, limit });
+        }
+        RequestRefusal::of(code, message, Some(&data))
+    }
+
+    fn of(code: &str, message: &str, data: Option<&str>) -> Result<RequestRefusal, HandleError> {
+        let refused = ErrorReply::by_application(code, message, data);
+        refused.map(RequestRefusal).ok_or(HandleError::Code)
+    }
+}
+
 /// Answers one message, at once or later, from any thread. If it is dropped without an answer, the
 /// answer is `internal`.
 #[derive(Debug)]
@@ -78,7 +110,7 @@ impl Reply {
     /// # Errors
     /// [`HandleError::Stopped`]; [`HandleError::Code`], and then the answer is `internal`.
     pub fn error(self, code: &str, message: &str) -> Result<(), HandleError> {
-        self.refuse(code, message, None)
+        self.refuse(RequestRefusal::new(code, message)?)
     }
 
     /// As [`Reply::error`], with data for programs.
@@ -87,19 +119,15 @@ impl Reply {
     /// As [`Reply::error`]; [`HandleError::Size`] for data of more than 16 KiB, and then the answer
     /// is `internal`.
     pub fn error_with(self, code: &str, message: &str, data: &Value) -> Result<(), HandleError> {
-        let data = data.to_string();
-        if data.len() > REFUSAL_DATA_BYTES_MAX {
-            return Err(HandleError::Size {
-                what: "refusal's data",
-                limit: REFUSAL_DATA_BYTES_MAX,
-            });
-        }
-        self.refuse(code, message, Some(&data))
+        self.refuse(RequestRefusal::with(code, message, data)?)
     }
 
-    fn refuse(mut self, code: &str, message: &str, data: Option<&str>) -> Result<(), HandleError> {
-        let refused = ErrorReply::by_application(code, message, data).ok_or(HandleError::Code)?;
-        self.answer(Err(refused))
+    /// Refuses with what was made before, where a wrong code costs no answer.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub fn refuse(mut self, refusal: RequestRefusal) -> Result<(), HandleError> {
+        self.answer(Err(refusal.0))
     }
 
     fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {

@@ -14,7 +14,7 @@ pub(super) mod ticket;
 
 pub use handle::{Handle, Pulse, Stopper};
 pub use handle_error::HandleError;
-pub use handler::{Call, Caller, Reply};
+pub use handler::{Call, Caller, Reply, RequestRefusal};
 pub(super) use http_path::HttpPath;
 pub use http_path::{PathAnswer, PathReply, PathRequest};
 pub(super) use paths::{Params, Paths, fault, taken_by};

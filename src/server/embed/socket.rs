@@ -162,10 +162,10 @@ impl Socket {
     /// bytes; the rest is cut.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for another code.
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::CloseCode`] for another code.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), HandleError> {
         if !code.may_be_sent() {
-            return Err(HandleError::Type);
+            return Err(HandleError::CloseCode);
         }
         let (conn, reason) = (self.0.conn, reason.to_owned());
         self.0.shared.call(Command::Close { conn, code, reason, ticket: None })

@@ -19,8 +19,11 @@ pub(crate) struct Sendings {
 }
 
 impl Sendings {
-    /// A number for a message: odd, as those of requests are even.
+    /// A number for a message: odd, as those of requests are even. A repeat has that of the message.
     pub(crate) fn add(&mut self, id: &str) -> u64 {
+        if let Some(number) = self.by_id.get(id) {
+            return *number;
+        }
         self.last += 1;
         let (id, number) = (Arc::from(id), self.last * 2 - 1);
         self.by_number.insert(number, Arc::clone(&id));

@@ -16,6 +16,7 @@ use parlor::client::{
     Client, Hint, Reply, RequestError, Room, SendError, State, Ticket, TicketStatus, TokenFailure,
     WatchOptions, WebSocket,
 };
+use parlor::protocol::CloseCode;
 use serde::de::IgnoredAny;
 use std::ffi::{c_char, c_void};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -129,6 +130,9 @@ pub unsafe extern "C" fn parlor_next(
     call_of_queue(client, |open| {
         if event.is_null() {
             return Err(failure(PARLOR_E_ARGUMENT, "p_event is NULL"));
+        }
+        if wait > 0 && is_on_a_clients_thread() {
+            return Err(failure(PARLOR_E_MODE, "p_on_event must not wait"));
         }
         let taken = next(open, duration(wait))?;
         // SAFETY: as the caller says; it is not NULL.
@@ -285,6 +289,9 @@ pub extern "C" fn parlor_wait_online(client: *mut parlor_client, wait: i64) -> p
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_retry_now(client: *mut parlor_client) -> parlor_rc {
     call_of(client, |open| {
+        if state_of(open) == State::Closed {
+            return Err(failure(PARLOR_E_CLOSED, "the client has ended"));
+        }
         match &open.kind {
             Kind::Chat(client, _) => client.retry_now(),
             Kind::Socket(socket, _) => socket.retry_now(),
@@ -295,7 +302,7 @@ pub extern "C" fn parlor_retry_now(client: *mut parlor_client) -> parlor_rc {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_pause(client: *mut parlor_client) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         client.pause();
         Ok(())
     })
@@ -303,7 +310,7 @@ pub extern "C" fn parlor_pause(client: *mut parlor_client) -> parlor_rc {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_hint(client: *mut parlor_client, hint: i32) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         client.hint(match hint {
             PARLOR_HINT_ONLINE => Hint::Online,
             PARLOR_HINT_OFFLINE => Hint::Offline,
@@ -325,7 +332,7 @@ pub unsafe extern "C" fn parlor_token(
     why_not: parlor_str,
     is_final: i32,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let (token, why_not) = unsafe { (text("p_token", token)?, text("p_failure", why_not)?) };
         let given = match why_not {
@@ -368,11 +375,15 @@ fn room_id(name: &str) -> Result<RoomId, Failure> {
     RoomId::parse(name).map_err(|error| failure(PARLOR_E_ARGUMENT, format!("p_room: {error}")))
 }
 
-fn is_going(client: &Client) -> Result<(), Failure> {
-    match client.state() {
+/// Does something with a client of a parlor that has not ended.
+fn call_of_going(
+    client: *mut parlor_client,
+    act: impl FnOnce(&Arc<OpenClient>, &Client) -> Result<(), Failure>,
+) -> parlor_rc {
+    call_of_chat(client, |open, client| match client.state() {
         State::Closed => Err(failure(PARLOR_E_CLOSED, "the client has ended")),
-        _ => Ok(()),
-    }
+        _ => act(open, client),
+    })
 }
 
 const fn message_of_nothing() -> parlor_message {
@@ -395,10 +406,11 @@ pub unsafe extern "C" fn parlor_send(
     message: *const parlor_message,
     request: *mut u64,
 ) -> parlor_rc {
-    call_of_chat(client, |open, client| {
+    call_of_going(client, |open, client| {
         const SIZE_MIN: usize = std::mem::offset_of!(parlor_message, p_data);
         // SAFETY: as the caller says.
-        let message = unsafe { read_sized(message, message_of_nothing(), SIZE_MIN) }?;
+        let (message, judged) = unsafe { read_sized(message, message_of_nothing(), SIZE_MIN) }?;
+        judged?;
         // SAFETY: as the caller says.
         let texts = unsafe {
             [
@@ -410,7 +422,6 @@ pub unsafe extern "C" fn parlor_send(
         };
         let [room, said, data, id] = texts;
         room_id(room)?;
-        is_going(client)?;
         let mut sending = client.room(room).message(said);
         if !data.is_empty() {
             sending = sending.data(data);
@@ -462,7 +473,7 @@ fn refused_here(error: &RequestError) -> Option<parlor_rc> {
     Some(match &*error.code {
         "outbox_full" | "overloaded" => PARLOR_E_FULL,
         "outbox_failed" => PARLOR_E_OUTBOX,
-        "bad_json" | "bad_name" => PARLOR_E_ARGUMENT,
+        "bad_json" | "bad_name" | "conflict" => PARLOR_E_ARGUMENT,
         "closed" => PARLOR_E_CLOSED,
         _ => return None,
     })
@@ -507,12 +518,12 @@ unsafe fn expect<T>(reply: Reply<T>, request: *mut u64) -> Result<(), Failure> {
 unsafe fn call_of_room(
     client: *mut parlor_client,
     name: parlor_str,
-    act: impl FnOnce(&Client, &Room) -> Result<(), Failure>,
+    act: impl FnOnce(&Room) -> Result<(), Failure>,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let name = room_id(unsafe { text("p_room", name) }?)?;
-        act(client, &client.room(name.as_str()))
+        act(&client.room(name.as_str()))
     })
 }
 
@@ -532,11 +543,10 @@ pub unsafe extern "C" fn parlor_request(
     timeout: i64,
     request: *mut u64,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let (kind, json) = unsafe { (text("p_type", kind)?, text("p_json", json)?) };
         is_object(json)?;
-        is_going(client)?;
         let reply = client.request_within(kind, json, (timeout > 0).then(|| duration(timeout)));
         // SAFETY: as the caller says.
         unsafe { expect(reply, request) }
@@ -551,7 +561,7 @@ pub unsafe extern "C" fn parlor_say(
     kind: parlor_str,
     json: parlor_str,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let (kind, json) = unsafe { (text("p_type", kind)?, text("p_json", json)?) };
         is_object(json)?;
@@ -569,12 +579,7 @@ pub unsafe extern "C" fn parlor_join(
     request: *mut u64,
 ) -> parlor_rc {
     // SAFETY: as the caller says.
-    unsafe {
-        call_of_room(client, room, |client, room| {
-            is_going(client)?;
-            expect(room.join(), request)
-        })
-    }
+    unsafe { call_of_room(client, room, |room| expect(room.join(), request)) }
 }
 
 /// # Safety
@@ -586,12 +591,7 @@ pub unsafe extern "C" fn parlor_leave(
     request: *mut u64,
 ) -> parlor_rc {
     // SAFETY: as the caller says.
-    unsafe {
-        call_of_room(client, room, |client, room| {
-            is_going(client)?;
-            expect(room.leave(), request)
-        })
-    }
+    unsafe { call_of_room(client, room, |room| expect(room.leave(), request)) }
 }
 
 /// # Safety
@@ -604,7 +604,7 @@ pub unsafe extern "C" fn parlor_go_on_from(
 ) -> parlor_rc {
     // SAFETY: as the caller says.
     unsafe {
-        call_of_room(client, room, |_, room| {
+        call_of_room(client, room, |room| {
             room.go_on_from(seq);
             Ok(())
         })
@@ -621,7 +621,7 @@ pub unsafe extern "C" fn parlor_mark_read(
 ) -> parlor_rc {
     // SAFETY: as the caller says.
     unsafe {
-        call_of_room(client, room, |_, room| {
+        call_of_room(client, room, |room| {
             room.mark_read((seq != 0).then_some(seq));
             Ok(())
         })
@@ -638,7 +638,7 @@ pub unsafe extern "C" fn parlor_typing(
 ) -> parlor_rc {
     // SAFETY: as the caller says.
     unsafe {
-        call_of_room(client, room, |_, room| {
+        call_of_room(client, room, |room| {
             room.typing(types != 0);
             Ok(())
         })
@@ -658,7 +658,7 @@ pub unsafe extern "C" fn parlor_watch(
     filter: parlor_str,
     rate: u32,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let (stream, filter) = unsafe { (text("p_stream", stream)?, text("p_filter", filter)?) };
         stream_id(stream)?;
@@ -676,7 +676,7 @@ pub unsafe extern "C" fn parlor_unwatch(
     client: *mut parlor_client,
     stream: parlor_str,
 ) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let stream = stream_id(unsafe { text("p_stream", stream) }?)?;
         client.unwatch(stream);
@@ -686,7 +686,7 @@ pub unsafe extern "C" fn parlor_unwatch(
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_watch_presence(client: *mut parlor_client) -> parlor_rc {
-    call_of_chat(client, |_, client| {
+    call_of_going(client, |_, client| {
         client.watch_presence();
         Ok(())
     })
@@ -740,8 +740,10 @@ pub unsafe extern "C" fn parlor_socket_close(
     drain: i64,
 ) -> parlor_rc {
     call_of_socket(client, |socket| {
-        let code = u16::try_from(code)
-            .map_err(|_| failure(PARLOR_E_ARGUMENT, "p_code is no close code"))?;
+        let code = u16::try_from(code).ok().filter(|code| CloseCode(*code).may_be_sent());
+        let code = code.ok_or_else(|| {
+            failure(PARLOR_E_ARGUMENT, "p_code is none that a Close may have (RFC 6455 §7.4)")
+        })?;
         // SAFETY: as the caller says.
         socket.stop(code, unsafe { text("p_reason", reason) }?, duration(drain));
         Ok(())

@@ -42,9 +42,10 @@ pub(crate) unsafe fn open_client(
     place: *mut *mut parlor_client,
 ) -> Result<(), Failure> {
     // SAFETY: as the caller says.
-    let config = unsafe { read_sized(config, parlor_config::DEFAULT, CONFIG_SIZE_MIN) }?;
+    let (config, judged) = unsafe { read_sized(config, parlor_config::DEFAULT, CONFIG_SIZE_MIN) }?;
     // From here on `p_drop` is called, whatever comes.
     let user = Arc::new(UserData { pointer: config.p_user, drop: config.p_drop });
+    judged?;
     if place.is_null() {
         return Err(failure(PARLOR_E_ARGUMENT, "p_client is NULL"));
     }
@@ -156,6 +157,7 @@ fn millis(time: Duration) -> u64 {
 fn not_begun(error: StartError) -> Failure {
     let rc = match &error {
         StartError::Url(_) => PARLOR_E_URL,
+        StartError::Request(_) => PARLOR_E_ARGUMENT,
         StartError::Trust(_) => PARLOR_E_TRUST,
         _ => PARLOR_E_SYSTEM,
     };

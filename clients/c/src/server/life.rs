@@ -75,9 +75,11 @@ unsafe fn start(
     place: *mut *mut parlor_server,
 ) -> Result<(), Failure> {
     // SAFETY: as the caller says.
-    let given = unsafe { read_sized(given, parlor_server_config::DEFAULT, CONFIG_SIZE_MIN) }?;
+    let (given, judged) =
+        unsafe { read_sized(given, parlor_server_config::DEFAULT, CONFIG_SIZE_MIN) }?;
     // From here on `p_drop` is called, whatever comes.
     let user = Arc::new(UserData { pointer: given.p_user, drop: given.p_drop });
+    judged?;
     if place.is_null() {
         return Err(failure(PARLOR_E_ARGUMENT, "p_server is NULL"));
     }
@@ -89,9 +91,10 @@ unsafe fn start(
     let mut config = unsafe { read_config(&given) }?;
     config.authenticate = given.p_on_head.map(|on_head| authenticate(on_head, Arc::clone(&user)));
     let name = SERVERS.keep_place()?;
-    logging::of_all(given.p_on_log.filter(|_| given.p_log_level > PARLOR_LOG_OFF).map(|on_log| {
-        Arc::new(LogSink { on_log, level: given.p_log_level, user: Arc::clone(&user) })
-    }));
+    if let Some(on_log) = given.p_on_log.filter(|_| given.p_log_level > PARLOR_LOG_OFF) {
+        let (level, user) = (given.p_log_level, Arc::clone(&user));
+        logging::of_all(Arc::new(LogSink { on_log, level, user }));
+    }
     let started = {
         // The server's threads have this, too.
         let _blocked = Blocked::all();

@@ -10,7 +10,7 @@ use crate::call::{Failure, bytes, failure, text};
 use crate::user_data::UserData;
 use parlor::http1::Status;
 use parlor::protocol::Message;
-use parlor::server::{Access, PathAnswer, Socket, SocketPath};
+use parlor::server::{Access, PathAnswer, RequestRefusal, Socket, SocketPath};
 use serde_json::Value;
 use std::ffi::c_void;
 
@@ -166,13 +166,13 @@ pub unsafe extern "C" fn parlor_server_refuse(
         let texts =
             unsafe { [text("p_code", code)?, text("p_message", message)?, text("p_data", data)?] };
         let [code, message, data] = texts;
-        let data = if data.is_empty() { None } else { Some(value("p_data", data)?) };
-        let reply = request(open, number)?;
-        let done = match data {
-            None => reply.error(code, message),
-            Some(data) => reply.error_with(code, message, &data),
+        let refusal = match data {
+            "" => RequestRefusal::new(code, message),
+            data => RequestRefusal::with(code, message, &value("p_data", data)?),
         };
-        done.map_err(fault)
+        // What is wrong with it can be put right: the request still waits.
+        let refusal = refusal.map_err(fault)?;
+        request(open, number)?.refuse(refusal).map_err(fault)
     })
 }
 

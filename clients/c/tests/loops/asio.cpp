@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <thread>
 
 int main(int p_count, char **p_arguments)
@@ -36,8 +37,10 @@ int main(int p_count, char **p_arguments)
         }
     }));
     parlor::AsioEvents ofBob(context, bob, [&](const parlor::Event &p_event) {
-        if (p_event.kind() == PARLOR_EVENT_STATE && p_event.state() == PARLOR_STATE_ONLINE)
+        if (p_event.kind() == PARLOR_EVENT_STATE && p_event.state() == PARLOR_STATE_ONLINE) {
             bob.send("tea", "good evening");
+            throw std::runtime_error("it does not like that");
+        }
         if (p_event.kind() == PARLOR_EVENT_ENDED) {
             std::puts("bob has ended");
             deadline.cancel();
@@ -45,8 +48,15 @@ int main(int p_count, char **p_arguments)
     });
     if (!ofAda->is_waiting() || !ofBob.is_waiting())
         return 6;
-    // It ends when nothing is left to do.
-    context.run();
+    // It ends when nothing is left to do. What a function throws comes here, and the other events after it.
+    for (bool has_ended = false; !has_ended;) {
+        try {
+            context.run();
+            has_ended = true;
+        } catch (const std::runtime_error &caught) {
+            std::printf("caught: %s\n", caught.what());
+        }
+    }
     if (ofBob.is_waiting() || ofAda)
         return 7;
     std::puts("done");

@@ -1,0 +1,199 @@
+/* What must not happen where something ends, or comes again: `late_traps NAME URL` tries one of these, and prints `ok`. */
+#include "parlor.h"
+#include <errno.h>
+#include <unistd.h>
+
+#define LAST_ERROR parlor_last_error
+#include "trap.h"
+
+#define SECOND INT64_C(1000000)
+#define MESSAGES 3
+
+static const char *g_url;
+static int g_dropped, g_ended, g_stored, g_closed, g_behind;
+static uint64_t g_told;
+static parlor_client *g_client;
+
+static parlor_str text(const char *p_text) { return parlor_text(p_text); }
+
+static void note(void *p_user, const parlor_event *p_event)
+{
+    (void)p_user;
+    if (g_ended)
+        count(&g_behind);
+    if (p_event->p_kind == PARLOR_EVENT_ENDED)
+        count(&g_ended);
+    if (p_event->p_kind != PARLOR_EVENT_SENT)
+        return;
+    g_told = p_event->p_request;
+    if (p_event->p_error.p_size == 0)
+        count(&g_stored);
+    else if (p_event->p_error.p_size == 6 && memcmp(p_event->p_error.p_data, "closed", 6) == 0)
+        count(&g_closed);
+}
+
+static void on_drop(void *p_user)
+{
+    (void)p_user;
+    count(&g_dropped);
+}
+
+static parlor_client *opened(const char *p_url)
+{
+    parlor_config config;
+    parlor_client *client = NULL;
+    parlor_config_init(&config, sizeof config);
+    config.p_url = text(p_url);
+    config.p_on_event = note;
+    config.p_drop = on_drop;
+    CHECK(parlor_open(&config, &client) == PARLOR_OK);
+    return client;
+}
+
+static parlor_client *ada(void)
+{
+    static char url[200];
+    parlor_client *client;
+    snprintf(url, sizeof url, "%s?user=ada", g_url);
+    client = opened(url);
+    CHECK(parlor_wait_online(client, 20 * SECOND) == PARLOR_OK);
+    return client;
+}
+
+/* --- */
+
+/* A program's object that is destroyed at its end has a client: behind all that belongs to its thread. */
+static void last_of_all(void)
+{
+    CHECK(parlor_state(g_client) == PARLOR_STATE_ONLINE);
+    CHECK(parlor_stop(g_client, 0) == PARLOR_OK);
+    parlor_free(g_client);
+    CHECK(parlor_state(g_client) == PARLOR_E_FREED && g_dropped == 1 && g_ended == 1);
+    /* main has printed it already. */
+}
+
+static void exits_and_frees(void)
+{
+    g_client = ada();
+    CHECK(atexit(last_of_all) == 0);
+}
+
+static void last_of_thread(void *p_client)
+{
+    parlor_client *other;
+    parlor_free((parlor_client *)p_client);
+    other = opened("ws://127.0.0.1:1/");
+    parlor_free(other);
+}
+
+static void *use_and_leave(void *p_key)
+{
+    CHECK(pthread_setspecific(*(pthread_key_t *)p_key, ada()) == 0);
+    return NULL;
+}
+
+static void thread_ends(void)
+{
+    pthread_key_t key;
+    pthread_t thread;
+    CHECK(pthread_key_create(&key, last_of_thread) == 0);
+    CHECK(pthread_create(&thread, NULL, use_and_leave, &key) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(g_dropped == 2 && g_ended == 2);
+}
+
+/* Sent again with the same id: it is that message, and told once. */
+static void repeats(void)
+{
+    parlor_client *client = opened("ws://127.0.0.1:1/");
+    parlor_message message;
+    uint64_t first = 0, again = 0, other = 77;
+    memset(&message, 0, sizeof message);
+    message.p_size = sizeof message;
+    message.p_room = text("tea");
+    message.p_text = text("good evening");
+    message.p_id = text("mine");
+    CHECK(parlor_send(client, &message, &first) == PARLOR_OK && parlor_send(client, &message, &again) == PARLOR_OK);
+    CHECK(first == again);
+    message.p_text = text("good night");
+    CHECK(parlor_send(client, &message, &other) == PARLOR_E_ARGUMENT && other == 77);
+    CHECK(parlor_stop(client, 0) == PARLOR_OK);
+    wait_for(&g_ended, 1);
+    CHECK(g_closed == 1 && g_told == first && g_stored == 0);
+    parlor_free(client);
+}
+
+/* What becomes of each message is told, also if the client ends before. */
+static void tells_of_all(void)
+{
+    parlor_client *client = opened("ws://127.0.0.1:1/");
+    uint64_t request;
+    int at;
+    for (at = 0; at < MESSAGES; ++at)
+        CHECK(parlor_send_text(client, text("tea"), text("good evening"), &request) == PARLOR_OK);
+    CHECK(parlor_stop(client, SECOND / 100) == PARLOR_OK);
+    wait_for(&g_ended, 1);
+    CHECK(g_closed == MESSAGES && g_behind == 0);
+    /* And nothing is begun any more. */
+    CHECK(parlor_send_text(client, text("tea"), text("late"), &request) == PARLOR_E_CLOSED);
+    CHECK(parlor_say(client, text("x"), text("{}")) == PARLOR_E_CLOSED);
+    CHECK(parlor_join(client, text("tea"), NULL) == PARLOR_E_CLOSED);
+    CHECK(parlor_mark_read(client, text("tea"), 0) == PARLOR_E_CLOSED);
+    CHECK(parlor_typing(client, text("tea"), 1) == PARLOR_E_CLOSED);
+    CHECK(parlor_watch(client, text("prices"), text(""), 0) == PARLOR_E_CLOSED);
+    CHECK(parlor_watch_presence(client) == PARLOR_E_CLOSED);
+    CHECK(parlor_pause(client) == PARLOR_E_CLOSED && parlor_retry_now(client) == PARLOR_E_CLOSED);
+    CHECK(parlor_about(client, PARLOR_ABOUT_UNSENT, text(""), NULL, 0, NULL) == PARLOR_E_FULL);
+    parlor_free(client);
+    CHECK(g_dropped == 1);
+}
+
+/* What is refused at once, and lets go of what it was handed. */
+static void refused(void)
+{
+    static const char *const FIELDS[] = {"Host: evil", "Sec-WebSocket-Key: x", "A\001: b", ": b", "A: \001"};
+    static const int32_t CODES[] = {-1, 0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65536};
+    struct {
+        parlor_config p_known;
+        int64_t p_newer;
+    } newer;
+    parlor_config config;
+    parlor_client *client = NULL;
+    size_t at;
+    for (at = 0; at < sizeof FIELDS / sizeof FIELDS[0]; ++at) {
+        parlor_config_init(&config, sizeof config);
+        config.p_url = text("ws://127.0.0.1:1/");
+        config.p_mode = at % 2 ? PARLOR_MODE_SOCKET : PARLOR_MODE_CHAT;
+        config.p_fields = text(FIELDS[at]);
+        config.p_drop = on_drop;
+        CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && g_dropped == (int)at + 1 && client == NULL);
+    }
+    g_dropped = 0;
+    parlor_config_init(&config, sizeof config);
+    config.p_url = text("ws://127.0.0.1:1/");
+    config.p_mode = PARLOR_MODE_SOCKET;
+    config.p_protocols = text("a b");
+    config.p_drop = on_drop;
+    CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && g_dropped == 1);
+    parlor_config_init(&newer.p_known, sizeof newer);
+    newer.p_known.p_url = text("ws://127.0.0.1:1/");
+    newer.p_known.p_drop = on_drop;
+    newer.p_newer = 1;
+    CHECK(parlor_open(&newer.p_known, &client) == PARLOR_E_ARGUMENT && g_dropped == 2);
+    config.p_protocols = text("");
+    CHECK(parlor_open(&config, &client) == PARLOR_OK);
+    for (at = 0; at < sizeof CODES / sizeof CODES[0]; ++at)
+        CHECK(parlor_socket_close(client, CODES[at], text("why"), 0) == PARLOR_E_ARGUMENT);
+    CHECK(parlor_socket_close(client, 4999, text("why"), 0) == PARLOR_OK);
+    parlor_free(client);
+}
+
+int main(int p_count, char **p_arguments)
+{
+    static const trap TRAPS[] = {
+        {"exits_and_frees", exits_and_frees}, {"thread_ends", thread_ends}, {"repeats", repeats},
+        {"tells_of_all", tells_of_all}, {"refused", refused},
+    };
+    CHECK(p_count == 3);
+    g_url = p_arguments[2];
+    return try_one(TRAPS, sizeof TRAPS / sizeof TRAPS[0], p_arguments[1]);
+}
