@@ -36,6 +36,7 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo clippy --locked --no-default-features --features client --lib --example autobahn_client --example client_bot --example client_bridge --example client_feed --example client_load -- -D warnings
 	cargo clippy --locked --manifest-path examples/tokio/Cargo.toml --target-dir target -- -D warnings
 	cargo clippy --locked --package parlor-c -- -D warnings
+	cargo clippy --locked --package parlor-loom --all-targets -- -D warnings
 	cargo clippy --locked --package parlor-c --no-default-features --features server -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -60,6 +61,7 @@ test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \
 	cargo test --locked --quiet --no-fail-fast || failed=1; \
 	cargo test --locked --quiet --no-default-features --lib --test protocol_properties --test corpus_replay || failed=1; \
+	cargo test --locked --quiet --package parlor-loom || failed=1; \
 	exit $$failed
 
 sim: ## run the simulator on SEEDS (2000; n or from..to); SEED=n TRACE=1 prints all that happens in one

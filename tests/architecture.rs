@@ -201,7 +201,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/embed/ticket.rs",
             "backend/pool.rs",
             // As `on_event` is the program's.
-            "client/thread/monitor.rs",
+            "client/thread/network.rs",
         ],
     ),
     // A feature has whole layers.

@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 from websockets.sync.server import serve
@@ -267,6 +268,27 @@ def test_valgrind_finds_nothing(program, programs, url):
     valgrind = tool("valgrind", "apt-get install valgrind")
     name, *trap = program
     run(valgrind, "-q", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible", "--error-exitcode=9", programs(name), *trap, url)
+
+
+def races(program, *arguments, folder):
+    """What helgrind says of the program's own memory: how the library's threads hand over, by futexes, it cannot see."""
+    valgrind, found = tool("valgrind", "apt-get install valgrind"), folder / "found.xml"
+    run(valgrind, "--tool=helgrind", "--xml=yes", f"--xml-file={found}", program, *arguments, env={**harness.clean_environment(), "LD_LIBRARY_PATH": str(BUILT)})
+    return [error for error in ElementTree.parse(found).getroot().findall("error") if not is_of_the_library(error)]
+
+
+def is_of_the_library(error):
+    """Whether the library has the memory, or looks at it: the first frame, or one of those that have made the block."""
+    is_ours = lambda frames: any("libparlor" in (frame.findtext("obj") or "") for frame in frames)
+    parts = [part for part in error if part.tag in ("auxwhat", "xauxwhat", "stack")]
+    made = [stack for said, stack in zip(parts, parts[1:], strict=False) if "alloc'd" in "".join(said.itertext())]
+    first = error.find("stack").findall("frame")[:1]
+    return is_ours(first) or any(is_ours(stack.iter("frame")) for stack in made)
+
+
+def test_helgrind_finds_no_race_in_a_program_of_cpp(programs, url, tmp_path):
+    assert races(programs("talk.cpp", "shared"), url, folder=tmp_path) == []
+    assert races(programs("talk.cpp", "shared"), url, "race", folder=tmp_path) != []
 
 
 @pytest.mark.parametrize("trap", ["arguments", "senders", "freed_within", "leaves_nothing"])

@@ -1,4 +1,4 @@
-// Two clients and a socket, as talk.c has them. `talk URL throw` throws in its function.
+// Two clients and a socket, as talk.c has them. `talk URL throw` throws in its function, `talk URL race` has a race.
 #include "parlor.hpp"
 
 #include <condition_variable>
@@ -15,6 +15,8 @@ namespace {
 std::mutex g_lock;
 std::condition_variable g_changed;
 int g_heard, g_dropped, g_logged;
+// Only the client's thread has it, but where a race is what is wanted.
+int g_unguarded;
 
 void check(std::error_code p_code, const char *p_what)
 {
@@ -70,7 +72,8 @@ int main(int p_count, char **p_arguments)
     if (p_count < 2)
         return 2;
     const std::string url = p_arguments[1];
-    const bool throws = p_count > 2;
+    const std::string how = p_count > 2 ? p_arguments[2] : "";
+    const bool throws = how == "throw";
     const std::shared_ptr<Owned> owned = std::make_shared<Owned>();
     {
         parlor::Client ada, bob;
@@ -79,6 +82,7 @@ int main(int p_count, char **p_arguments)
         options.thread_name("NetworkThread").on_event([kept, throws](const parlor::Event &p_event) {
             if (p_event.kind() == PARLOR_EVENT_ENTRY && p_event.type() == parlor::Text("chat:message")) {
                 std::printf("ada hears %s: %s\n", std::string(p_event.user()).c_str(), std::string(p_event.text()).c_str());
+                g_unguarded++;
                 count(g_heard);
                 if (throws)
                     throw std::runtime_error("it does not like that");
@@ -103,6 +107,8 @@ int main(int p_count, char **p_arguments)
                            }),
                   "stored");
         }
+        if (how == "race")
+            std::printf("%d\n", g_unguarded++);
         wait_for(g_heard, 1);
         if (throws)
             wait_for(g_logged, 1);

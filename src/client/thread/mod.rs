@@ -3,12 +3,16 @@
 
 mod descriptor;
 mod events;
+mod locks;
 mod monitor;
+mod network;
 mod queue;
 mod wait;
 
 pub(super) use events::EventSource;
 pub use events::Events;
-pub(super) use monitor::{Monitor, Monitored, NetworkThread, StartFn, start_network};
+pub(super) use locks::lock;
+pub(super) use monitor::{Monitor, Monitored};
+pub(super) use network::{NetworkThread, StartFn, start_network};
 pub(super) use queue::EventQueue;
-pub(super) use wait::{Waited, lock};
+pub(super) use wait::Waited;

@@ -1,13 +1,9 @@
 //! A value that comes later: a thread may wait for it, and so may a task of any async runtime.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use super::locks::{Condvar, Mutex, lock};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// Locks, also what a thread has left that panicked: nothing is half done where no program's code runs.
-pub(in crate::client) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A value that changes until it is what somebody waits for.
 #[derive(Debug)]
