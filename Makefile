@@ -137,6 +137,12 @@ bench: ## parlor beside other servers and a floor, the least that any must do; a
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin bench -- $(BENCH)
 
+# Debian: apt-get install libwebsockets-dev. IXWebSocket is in no distribution: IXWEBSOCKET is where it is installed.
+bench-c: ## a client with libparlor beside the same with libwebsockets and IXWebSocket; about three minutes
+	sh clients/c/build.sh target/c client
+	cargo build --release --locked --example echo
+	python3 benches/c/measure.py $(if $(IXWEBSOCKET),--ixwebsocket '$(IXWEBSOCKET)')
+
 # Debian: apt-get install redis-server nats-server strace. It starts them itself: they need not be services.
 bench-durability: ## parlor on a disk and in memory beside Redis Streams and NATS JetStream; about five minutes
 	cargo build --release --locked --bin parlor
@@ -170,5 +176,5 @@ bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
-	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-durability bench-smoke measure-flood measure-latency measure-tls \
+	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-c bench-durability bench-smoke measure-flood measure-latency measure-tls \
 	measure-return soak

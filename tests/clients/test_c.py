@@ -247,6 +247,34 @@ def test_parts_of_a_program_may_be_compiled_by_different_standards(standards, tm
         assert "connection refused" in run(tmp_path / "mixed")
 
 
+@pytest.mark.seconds(60)
+def test_what_is_measured_beside_other_libraries_can_be():
+    said = run(sys.executable, ROOT / "benches/c/measure.py", "--quick")
+    rows = [line.split(" | ") for line in said.splitlines()]
+    assert len(rows) == 13 and rows[0][1].startswith("libparlor")
+    document = (ROOT / "docs/embedding-c.md").read_text()
+    for label, *_ in rows[2:]:
+        assert f"\n{label} | " in document
+
+
+def test_an_answer_costs_three_system_calls(tmp_path):
+    """One that is sent by the function that is told: receive, send, wait. Nobody is woken for it."""
+    bench, strace = ROOT / "benches/c", tool("strace", "apt-get install strace")
+    run("c++", "-std=c++11", "-O2", f"-I{HEADER.parent}", bench / "driver.cpp", bench / "libparlor.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "driver")
+    command = [ROOT / "target/release/examples/echo", f"{harness.HOST}:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as echo:
+        try:
+            url = re.search(r"ws://\S+", echo.stdout.readline())[0]
+            run(strace, "-f", "-c", "-o", tmp_path / "calls", tmp_path / "driver", "rate", url, "", 2_000, 64, 1)
+        finally:
+            echo.terminate()
+    counted = re.findall(r"^ +[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", (tmp_path / "calls").read_text(), re.M)
+    calls = {name: int(count) for count, name in counted}
+    few = 100
+    assert all(2_000 <= calls.pop(name) < 2_000 + few for name in ("recvfrom", "sendto", "epoll_wait")), counted
+    assert calls["futex"] + calls["write"] < few
+
+
 def test_clients_and_sockets_of_cpp_talk(programs, url):
     said = run(programs("talk.cpp"), url).splitlines()
     assert said == ["ada hears bob: good evening", "done"]

@@ -62,7 +62,7 @@ impl ClientDriver {
         while let Some(event) = self.shared.take_own() {
             has_some = true;
             self.is_calling = true;
-            on_event(event);
+            self.shared.call_program(|| on_event(event));
             self.is_calling = false;
         }
         has_some

@@ -1,12 +1,11 @@
 //! The network's thread: how it is started, and waited for.
 
 use super::locks::lock;
-use super::monitor::{Monitor, Monitored};
+use super::monitor::{Monitor, Monitored, network_of_this_thread};
 use super::wait::Waited;
 use crate::base::Limits;
 use crate::base::limits::BUFFER_BYTES_MIN;
 use crate::reactor::{Clock, Handler, Plain, Reactor, Wake};
-use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -16,16 +15,10 @@ use std::time::Duration;
 /// What a program does first on the network's thread.
 pub(in crate::client) type StartFn = Box<dyn FnOnce() + Send>;
 
-thread_local! {
-    /// Which network's thread this is; 0 for those of the program. (`std::thread::current` would keep something for each
-    /// of these, which a program in C does not expect.)
-    static NETWORK: Cell<usize> = const { Cell::new(0) };
-}
-
 /// The network's thread, as the program's see it.
 #[derive(Debug)]
 pub(in crate::client) struct NetworkThread {
-    /// The address of what it shares, which nothing else has as long as this is there.
+    /// [`Monitor::id`] of what it shares.
     id: usize,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -33,7 +26,7 @@ pub(in crate::client) struct NetworkThread {
 impl NetworkThread {
     /// Whether the program was called by it.
     pub(in crate::client) fn is_current(&self) -> bool {
-        NETWORK.try_with(Cell::get).is_ok_and(|id| id == self.id)
+        network_of_this_thread() == self.id
     }
 
     /// Waits until it has ended, which it was told to: at most so long, where another thread waits for it already. Within
@@ -100,7 +93,7 @@ where
         };
         reactor.set_buffer_bytes(BUFFER_BYTES_MIN);
         let (shared, mut handler) = make(reactor.clock(), reactor.wake());
-        NETWORK.with(|network| network.set(Arc::as_ptr(&shared).addr()));
+        shared.is_of_this_thread();
         made.tell(Ok(Arc::clone(&shared)));
         // The handler calls functions of the program's.
         match catch_unwind(AssertUnwindSafe(|| reactor.run(&mut handler))) {
@@ -116,6 +109,6 @@ where
         }
     })?;
     let shared = place.wait(Option::take)?;
-    let id = Arc::as_ptr(&shared).addr();
+    let id = shared.id();
     Ok((shared, NetworkThread { id, thread: Mutex::new(Some(thread)) }))
 }

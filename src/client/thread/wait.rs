@@ -8,41 +8,55 @@ use std::time::Duration;
 /// A value that changes until it is what somebody waits for.
 #[derive(Debug)]
 pub(in crate::client) struct Waited<T> {
-    value: Mutex<(T, Option<Waker>)>,
+    place: Mutex<Place<T>>,
     changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    value: T,
+    /// A task that waits.
+    waker: Option<Waker>,
+    /// How many threads wait.
+    waiting: u32,
 }
 
 impl<T> Waited<T> {
     pub(in crate::client) fn new(value: T) -> Waited<T> {
-        Waited { value: Mutex::new((value, None)), changed: Condvar::new() }
+        let place = Place { value, waker: None, waiting: 0 };
+        Waited { place: Mutex::new(place), changed: Condvar::new() }
     }
 
     /// Changes it, and wakes threads that wait. A task is to be woken by the caller once it holds no lock: that may run
     /// code of the program's.
     #[must_use]
     pub(in crate::client) fn change(&self, change: impl FnOnce(&mut T)) -> Option<Waker> {
-        let waker = {
-            let (value, waker) = &mut *lock(&self.value);
-            change(value);
-            waker.take()
+        let (waker, is_waited_for) = {
+            let place = &mut *lock(&self.place);
+            change(&mut place.value);
+            (place.waker.take(), place.waiting > 0)
         };
-        self.changed.notify_all();
+        if is_waited_for {
+            self.changed.notify_all();
+        }
         waker
     }
 
     /// Looks at it, and may take something of it.
     pub(in crate::client) fn look<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
-        look(&mut lock(&self.value).0)
+        look(&mut lock(&self.place).value)
     }
 
     /// Waits until `look` finds something.
     pub(in crate::client) fn wait<R>(&self, mut look: impl FnMut(&mut T) -> Option<R>) -> R {
-        let mut value = lock(&self.value);
+        let mut place = lock(&self.place);
         loop {
-            if let Some(found) = look(&mut value.0) {
+            if let Some(found) = look(&mut place.value) {
                 return found;
             }
-            value = self.changed.wait(value).unwrap_or_else(PoisonError::into_inner);
+            place.waiting += 1;
+            place = self.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
+            place.waiting -= 1;
         }
     }
 
@@ -53,12 +67,14 @@ impl<T> Waited<T> {
         mut look: impl FnMut(&mut T) -> Option<R>,
     ) -> Option<R> {
         let mut found = None;
-        let still_waits = |value: &mut (T, Option<Waker>)| {
-            found = look(&mut value.0);
+        let still_waits = |place: &mut Place<T>| {
+            found = look(&mut place.value);
             found.is_none()
         };
-        let waited = self.changed.wait_timeout_while(lock(&self.value), timeout, still_waits);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut place = lock(&self.place);
+        place.waiting += 1;
+        let waited = self.changed.wait_timeout_while(place, timeout, still_waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
         found
     }
 
@@ -68,11 +84,11 @@ impl<T> Waited<T> {
         context: &Context<'_>,
         look: impl FnOnce(&mut T) -> Option<R>,
     ) -> Poll<R> {
-        let (value, waker) = &mut *lock(&self.value);
-        match look(value) {
+        let place = &mut *lock(&self.place);
+        match look(&mut place.value) {
             Some(found) => Poll::Ready(found),
             None => {
-                *waker = Some(context.waker().clone());
+                place.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }

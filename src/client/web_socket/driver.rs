@@ -247,13 +247,14 @@ fn hand_on(
             WebSocketNews::Lost(&why)
         }
     };
-    let takes_more = tell(inner, news, on_event);
+    let takes_more = tell(shared, inner, news, on_event);
     shared.notify();
     takes_more
 }
 
 /// Tells the program, whose function is called without the lock; whether it takes more messages.
 fn tell(
+    shared: &SharedWebSocket,
     mut inner: MutexGuard<'_, WebSocketInner>,
     news: WebSocketNews<'_>,
     on_event: Option<&mut NewsFn>,
@@ -261,7 +262,7 @@ fn tell(
     match on_event {
         Some(on_event) => {
             drop(inner);
-            on_event(news);
+            shared.call_program(|| on_event(news));
             true
         }
         None => inner.tell(news),
@@ -347,7 +348,7 @@ impl WebSocketDriver {
         self.leave(io, 1_000, "");
         let mut inner = self.shared.lock();
         inner.lost(now(self.shared.clock), None, why, None);
-        tell(inner, WebSocketNews::Lost(why), self.on_event.as_deref_mut());
+        tell(&self.shared, inner, WebSocketNews::Lost(why), self.on_event.as_deref_mut());
         self.shared.notify();
     }
 }
