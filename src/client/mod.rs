@@ -34,7 +34,7 @@ pub use handle::{
     Client, ClientBuilder, HistoryPage, Logged, Member, MembersPage, NewMessage, Reply,
     ReplyFuture, Room, Stored, Stream, Ticket, TicketFuture, Unsent,
 };
-pub use net::{Proxy, ProxyUrlError};
+pub use net::{Proxy, ProxyUrlError, threads_left};
 pub use thread::Events;
 pub use tls::{Tls, TrustError};
 pub use url::{UrlError, WebSocketUrl};

@@ -63,7 +63,7 @@ def main(program, parlor):
     url = f"ws://127.0.0.1:{port}/ws?user=ada"
     nobody = f"ws://127.0.0.1:{free_port()}/"
     states = {
-        "resolving": ("ws://nobody.example/", CONNECTING),
+        "resolving": ("ws://nobody.example/", CONNECTING, "left"),
         "black hole": (f"ws://{BLACK_HOLE}/", CONNECTING),
         "TLS stalled": (f"wss://127.0.0.1:{mute(b'')}/", CONNECTING),
         "upgrade stalled": (f"ws://127.0.0.1:{mute(b'HTTP/1.1 101 Swit')}/", CONNECTING),

@@ -3,7 +3,7 @@
  * Threads. Every function may be called from every thread, also at once, and from within p_on_event, unless it is said
  * to wait. A client has one thread of its own. Nothing of the library runs before parlor_open; nothing of a client runs
  * after its parlor_free has returned, but for the thread of a lookup that the system does not end: it calls nothing of the
- * program's. A thread that waits in a function here must not be cancelled (pthread_cancel).
+ * program's (parlor_threads_left counts them). A thread that waits in a function here must not be cancelled (pthread_cancel).
  *
  * Results. A function that returns parlor_rc returns PARLOR_OK or one of PARLOR_E_*; parlor_last_error has the text, until
  * the thread's next call: not in the arguments of the call itself. A client that was freed is PARLOR_E_FREED, and nothing is touched.
@@ -220,6 +220,10 @@ const char *parlor_last_error(void);
 
 /* The text of a string that ends with a zero; empty for NULL. */
 parlor_str parlor_text(const char *p_text);
+
+/* How many threads of clients that were freed still look a name up, as the system has not ended that. With 64 no other
+ * lookup is begun in this process. */
+uint32_t parlor_threads_left(void);
 
 /* --- A client's life --- */
 

@@ -47,6 +47,9 @@ inline std::error_code error(parlor_rc p_rc) noexcept
 // Why the last call of this thread that failed did.
 inline std::string last_error() { return parlor_last_error(); }
 
+// See parlor_threads_left.
+inline std::uint32_t threads_left() noexcept { return parlor_threads_left(); }
+
 // What is told: see PARLOR_EVENT_*. Its texts are as long valid as it is.
 class Event {
 public:

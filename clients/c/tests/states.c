@@ -1,5 +1,6 @@
 /* `states URL STATE HOW...`: opens a client, lets it come to its state, and prints how many µs its end takes, by
- * parlor_free and by parlor_stop. HOW: `callback` or `poll`; `socket`; `full` fills the outbox, `pause` pauses. */
+ * parlor_free and by parlor_stop. HOW: `callback` or `poll`; `socket`; `full` fills the outbox, `pause` pauses, `left` looks
+ * whether the thread of a lookup is counted that the system does not end. */
 #include "parlor.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,8 @@ int main(int p_count, char **p_words)
         begun = now();
         parlor_free(client);
         printf("%lld%s", (long long)(now() - begun), round ? "\n" : " ");
+        if (parlor_threads_left() != (has(p_count, p_words, "left") ? (uint32_t)round + 1 : 0))
+            fail("the threads that are left");
     }
     return 0;
 }

@@ -10,6 +10,7 @@ pub(in crate::client) mod records;
 mod sending;
 mod socket;
 
+pub use names::threads_left;
 pub(crate) use names::{Helpers, look_up};
 pub(crate) use plan::SocketPlan;
 pub use proxy_url::{Proxy, ProxyUrlError};

@@ -14,7 +14,7 @@ use crate::signals::Errno;
 use parlor::base::{RoomId, StreamId};
 use parlor::client::{
     Client, Hint, Reply, RequestError, Room, SendError, State, Ticket, TicketStatus, TokenFailure,
-    WatchOptions, WebSocket,
+    WatchOptions, WebSocket, threads_left,
 };
 use parlor::protocol::CloseCode;
 use serde::de::IgnoredAny;
@@ -57,6 +57,11 @@ pub extern "C" fn parlor_last_error() -> *const c_char {
 pub unsafe extern "C" fn parlor_text(text: *const c_char) -> parlor_str {
     // SAFETY: as the caller says.
     unsafe { zero_ended(text) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn parlor_threads_left() -> u32 {
+    u32::try_from(threads_left()).unwrap_or(u32::MAX)
 }
 
 // --- A client's life ---
