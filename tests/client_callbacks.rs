@@ -411,6 +411,12 @@ fn a_repeat_of_a_message_that_was_refused_is_sent_again() {
     assert!(matches!(&wrong, StartError::Request(_)) && wrong.is_fatal(), "{wrong}");
     let wrong = WebSocket::builder("ws://127.0.0.1:1/").protocol("a b").start().unwrap_err();
     assert!(matches!(&wrong, StartError::Request(_)), "{wrong}");
-    ada.close(Duration::ZERO).unwrap();
+    assert!(!ada.wait_closed(Duration::ZERO));
+    ada.stop(Duration::ZERO);
+    assert!(ada.wait_closed(PATIENCE) && ada.wait_closed(Duration::ZERO));
+    let socket = WebSocket::builder("ws://127.0.0.1:1/").start().unwrap();
+    assert!(!socket.wait_closed(Duration::ZERO));
+    socket.stop(1_000, "", Duration::ZERO);
+    assert!(socket.wait_closed(PATIENCE));
     stop(server);
 }

@@ -239,7 +239,8 @@ parlor_rc parlor_open(const parlor_config *p_config, parlor_client **p_client);
  * sooner of several calls counts. */
 parlor_rc parlor_stop(parlor_client *p_client, int64_t p_drain);
 
-/* Stops at once, waits until the client's thread has ended, and frees the client. Called by p_on_event, of this client or
+/* Stops at once, waits until the client's thread has ended, and frees the client. Messages that are not on the server's
+ * disk, or in an outbox, are lost: parlor_stop and parlor_wait_ended before this give them time. Called by p_on_event, of this client or
  * another, it does not wait for one that has p_on_event, too: what this does already it goes on with, nothing more is
  * told, and p_drop is called when it has ended. One that somebody else frees, or has freed, it leaves alone, and does not
  * wait. NULL is allowed. */
@@ -266,6 +267,10 @@ int32_t parlor_state(parlor_client *p_client);
 
 /* Waits at most so long until the client is online. PARLOR_E_CLOSED if it does not try any more. */
 parlor_rc parlor_wait_online(parlor_client *p_client, int64_t p_wait);
+
+/* Waits at most so long until the client has ended, which parlor_stop begins: PARLOR_EVENT_ENDED was told, or with
+ * parlor_next waits to be taken. PARLOR_E_TIMEOUT if it has not. */
+parlor_rc parlor_wait_ended(parlor_client *p_client, int64_t p_wait);
 
 /* Connects now, whatever was planned; also after it was paused, and after it has failed. */
 parlor_rc parlor_retry_now(parlor_client *p_client);

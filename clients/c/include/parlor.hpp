@@ -249,6 +249,7 @@ public:
     std::error_code stop(Micros p_drain = Micros(0)) const noexcept { return error(parlor_stop(m_raw, p_drain.count())); }
     std::int32_t state() const noexcept { return parlor_state(m_raw); }
     std::error_code wait_online(Micros p_wait) const noexcept { return error(parlor_wait_online(m_raw, p_wait.count())); }
+    std::error_code wait_ended(Micros p_wait) const noexcept { return error(parlor_wait_ended(m_raw, p_wait.count())); }
     std::error_code retry_now() const noexcept { return error(parlor_retry_now(m_raw)); }
     std::intptr_t wait_handle() const noexcept { return parlor_wait_handle(m_raw); }
 

@@ -10,7 +10,8 @@
 namespace parlor {
 
 // Has a function called with each event of a client by an event loop, on the main thread. One makes it where the loop runs,
-// as in wxApp::OnEventLoopEnter, and destroys it before the loop, but not within its function.
+// as in wxApp::OnEventLoopEnter, and destroys it before the loop, as in OnEventLoopExit; also within its function, which
+// may call ExitMainLoop.
 class WxEvents : private wxEventLoopSourceHandler {
 public:
     // Nothing is called if the client has none to take, as with on_event: is_waiting() is false then.
@@ -23,13 +24,30 @@ public:
     }
     WxEvents(const WxEvents &) = delete;
     WxEvents &operator=(const WxEvents &) = delete;
+    ~WxEvents() override
+    {
+        m_feed->end();
+        if (m_is_gone)
+            *m_is_gone = true;
+    }
 
     bool is_waiting() const noexcept { return m_source != nullptr; }
 
 private:
     void OnReadWaiting() override
     {
-        detail::Feed::drain(m_feed);
+        bool is_gone = false;
+        m_is_gone = &is_gone;
+        try {
+            detail::Feed::drain(m_feed);
+        } catch (...) {
+            if (!is_gone)
+                m_is_gone = nullptr;
+            throw;
+        }
+        if (is_gone)
+            return;
+        m_is_gone = nullptr;
         if (m_feed->is_over())
             m_source.reset();
     }
@@ -38,6 +56,8 @@ private:
 
     std::shared_ptr<detail::Feed> m_feed;
     std::unique_ptr<wxEventLoopSource> m_source;
+    // What is to be told if this is destroyed while its function runs.
+    bool *m_is_gone = nullptr;
 };
 
 } // namespace parlor

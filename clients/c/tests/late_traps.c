@@ -12,6 +12,7 @@
 static const char *g_url;
 static int g_dropped, g_ended, g_stored, g_closed, g_behind;
 static uint64_t g_told;
+static parlor_rc g_waited;
 static parlor_client *g_client;
 
 static parlor_str text(const char *p_text) { return parlor_text(p_text); }
@@ -21,8 +22,10 @@ static void note(void *p_user, const parlor_event *p_event)
     (void)p_user;
     if (g_ended)
         count(&g_behind);
-    if (p_event->p_kind == PARLOR_EVENT_ENDED)
+    if (p_event->p_kind == PARLOR_EVENT_ENDED) {
+        g_waited = g_client ? parlor_wait_ended(g_client, SECOND) : 0;
         count(&g_ended);
+    }
     if (p_event->p_kind != PARLOR_EVENT_SENT)
         return;
     g_told = p_event->p_request;
@@ -128,11 +131,15 @@ static void tells_of_all(void)
     parlor_client *client = opened("ws://127.0.0.1:1/");
     uint64_t request;
     int at;
+    g_client = client;
     for (at = 0; at < MESSAGES; ++at)
         CHECK(parlor_send_text(client, text("tea"), text("good evening"), &request) == PARLOR_OK);
+    CHECK(parlor_wait_ended(client, 0) == PARLOR_E_TIMEOUT);
     CHECK(parlor_stop(client, SECOND / 100) == PARLOR_OK);
-    wait_for(&g_ended, 1);
-    CHECK(g_closed == MESSAGES && g_behind == 0);
+    CHECK(parlor_wait_ended(client, 20 * SECOND) == PARLOR_OK);
+    /* The last event was told before that. */
+    CHECK(g_ended == 1 && g_closed == MESSAGES && g_behind == 0);
+    CHECK(parlor_wait_ended(client, 0) == PARLOR_OK && g_waited == PARLOR_E_MODE);
     /* And nothing is begun any more. */
     CHECK(parlor_send_text(client, text("tea"), text("late"), &request) == PARLOR_E_CLOSED);
     CHECK(parlor_say(client, text("x"), text("{}")) == PARLOR_E_CLOSED);

@@ -17,9 +17,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long [`Client::close`] waits for the network's thread, which does not wait for the network.
-const END: Duration = Duration::from_secs(10);
-
 /// A client of a parlor server: a connection that mends itself, messages that are neither lost nor doubled, rooms
 /// without holes. Clones are one client. When the last one is dropped, with its rooms and streams, it closes, and its
 /// thread ends.
@@ -284,9 +281,23 @@ impl Client {
     /// [`Unsent`]: the messages that were not stored, refused ones among them.
     pub fn close(&self, drain: Duration) -> Result<(), Unsent> {
         self.stop(drain);
-        self.0.join(drain.saturating_add(END));
+        self.0.thread.join();
         let messages = self.unsent();
         if messages.is_empty() { Ok(()) } else { Err(Unsent { messages }) }
+    }
+
+    /// Waits until it has ended for good, which [`Client::stop`] begins: also until a function of
+    /// [`ClientBuilder::on_event`] has returned. Whether it has. On the network's
+    /// thread it does not wait.
+    #[must_use]
+    pub fn wait_closed(&self, timeout: Duration) -> bool {
+        let over = |inner: &mut ClientInner, _: &_| inner.is_over().then_some(());
+        let timeout = if self.0.thread.is_current() { Duration::ZERO } else { timeout };
+        let is_over = self.shared().wait(Some(timeout), over).is_some();
+        if is_over {
+            self.0.thread.join();
+        }
+        is_over
     }
 
     /// Sends a message.
@@ -337,13 +348,6 @@ impl Client {
     }
 }
 
-impl ClientHandle {
-    /// Waits until the network's thread has ended, which was told to.
-    fn join(&self, timeout: Duration) {
-        self.thread.join(&self.shared, timeout, ClientInner::is_over);
-    }
-}
-
 impl Drop for ClientHandle {
     fn drop(&mut self) {
         self.shared.with(|inner, shared| {
@@ -351,7 +355,7 @@ impl Drop for ClientHandle {
                 inner.stop_at = Some(shared.clock.now());
             }
         });
-        self.join(END);
+        self.thread.join();
     }
 }
 

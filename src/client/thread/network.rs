@@ -10,7 +10,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// What a program does first on the network's thread.
 pub(in crate::client) type StartFn = Box<dyn FnOnce() + Send>;
@@ -29,22 +28,16 @@ impl NetworkThread {
         network_of_this_thread() == self.id
     }
 
-    /// Waits until it has ended, which it was told to: at most so long, where another thread waits for it already. Within
-    /// it there is no waiting for it: what the program does there has its end behind it.
-    pub(in crate::client) fn join<T: Monitored>(
-        &self,
-        shared: &Monitor<T>,
-        timeout: Duration,
-        is_over: impl Fn(&T) -> bool,
-    ) {
+    /// Waits until it has ended, which it was told to. Within it there is no waiting for it: what the program does there
+    /// has its end behind it.
+    pub(in crate::client) fn join(&self) {
         if self.is_current() {
             return;
         }
-        let thread = lock(&self.thread).take();
-        match thread {
+        // Who comes second waits for the lock.
+        if let Some(thread) = lock(&self.thread).take() {
             // It has caught what panicked in it, and said so.
-            Some(thread) => drop(thread.join()),
-            None => drop(shared.wait(Some(timeout), |inner, _| is_over(inner).then_some(()))),
+            drop(thread.join());
         }
     }
 }

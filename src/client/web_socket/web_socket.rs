@@ -1,15 +1,12 @@
 //! What a program has of a WebSocket. Every function may be called from every thread.
 
 use super::builder::{WebSocketBuilder, millis};
-use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketTask};
+use super::shared::{SendError, SharedWebSocket, WebSocketEvent, WebSocketInner, WebSocketTask};
 use crate::client::core::State;
 use crate::client::thread::{Events, NetworkThread};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long the network's thread is waited for, which does not wait for the network.
-const END: Duration = Duration::from_secs(10);
 
 /// A WebSocket of any server, which is opened again after it was lost. Clones are one WebSocket. When the last one is
 /// dropped it closes, and its thread ends.
@@ -138,15 +135,22 @@ impl WebSocket {
     /// [`WebSocketBuilder::on_event`] it does not wait.
     pub fn close(&self, code: u16, reason: &str, timeout: Duration) -> bool {
         self.stop(code, reason, timeout);
-        self.0.join(timeout.saturating_add(END));
+        self.0.thread.join();
         self.0.shared.lock().is_closed
     }
-}
 
-impl WebSocketHandle {
-    /// Waits until the network's thread has ended, which was told to.
-    fn join(&self, timeout: Duration) {
-        self.thread.join(&self.shared, timeout, |inner| inner.events.is_over());
+    /// Waits until it has ended for good, which [`WebSocket::stop`] begins: also until a function of
+    /// [`WebSocketBuilder::on_event`] has returned. Whether it has. On the
+    /// network's thread it does not wait.
+    #[must_use]
+    pub fn wait_closed(&self, timeout: Duration) -> bool {
+        let over = |inner: &mut WebSocketInner, _: &_| inner.events.is_over().then_some(());
+        let timeout = if self.0.thread.is_current() { Duration::ZERO } else { timeout };
+        let is_over = self.0.shared.wait(Some(timeout), over).is_some();
+        if is_over {
+            self.0.thread.join();
+        }
+        is_over
     }
 }
 
@@ -157,7 +161,7 @@ impl Drop for WebSocketHandle {
                 inner.stop_at = Some(shared.clock.now());
             }
         });
-        self.join(END);
+        self.thread.join();
     }
 }
 

@@ -25,6 +25,9 @@ use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+/// How long a client's end is waited for, which waits for nothing itself.
+const END: Duration = Duration::from_secs(60);
+
 /// A close code that says that all is well (RFC 6455 §7.4.1).
 const NORMAL: u16 = 1_000;
 
@@ -115,7 +118,11 @@ pub extern "C" fn parlor_free(client: *mut parlor_client) {
         }
         match &open.kind {
             Kind::Chat(client, _) if must_not_wait => client.stop(Duration::ZERO),
-            Kind::Chat(client, _) => drop(client.close(Duration::ZERO)),
+            // `close` would copy what was not stored.
+            Kind::Chat(client, _) => {
+                client.stop(Duration::ZERO);
+                let _ = client.wait_closed(END);
+            }
             Kind::Socket(socket, _) if must_not_wait => socket.stop(NORMAL, "", Duration::ZERO),
             Kind::Socket(socket, _) => _ = socket.close(NORMAL, "", Duration::ZERO),
         }
@@ -288,6 +295,21 @@ pub extern "C" fn parlor_wait_online(client: *mut parlor_client, wait: i64) -> p
             State::Waiting { reason, .. } => failure(PARLOR_E_TIMEOUT, reason),
             _ => failure(PARLOR_E_TIMEOUT, "it is not online in time"),
         })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn parlor_wait_ended(client: *mut parlor_client, wait: i64) -> parlor_rc {
+    call_of(client, |open| {
+        if is_on_a_clients_thread() {
+            return Err(failure(PARLOR_E_MODE, "p_on_event must not wait"));
+        }
+        let has_ended = match &open.kind {
+            Kind::Chat(client, _) => client.wait_closed(duration(wait)),
+            Kind::Socket(socket, _) => socket.wait_closed(duration(wait)),
+        };
+        let late = || failure(PARLOR_E_TIMEOUT, "it has not ended in time");
+        has_ended.then_some(()).ok_or_else(late)
     })
 }
 

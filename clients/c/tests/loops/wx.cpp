@@ -12,7 +12,7 @@ public:
 
     void OnEventLoopEnter(wxEventLoopBase *p_loop) override
     {
-        if (m_events)
+        if (m_events || m_has_ended)
             return;
         m_deadline.Start(20000, wxTIMER_ONE_SHOT);
         m_events.reset(new parlor::WxEvents(*p_loop, m_client, [this](const parlor::Event &p_event) { see(p_event); }));
@@ -20,10 +20,12 @@ public:
         m_client.send("tea", "good evening");
     }
 
+    // Within the function of the last event, which ends the loop.
+    void OnEventLoopExit(wxEventLoopBase *) override { m_events.reset(); }
+
     int OnExit() override
     {
-        std::puts(m_has_ended && !m_events->is_waiting() && wxIsMainThread() ? "done" : "not done");
-        m_events.reset();
+        std::puts(m_has_ended && !m_events && wxIsMainThread() ? "done" : "not done");
         return 0;
     }
 
@@ -38,7 +40,7 @@ private:
         }
         if (p_event.kind() == PARLOR_EVENT_ENDED) {
             m_has_ended = true;
-            CallAfter([this] { ExitMainLoop(); });
+            ExitMainLoop();
         }
     }
 
