@@ -3,8 +3,9 @@
 # one object in which all names but those of its header are its own. So a program may have both, another library that is
 # written in Rust, and OpenSSL, beside each other.
 #
-#   [PROFILE=dev] sh build.sh DIRECTORY [client] [server]     both, if neither is named
+#   [PROFILE=dev] [TLS=aws-lc] sh build.sh DIRECTORY [client] [server]     both, if neither is named
 #
+# With TLS=aws-lc the client computes with aws-lc, as the server does, and not with ring; it is twice as large then.
 # The profile dev, which tests take, shares what it is made of with the tests of Rust. What the others make is the same in
 # whichever folder, and has no path of who builds it.
 set -eu
@@ -27,6 +28,7 @@ build() { # build LIBRARY HEADER PROFILE FEATURES
     name=$1 header=$2 profile=$3 features=$4
     work=$out/$name
     mkdir -p "$work"
+    echo "compiling lib$name; what cargo says is in $work/log" >&2
     if ! (
         cd "$root"
         [ "$profile" = dev ] || export CARGO_ENCODED_RUSTFLAGS="$(flags)"
@@ -72,7 +74,7 @@ build() { # build LIBRARY HEADER PROFILE FEATURES
 for part; do
     case $part in
     # It is small before it is fast: what it does waits for the network.
-    client) build parlor parlor.h "${PROFILE:-c-client}" client,ring ;;
+    client) build parlor parlor.h "${PROFILE:-c-client}" client,"${TLS:-ring}" ;;
     server) build parlor-server parlor_server.h "${PROFILE:-c-server}" server ;;
     *) echo "build.sh: $part is neither client nor server" >&2 && exit 2 ;;
     esac

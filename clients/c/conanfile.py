@@ -28,21 +28,23 @@ class ParlorConan(ConanFile):
     def export_sources(self):
         # The library is a package below the server's, and is built from both.
         root, here = os.path.join(self.recipe_folder, "../.."), self.export_sources_folder
-        for pattern in ("Cargo.toml", "Cargo.lock", "src/*", "web/*", "benches/*.rs", "examples/*.rs", "examples/*/*.rs", "tests/*.rs", "tests/*/*.rs", "docs/*.md", "docs/openapi.json", "README.md"):
+        for pattern in ("Cargo.toml", "Cargo.lock", "src/*", "web/*", "benches/*.rs", "examples/*.rs", "examples/*/*.rs", "tests/*.rs", "tests/*/*.rs", "tests/loom/Cargo.toml", "docs/*.md", "docs/openapi.json", "README.md"):
             copy(self, pattern, root, here)
         for pattern in ("Cargo.toml", "*.sh", "src/*", "include/*", "packaging/*"):
             copy(self, pattern, self.recipe_folder, os.path.join(here, "clients/c"))
 
+    def parts(self):
+        return "client server" if self.options.server else "client"
+
     def build(self):
-        parts = "client server" if self.options.server else "client"
         # What was compiled before may be used again: CARGO_TARGET_DIR.
         target = os.environ.get("CARGO_TARGET_DIR") or os.path.join(self.build_folder, "target")
         script = os.path.join(self.source_folder, "clients/c/build.sh")
-        self.run(f'CARGO_TARGET_DIR="{target}" sh "{script}" "{self.build_folder}/built" {parts}')
+        self.run(f'CARGO_TARGET_DIR="{target}" sh "{script}" "{self.build_folder}/built" {self.parts()}')
 
     def package(self):
         script = os.path.join(self.source_folder, "clients/c/install.sh")
-        self.run(f'sh "{script}" "{self.build_folder}/built" "{self.package_folder}"')
+        self.run(f'sh "{script}" "{self.build_folder}/built" "{self.package_folder}" {self.parts()}')
 
     def package_info(self):
         # The package has a parlorConfig.cmake of its own.

@@ -30,6 +30,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="for this kind of machine by its musl-gcc: zig takes longer")
     parser.add_argument("--binary", help="for one kind of machine: TARGET=PATH, built before")
     parser.add_argument("--libraries", type=Path, help="where clients/c/build.sh has built those for C and C++ before")
+    parser.add_argument("--only-libraries", action="store_true", help="make the archive for C and C++, and nothing else")
     parser.add_argument("--version", help="another version for the packages, for tests of upgrades")
     return parser.parse_args()
 
@@ -99,15 +100,15 @@ def main():
         version = asked.version or tomllib.load(manifest)["package"]["version"]
     epoch, names = commit_time(), []
     asked.out.mkdir(parents=True, exist_ok=True)
-    built = list(binaries(asked))
+    built = [] if asked.only_libraries else list(binaries(asked))
     here = [path for architecture, _, path in built if architecture == platform.machine()]
-    if not here:
+    if not here and not asked.only_libraries:
         sys.exit("dist: there is no binary that runs here, and the man pages are what one writes")
-    written_by_it = generated(here[0])
+    written_by_it = generated(here[0]) if here else None
     for architecture, target, path in built:
         names += make(asked.out, architecture, target, path, written_by_it, version, epoch)
     # Of a binary that was built before there are no libraries, unless they are given, too.
-    if asked.libraries or not asked.binary:
+    if asked.libraries or asked.only_libraries or not asked.binary:
         name, content = libraries.archive(asked.libraries or libraries.build(target_directory()), version, epoch)
         (asked.out / name).write_bytes(content)
         names.append(name)
@@ -115,7 +116,7 @@ def main():
     (asked.out / "SHA256SUMS").write_text(sums)
     say(f"{len(names)} files and SHA256SUMS are in {asked.out}")
     left = set(asked.architectures.split(",")) - {architecture for architecture, *_ in built}
-    if left and not asked.binary:
+    if left and not asked.binary and not asked.only_libraries:
         sys.exit(f"dist: not made for {', '.join(sorted(left))}")
 
 

@@ -492,17 +492,17 @@ def test_a_program_is_linked_by_cmake(installed, url, tmp_path):
 
 
 @contextlib.contextmanager
-def greets():
-    """A server of WebSockets that says good evening, takes one answer, and closes; its port, and the answers."""
-    answers = queue.Queue()
+def shouts():
+    """A server of WebSockets that answers once, and closes; its port, and what it was told."""
+    told = queue.Queue()
 
-    def greet(connection):
-        connection.send("good evening")
-        answers.put(connection.recv())
+    def shout(connection):
+        told.put(connection.recv())
+        connection.send("GOOD EVENING")
 
-    with serve(greet, harness.HOST, 0) as server:
+    with serve(shout, harness.HOST, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.socket.getsockname()[1], answers
+        yield server.socket.getsockname()[1], told
         server.shutdown()
 
 
@@ -513,23 +513,33 @@ def test_the_documents_programs_chat(installed, url, tmp_path):
     (tmp_path / "chat.cpp").write_text(chat)
     run("sh", "-c", "c++ -std=c++11 -Wall chat.cpp $(pkg-config --cflags --libs parlor) -o cpp", cwd=tmp_path, env=installed_environment(installed))
     said = run(tmp_path / "cpp", f"{url}?user=ada", "Good day", env=installed_environment(installed))
-    assert "ada: Good day" in said.splitlines()
-    (tmp_path / "echo.cpp").write_text(echo)
-    run("c++", "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", tmp_path / "echo.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "echo")
-    with greets() as (port, answers):
-        echoing = subprocess.Popen([tmp_path / "echo", f"ws://127.0.0.1:{port}/"], stderr=subprocess.PIPE, text=True)
-        try:
-            assert answers.get(timeout=20) == "good evening"
-            # It says why the connection ended, and comes back by itself.
-            assert echoing.stderr.readline() == "lost: 1000 \n"
-            assert answers.get(timeout=20) == "good evening"
-        finally:
-            echoing.kill()
-            echoing.communicate()
+    assert said == "ada: Good day\n"
     [program] = re.findall(r"```c\n(.*?)```", document, re.S)
     (tmp_path / "chat.c").write_text(program)
-    compiled, started = re.search(r"```sh\n(cc .*)\n(\./chat .*)\n```", document).groups()
+    compiled, started = re.search(r"```sh\n(cc -I clients.*)\n(\./chat .*)\n```", document).groups()
     compiled = compiled.replace("clients/c/include", str(HEADER.parent)).replace("target/c/libparlor.a", str(built("libparlor.a")))
     run("sh", "-c", compiled.replace("-o chat", "-std=c99 -Wall -Wextra -Wpedantic -Werror -o chat"), cwd=tmp_path)
     said = run("sh", "-c", started.replace("ws://127.0.0.1:8080/ws", url), cwd=tmp_path).splitlines()
     assert said[-1] == "ada: Good evening"
+    # What is not stored is no success.
+    for program in (tmp_path / "chat", tmp_path / "cpp"):
+        command, env = [program, f"{url}?user=ada", "x" * 20_000], installed_environment(installed)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=env)
+        assert done.returncode == 1 and done.stderr != "", done
+
+
+def test_the_documents_program_talks_to_any_server(tmp_path):
+    _, echo, _ = re.findall(r"```cpp\n(.*?)```", (ROOT / "docs/embedding-c.md").read_text(), re.S)
+    (tmp_path / "echo.cpp").write_text(echo)
+    run("c++", "-std=c++11", *WARNINGS, f"-I{HEADER.parent}", tmp_path / "echo.cpp", built("libparlor.a"), *SYSTEM, "-o", tmp_path / "echo")
+    with shouts() as (port, told):
+        pipe = subprocess.PIPE
+        echoing = subprocess.Popen([tmp_path / "echo", f"ws://127.0.0.1:{port}/", "good evening"], stdout=pipe, stderr=pipe, text=True)
+        try:
+            assert told.get(timeout=20) == "good evening" and echoing.stdout.readline() == "GOOD EVENING\n"
+            # It says why the connection ended, and comes back by itself.
+            assert echoing.stderr.readline() == "lost: 1000 \n"
+            assert told.get(timeout=20) == "good evening"
+        finally:
+            echoing.kill()
+            echoing.communicate()

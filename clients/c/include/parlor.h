@@ -35,7 +35,7 @@ typedef int32_t parlor_rc;
 #define PARLOR_E_URL (-2)
 /* Nobody is there to trust: the file of authorities cannot be read, or the system has none. */
 #define PARLOR_E_TRUST (-3)
-/* The system gives no thread or no descriptor for it. */
+/* The system does not give what it needs: a thread, a descriptor, or for a server a port. */
 #define PARLOR_E_SYSTEM (-4)
 /* The folder of the outbox cannot be used. */
 #define PARLOR_E_OUTBOX (-5)
@@ -52,7 +52,7 @@ typedef int32_t parlor_rc;
 /* This process is a child of the one that opened clients, by fork. Only parlor_open of a program that it executes
  * helps. */
 #define PARLOR_E_FORK (-11)
-/* There is no such client: it was freed. */
+/* There is no such client, or server: it was freed, or never opened. */
 #define PARLOR_E_FREED (-12)
 /* A fault of the library's; p_on_log has more. The client may be in disorder: free it. */
 #define PARLOR_E_INTERNAL (-13)
