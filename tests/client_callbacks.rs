@@ -137,6 +137,8 @@ fn a_repeat_is_the_message_that_waits_and_another_of_its_id_is_refused() {
     let told: Vec<_> = told.collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|(_, code)| &**code == "closed"));
+    // And behind the end nothing is waited for.
+    assert_eq!(&*send("good evening").wait().unwrap_err().code, "closed");
 }
 
 #[test]

@@ -347,6 +347,7 @@ impl ClientInner {
     ) -> Result<(), RequestError> {
         match cell.look(|(status, _)| status.clone()) {
             TicketStatus::Queued => {}
+            TicketStatus::Sent if self.is_full() => {}
             TicketStatus::Failed(error) if self.is_full() => return Err(error),
             status => self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status }),
         }
@@ -375,7 +376,7 @@ impl ClientInner {
 
     /// Sends a message. A repeat of one that is not on the server's disk is that one; if it has failed, it is sent again.
     pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> Arc<TicketCell> {
-        if self.core.has_unsent(&kept.id) {
+        if self.core.has_unsent(&kept.id) && !self.is_full() && !self.is_over() {
             if !self.core.repeats(&kept) {
                 let conflict = TicketStatus::Failed(RequestError::own("conflict"));
                 return Arc::new(Waited::new((conflict, false)));
