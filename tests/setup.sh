@@ -44,11 +44,13 @@ need musl-gcc musl-tools
 need dpkg-deb dpkg
 need readelf binutils
 need c++ g++
+need clang++ clang
 need cmake cmake
 need pkg-config pkg-config
 need_file /usr/include/openssl/ssl.h libssl-dev
 need_file /usr/include/sqlite3.h libsqlite3-dev
 need_file /usr/include/asio.hpp libasio-dev
+need_file /usr/include/boost/asio/io_context.hpp libboost-dev
 need_file /usr/include/glib-2.0/glib.h libglib2.0-dev
 need wx-config libwxgtk3.2-dev
 need_file /usr/include/*/qt6/QtCore/QObject qt6-base-dev

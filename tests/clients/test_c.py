@@ -235,6 +235,18 @@ def test_no_macro_of_large_systems_breaks_the_header_for_cpp(standard, tmp_path)
     run("c++", f"-std={standard}", *WARNINGS, "-c", f"-I{HEADER.parent}", source, "-o", tmp_path / "hostile.o")
 
 
+@pytest.mark.parametrize("standard", ["c99", "c17", "c++98", "c++11", "c++14", "c++17", "c++20"])
+def test_clang_finds_nothing_in_the_headers(standard, tmp_path):
+    is_cpp, is_old = "+" in standard, standard in ("c99", "c17", "c++98")
+    compiler, suffix = (tool("clang++", "apt-get install clang"), "cpp") if is_cpp else (tool("clang", "apt-get install clang"), "c")
+    headers = ["parlor.h", "parlor_server.h"] if is_old else ["parlor.hpp", "parlor_server.hpp"]
+    source = tmp_path / f"headers.{suffix}"
+    source.write_text("".join(f'#include "{header}"\n' for header in headers))
+    # What these say is of older standards, of room between members, of where a table of functions is.
+    less = ["-Wno-padded", "-Wno-weak-vtables", "-Wno-c++98-compat-pedantic", "-Wno-variadic-macros", "-Wno-c++11-long-long", "-Wno-long-long"]
+    run(compiler, f"-std={standard}", "-Weverything", "-Werror", *less, "-fsyntax-only", f"-I{HEADER.parent}", source)
+
+
 @pytest.mark.parametrize("standards", [("11", "17"), ("20", "14")], ids="and".join)
 def test_parts_of_a_program_may_be_compiled_by_different_standards(standards, tmp_path):
     objects = [tmp_path / f"half{half}.o" for half in (1, 2)]

@@ -65,8 +65,9 @@ def test_a_loop_of_glib(url, tmp_path):
     assert run(program, f"{url}?user=ada") == "online\nended\ndone\n"
 
 
-def test_a_loop_of_asio(url, tmp_path):
-    program = compiled(tmp_path, "asio.cpp", compiler=CPP)
+@pytest.mark.parametrize("whose", [[], ["-DPARLOR_BOOST_ASIO"]], ids=["asio", "boost"])
+def test_a_loop_of_asio(whose, url, tmp_path):
+    program = compiled(tmp_path, "asio.cpp", *whose, compiler=CPP)
     assert run(program, url) == "caught: it does not like that\nada hears: good evening\nbob has ended\ndone\n"
 
 

@@ -35,7 +35,8 @@ public:
 // That of PARLOR_E_*.
 inline const std::error_category &category() noexcept
 {
-    static const Category s_category;
+    // It is never destroyed: errors are also told where a program's static objects are.
+    static const Category &s_category = *new Category;
     return s_category;
 }
 
@@ -173,20 +174,24 @@ public:
         m_raw.p_jitter = p_jitter;
         return *this;
     }
-    Options &attempts(std::int32_t p_count) { return m_raw.p_attempts = p_count, *this; }
-    Options &stable(Micros p_time) { return m_raw.p_stable = p_time.count(), *this; }
+    Options &attempts(std::int32_t p_count) { return set(m_raw.p_attempts, p_count); }
+    Options &stable(Micros p_time) { return set(m_raw.p_stable, p_time.count()); }
     Options &ping(Micros p_interval, Micros p_timeout)
     {
         m_raw.p_ping_interval = p_interval.count();
         m_raw.p_ping_timeout = p_timeout.count();
         return *this;
     }
-    Options &timeout(Micros p_time) { return m_raw.p_timeout = p_time.count(), *this; }
-    Options &queue(std::uint32_t p_events) { return m_raw.p_queue = p_events, *this; }
-    Options &deflate(bool p_is) { return m_raw.p_deflate = p_is, *this; }
-    Options &asks_token(bool p_is) { return m_raw.p_asks_token = p_is, *this; }
+    Options &timeout(Micros p_time) { return set(m_raw.p_timeout, p_time.count()); }
+    Options &queue(std::uint32_t p_events) { return set(m_raw.p_queue, p_events); }
+    Options &deflate(bool p_is) { return set(m_raw.p_deflate, p_is); }
+    Options &asks_token(bool p_is) { return set(m_raw.p_asks_token, p_is); }
     // Without it, the program takes events with next() or drain().
-    Options &on_event(EventFunction p_function) { return m_functions.m_on_event = std::move(p_function), *this; }
+    Options &on_event(EventFunction p_function) 
+    {
+        m_functions.m_on_event = std::move(p_function);
+        return *this;
+    }
     Options &on_log(LogFunction p_function, std::int32_t p_level = PARLOR_LOG_WARN)
     {
         m_functions.m_on_log = std::move(p_function);
@@ -196,6 +201,12 @@ public:
 
 private:
     friend class Handle;
+
+    template <class Number, class Given> Options &set(Number &p_place, Given p_value)
+    {
+        p_place = p_value;
+        return *this;
+    }
 
     Options &put(std::string &p_place, Text p_text)
     {

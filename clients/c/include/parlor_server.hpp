@@ -28,7 +28,8 @@ public:
 // That of PARLOR_E_*.
 inline const std::error_category &server_category() noexcept
 {
-    static const ServerCategory s_category;
+    // It is never destroyed: errors are also told where a program's static objects are.
+    static const ServerCategory &s_category = *new ServerCategory;
     return s_category;
 }
 
@@ -262,16 +263,20 @@ class ServerOptions {
 public:
     ServerOptions() { parlor_server_config_init(&m_raw, sizeof m_raw); }
 
-    ServerOptions &file(Text p_path) { return m_file = std::string(p_path), *this; }
-    ServerOptions &listen(Text p_address) { return m_listen = std::string(p_address), *this; }
-    ServerOptions &data(Text p_folder) { return m_data = std::string(p_folder), *this; }
+    ServerOptions &file(Text p_path) { return put(m_file, p_path); }
+    ServerOptions &listen(Text p_address) { return put(m_listen, p_address); }
+    ServerOptions &data(Text p_folder) { return put(m_data, p_folder); }
     // As "limits.burst=100".
     ServerOptions &set(Text p_setting)
     {
         m_settings += std::string(p_setting) + "\n";
         return *this;
     }
-    ServerOptions &on_head(HeadFunction p_function) { return m_on_head = std::move(p_function), *this; }
+    ServerOptions &on_head(HeadFunction p_function) 
+    {
+        m_on_head = std::move(p_function);
+        return *this;
+    }
     ServerOptions &on_log(LogFunction p_function, std::int32_t p_level = PARLOR_LOG_WARN)
     {
         m_log = std::make_shared<const LogFunction>(std::move(p_function));
@@ -281,6 +286,12 @@ public:
 
 private:
     friend class Server;
+
+    ServerOptions &put(std::string &p_place, Text p_text)
+    {
+        p_place = std::string(p_text);
+        return *this;
+    }
 
     parlor_server_config m_raw;
     HeadFunction m_on_head;

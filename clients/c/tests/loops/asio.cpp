@@ -1,7 +1,11 @@
 // Two clients in one io_context, with a timer: `asio URL`.
 #include "parlor_asio.hpp"
 
+#if defined(PARLOR_BOOST_ASIO)
+#include <boost/asio/steady_timer.hpp>
+#else
 #include <asio/steady_timer.hpp>
+#endif
 
 #include <cstdio>
 #include <cstdlib>
@@ -13,15 +17,15 @@ int main(int p_count, char **p_arguments)
     if (p_count != 2)
         return 2;
     const std::string url = p_arguments[1];
-    asio::io_context context;
+    parlor::asio_ns::io_context context;
     const std::thread::id own = std::this_thread::get_id();
     parlor::Client ada, bob;
     if (ada.open(parlor::Options(url + "?user=ada")) || bob.open(parlor::Options(url + "?user=bob")))
         return 3;
     ada.join("tea");
     bob.join("tea");
-    asio::steady_timer deadline(context, std::chrono::seconds(20));
-    deadline.async_wait([](const asio::error_code &p_error) {
+    parlor::asio_ns::steady_timer deadline(context, std::chrono::seconds(20));
+    deadline.async_wait([](const parlor::AsioError &p_error) {
         if (!p_error)
             std::exit(4);
     });
