@@ -415,12 +415,18 @@ def test_valgrind_finds_nothing_at_a_server(trap, programs):
     run(valgrind, "-q", *leaks, programs("server_traps.c"), trap, seconds=110)
 
 
-@pytest.mark.parametrize("trap", ["arguments", "callers"])
-def test_sanitizers_find_nothing_at_a_server(trap, tmp_path):
-    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory):
+    program = tmp_path_factory.mktemp("sanitized") / "traps"
+    flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     source, archive = PACKAGE / "tests/server_traps.c", built("libparlor-server.a")
-    run("cc", "-std=c99", "-D_GNU_SOURCE", *flags, f"-I{HEADER.parent}", source, archive, *SYSTEM, "-o", tmp_path / "traps")
-    assert run(tmp_path / "traps", trap) == "ok\n"
+    run("cc", "-std=c99", "-D_GNU_SOURCE", *flags, f"-I{HEADER.parent}", source, archive, *SYSTEM, "-o", program)
+    return program
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_sanitizers_find_nothing_at_a_server(trap, sanitized):
+    assert run(sanitized, trap) == "ok\n"
 
 
 CMAKE = """cmake_minimum_required(VERSION 3.16)
