@@ -295,8 +295,10 @@ static void logs(void)
             config.p_listen = text(listen);
         }
         CHECK(parlor_server_start(&config, &servers[at]) == (at == 1 ? PARLOR_E_SYSTEM : PARLOR_OK));
+        /* That it has started it says on a thread of its own. */
+        if (at != 1)
+            wait_for(&lines[at], 1);
     }
-    CHECK(lines[0] > 0 && lines[2] > 0);
     before = lines[2];
     parlor_server_free(servers[2]);
     CHECK(lines[2] > before);
