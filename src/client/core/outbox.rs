@@ -66,12 +66,6 @@ pub enum TicketStatus {
 }
 
 impl TicketStatus {
-    /// Whether more will become of it by itself.
-    #[must_use]
-    pub const fn is_step(&self) -> bool {
-        matches!(self, TicketStatus::Queued | TicketStatus::Sent)
-    }
-
     /// The name that all clients have for it.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -83,6 +77,12 @@ impl TicketStatus {
             TicketStatus::Expired => "expired",
             TicketStatus::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether more will become of it by itself.
+    #[must_use]
+    pub const fn is_step(&self) -> bool {
+        matches!(self, TicketStatus::Queued | TicketStatus::Sent)
     }
 }
 

@@ -264,7 +264,8 @@ impl Client {
 
     /// Begins to end: when all messages are on the server's disk, at the latest after so long, it closes for good,
     /// whatever other clones there are. It does not wait for messages that were refused, nor while the client has failed
-    /// or is paused. It never waits: the last event is [`State::Closed`]. The sooner of several calls counts.
+    /// or is paused. It never waits: the last events are [`State::Closed`], and what then fails with `closed`. The sooner of
+    /// several calls counts.
     pub fn stop(&self, drain: Duration) {
         self.shared().with(|inner, shared| {
             if !inner.is_over() {

@@ -77,6 +77,8 @@ pub(super) struct ClientInner {
     last_call: u64,
     /// Of messages that this process has sent and that are not on the server's disk.
     tickets: HashMap<Arc<str>, TicketPlace>,
+    /// Of those that waited when the client ended, and are told behind the other events.
+    closed: Vec<Arc<str>>,
     /// A message could not be kept.
     pub(super) keep_failed: bool,
 }
@@ -162,6 +164,7 @@ impl ClientInner {
             calls: HashMap::new(),
             last_call: 0,
             tickets: HashMap::new(),
+            closed: Vec::new(),
             keep_failed: false,
         }
     }
@@ -176,13 +179,10 @@ impl ClientInner {
         for (call, destination) in std::mem::take(&mut self.calls) {
             self.settle(call, destination, closed());
         }
-        let mut tickets: Vec<_> = std::mem::take(&mut self.tickets).into_iter().collect();
-        tickets.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for (id, place) in tickets {
+        for (id, place) in std::mem::take(&mut self.tickets) {
             self.wakers.extend(place.cell.change(|(_, is_over)| *is_over = true));
             if place.in_events && place.cell.look(|(status, _)| status.is_step()) {
-                let status = TicketStatus::Failed(RequestError::own("closed"));
-                self.tell_own(ClientEvent::Ticket { id, status });
+                self.closed.push(id);
             }
         }
         self.events.end();
@@ -411,7 +411,12 @@ impl ClientInner {
 
     /// The next event.
     fn take_event(&mut self, shared: &SharedClient) -> Option<ClientEvent> {
-        let event = self.events.pop()?;
+        let Some(event) = self.events.pop() else {
+            // Made when it is taken: there may be many, and nobody left who takes them.
+            let id = self.closed.pop()?;
+            let status = TicketStatus::Failed(RequestError::own("closed"));
+            return Some(ClientEvent::Ticket { id, status });
+        };
         // The core gives no credit for what the program has asked for, or is asked.
         let is_own = matches!(
             event,
