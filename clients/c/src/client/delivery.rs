@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) is_open: OnceLock<()>,
     /// It was freed within a call of a client's function, which must not wait: nothing more is told.
     pub(crate) is_freed: AtomicBool,
+    /// It is being freed: of all that would still come only the end is told.
+    pub(crate) ends: AtomicBool,
     /// The client then, until its own thread ends, which so need not wait for itself.
     pub(crate) left: Mutex<Option<Arc<OpenClient>>>,
     sendings: Mutex<Sendings>,
@@ -60,8 +62,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(user: Arc<UserData>) -> Shared {
-        let (is_open, is_freed) = (OnceLock::new(), AtomicBool::new(false));
-        Shared { user, is_open, is_freed, left: Mutex::default(), sendings: Mutex::default() }
+        Shared {
+            user,
+            is_open: OnceLock::new(),
+            is_freed: AtomicBool::new(false),
+            ends: AtomicBool::new(false),
+            left: Mutex::default(),
+            sendings: Mutex::default(),
+        }
     }
 
     pub(crate) fn sendings(&self) -> MutexGuard<'_, Sendings> {
@@ -101,6 +109,9 @@ impl Callback {
     }
 
     pub(crate) fn tell_of_chat(&self, event: ClientEvent) {
+        if self.shared.ends.load(Ordering::Acquire) {
+            return;
+        }
         let mut source = ChatSource::new(event);
         let mut told = parlor_event::of_kind(0);
         if source.fill(&mut told, &self.shared) {
@@ -109,6 +120,9 @@ impl Callback {
     }
 
     pub(crate) fn tell_of_socket(&self, news: &WebSocketNews<'_>) {
+        if self.shared.ends.load(Ordering::Acquire) {
+            return;
+        }
         let mut told = parlor_event::of_kind(0);
         if fill_news(&mut told, news) {
             self.tell(&told);

@@ -109,6 +109,7 @@ pub extern "C" fn parlor_free(client: *mut parlor_client) {
         if open.is_being_freed.swap(true, Ordering::AcqRel) {
             return Err(failure(PARLOR_E_FREED, "another thread frees the client"));
         }
+        open.shared.ends.store(true, Ordering::Release);
         let must_not_wait = is_on_a_clients_thread() && open.has_callback;
         if must_not_wait {
             // Two clients whose functions free each other would wait for ever.
