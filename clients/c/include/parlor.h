@@ -222,7 +222,7 @@ const char *parlor_last_error(void);
 parlor_str parlor_text(const char *p_text);
 
 /* How many threads of clients that were freed still look a name up, as the system has not ended that. With 64 no other
- * lookup is begun in this process. */
+ * lookup is begun in this process; those that run then may come on top. */
 uint32_t parlor_threads_left(void);
 
 /* --- A client's life --- */
@@ -240,8 +240,8 @@ parlor_rc parlor_open(const parlor_config *p_config, parlor_client **p_client);
 parlor_rc parlor_stop(parlor_client *p_client, int64_t p_drain);
 
 /* Stops at once, waits until the client's thread has ended, and frees the client. Of all that would still be told only
- * PARLOR_EVENT_ENDED is. Messages that are not on the server's
- * disk, or in an outbox, are lost: parlor_stop and parlor_wait_ended before this give them time. Called by p_on_event, of this client or
+ * PARLOR_EVENT_ENDED is. Messages that are neither on the server's disk nor in an outbox are lost: parlor_stop and
+ * parlor_wait_ended before this give them time. Called by p_on_event, of this client or
  * another, it does not wait for one that has p_on_event, too: what this does already it goes on with, nothing more is
  * told, and p_drop is called when it has ended. One that somebody else frees, or has freed, it leaves alone, and does not
  * wait. NULL is allowed. */

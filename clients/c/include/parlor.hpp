@@ -187,7 +187,7 @@ public:
     Options &deflate(bool p_is) { return set(m_raw.p_deflate, p_is); }
     Options &asks_token(bool p_is) { return set(m_raw.p_asks_token, p_is); }
     // Without it, the program takes events with next() or drain().
-    Options &on_event(EventFunction p_function) 
+    Options &on_event(EventFunction p_function)
     {
         m_functions.m_on_event = std::move(p_function);
         return *this;

@@ -272,7 +272,7 @@ public:
         m_settings += std::string(p_setting) + "\n";
         return *this;
     }
-    ServerOptions &on_head(HeadFunction p_function) 
+    ServerOptions &on_head(HeadFunction p_function)
     {
         m_on_head = std::move(p_function);
         return *this;

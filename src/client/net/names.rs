@@ -15,7 +15,8 @@ const LEFT_MAX: usize = 64;
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads that clients have left behind still run, in this process: the system has not ended their lookups, or
-/// a program's function for tokens has not returned. At most 64.
+/// a program's function for tokens has not returned. With 64 none is begun; those that run then
+/// may come on top, four of each client.
 #[must_use]
 pub fn threads_left() -> usize {
     LEFT.load(Ordering::Acquire)
