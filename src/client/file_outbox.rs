@@ -186,6 +186,9 @@ impl FileOutbox {
         }
         let (file, writes) = {
             let state = self.lock();
+            if state.is_broken {
+                return Err(broken());
+            }
             (Arc::clone(&state.file), state.writes)
         };
         if let Err(error) = file.sync_data() {
@@ -276,7 +279,7 @@ impl OutboxFile {
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_broken {
-            return Err(io::Error::other("an earlier write to the outbox has failed"));
+            return Err(broken());
         }
         if let Err(error) = (&*self.file).write_all(line) {
             // What is behind a part of a line would be read as its rest.
@@ -287,6 +290,10 @@ impl OutboxFile {
         self.writes += 1;
         Ok(())
     }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("an earlier write to the outbox has failed")
 }
 
 enum Line {

@@ -51,6 +51,16 @@ def test_each_header_includes_its_own_framework_and_nothing_else():
         assert len(includes) > 1 and all(any(re.fullmatch(pattern, one) for pattern in patterns.split()) for one in includes[1:]), name
 
 
+@pytest.mark.parametrize("standard", ["c99", "c17", "c++98", "c++11", "c++20"])
+def test_the_headers_for_poll_and_glib_cast_as_the_language_does(standard, tmp_path):
+    casts = ["-Wold-style-cast"] if "+" in standard else ["-D_GNU_SOURCE", "-Wc++-compat"]
+    system = [word.replace("-I", "-isystem") for word in flags("pkg-config", "pkg-config libglib2.0-dev", "--cflags", "glib-2.0")]
+    source = tmp_path / ("casts.cpp" if "+" in standard else "casts.c")
+    source.write_text('#include "parlor_poll.h"\n#include "parlor_glib.h"\n')
+    compiler = "c++" if "+" in standard else "cc"
+    run(compiler, f"-std={standard}", *WARNINGS, *casts, "-Wconversion", "-Wshadow", "-fsyntax-only", f"-I{HEADER.parent}", *system, source)
+
+
 def test_a_loop_of_poll(url, tmp_path):
     program = compiled(tmp_path, "poll.c", compiler=C)
     playing = subprocess.Popen([program, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

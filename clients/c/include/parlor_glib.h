@@ -11,6 +11,12 @@
 /* So many events are handed over before the loop does something else. */
 #define PARLOR_GLIB_EVENTS 64
 
+#ifdef __cplusplus
+#define PARLOR_GLIB_CAST(p_type, p_value) static_cast<p_type>(p_value)
+#else
+#define PARLOR_GLIB_CAST(p_type, p_value) ((p_type)(p_value))
+#endif
+
 typedef struct parlor_glib_source {
     GSource p_source;
     parlor_client *p_client;
@@ -21,7 +27,7 @@ typedef struct parlor_glib_source {
 /* The loop's own, as it looks at it until it has heard that the client was freed. */
 static inline int parlor_glib_descriptor(parlor_client *p_client)
 {
-    const int descriptor = (int)parlor_wait_handle(p_client);
+    const int descriptor = PARLOR_GLIB_CAST(int, parlor_wait_handle(p_client));
     int own;
     if (descriptor < 0)
         return -1;
@@ -35,11 +41,16 @@ static inline int parlor_glib_descriptor(parlor_client *p_client)
     return own;
 }
 
-static inline void parlor_glib_finalize(GSource *p_source) { close(((parlor_glib_source *)p_source)->p_descriptor); }
+static inline parlor_glib_source *parlor_glib_own(GSource *p_source)
+{
+    return PARLOR_GLIB_CAST(parlor_glib_source *, PARLOR_GLIB_CAST(void *, p_source));
+}
+
+static inline void parlor_glib_finalize(GSource *p_source) { close(parlor_glib_own(p_source)->p_descriptor); }
 
 static inline gboolean parlor_glib_dispatch(GSource *p_source, GSourceFunc p_callback, gpointer p_user)
 {
-    parlor_glib_source *own = (parlor_glib_source *)p_source;
+    parlor_glib_source *own = parlor_glib_own(p_source);
     parlor_rc rc;
     (void)p_callback;
     rc = parlor_drain(own->p_client, PARLOR_GLIB_EVENTS, own->p_see, p_user);
@@ -66,9 +77,9 @@ static inline guint parlor_glib_attach(parlor_client *p_client, GMainContext *p_
     if (descriptor < 0)
         return 0;
     source = g_source_new(&functions, sizeof(parlor_glib_source));
-    ((parlor_glib_source *)source)->p_client = p_client;
-    ((parlor_glib_source *)source)->p_see = p_see;
-    ((parlor_glib_source *)source)->p_descriptor = descriptor;
+    parlor_glib_own(source)->p_client = p_client;
+    parlor_glib_own(source)->p_see = p_see;
+    parlor_glib_own(source)->p_descriptor = descriptor;
     g_source_set_name(source, "parlor");
     g_source_add_unix_fd(source, descriptor, G_IO_IN);
     g_source_set_callback(source, parlor_glib_nothing, p_user, p_notify);

@@ -16,7 +16,11 @@
 static inline struct pollfd parlor_pollfd(parlor_client *p_client)
 {
     struct pollfd wait;
+#ifdef __cplusplus
+    wait.fd = static_cast<int>(parlor_wait_handle(p_client));
+#else
     wait.fd = (int)parlor_wait_handle(p_client);
+#endif
     wait.events = POLLIN;
     wait.revents = 0;
     return wait;

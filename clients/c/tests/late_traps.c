@@ -1,6 +1,8 @@
 /* What must not happen where something ends, or comes again: `late_traps NAME URL` tries one of these, and prints `ok`. */
 #include "parlor.h"
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define LAST_ERROR parlor_last_error
@@ -41,17 +43,20 @@ static void on_drop(void *p_user)
     count(&g_dropped);
 }
 
-static parlor_client *opened(const char *p_url)
+static parlor_client *kept_in(const char *p_outbox, const char *p_url)
 {
     parlor_config config;
     parlor_client *client = NULL;
     parlor_config_init(&config, sizeof config);
     config.p_url = text(p_url);
+    config.p_outbox = text(p_outbox);
     config.p_on_event = note;
     config.p_drop = on_drop;
     CHECK(parlor_open(&config, &client) == PARLOR_OK);
     return client;
 }
+
+static parlor_client *opened(const char *p_url) { return kept_in("", p_url); }
 
 static parlor_client *ada(void)
 {
@@ -104,17 +109,23 @@ static void thread_ends(void)
     CHECK(g_dropped == 2 && g_ended == 2);
 }
 
-/* Sent again with the same id: it is that message, and told once. */
-static void repeats(void)
+static parlor_message good_evening(const char *p_id)
 {
-    parlor_client *client = opened("ws://127.0.0.1:1/");
     parlor_message message;
-    uint64_t first = 0, again = 0, other = 77;
     memset(&message, 0, sizeof message);
     message.p_size = sizeof message;
     message.p_room = text("tea");
     message.p_text = text("good evening");
-    message.p_id = text("mine");
+    message.p_id = text(p_id);
+    return message;
+}
+
+/* Sent again with the same id: it is that message, and told once. */
+static void repeats(void)
+{
+    parlor_client *client = opened("ws://127.0.0.1:1/");
+    parlor_message message = good_evening("mine");
+    uint64_t first = 0, again = 0, other = 77;
     CHECK(parlor_send(client, &message, &first) == PARLOR_OK && parlor_send(client, &message, &again) == PARLOR_OK);
     CHECK(first == again);
     message.p_text = text("good night");
@@ -123,6 +134,41 @@ static void repeats(void)
     wait_for(&g_ended, 1);
     CHECK(g_closed == 1 && g_told == first && g_stored == 0);
     parlor_free(client);
+}
+
+static int is_unsent(parlor_client *p_client, const char *p_id)
+{
+    char about[1000];
+    size_t length = 0;
+    CHECK(parlor_about(p_client, PARLOR_ABOUT_UNSENT, text(""), about, sizeof about, &length) == PARLOR_OK);
+    return strstr(about, p_id) != NULL;
+}
+
+/* A disk that is full: what is new is refused; what an earlier process has left stays, also if it is sent again. */
+static void full_disk(void)
+{
+    char folder[] = "/tmp/parlor-outbox-XXXXXX", file[100];
+    const parlor_message kept = good_evening("kept"), late = good_evening("late");
+    struct rlimit limit, full;
+    parlor_client *client;
+    CHECK(mkdtemp(folder) != NULL && getrlimit(RLIMIT_FSIZE, &limit) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    full = limit;
+    full.rlim_cur = 0;
+    client = kept_in(folder, "ws://127.0.0.1:1/");
+    CHECK(parlor_send(client, &kept, NULL) == PARLOR_OK);
+    parlor_free(client);
+    client = kept_in(folder, "ws://127.0.0.1:1/");
+    CHECK(setrlimit(RLIMIT_FSIZE, &full) == 0);
+    CHECK(parlor_send(client, &late, NULL) == PARLOR_E_OUTBOX && !is_unsent(client, "late"));
+    /* Nobody says whose it is: it has failed, and this is another attempt. */
+    CHECK(parlor_send(client, &kept, NULL) == PARLOR_OK && is_unsent(client, "kept"));
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    parlor_free(client);
+    client = kept_in(folder, "ws://127.0.0.1:1/");
+    CHECK(is_unsent(client, "kept") && !is_unsent(client, "late"));
+    parlor_free(client);
+    snprintf(file, sizeof file, "%s/outbox.ndjson", folder);
+    CHECK(unlink(file) == 0 && rmdir(folder) == 0);
 }
 
 /* What becomes of each message is told, also if the client ends before. */
@@ -198,7 +244,7 @@ int main(int p_count, char **p_arguments)
 {
     static const trap TRAPS[] = {
         {"exits_and_frees", exits_and_frees}, {"thread_ends", thread_ends}, {"repeats", repeats},
-        {"tells_of_all", tells_of_all}, {"refused", refused},
+        {"tells_of_all", tells_of_all}, {"refused", refused}, {"full_disk", full_disk},
     };
     CHECK(p_count == 3);
     g_url = p_arguments[2];

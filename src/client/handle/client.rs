@@ -305,10 +305,10 @@ impl Client {
     pub(super) fn send(&self, message: Kept) -> Ticket {
         let shared = Arc::clone(self.shared());
         let id = Arc::clone(&message.id);
-        let (cell, outbox, failed) = shared.with(|inner, shared| {
+        let ((cell, is_new), outbox, failed) = shared.with(|inner, shared| {
             inner.keep_failed = false;
-            let cell = inner.send(shared, message);
-            (cell, inner.outbox.clone(), std::mem::take(&mut inner.keep_failed))
+            let sent = inner.send(shared, message);
+            (sent, inner.outbox.clone(), std::mem::take(&mut inner.keep_failed))
         });
         // Outside of the lock: the disk takes its time, and several threads' messages take it once.
         let is_kept = match outbox {
@@ -316,22 +316,24 @@ impl Client {
             _ if failed => false,
             Some(outbox) => {
                 let synced = outbox.sync().inspect_err(|error| {
-                    log::error!("a message that is not sent cannot be kept: {error}");
+                    log::error!("a message cannot be kept: {error}");
                 });
                 synced.is_ok()
             }
             None => true,
         };
-        if !is_kept {
-            // One that may be on the server's disk already goes on.
+        // A repeat was kept before; what may be on the server's disk already goes on.
+        if is_new && !is_kept {
             shared.input(CoreInput::Cancel(&id));
             let waker = cell.change(|(status, _)| {
                 if *status == TicketStatus::Cancelled {
                     *status = TicketStatus::Failed(RequestError::own("outbox_failed"));
                 }
             });
-            // Nobody has the ticket yet.
-            debug_assert!(waker.is_none());
+            // A thread that has repeated it meanwhile.
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
         Ticket { id, cell, shared }
     }

@@ -375,11 +375,12 @@ impl ClientInner {
     }
 
     /// Sends a message. A repeat of one that is not on the server's disk is that one; if it has failed, it is sent again.
-    pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> Arc<TicketCell> {
+    /// And whether it is new, so that it is not in the outbox yet.
+    pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> (Arc<TicketCell>, bool) {
         if self.core.has_unsent(&kept.id) && !self.is_full() && !self.is_over() {
             if !self.core.repeats(&kept) {
                 let conflict = TicketStatus::Failed(RequestError::own("conflict"));
-                return Arc::new(Waited::new((conflict, false)));
+                return (Arc::new(Waited::new((conflict, false))), false);
             }
             // An earlier process has left it, if nobody here has sent it.
             let place = self.tickets.entry(Arc::clone(&kept.id)).or_insert_with(|| {
@@ -388,7 +389,7 @@ impl ClientInner {
             });
             let cell = Arc::clone(&place.cell);
             self.handle(shared, CoreInput::Retry(&kept.id));
-            return cell;
+            return (cell, false);
         }
         let status = match self.is_full() {
             true => TicketStatus::Failed(RequestError::own("overloaded")),
@@ -406,7 +407,7 @@ impl ClientInner {
                 self.tickets.remove(&id);
             }
         }
-        cell
+        (cell, is_taken)
     }
 
     /// The next event.
