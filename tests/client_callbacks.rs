@@ -83,7 +83,7 @@ fn events_come_on_the_networks_thread_also_those_that_the_program_brings_about()
     let (mut is_stored, mut is_seen) = (None, None);
     while is_stored.is_none() || is_seen.is_none() {
         match told.recv_timeout(PATIENCE).unwrap().1 {
-            ClientEvent::Ticket { id: of, status: TicketStatus::Acked { seq, .. } } => {
+            ClientEvent::Ticket { id: of, status: TicketStatus::Acked { seq, .. }, .. } => {
                 assert_eq!(*of, *id);
                 is_stored = Some(seq);
             }
@@ -131,7 +131,9 @@ fn a_repeat_is_the_message_that_waits_and_another_of_its_id_is_refused() {
     let events = client.events();
     assert_eq!(client.close(Duration::ZERO).unwrap_err().messages.len(), 2);
     let told = events.filter_map(|event| match event {
-        ClientEvent::Ticket { id, status: TicketStatus::Failed(error) } => Some((id, error.code)),
+        ClientEvent::Ticket { id, status: TicketStatus::Failed(error), .. } => {
+            Some((id, error.code))
+        }
         _ => None,
     });
     let told: Vec<_> = told.collect();

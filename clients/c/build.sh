@@ -39,7 +39,7 @@ build() { # build LIBRARY HEADER PROFILE FEATURES
         exit 1
     fi
     # What the system gives; the C library is there anyway.
-    sed -n 's/^note: native-static-libs: //p' "$work/log" | sed 's/ -lc$//' >"$work/libs"
+    sed -n 's/^note: native-static-libs: //p' "$work/log" | sed 's/ -lgcc_s//; s/ -lc$//' >"$work/libs"
     folder=$profile
     [ "$profile" != dev ] || folder=debug
     archive=$target/$folder/libparlor_c.a

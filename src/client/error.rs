@@ -145,7 +145,9 @@ impl fmt::Display for StartError {
             StartError::Url(error) => write!(f, "{error}"),
             StartError::Request(error) => write!(f, "{error}"),
             StartError::Trust(error) => write!(f, "{error}"),
-            StartError::System(error) => write!(f, "the system gives no thread: {error}"),
+            StartError::System(error) => {
+                write!(f, "the system gives no thread, or no descriptors: {error}")
+            }
         }
     }
 }

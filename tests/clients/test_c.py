@@ -356,7 +356,7 @@ TRAPS = traps("traps.c") + traps("late_traps.c")
 
 @pytest.mark.parametrize(("name", "trap"), TRAPS)
 def test_a_program_falls_into_no_trap(name, trap, programs, url):
-    assert len(TRAPS) == 17
+    assert len(TRAPS) == 19
     assert run(programs(name), trap, url) == "ok\n"
 
 

@@ -38,8 +38,8 @@ def test_each_header_includes_its_own_framework_and_nothing_else():
         "parlor_poll.h": "poll.h",
         "parlor_glib.h": "glib-unix.h fcntl.h unistd.h",
         "parlor_asio.hpp": "fcntl.h (boost/)?asio/.*",
-        "parlor_wx.hpp": "wx/.*",
-        "parlor_qt.hpp": "Q[A-Z].* algorithm",
+        "parlor_wx.hpp": "fcntl.h unistd.h wx/.*",
+        "parlor_qt.hpp": "Q[A-Z].* algorithm utility",
         "parlor_win32.hpp": "windows.h",
     }
     own = {"parlor.h", "parlor.hpp", "parlor_text.hpp", "parlor_server.h", "parlor_server.hpp"}
@@ -59,6 +59,13 @@ def test_the_headers_for_poll_and_glib_cast_as_the_language_does(standard, tmp_p
     source.write_text('#include "parlor_poll.h"\n#include "parlor_glib.h"\n')
     compiler = "c++" if "+" in standard else "cc"
     run(compiler, f"-std={standard}", *WARNINGS, *casts, "-Wconversion", "-Wshadow", "-fsyntax-only", f"-I{HEADER.parent}", *system, source)
+
+
+@pytest.mark.parametrize(("compiler", "package"), [("c++", "g++"), ("clang++", "clang")])
+def test_the_header_for_qt_hides_nothing_of_qts(compiler, package, tmp_path):
+    system = [word.replace("-I", "-isystem") for word in flags("pkg-config", "qt6-base-dev", "--cflags", "Qt6Core")]
+    (tmp_path / "window.cpp").write_text('#include "parlor_qt.hpp"\n')
+    run(tool(compiler, f"apt-get install {package}"), "-std=c++17", "-fPIC", *WARNINGS, "-Woverloaded-virtual", "-fsyntax-only", f"-I{HEADER.parent}", *system, tmp_path / "window.cpp")
 
 
 def test_a_loop_of_poll(url, tmp_path):
@@ -83,7 +90,7 @@ def test_a_loop_of_asio(whose, url, tmp_path):
 
 def test_a_loop_of_wxwidgets(url, tmp_path):
     program = compiled(tmp_path, "wx.cpp", *flags("wx-config", "libwxgtk3.2-dev", "--cxxflags", "--libs", "base"), compiler=CPP)
-    assert run(program, f"{url}?user=ada") == "heard: good evening\ndone\n"
+    assert run(program, f"{url}?user=ada") == "heard: good evening\n" * 2 + "done\n"
 
 
 def test_the_header_for_windows_compiles_and_says_that_it_was_not_run(tmp_path):

@@ -43,7 +43,8 @@ typedef int32_t parlor_rc;
 #define PARLOR_E_FULL (-6)
 /* The WebSocket is not open now (PARLOR_MODE_SOCKET). */
 #define PARLOR_E_NOT_OPEN (-7)
-/* The client is stopping or has ended. */
+/* The client has ended. Until then it takes what it is given, also while it stops: that has PARLOR_EVENT_SENT, or
+ * PARLOR_EVENT_ANSWER, before the last event. */
 #define PARLOR_E_CLOSED (-8)
 /* Nothing came in time. */
 #define PARLOR_E_TIMEOUT (-9)
@@ -94,7 +95,7 @@ typedef struct parlor_str {
 /* What is told: parlor_event.p_kind. Members that are not named are empty or 0. With p_error come p_message, p_code (the
  * close code, if that was one) and p_time (after which it may succeed). */
 #define PARLOR_EVENT_STATE 1 /* p_state, p_code (a close code), p_count (the next attempt), p_time (when), p_message;
-                                with PARLOR_STATE_FAILED perhaps p_error ("attempts", "token", "url") */
+                                with PARLOR_STATE_FAILED p_code, or p_error ("attempts", "token", "url") */
 #define PARLOR_EVENT_ENTRY 2 /* an entry of a room: p_room, p_seq, p_time, p_user, p_type (as "chat:message"), p_text,
                                 p_id, p_target, p_count (1 if a reaction is added), p_data (the message that pushes it, as
                                 JSON) */
@@ -115,7 +116,7 @@ typedef struct parlor_str {
 #define PARLOR_EVENT_ANSWER 14  /* to a request: p_request, p_data (JSON); or p_error */
 #define PARLOR_EVENT_SENT 15    /* a message of this program is on the server's disk: p_request, p_id, p_seq, p_time; or
                                    it will not be: p_error. "closed": the client has ended before that was known; an
-                                   outbox has it still */
+                                   outbox has it still. Not of what an earlier process has left there */
 #define PARLOR_EVENT_TOKEN 16   /* parlor_token is wanted: p_request, p_text ("first", "expiring", "rejected") */
 #define PARLOR_EVENT_ERROR 17   /* a refusal that answers no request: p_error, p_message */
 #define PARLOR_EVENT_PUSH 18    /* any other message of the server's: p_type, p_data (JSON) */
@@ -193,8 +194,8 @@ typedef struct parlor_config {
     int32_t p_asks_token; /* 1: PARLOR_EVENT_TOKEN asks for a token */
     int32_t p_jitter;     /* 1: waits are a random part of what is given below; 0: exactly that */
 
-    int64_t p_backoff_min;    /* the first wait between two attempts; 1 s */
-    int64_t p_backoff_max;    /* the longest; 30 s */
+    int64_t p_backoff_min;    /* the first wait between two attempts, at least 1 ms; 1 s */
+    int64_t p_backoff_max;    /* the longest, not less than that; 30 s */
     uint32_t p_backoff_factor; /* how much longer each is than the one before; 2 */
     int32_t p_attempts;       /* how many there are at most after the first; -1: no end */
     int64_t p_stable;         /* a connection that has lasted so long has waits begin anew; 30 s */
@@ -313,7 +314,7 @@ typedef struct parlor_message {
     parlor_str p_data;   /* any JSON that goes with it; empty for none */
     parlor_str p_id;     /* an id of the program's own; empty: one is made. A repeat of the same message is that message:
                             it is stored once, and has the number of the first while that waits; another message with
-                            the id of one that waits is PARLOR_E_ARGUMENT */
+                            the id of one that waits, or was refused, is PARLOR_E_ARGUMENT until parlor_cancel */
     uint64_t p_reply_to; /* the entry to which it replies; 0 for none */
 } parlor_message;
 

@@ -1,6 +1,7 @@
 // parlor_qt.hpp: a client in Qt's event loop (Qt 6), and a room as a model for views; for C++17.
 //
-// Both are of the thread that has made them. moc must see this header: with CMake one links parlor::qt and sets AUTOMOC.
+// Both are of the thread that has made them. A slot of the client's signals may delete it; one of a room's model, as of
+// rowsInserted, calls deleteLater() for that. moc must see this header: with CMake one links parlor::qt and sets AUTOMOC.
 #ifndef PARLOR_QT_HPP
 #define PARLOR_QT_HPP
 
@@ -20,6 +21,7 @@
 #include <QVector>
 
 #include <algorithm>
+#include <utility>
 
 namespace parlor {
 
@@ -67,7 +69,8 @@ public:
     explicit QtClient(QObject *p_parent = nullptr) : QObject(p_parent) {}
     ~QtClient() override;
 
-    // Opens it, once; last_error() has the text. Options without on_event.
+    // Opens it, once: PARLOR_E_MODE if it was; else last_error() has the text. Options without on_event. Rooms may be
+    // made before.
     [[nodiscard]] std::error_code open(const Options &p_options)
     {
         if (m_client)
@@ -86,6 +89,7 @@ public:
             if (feed->is_over() && notifier)
                 notifier->setEnabled(false);
         });
+        enterRooms();
         return std::error_code();
     }
 
@@ -120,7 +124,7 @@ public:
 
 Q_SIGNALS:
     // Each event, before those below. It is valid until the slot returns: a direct connection.
-    void event(const parlor::Event &p_event);
+    void told(const parlor::Event &p_event);
     void stateChanged();
     void peopleChanged();
     // p_error is empty if all is well, or as "not_member".
@@ -150,6 +154,9 @@ private:
         }
         Q_EMIT stateChanged();
     }
+
+    // Rooms that were made before it was open.
+    void enterRooms();
 
     // Rooms ask once more for what was not answered.
     void goOn();
@@ -320,22 +327,28 @@ private:
 
     QtRoom(QtClient &p_client, const QString &p_name) : QAbstractListModel(&p_client), m_client(p_client), m_name(p_name)
     {
+        if (p_client.m_client)
+            enter();
+    }
+
+    void enter()
+    {
         // What an earlier process has left in an outbox.
-        const std::string unsent = p_client.m_client.about(PARLOR_ABOUT_UNSENT);
+        const std::string unsent = m_client.m_client.about(PARLOR_ABOUT_UNSENT);
         for (const QJsonValue value : detail::qtJson(unsent).array()) {
             const QJsonObject message = value.toObject();
-            if (message.value(QLatin1String("room")).toString() != p_name)
+            if (message.value(QLatin1String("room")).toString() != m_name)
                 continue;
             Row row;
             row.m_id = message.value(QLatin1String("id")).toString();
             row.m_user = message.value(QLatin1String("user")).toString();
             row.m_text = message.value(QLatin1String("text")).toString();
             row.m_error = message.value(QLatin1String("failed")).toString();
-            m_rows.append(row);
+            append(row);
         }
         std::uint64_t joining = 0;
-        if (!p_client.m_client.join(detail::Utf8(p_name).text(), &joining))
-            p_client.m_asked.insert(joining, this);
+        if (!m_client.m_client.join(detail::Utf8(m_name).text(), &joining))
+            m_client.m_asked.insert(joining, this);
     }
 
     // What comes now, comes by itself: what lies before is asked for, once.
@@ -547,9 +560,15 @@ inline QtRoom *QtClient::room(const QString &p_name)
     return room;
 }
 
+inline void QtClient::enterRooms()
+{
+    for (QtRoom *one : std::as_const(m_rooms))
+        one->enter();
+}
+
 inline void QtClient::goOn()
 {
-    for (QtRoom *one : qAsConst(m_rooms)) {
+    for (QtRoom *one : std::as_const(m_rooms)) {
         if (one->m_membership == QLatin1String("member"))
             one->begin();
     }
@@ -558,7 +577,7 @@ inline void QtClient::goOn()
 inline void QtClient::see(const Event &p_event)
 {
     const QPointer<QtClient> is_there(this);
-    Q_EMIT event(p_event);
+    Q_EMIT told(p_event);
     if (!is_there)
         return;
     QtRoom *const room = p_event.room().empty() ? nullptr : m_rooms.value(detail::qt(p_event.room()));
@@ -576,7 +595,7 @@ inline void QtClient::see(const Event &p_event)
         Q_EMIT answered(p_event.request(), detail::qtJson(p_event.data()).object(), detail::qt(p_event.refusal()), detail::qt(p_event.message()));
         return;
     case PARLOR_EVENT_SENT:
-        for (QtRoom *one : qAsConst(m_rooms))
+        for (QtRoom *one : std::as_const(m_rooms))
             one->seeSent(p_event);
         return;
     case PARLOR_EVENT_TOKEN:

@@ -4,6 +4,9 @@
 
 #include "parlor.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <wx/evtloop.h>
 #include <wx/evtloopsrc.h>
 
@@ -18,15 +21,19 @@ public:
     WxEvents(wxEventLoopBase &p_loop, const Handle &p_handle, EventFunction p_see)
         : m_feed(std::make_shared<detail::Feed>(p_handle, std::move(p_see)))
     {
-        const int descriptor = static_cast<int>(p_handle.wait_handle());
-        if (descriptor >= 0)
-            m_source.reset(p_loop.AddSourceForFD(descriptor, this, wxEVENT_SOURCE_INPUT));
+        // The loop's own, which it has until this is destroyed, also if the client was freed before.
+        m_descriptor = fcntl(static_cast<int>(p_handle.wait_handle()), F_DUPFD_CLOEXEC, 0);
+        if (m_descriptor >= 0)
+            m_source.reset(p_loop.AddSourceForFD(m_descriptor, this, wxEVENT_SOURCE_INPUT));
     }
     WxEvents(const WxEvents &) = delete;
     WxEvents &operator=(const WxEvents &) = delete;
     ~WxEvents() override
     {
         m_feed->end();
+        m_source.reset();
+        if (m_descriptor >= 0)
+            close(m_descriptor);
         if (m_is_gone)
             *m_is_gone = true;
     }
@@ -56,6 +63,7 @@ private:
 
     std::shared_ptr<detail::Feed> m_feed;
     std::unique_ptr<wxEventLoopSource> m_source;
+    int m_descriptor = -1;
     // What is to be told if this is destroyed while its function runs.
     bool *m_is_gone = nullptr;
 };

@@ -136,6 +136,35 @@ static void repeats(void)
     parlor_free(client);
 }
 
+/* Taken back, and sent again with the same id before that is told: it is another message, with a number of its own. */
+static void taken_back(void)
+{
+    parlor_config config;
+    parlor_client *client = NULL;
+    parlor_message message = good_evening("mine");
+    parlor_event *event = NULL;
+    uint64_t first = 0, again = 0, told[2] = {0, 0};
+    int at = 0;
+    parlor_config_init(&config, sizeof config);
+    config.p_url = text("ws://127.0.0.1:1/");
+    CHECK(parlor_open(&config, &client) == PARLOR_OK);
+    CHECK(parlor_send(client, &message, &first) == PARLOR_OK && parlor_cancel(client, first) == PARLOR_OK);
+    CHECK(parlor_cancel(client, first) == PARLOR_E_REQUEST && parlor_retry(client, first) == PARLOR_E_REQUEST);
+    message.p_text = text("good night");
+    CHECK(parlor_send(client, &message, &again) == PARLOR_OK && again != first && again != 0);
+    CHECK(parlor_stop(client, 0) == PARLOR_OK);
+    while (parlor_next(client, SECOND, &event) == PARLOR_OK) {
+        if (event->p_kind == PARLOR_EVENT_SENT) {
+            CHECK(at < 2 && event->p_message.p_size > 0);
+            CHECK(memcmp(event->p_error.p_data, at == 0 ? "cancelled" : "closed", event->p_error.p_size) == 0);
+            told[at++] = event->p_request;
+        }
+        parlor_event_free(event);
+    }
+    CHECK(at == 2 && told[0] == first && told[1] == again);
+    parlor_free(client);
+}
+
 static int is_unsent(parlor_client *p_client, const char *p_id)
 {
     char about[1000];
@@ -200,6 +229,49 @@ static void tells_of_all(void)
     CHECK(g_dropped == 1);
 }
 
+#define NUMBERS 9
+
+static void out_of_range(parlor_config *p_config, int p_which)
+{
+    switch (p_which) {
+    case 0: p_config->p_backoff_min = 0; break;
+    case 1: p_config->p_backoff_min = 999; break;
+    case 2: p_config->p_backoff_max = p_config->p_backoff_min - 1; break;
+    case 3: p_config->p_backoff_factor = 0; break;
+    case 4: p_config->p_attempts = -2; break;
+    case 5: p_config->p_ping_timeout = 0; break;
+    case 6: p_config->p_timeout = 0; break;
+    case 7: p_config->p_queue = 0; break;
+    default: p_config->p_log_level = 6; break;
+    }
+}
+
+/* A token that nobody wants, or two answers in one. */
+static void tokens(void)
+{
+    parlor_config config;
+    parlor_client *client = NULL;
+    parlor_event *event = NULL;
+    uint64_t wanted = 0;
+    char about[1];
+    size_t needed = 0;
+    parlor_config_init(&config, sizeof config);
+    config.p_url = text("ws://127.0.0.1:1/");
+    config.p_asks_token = 1;
+    CHECK(parlor_open(&config, &client) == PARLOR_OK);
+    CHECK(parlor_token(client, 77, text("t"), text(""), 0) == PARLOR_E_REQUEST);
+    while (wanted == 0 && parlor_next(client, 20 * SECOND, &event) == PARLOR_OK) {
+        wanted = event->p_kind == PARLOR_EVENT_TOKEN ? event->p_request : 0;
+        parlor_event_free(event);
+    }
+    CHECK(wanted != 0 && parlor_token(client, wanted, text("t"), text("none"), 0) == PARLOR_E_ARGUMENT);
+    CHECK(parlor_token(client, wanted, text("t"), text(""), 0) == PARLOR_OK);
+    CHECK(parlor_token(client, wanted, text("t"), text(""), 0) == PARLOR_E_REQUEST);
+    CHECK(parlor_about(client, PARLOR_ABOUT_WHY, text(""), NULL, 9999, &needed) == PARLOR_E_ARGUMENT);
+    CHECK(parlor_about(client, PARLOR_ABOUT_WHY, text(""), about, 1, &needed) == PARLOR_E_FULL && needed > 1);
+    parlor_free(client);
+}
+
 /* What is refused at once, and lets go of what it was handed. */
 static void refused(void)
 {
@@ -232,6 +304,14 @@ static void refused(void)
     newer.p_known.p_drop = on_drop;
     newer.p_newer = 1;
     CHECK(parlor_open(&newer.p_known, &client) == PARLOR_E_ARGUMENT && g_dropped == 2);
+    for (at = 0; at < NUMBERS; ++at) {
+        parlor_config_init(&config, sizeof config);
+        config.p_url = text("ws://127.0.0.1:1/");
+        out_of_range(&config, (int)at);
+        CHECK(parlor_open(&config, &client) == PARLOR_E_ARGUMENT && client == NULL);
+    }
+    config.p_log_level = PARLOR_LOG_OFF;
+    config.p_mode = PARLOR_MODE_SOCKET;
     config.p_protocols = text("");
     CHECK(parlor_open(&config, &client) == PARLOR_OK);
     for (at = 0; at < sizeof CODES / sizeof CODES[0]; ++at)
@@ -245,6 +325,7 @@ int main(int p_count, char **p_arguments)
     static const trap TRAPS[] = {
         {"exits_and_frees", exits_and_frees}, {"thread_ends", thread_ends}, {"repeats", repeats},
         {"tells_of_all", tells_of_all}, {"refused", refused}, {"full_disk", full_disk},
+        {"taken_back", taken_back}, {"tokens", tokens},
     };
     CHECK(p_count == 3);
     g_url = p_arguments[2];

@@ -108,7 +108,7 @@ int main(int p_count, char **p_arguments)
         fail("bob");
     if (parlor_join(bob, parlor_text("tea"), NULL) != PARLOR_OK)
         fail("join");
-    if (parlor_send_text(bob, parlor_text("tea"), parlor_text("good evening"), &sent) != PARLOR_OK || sent != 1)
+    if (parlor_send_text(bob, parlor_text("tea"), parlor_text("good evening"), &sent) != PARLOR_OK || sent == 0)
         fail("send");
     readable.fd = (int)parlor_wait_handle(bob);
     readable.events = POLLIN;

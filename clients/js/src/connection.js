@@ -135,7 +135,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     if (spread || jitter === 'full') wait *= env.random();
     wait += announced?.retry_after_ms || 0;
     drop();
-    if (attempt >= attempts) return fail(code ?? 'attempts', reason, asked);
+    if (attempt >= attempts) return fail('attempts', reason, asked);
     attempt += 1;
     after('waiting', wait, () => self.open('waited'));
     enter({ name: 'waiting', until: env.now() + wait, attempt, reason, code }, reason, code, asked);

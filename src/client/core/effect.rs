@@ -300,6 +300,8 @@ pub enum ClientEvent {
     /// What has become of a message of which the program said
     /// [`Ticket::into_events`](crate::client::Ticket::into_events).
     Ticket {
+        /// [`Ticket::number`](crate::client::Ticket::number).
+        number: u64,
         /// Its id.
         id: Arc<str>,
         /// What.

@@ -89,6 +89,12 @@ impl Core {
         self.effects.push(CoreEffect::AskToken { serial: self.link.serial, reason });
     }
 
+    /// Whether this question for a token has no answer yet.
+    #[must_use]
+    pub fn asks_token(&self, serial: u64) -> bool {
+        serial == self.link.serial && self.link.asks.is_some()
+    }
+
     /// The token's source has answered.
     pub(super) fn token_given(
         &mut self,
@@ -233,8 +239,7 @@ impl Core {
         let wait = wait + announced.unwrap_or_default().min(ANNOUNCED_MS_MAX);
         self.drop_link();
         if backoff.attempts.is_some_and(|most| self.link.attempt >= most) {
-            let code = code.map_or(FailCode::Attempts, FailCode::Close);
-            return self.fail(code, reason, advice);
+            return self.fail(FailCode::Attempts, reason, advice);
         }
         self.link.attempt += 1;
         self.deadlines.set(Timer::Waiting, self.now.moment.plus_millis(wait));
@@ -611,7 +616,7 @@ mod tests {
         scene.passes(3 * (15_000 + 2_000));
         assert_eq!(scene.dials, 3);
         let State::Failed { code, .. } = scene.core.state() else { panic!() };
-        assert_eq!(*code, FailCode::Close(1006));
+        assert_eq!(*code, FailCode::Attempts);
         scene.input(CoreInput::Hint(Hint::Online));
         assert_eq!((scene.dials, scene.core.state().name()), (4, "connecting"));
     }

@@ -226,11 +226,15 @@ impl Client {
 
     // --- What it is to do ---
 
-    /// Answers [`ClientEvent::TokenWanted`]: a token, none for a guest, or why there is none. An answer to an earlier
-    /// question changes nothing.
-    pub fn give_token(&self, question: u64, given: Result<Option<String>, TokenFailure>) {
+    /// Answers [`ClientEvent::TokenWanted`]: a token, none for a guest, or why there is none. Whether that was still
+    /// asked; otherwise it changes nothing.
+    pub fn give_token(&self, question: u64, given: Result<Option<String>, TokenFailure>) -> bool {
         let given = given.map(|token| token.map(Arc::from));
-        self.shared().input(CoreInput::Token { serial: question, given });
+        self.shared().with(|inner, shared| {
+            let is_asked = inner.core.asks_token(question);
+            inner.handle(shared, CoreInput::Token { serial: question, given });
+            is_asked
+        })
     }
 
     /// Something is known of the network or the machine.
@@ -305,7 +309,7 @@ impl Client {
     pub(super) fn send(&self, message: Kept) -> Ticket {
         let shared = Arc::clone(self.shared());
         let id = Arc::clone(&message.id);
-        let ((cell, is_new), outbox, failed) = shared.with(|inner, shared| {
+        let ((number, cell, is_new), outbox, failed) = shared.with(|inner, shared| {
             inner.keep_failed = false;
             let sent = inner.send(shared, message);
             (sent, inner.outbox.clone(), std::mem::take(&mut inner.keep_failed))
@@ -335,13 +339,13 @@ impl Client {
                 waker.wake();
             }
         }
-        Ticket { id, cell, shared }
+        Ticket { number, id, cell, shared }
     }
 
     /// A message that is none.
     pub(super) fn refused(&self, id: Arc<str>, error: RequestError) -> Ticket {
         let cell = Arc::new(Waited::new((TicketStatus::Failed(error), false)));
-        Ticket { id, cell, shared: Arc::clone(self.shared()) }
+        Ticket { number: 0, id, cell, shared: Arc::clone(self.shared()) }
     }
 
     pub(super) fn new_id(&self) -> Arc<str> {

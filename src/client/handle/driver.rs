@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// How long the server's part of the closing handshake is waited for when the client ends.
-const STOP_MS: u64 = 20;
+const STOP_MS: u64 = 10;
 
 /// What a program's function for tokens gives.
 pub(super) type TokenFn = dyn Fn(TokenReason) -> Result<Option<String>, TokenFailure> + Send + Sync;

@@ -40,6 +40,7 @@ enum Destination {
 /// Who is told of a message.
 #[derive(Debug)]
 struct TicketPlace {
+    number: u64,
     /// Whoever waits for it looks here.
     cell: Arc<TicketCell>,
     /// It comes among the events, too.
@@ -74,11 +75,12 @@ pub(super) struct ClientInner {
     effects: Vec<CoreEffect>,
     wakers: Vec<Waker>,
     calls: HashMap<u64, Destination>,
-    last_call: u64,
+    /// That of the newest request or message.
+    last_number: u64,
     /// Of messages that this process has sent and that are not on the server's disk.
     tickets: HashMap<Arc<str>, TicketPlace>,
     /// Of those that waited when the client ended, and are told behind the other events.
-    closed: Vec<Arc<str>>,
+    closed: Vec<(u64, Arc<str>)>,
     /// A message could not be kept.
     pub(super) keep_failed: bool,
 }
@@ -162,7 +164,7 @@ impl ClientInner {
             effects: Vec::new(),
             wakers: Vec::new(),
             calls: HashMap::new(),
-            last_call: 0,
+            last_number: 0,
             tickets: HashMap::new(),
             closed: Vec::new(),
             keep_failed: false,
@@ -182,9 +184,11 @@ impl ClientInner {
         for (id, place) in std::mem::take(&mut self.tickets) {
             self.wakers.extend(place.cell.change(|(_, is_over)| *is_over = true));
             if place.in_events && place.cell.look(|(status, _)| status.is_step()) {
-                self.closed.push(id);
+                self.closed.push((place.number, id));
             }
         }
+        // They are taken from its end.
+        self.closed.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
         self.events.end();
     }
 
@@ -264,10 +268,10 @@ impl ClientInner {
     fn ticket(&mut self, id: &Arc<str>, status: TicketStatus) {
         let is_over = matches!(status, TicketStatus::Acked { .. } | TicketStatus::Cancelled);
         if let Some(place) = self.tickets.get(id) {
-            let in_events = place.in_events;
+            let (number, in_events) = (place.number, place.in_events);
             self.wakers.extend(place.cell.change(|(place, _)| *place = status.clone()));
             if in_events && (!status.is_step() || !self.is_full()) {
-                self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status });
+                self.tell_own(ClientEvent::Ticket { number, id: Arc::clone(id), status });
             }
         }
         if is_over {
@@ -342,6 +346,7 @@ impl ClientInner {
     /// Why it was refused, where there is no room to tell it.
     pub(super) fn ticket_in_events(
         &mut self,
+        number: u64,
         id: &Arc<str>,
         cell: &TicketCell,
     ) -> Result<(), RequestError> {
@@ -349,9 +354,10 @@ impl ClientInner {
             TicketStatus::Queued => {}
             TicketStatus::Sent if self.is_full() => {}
             TicketStatus::Failed(error) if self.is_full() => return Err(error),
-            status => self.tell_own(ClientEvent::Ticket { id: Arc::clone(id), status }),
+            status => self.tell_own(ClientEvent::Ticket { number, id: Arc::clone(id), status }),
         }
-        if let Some(place) = self.tickets.get_mut(id) {
+        // Another message may have this id by now.
+        if let Some(place) = self.tickets.get_mut(id).filter(|place| place.number == number) {
             place.in_events = true;
         }
         Ok(())
@@ -364,32 +370,43 @@ impl ClientInner {
 
     /// A place for an answer, and its number.
     pub(super) fn new_call(&mut self) -> (u64, Arc<CallCell>) {
-        self.last_call += 1;
+        let call = self.new_number();
         let refusal = self.refusal();
         let is_asked = refusal.is_none();
         let cell = Arc::new(Waited::new(refusal.map(Err)));
         if is_asked {
-            self.calls.insert(self.last_call, Destination::Cell(Arc::clone(&cell)));
+            self.calls.insert(call, Destination::Cell(Arc::clone(&cell)));
         }
-        (self.last_call, cell)
+        (call, cell)
+    }
+
+    /// A number for a request or a message.
+    fn new_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 
     /// Sends a message. A repeat of one that is not on the server's disk is that one; if it has failed, it is sent again.
-    /// And whether it is new, so that it is not in the outbox yet.
-    pub(super) fn send(&mut self, shared: &SharedClient, kept: Kept) -> (Arc<TicketCell>, bool) {
+    /// Its number, and whether it is new, so that it is not in the outbox yet.
+    pub(super) fn send(
+        &mut self,
+        shared: &SharedClient,
+        kept: Kept,
+    ) -> (u64, Arc<TicketCell>, bool) {
+        let number = self.new_number();
         if self.core.has_unsent(&kept.id) && !self.is_full() && !self.is_over() {
             if !self.core.repeats(&kept) {
                 let conflict = TicketStatus::Failed(RequestError::own("conflict"));
-                return (Arc::new(Waited::new((conflict, false))), false);
+                return (number, Arc::new(Waited::new((conflict, false))), false);
             }
             // An earlier process has left it, if nobody here has sent it.
             let place = self.tickets.entry(Arc::clone(&kept.id)).or_insert_with(|| {
                 let cell = Arc::new(Waited::new((TicketStatus::Queued, false)));
-                TicketPlace { cell, in_events: false }
+                TicketPlace { number, cell, in_events: false }
             });
-            let cell = Arc::clone(&place.cell);
+            let (number, cell) = (place.number, Arc::clone(&place.cell));
             self.handle(shared, CoreInput::Retry(&kept.id));
-            return (cell, false);
+            return (number, cell, false);
         }
         let status = match self.is_full() {
             true => TicketStatus::Failed(RequestError::own("overloaded")),
@@ -399,7 +416,7 @@ impl ClientInner {
         let cell = Arc::new(Waited::new((status, self.is_over())));
         if is_taken {
             let id = Arc::clone(&kept.id);
-            let place = TicketPlace { cell: Arc::clone(&cell), in_events: false };
+            let place = TicketPlace { number, cell: Arc::clone(&cell), in_events: false };
             self.tickets.insert(Arc::clone(&id), place);
             self.handle(shared, CoreInput::Send(kept));
             // What the core does not have will never change.
@@ -407,16 +424,16 @@ impl ClientInner {
                 self.tickets.remove(&id);
             }
         }
-        (cell, is_taken)
+        (number, cell, is_taken)
     }
 
     /// The next event.
     fn take_event(&mut self, shared: &SharedClient) -> Option<ClientEvent> {
         let Some(event) = self.events.pop() else {
             // Made when it is taken: there may be many, and nobody left who takes them.
-            let id = self.closed.pop()?;
+            let (number, id) = self.closed.pop()?;
             let status = TicketStatus::Failed(RequestError::own("closed"));
-            return Some(ClientEvent::Ticket { id, status });
+            return Some(ClientEvent::Ticket { number, id, status });
         };
         // The core gives no credit for what the program has asked for, or is asked.
         let is_own = matches!(

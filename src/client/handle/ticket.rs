@@ -22,6 +22,7 @@ pub struct Stored {
 /// A message that was sent. Dropping it changes nothing. It may be awaited.
 #[derive(Clone)]
 pub struct Ticket {
+    pub(super) number: u64,
     pub(super) id: Arc<str>,
     pub(super) cell: Arc<TicketCell>,
     pub(super) shared: Arc<SharedClient>,
@@ -32,6 +33,13 @@ impl Ticket {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Its number, as [`ClientEvent::Ticket`](crate::client::ClientEvent) has it: no request and no other message of this
+    /// client has it; a repeat has that of the message that waits.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// What has become of it so far.
@@ -63,7 +71,16 @@ impl Ticket {
 
     /// Takes it back, unless it was sent already: it may be on the server's disk then.
     pub fn cancel(&self) {
-        self.shared.input(CoreInput::Cancel(&self.id));
+        self.input(CoreInput::Cancel(&self.id));
+    }
+
+    /// Another message may have the id of one that was cancelled.
+    fn input(&self, input: CoreInput<'_>) {
+        self.shared.with(|inner, shared| {
+            if self.status() != TicketStatus::Cancelled {
+                inner.handle(shared, input);
+            }
+        });
     }
 
     /// Has what becomes of it come among the client's events, as [`ClientEvent::Ticket`](crate::client::ClientEvent):
@@ -74,7 +91,7 @@ impl Ticket {
     /// It was not sent, and cannot be told so: 10,000 answers, and news of messages, wait for the program to take them.
     pub fn into_events(self) -> Result<(), RequestError> {
         self.shared.with(|inner, shared| {
-            inner.ticket_in_events(&self.id, &self.cell)?;
+            inner.ticket_in_events(self.number, &self.id, &self.cell)?;
             shared.notify();
             Ok(())
         })
@@ -82,7 +99,7 @@ impl Ticket {
 
     /// Sends it again after it has failed or expired.
     pub fn retry(&self) {
-        self.shared.input(CoreInput::Retry(&self.id));
+        self.input(CoreInput::Retry(&self.id));
     }
 }
 

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 
 /// How long the server's part of the closing handshake is waited for when the program lets go.
-const STOP_MS: u64 = 20;
+const STOP_MS: u64 = 10;
 
 /// A program's function for what comes.
 pub(super) type NewsFn = dyn FnMut(WebSocketNews<'_>) + Send;

@@ -4,47 +4,14 @@ use super::event::{ChatSource, fill_news};
 use super::open_client::OpenClient;
 use crate::abi::{PARLOR_EVENT_ENDED, parlor_event, parlor_event_fn};
 use crate::user_data::UserData;
-use parlor::client::{ClientEvent, WebSocketNews};
+use parlor::client::{ClientEvent, Ticket, WebSocketNews};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The numbers of messages on their way, as the program has them.
-#[derive(Debug, Default)]
-pub(crate) struct Sendings {
-    last: u64,
-    by_id: HashMap<Arc<str>, u64>,
-    by_number: HashMap<u64, Arc<str>>,
-}
-
-impl Sendings {
-    /// A number for a message: odd, as those of requests are even. A repeat has that of the message.
-    pub(crate) fn add(&mut self, id: &str) -> u64 {
-        if let Some(number) = self.by_id.get(id) {
-            return *number;
-        }
-        self.last += 1;
-        let (id, number) = (Arc::from(id), self.last * 2 - 1);
-        self.by_number.insert(number, Arc::clone(&id));
-        self.by_id.insert(id, number);
-        number
-    }
-
-    pub(crate) fn number(&self, id: &str) -> u64 {
-        self.by_id.get(id).copied().unwrap_or(0)
-    }
-
-    pub(crate) fn id(&self, number: u64) -> Option<Arc<str>> {
-        self.by_number.get(&number).cloned()
-    }
-
-    pub(crate) fn remove(&mut self, id: &str) {
-        if let Some(number) = self.by_id.remove(id) {
-            self.by_number.remove(&number);
-        }
-    }
-}
+/// The messages on their way, by their numbers.
+pub(crate) type Sendings = HashMap<u64, Ticket>;
 
 /// What a client's functions and its delivery share.
 pub(crate) struct Shared {

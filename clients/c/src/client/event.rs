@@ -8,7 +8,6 @@ use parlor::client::{
     WebSocketEvent, WebSocketNews, entry_to_json,
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 const MICROS: i64 = 1_000;
 
@@ -18,11 +17,6 @@ pub(crate) fn micros(ts: Timestamp) -> i64 {
 
 fn text(text: &str) -> parlor_str {
     parlor_str::of(text.as_bytes())
-}
-
-/// The number of a request, as the program has it.
-pub(crate) fn request_number(call: u64) -> u64 {
-    call.saturating_mul(2)
 }
 
 pub(crate) fn state_number(state: &State) -> i32 {
@@ -115,15 +109,16 @@ impl ChatSource {
                     i64::try_from(quality.rtt_ms).unwrap_or(i64::MAX).saturating_mul(MICROS);
             }
             ClientEvent::Answer { call, answer } => {
-                (told.p_kind, told.p_request) = (PARLOR_EVENT_ANSWER, request_number(*call));
+                (told.p_kind, told.p_request) = (PARLOR_EVENT_ANSWER, *call);
                 match answer {
                     Ok(payload) => told.p_data = text(payload),
                     Err(error) => fill_error(told, error),
                 }
             }
-            ClientEvent::Ticket { id, status } => {
-                let id = Arc::clone(id);
-                return self.fill_ticket(told, &id, &status.clone(), shared);
+            ClientEvent::Ticket { number, id, status } => {
+                (told.p_kind, told.p_request) = (PARLOR_EVENT_SENT, *number);
+                told.p_id = text(id);
+                return fill_ticket(told, status, shared);
             }
             ClientEvent::TokenWanted { question, reason } => {
                 (told.p_kind, told.p_request) = (PARLOR_EVENT_TOKEN, *question);
@@ -144,41 +139,27 @@ impl ChatSource {
         }
         true
     }
+}
 
-    fn fill_ticket(
-        &mut self,
-        told: &mut parlor_event,
-        id: &Arc<str>,
-        status: &TicketStatus,
-        shared: &Shared,
-    ) -> bool {
-        let mut sendings = shared.sendings();
-        told.p_kind = PARLOR_EVENT_SENT;
-        told.p_request = sendings.number(id);
-        if let ClientEvent::Ticket { id, .. } = &self.event {
-            told.p_id = text(id);
+/// Whether the program is told.
+fn fill_ticket(told: &mut parlor_event, status: &TicketStatus, shared: &Shared) -> bool {
+    match status {
+        TicketStatus::Acked { seq, ts, .. } => {
+            (told.p_seq, told.p_time) = (*seq, micros(*ts));
+            shared.sendings().remove(&told.p_request);
         }
-        match status {
-            TicketStatus::Acked { seq, ts, .. } => {
-                (told.p_seq, told.p_time) = (*seq, micros(*ts));
-                sendings.remove(id);
-            }
-            TicketStatus::Failed(_) => {
-                if let ClientEvent::Ticket { status: TicketStatus::Failed(error), .. } = &self.event
-                {
-                    fill_error(told, error);
-                }
-            }
-            TicketStatus::Expired => told.p_error = text("expired"),
-            TicketStatus::Cancelled => {
-                told.p_error = text("cancelled");
-                sendings.remove(id);
-            }
-            // On its way.
-            _ => return false,
+        TicketStatus::Failed(error) => fill_error(told, error),
+        TicketStatus::Expired => {
+            (told.p_error, told.p_message) = (text("expired"), text("it was too old to be sent"));
         }
-        true
+        TicketStatus::Cancelled => {
+            (told.p_error, told.p_message) = (text("cancelled"), text("it was taken back"));
+            shared.sendings().remove(&told.p_request);
+        }
+        // On its way.
+        _ => return false,
     }
+    true
 }
 
 fn fill_state(told: &mut parlor_event, state: &State) {

@@ -2,7 +2,7 @@
 
 use super::about::about;
 use super::delivery::is_on_a_clients_thread;
-use super::event::{TakenEvent, request_number, state_number};
+use super::event::{TakenEvent, state_number};
 use super::open_client::{CLIENTS, Kind, OpenClient, call_of, call_of_chat, call_of_socket};
 use super::opening::open_client;
 use crate::abi::*;
@@ -363,12 +363,18 @@ pub unsafe extern "C" fn parlor_token(
     call_of_going(client, |_, client| {
         // SAFETY: as the caller says.
         let (token, why_not) = unsafe { (text("p_token", token)?, text("p_failure", why_not)?) };
+        if !token.is_empty() && !why_not.is_empty() {
+            let message = "a token, and why there is none: one of them";
+            return Err(failure(PARLOR_E_ARGUMENT, message));
+        }
         let given = match why_not {
             "" => Ok((!token.is_empty()).then(|| token.to_owned())),
             why => Err(TokenFailure { message: why.into(), is_final: is_final != 0 }),
         };
-        client.give_token(request, given);
-        Ok(())
+        match client.give_token(request, given) {
+            true => Ok(()),
+            false => Err(failure(PARLOR_E_REQUEST, "no token is wanted for this number")),
+        }
     })
 }
 
@@ -384,6 +390,9 @@ pub unsafe extern "C" fn parlor_about(
     needed: *mut usize,
 ) -> parlor_rc {
     call_of_chat(client, |_, client| {
+        if buffer.is_null() && size > 0 {
+            return Err(failure(PARLOR_E_ARGUMENT, "p_buffer is NULL, and p_size is more than 0"));
+        }
         // SAFETY: as the caller says.
         let told = about(client, what, unsafe { text("p_name", name) }?)?;
         // SAFETY: as the caller says.
@@ -489,11 +498,15 @@ unsafe fn follow(open: &Arc<OpenClient>, ticket: Ticket, request: *mut u64) -> R
     {
         return Err(failure(rc, error));
     }
-    let number = open.shared.sendings().add(ticket.id());
+    open.shared.sendings().insert(ticket.number(), ticket.clone());
     // Before the event: what the program does then needs it.
     // SAFETY: as the caller says.
-    unsafe { put(request, number) };
-    ticket.into_events().map_err(|error| failure(PARLOR_E_FULL, error))
+    unsafe { put(request, ticket.number()) };
+    let number = ticket.number();
+    ticket.into_events().map_err(|error| {
+        open.shared.sendings().remove(&number);
+        failure(PARLOR_E_FULL, error)
+    })
 }
 
 /// What a message fails with before it is on its way.
@@ -507,23 +520,25 @@ fn refused_here(error: &RequestError) -> Option<parlor_rc> {
     })
 }
 
-fn id_of(open: &OpenClient, request: u64) -> Result<Arc<str>, Failure> {
-    let id = open.shared.sendings().id(request);
-    id.ok_or_else(|| failure(PARLOR_E_REQUEST, "there is no such message, or it is stored"))
+fn sending(open: &OpenClient, number: u64) -> Result<Ticket, Failure> {
+    let found = open.shared.sendings().get(&number).cloned();
+    // That it was taken back may not be told yet.
+    let found = found.filter(|ticket| ticket.status() != TicketStatus::Cancelled);
+    found.ok_or_else(|| failure(PARLOR_E_REQUEST, "there is no such message, or it is stored"))
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_cancel(client: *mut parlor_client, request: u64) -> parlor_rc {
-    call_of_chat(client, |open, client| {
-        client.cancel(&id_of(open, request)?);
+    call_of_chat(client, |open, _| {
+        sending(open, request)?.cancel();
         Ok(())
     })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn parlor_retry(client: *mut parlor_client, request: u64) -> parlor_rc {
-    call_of_chat(client, |open, client| {
-        client.retry(&id_of(open, request)?);
+    call_of_chat(client, |open, _| {
+        sending(open, request)?.retry();
         Ok(())
     })
 }
@@ -535,7 +550,7 @@ pub extern "C" fn parlor_retry(client: *mut parlor_client, request: u64) -> parl
 unsafe fn expect<T>(reply: Reply<T>, request: *mut u64) -> Result<(), Failure> {
     // Before the event: what the program does then needs it.
     // SAFETY: as the caller says.
-    unsafe { put(request, request_number(reply.number())) };
+    unsafe { put(request, reply.number()) };
     reply.into_event().map(drop).map_err(|error| failure(PARLOR_E_FULL, error))
 }
 

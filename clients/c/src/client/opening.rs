@@ -125,10 +125,23 @@ unsafe fn read(config: &parlor_config) -> Result<Read<'_>, Failure> {
         fields.push((name.trim(), value.trim()));
     }
     let protocols = text("p_protocols", config.p_protocols)?.split(',').map(str::trim);
+    let more_than_nothing = |name, micros| match time(name, micros)? {
+        time if time >= Duration::from_millis(1) => Ok(time),
+        _ => Err(failure(PARLOR_E_ARGUMENT, format!("{name} is less than a millisecond"))),
+    };
+    let in_range = |name: &str, is_one: bool| match is_one {
+        true => Ok(()),
+        false => Err(failure(PARLOR_E_ARGUMENT, format!("{name} is out of its range"))),
+    };
+    in_range("p_attempts", config.p_attempts >= -1)?;
+    in_range("p_backoff_factor", config.p_backoff_factor > 0)?;
+    in_range("p_backoff_max", config.p_backoff_max >= config.p_backoff_min)?;
+    in_range("p_queue", config.p_queue > 0)?;
+    in_range("p_log_level", (PARLOR_LOG_OFF..=PARLOR_LOG_TRACE).contains(&config.p_log_level))?;
     let backoff = Backoff {
-        min_ms: millis(time("p_backoff_min", config.p_backoff_min)?),
+        min_ms: millis(more_than_nothing("p_backoff_min", config.p_backoff_min)?),
         max_ms: millis(time("p_backoff_max", config.p_backoff_max)?),
-        factor: config.p_backoff_factor.max(1),
+        factor: config.p_backoff_factor,
         has_jitter: config.p_jitter != 0,
         attempts: u32::try_from(config.p_attempts).ok(),
         stable_ms: millis(time("p_stable", config.p_stable)?),
@@ -145,8 +158,11 @@ unsafe fn read(config: &parlor_config) -> Result<Read<'_>, Failure> {
         fields,
         protocols: protocols.filter(|protocol| !protocol.is_empty()).collect(),
         backoff,
-        ping: (time("p_ping_interval", interval)?, time("p_ping_timeout", config.p_ping_timeout)?),
-        timeout: time("p_timeout", by_mode(config.p_timeout, 20_000_000, 15_000_000))?,
+        ping: (
+            time("p_ping_interval", interval)?,
+            more_than_nothing("p_ping_timeout", config.p_ping_timeout)?,
+        ),
+        timeout: more_than_nothing("p_timeout", by_mode(config.p_timeout, 20_000_000, 15_000_000))?,
     })
 }
 

@@ -219,6 +219,9 @@ pub unsafe extern "C" fn parlor_server_poll(
         // SAFETY: as the caller says.
         let stream = unsafe { text("p_stream", stream) }?;
         let every = Duration::from_micros(u64::try_from(every).unwrap_or(0));
+        if every < Duration::from_millis(1) {
+            return Err(failure(PARLOR_E_ARGUMENT, "p_every is less than a millisecond"));
+        }
         let ask = move |stream: &str| -> Result<Vec<u8>, String> {
             let mut out = parlor_out::default();
             let rc = {
