@@ -73,7 +73,7 @@ sim-mutants: ## put known bugs in, one at a time, and print the seed by which th
 
 test-clients: setup binaries c-tests ## Python and Node clients against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
-	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients clients/python/tests || failed=1; \
 	$(MAKE) tls || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
 	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
