@@ -89,6 +89,9 @@ client-soak: ## clients of Rust connect and close for SECONDS (3600), and leave 
 kill: setup binaries ## kill the server under load (kill -9), ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
+python-model: setup binaries ## the Python client beside a server that is killed, stopped and cut off, with wrong clocks, ROUNDS (200) times
+	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/clients/test_python_model.py
+
 test-browser: setup binaries ## the page in Chromium, and a short round in Firefox and WebKit
 	@failed=0; set -x; \
 	node --test --test-concurrency=2 $$(ls tests/browser/*.test.mjs | grep -v others) || failed=1; \

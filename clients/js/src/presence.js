@@ -94,7 +94,7 @@ export class Presence {
     this.#users = users;
     this.#isListed = true;
     this.#listing = null;
-    for (const [type, payload] of this.#early.splice(0)) this.push(type, payload);
+    for (const [type, payload] of this.#early.splice(0)) this.#take(type, payload);
     this.#changed();
   }
 
@@ -111,21 +111,26 @@ export class Presence {
       if (this.#listing) this.#early.push([type, payload]);
       return;
     }
+    if (this.#take(type, payload)) this.#changed();
+  }
+
+  /** Applies a change to the list; whether it is another then. @param {string} type @param {any} payload */
+  #take(type, payload) {
     // A reset has the version of the change before it.
-    if (payload.version < this.#version + +!payload.reset) return;
+    if (payload.version < this.#version + +!payload.reset) return false;
     this.#version = payload.version;
     if (payload.reset) {
       // Lists are available again: request the list anew.
       this.#count = null;
       this.lost();
       void this.begin();
-      return;
+      return false;
     }
     for (const user of payload.users) {
       if (type === 'user:offline') this.#users.delete(user);
       else if (!this.#users.has(user)) this.#users.set(user, { user, name: user });
     }
-    this.#changed();
+    return true;
   }
 
   #changed() {

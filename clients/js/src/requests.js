@@ -147,7 +147,7 @@ export function requestQueue(env, patience, transmit) {
 
     /** Takes a `reply` or an `error` of the server. @param {any} message */
     settle({ type, id, payload }) {
-      const isLimited = type === 'error' && payload.code === 'rate_limited';
+      const isLimited = type === 'error' && payload.code === 'rate_limited' && !payload.by;
       if (isLimited) pausedUntil = Math.max(pausedUntil, env.now() + (payload.retry_after_ms || 1_000));
       const asked = sent.get(id);
       if (!asked) return;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 
 /// When the tests begin.
-const BEGIN_MS: i64 = 1_800_000_000_000;
+pub(super) const BEGIN_MS: i64 = 1_800_000_000_000;
 
 /// A core, what it has wanted, and the time.
 pub(super) struct Scene {

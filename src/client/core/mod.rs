@@ -19,6 +19,8 @@ mod outbox;
 mod presence;
 mod requests;
 mod room;
+#[cfg(test)]
+mod scenarios;
 mod state;
 mod stream;
 
