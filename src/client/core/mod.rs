@@ -20,7 +20,7 @@ mod presence;
 mod requests;
 mod room;
 #[cfg(test)]
-mod scenarios;
+mod scenario_tests;
 mod state;
 mod stream;
 

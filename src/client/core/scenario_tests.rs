@@ -22,9 +22,9 @@ fn read(path: &Path) -> Value {
 /// Whether all that is in one is in the other.
 fn has(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part
-            .iter()
-            .all(|(name, value)| whole.get(name).is_some_and(|inner| has(inner, value))),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(name, value)| whole.get(name).is_some_and(|inner| has(inner, value)))
+        }
         _ => whole == part,
     }
 }
