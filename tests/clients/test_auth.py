@@ -270,7 +270,7 @@ class TestRefresh:
 
     def test_at_its_end_and_the_leeway_it_is_closed_with_4200(self, servers):
         server = servers.parlor("--secret-file", servers.secret_file(), set={"auth.leeway_ms": 500})
-        with Chat(server, token=token("ada", ttl=1, exp=time.time() + 1)) as ada:
+        with Chat(server, token=token("ada", exp=time.time() + 3)) as ada:
             with Chat(server, token=token("ada", exp=time.time() + 1)) as extended:
                 extended.request("auth", token=token("ada", ttl=60))
                 error = ada.push("error")
