@@ -84,3 +84,6 @@ mod embedding {}
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/client-rust.md")]
 mod client_document {}
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../docs/clients.md")]
+mod clients_document {}
