@@ -86,6 +86,9 @@ tls: setup binaries ## what goes over the wire, attacks and slow clients once mo
 client-soak: ## clients of Rust connect and close for SECONDS (3600), and leave nothing
 	PARLOR_CLIENT_SECONDS=$(or $(SECONDS),3600) cargo test --release --locked --test client_states connecting_and_closing -- --nocapture
 
+scenarios: setup c-tests ## have each client play each of clients/scenarios, and print a table of what came of it
+	$(PYTHON) clients/scenarios/table.py
+
 kill: setup binaries ## kill the server under load (kill -9), ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
@@ -178,6 +181,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls kill client-soak model test-browser applications \
-	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-c bench-durability bench-smoke measure-flood measure-latency measure-tls \
+.PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls scenarios kill client-soak model test-browser applications \
+	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-c bench-durability bench-smoke python-model measure-flood measure-latency measure-tls \
 	measure-return soak

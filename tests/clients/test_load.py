@@ -69,7 +69,8 @@ PLANTED = {
     "lost": lambda number, message, _: [] if number % 10 == 0 else [message],
     "repeated": lambda number, message, _: [message] * (2 if number % 10 == 0 else 1),
     "reordered": swapped,
-    "foreign": lambda number, message, _: [message.replace("abc", "abd") if number % 10 == 0 else message],
+    # In what fills it, and not in the run's name, which is another each time.
+    "foreign": lambda number, message, _: [message.replace("klmnopqrst", "klmnopqrs!") if number % 10 == 0 else message],
 }
 
 

@@ -166,3 +166,11 @@ def test_a_scenario_is_played(name):
             player.play(step)
         except AssertionError as error:
             raise AssertionError(f"{name}.json, step {number + 1}, {json.dumps(step)}: {error}") from None
+
+
+def test_the_readme_lists_them_all():
+    readme = (FOLDER / "README.md").read_text()
+    for name in SCENARIOS:
+        about = json.loads((FOLDER / f"{name}.json").read_text())["about"]
+        assert f"| [`{name}.json`]({name}.json) | {about} |" in readme
+    assert readme.count(".json`](") == len(SCENARIOS)
