@@ -39,6 +39,8 @@ impl<'a> Object<'a> {
 
     /// The value of a member, as raw text.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        #[cfg(test)]
+        looked_at::note(name);
         let place = self.0.binary_search_by(|(one, _)| one.as_ref().cmp(name)).ok()?;
         Some(self.0[place].1)
     }
@@ -70,6 +72,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             }
         }
         deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// Which members were asked for, by this thread: so that a test learns what there may be.
+#[cfg(test)]
+pub(crate) mod looked_at {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local!(static NAMES: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) });
+
+    pub(crate) fn note(name: &str) {
+        NAMES.with_borrow_mut(|names| names.insert(name.to_owned()));
+    }
+
+    /// Forgets those before.
+    pub(crate) fn begin() {
+        NAMES.with_borrow_mut(BTreeSet::clear);
+    }
+
+    pub(crate) fn take() -> BTreeSet<String> {
+        NAMES.with_borrow_mut(std::mem::take)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The types of all requests, and who may send them.
 
+use crate::base::limits::PUSH_TYPE_BYTES_MAX;
+
 /// Every request type.
 pub const TYPES: &[&str] = &[
     "admin:add",
@@ -49,7 +51,7 @@ pub const TYPES: &[&str] = &[
 pub(crate) const PUSHED: &[&str] = &["error", "event", "hello", "notice", "reply", "subscribed"];
 
 /// Further names of Server-Sent Events: the server's own, and those of every `EventSource`.
-pub(crate) const EVENT_NAMES: &[&str] = &["connected", "keepalive", "message", "open", "resumed"];
+const EVENT_NAMES: &[&str] = &["connected", "keepalive", "message", "open", "resumed"];
 
 /// The prefix of request types for admins.
 pub(crate) const ADMIN_PREFIX: &str = "admin:";
@@ -87,4 +89,15 @@ pub(crate) fn is_free_type(kind: &str) -> bool {
         || PUSHED.contains(&kind)
         || PREFIXES.iter().any(|prefix| kind.starts_with(prefix));
     !kind.is_empty() && !is_wires
+}
+
+/// Whether a push of the application's may have this type: it cannot be taken for one of the server's, on a WebSocket or as
+/// a Server-Sent Event, whose name is its type.
+pub(crate) fn is_push_type(kind: &str) -> bool {
+    is_push_name(kind) && !EVENT_NAMES.contains(&kind) && is_free_type(kind)
+}
+
+/// Whether it has the form of a push's type.
+pub(crate) fn is_push_name(kind: &str) -> bool {
+    kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control)
 }

@@ -250,13 +250,13 @@ export type Events = {
         room?: string;
     };
 };
+/**
+ * What each request may have, made of what parses it.
+ */
+export type Payloads = import("./wire-table.js").Payloads;
 export type OfRoom = {
     room: string;
     user: string;
-};
-export type Bounds = {
-    after?: string;
-    limit?: number;
 };
 /**
  * What goes in and what comes back.
@@ -269,93 +269,44 @@ export type Call<P, A> = {
  * What may be asked of the server. The client does much of it by itself, or by methods of its own.
  */
 export type Requests = {
-    "ping": Call<{}, {
+    "ping": Call<Payloads["ping"], {
         ts: number;
     }>;
-    "info": Call<{
-        after?: string;
-    }, Hello & {
+    "info": Call<Payloads["info"], Hello & {
         uptime_ms: number;
         counts: Record<string, number>;
         types: string[];
         [more: string]: unknown;
     }>;
-    "room:create": Call<{
-        room?: string;
-        title?: string;
-        open?: boolean;
-        members?: string[];
-    }, RoomInfo & {
+    "room:create": Call<Payloads["room:create"], RoomInfo & {
         invited?: string[];
     }>;
-    "room:info": Call<{
-        room: string;
-    }, RoomInfo>;
-    "room:join": Call<{
-        room: string;
-    }, RoomInfo>;
-    "room:leave": Call<{
-        room: string;
-    }, {
+    "room:info": Call<Payloads["room:info"], RoomInfo>;
+    "room:join": Call<Payloads["room:join"], RoomInfo>;
+    "room:leave": Call<Payloads["room:leave"], {
         room: string;
     }>;
-    "room:invite": Call<OfRoom, OfRoom>;
-    "room:remove": Call<OfRoom, OfRoom>;
-    "room:ban": Call<OfRoom, OfRoom>;
-    "room:unban": Call<OfRoom, OfRoom>;
-    "room:update": Call<{
-        room: string;
-        title?: string;
-        open?: boolean;
-        owner?: string;
-    }, RoomInfo>;
-    "room:delete": Call<{
-        room: string;
-    }, {
+    "room:invite": Call<Payloads["room:invite"], OfRoom>;
+    "room:remove": Call<Payloads["room:remove"], OfRoom>;
+    "room:ban": Call<Payloads["room:ban"], OfRoom>;
+    "room:unban": Call<Payloads["room:unban"], OfRoom>;
+    "room:update": Call<Payloads["room:update"], RoomInfo>;
+    "room:delete": Call<Payloads["room:delete"], {
         room: string;
     }>;
-    "room:list": Call<Bounds & {
-        open?: boolean;
-        all?: boolean;
-    }, {
+    "room:list": Call<Payloads["room:list"], {
         rooms: RoomInfo[];
         more: boolean;
     }>;
-    "room:members": Call<Bounds & {
-        room: string;
-    }, {
+    "room:members": Call<Payloads["room:members"], {
         members: Member[];
         more: boolean;
     }>;
-    "chat:send": Call<{
-        room?: string;
-        to?: string;
-        text: string;
-        data?: any;
-        cid?: string;
-        reply_to?: number;
-    }, Logged>;
-    "chat:edit": Call<{
-        room: string;
-        seq: number;
-        text: string;
-    }, Logged>;
-    "chat:delete": Call<{
-        room: string;
-        seq: number;
-    }, Logged>;
-    "chat:react": Call<{
-        room: string;
-        seq: number;
-        emoji: string;
-        on?: boolean;
-    }, Logged>;
-    "chat:history": Call<{
-        room: string;
-        after?: number;
-        before?: number;
-        limit?: number;
-    }, {
+    "chat:send": Call<Payloads["chat:send"], Logged>;
+    "chat:edit": Call<Payloads["chat:edit"], Logged>;
+    "chat:delete": Call<Payloads["chat:delete"], Logged>;
+    "chat:react": Call<Payloads["chat:react"], Logged>;
+    "chat:history": Call<Payloads["chat:history"], {
         room: string;
         entries: {
             type: string;
@@ -364,59 +315,53 @@ export type Requests = {
         head: number;
         more: boolean;
     }>;
-    "chat:typing": Call<{
-        room: string;
-        typing?: boolean;
-    }, {}>;
-    "chat:read": Call<{
-        room: string;
-        seq: number;
-    }, {
+    "chat:typing": Call<Payloads["chat:typing"], {}>;
+    "chat:read": Call<Payloads["chat:read"], {
         room: string;
         seq: number;
         unread: number;
     }>;
-    "chat:ack": Call<{
-        room: string;
-        seq: number;
-    } | {
-        rooms: Record<string, number>;
-    }, {}>;
-    "presence:list": Call<Bounds & {
-        room?: string;
-    }, {
+    "chat:ack": Call<Payloads["chat:ack"], {}>;
+    "presence:list": Call<Payloads["presence:list"], {
         users: import("./presence.js").Present[];
         version: number;
         more: boolean;
     }>;
-    "publish": Call<{
-        stream: string;
-        data: any;
-        id?: string;
-    }, Published>;
-    "stream:list": Call<Bounds, {
+    "publish": Call<Payloads["publish"], Published>;
+    "stream:list": Call<Payloads["stream:list"], {
         streams: any[];
         more: boolean;
     }>;
-    "stream:get": Call<{
-        stream: string;
-    }, any>;
-    "stream:ack": Call<{
-        stream: string;
-        seq: number;
-    }, {}>;
-    "stream:subscribers": Call<Bounds & {
-        stream: string;
-    }, any>;
-    "auth:revoke": Call<{
-        jti: string;
-    } | {
-        user: string;
-        before?: number;
-    }, {
+    "stream:get": Call<Payloads["stream:get"], any>;
+    "stream:ack": Call<Payloads["stream:ack"], {}>;
+    "stream:subscribers": Call<Payloads["stream:subscribers"], any>;
+    "auth:revoke": Call<Payloads["auth:revoke"], {
         closed: number;
     }>;
-    [admin: `admin:${string}`]: Call<any, any>;
+    "admin:add": Call<Payloads["admin:add"], OfRoom>;
+    "admin:connections": Call<Payloads["admin:connections"], {
+        connections: any[];
+        more: boolean;
+    }>;
+    "admin:disconnect": Call<Payloads["admin:disconnect"], {
+        closed: number;
+    }>;
+    "admin:pause": Call<Payloads["admin:pause"], {
+        stream: string;
+        state: string;
+    }>;
+    "admin:push": Call<Payloads["admin:push"], {
+        reached: number;
+    }>;
+    "admin:resume": Call<Payloads["admin:resume"], {
+        stream: string;
+        state: string;
+    }>;
+    "admin:user": Call<Payloads["admin:user"], any>;
+    "admin:users": Call<Payloads["admin:users"], {
+        users: import("./presence.js").Present[];
+        more: boolean;
+    }>;
 };
 /**
  * A message of the application's: what is in it, and what the answer to it is, if it is a request.

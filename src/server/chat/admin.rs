@@ -4,20 +4,18 @@
 use super::chat::Chat;
 use super::deliver::hand;
 use super::session::SignedIn;
-use crate::base::limits::PUSH_USERS_MAX;
-use crate::base::{Class, ConnId, Origin, Refusal, RefusalCode, RoomId, UserId};
+use crate::base::{Class, ConnId, Origin, Refusal, RefusalCode, UserId};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
-use crate::server::embed::handle::check_push;
-use crate::server::embed::shared::ConnectionSelector;
 use crate::server::http::opening::Visitor;
 use crate::store::RecordStore;
 use crate::web::{Net, Traffic};
+use crate::wire::admin_request::{AdminRequest, ConnectionSelector, admin_request};
 use crate::wire::close_codes::KICKED;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
-use crate::wire::request::{Envelope, Fault, Fields, connection};
+use crate::wire::request::{Envelope, Fault};
 
 impl<S: RecordStore> Chat<S> {
     /// Carries out a request of an admin.
@@ -30,48 +28,37 @@ impl<S: RecordStore> Chat<S> {
         origin: &Origin,
         envelope: &Envelope<'_>,
     ) -> Result<(), Fault> {
-        let fields = &envelope.fields(&self.config.limits, net.timestamp());
-        match &*envelope.kind {
-            "admin:connections" => {
-                let (after, limit) = (connection(fields, "after")?, fields.limit()?);
+        let fields = envelope.fields(&self.config.limits, net.timestamp());
+        let Some(request) = admin_request(envelope, &fields)? else {
+            let message = "no request has this type";
+            self.refuse(net, origin, ErrorReply::new(RefusalCode::UnknownType, message));
+            return Ok(());
+        };
+        match request {
+            AdminRequest::Connections { after, limit } => {
                 self.list_connections(net, origin, after, limit);
             }
-            "admin:disconnect" => {
-                let conns = match (connection(fields, "connection")?, user(fields)?) {
-                    (Some(conn), None) => self.signed_in(conn).map(|_| vec![conn]),
-                    (None, Some(user)) => {
-                        let here = self.sessions.signed_in(None);
-                        let of_user = here.filter(|(_, known)| known.identity.user == user);
-                        Some(of_user.map(|(conn, _)| conn).collect())
-                    }
-                    _ => {
-                        let message = "either this or connection is needed";
-                        return Err(Fault::bad_request("user", message));
-                    }
-                };
+            AdminRequest::DisconnectOne(conn) => {
+                let conns = self.signed_in(conn).map(|_| vec![conn]);
                 self.disconnect(net, origin, conns);
             }
-            kind @ ("admin:pause" | "admin:resume") => {
-                let stream = fields.text("stream")?;
-                let stream = stream.ok_or(Fault::needed("stream"))?;
-                self.pause_source(net, origin, &stream, kind == "admin:pause");
+            AdminRequest::DisconnectUser(user) => {
+                let here = self.sessions.signed_in(None);
+                let of_user = here.filter(|(_, known)| known.identity.user == user);
+                let conns = of_user.map(|(conn, _)| conn).collect();
+                self.disconnect(net, origin, Some(conns));
             }
-            "admin:push" => self.push(net, origin, envelope)?,
-            "admin:user" => {
-                let user = fields.user()?;
-                self.show_user(net, origin, &user);
+            AdminRequest::Pause { stream, is_paused } => {
+                self.pause_source(net, origin, &stream, is_paused);
             }
-            "admin:users" => {
-                let after = fields.name("after", UserId::parse_any)?;
-                let (users, more) = self.hub.online(after.as_ref(), fields.limit()?);
+            AdminRequest::Push { to, kind, payload } => self.push(net, origin, &to, &kind, payload),
+            AdminRequest::User(user) => self.show_user(net, origin, &user),
+            AdminRequest::Users { after, limit } => {
+                let (users, more) = self.hub.online(after.as_ref(), limit);
                 self.reply(net, origin, |w| {
                     w.array("users", &users, |w, user| w.object(|w| encode::presence(w, user)));
                     w.flag("more", more);
                 });
-            }
-            _ => {
-                let message = "no request has this type";
-                self.refuse(net, origin, ErrorReply::new(RefusalCode::UnknownType, message));
             }
         }
         Ok(())
@@ -144,31 +131,17 @@ impl<S: RecordStore> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        envelope: &Envelope<'_>,
-    ) -> Result<(), Fault> {
-        let fields = &envelope.fields(&self.config.limits, net.timestamp());
-        let kind = fields.text("type")?.unwrap_or_default();
-        if check_push(&kind).is_err() {
-            let message =
-                "this is a type of at most 64 bytes, all visible, and none of the wire's own";
-            return Err(Fault::bad_request("type", message));
-        }
-        let payload = fields.payload.get("payload").unwrap_or("{}");
-        if !payload.starts_with('{') {
-            return Err(Fault::bad_request("payload", "the payload is an object"));
-        }
-        let limit = fields.limits.message_bytes;
-        if (kind.len() + payload.len()) as u64 > limit {
-            return Err(Fault::too_large("payload", limit));
-        }
-        match self.recipients(&pushed_to(fields)?) {
+        to: &ConnectionSelector,
+        kind: &str,
+        payload: &str,
+    ) {
+        match self.recipients(to) {
             Ok(conns) => {
-                let reached = push_to(net, &conns, &encode::push_raw(&kind, payload));
+                let reached = push_to(net, &conns, &encode::push_raw(kind, payload));
                 self.reply(net, origin, |w| w.number("reached", reached as u64));
             }
             Err(refusal) => self.refuse(net, origin, (&refusal).into()),
         }
-        Ok(())
     }
 
     /// The connections that are told everything for somebody. Those for one stream alone and those
@@ -233,29 +206,4 @@ pub(super) fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize 
     let mut broadcast = Broadcast::new(Message::Text(text));
     let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
     conns.iter().filter(reach).count()
-}
-
-/// Whom a push is for: the request says it in one of five ways.
-fn pushed_to(fields: &Fields<'_, '_>) -> Result<ConnectionSelector, Fault> {
-    let mut selector = Vec::new();
-    selector.extend(connection(fields, "connection")?.map(ConnectionSelector::Connection));
-    selector.extend(user(fields)?.map(|user| ConnectionSelector::Users(vec![user])));
-    selector.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse_any)?.map(|mut users| {
-        users.sort();
-        users.dedup();
-        ConnectionSelector::Users(users)
-    }));
-    selector.extend(fields.name("room", RoomId::parse)?.map(ConnectionSelector::Room));
-    selector.extend(fields.flag("all")?.filter(|all| *all).map(|_| ConnectionSelector::All));
-    match (selector.pop(), selector.is_empty()) {
-        (Some(to), true) => Ok(to),
-        _ => {
-            let message = "one of connection, user, users, room and all is needed";
-            Err(Fault::bad_request("users", message))
-        }
-    }
-}
-
-fn user(fields: &Fields<'_, '_>) -> Result<Option<UserId>, Fault> {
-    fields.name("user", UserId::parse_any)
 }

@@ -4,20 +4,21 @@
 
 use super::handle_error::HandleError;
 use super::handler::{Call, Registered, Reply};
-use super::shared::{Command, ConnectionSelector, Shared};
+use super::shared::{Command, Shared};
 use super::ticket::{Ticket, TicketState};
 use super::{
     HttpPath, OutgoingMessage, OwnPath, PathReply, PathRequest, Socket, SocketHandler, SocketPath,
 };
 use crate::auth::Access;
-use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
+use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN};
 use crate::base::pattern::Pattern;
 use crate::base::request::Target;
 use crate::base::{Body, ConnId, Data, PublicationId, Request, RoomId, StreamId, UserId};
 use crate::protocol::{CloseCode, Message};
 use crate::server::embed::shared::End;
 use crate::server::sources::FunctionPoll;
-use crate::wire::types::{EVENT_NAMES, is_free_type};
+use crate::wire::admin_request::ConnectionSelector;
+use crate::wire::types::{is_push_name, is_push_type};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -427,19 +428,11 @@ impl Handle {
     }
 }
 
-/// Checks that the application's push cannot be taken for one of the server's, on a WebSocket or as
-/// a Server-Sent Event, whose name is its type.
-pub(crate) fn check_push(kind: &str) -> Result<(), HandleError> {
-    check_name(kind)?;
-    if EVENT_NAMES.contains(&kind) { Err(HandleError::Type) } else { check_kind(kind) }
+/// Checks that the application's push cannot be taken for one of the server's.
+fn check_push(kind: &str) -> Result<(), HandleError> {
+    if is_push_type(kind) { Ok(()) } else { Err(HandleError::Type) }
 }
 
 fn check_name(kind: &str) -> Result<(), HandleError> {
-    let is_name = kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control);
-    if is_name { Ok(()) } else { Err(HandleError::Type) }
-}
-
-/// Checks that the application's own type of request has none of the wire's names or prefixes.
-pub(crate) fn check_kind(kind: &str) -> Result<(), HandleError> {
-    if is_free_type(kind) { Ok(()) } else { Err(HandleError::Type) }
+    if is_push_name(kind) { Ok(()) } else { Err(HandleError::Type) }
 }

@@ -11,7 +11,7 @@ use crate::base::declaration::declared;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::{
-    ConnId, Data, Limits, PublicationId, Refusal, Request, RoomId, StreamId, Timestamp, UserId,
+    ConnId, Data, Limits, PublicationId, Refusal, Request, StreamId, Timestamp, UserId,
 };
 use crate::config::{Config, ConfigError};
 use crate::http1::Response;
@@ -21,6 +21,7 @@ use crate::reactor::Wake;
 use crate::server::sources::FunctionPoll;
 use crate::tls::ShownCertificates;
 use crate::web::Exchange;
+use crate::wire::admin_request::ConnectionSelector;
 use crate::wire::json::tree;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -49,15 +50,6 @@ pub(crate) enum Command {
 struct OwnTemplate {
     template: String,
     is_socket: bool,
-}
-
-/// Which connections are meant.
-#[derive(Debug)]
-pub(crate) enum ConnectionSelector {
-    All,
-    Connection(ConnId),
-    Users(Vec<UserId>),
-    Room(RoomId),
 }
 
 #[derive(Debug, Default)]

@@ -1,0 +1,363 @@
+//! `docs/wire.schema.json`: what each request may have, learned from what parses it. A payload is tried, and what is said of
+//! it decides what is tried next; no list of members is written down here.
+//!
+//! `PARLOR_WRITE=1 cargo test --lib wire::schema_tests` writes the file anew.
+
+use super::admin_request::admin_request;
+use super::json::looked_at;
+use super::request::{Envelope, Fault, TYPES};
+use super::stream_request::stream_request;
+use crate::base::{Limits, RefusalCode, Timestamp};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+type SamplePayload = Map<String, Value>;
+
+/// Parses a request as the server does, up to where it would be done.
+fn parse(kind: &str, payload: &SamplePayload) -> Result<(), Fault> {
+    let text = json!({"type": kind, "payload": payload}).to_string();
+    let limits = Limits::default();
+    let envelope = Envelope::parse(&text).map_err(|(_, fault)| fault)?;
+    looked_at::begin();
+    if kind == "auth" {
+        return envelope.auth().map(drop);
+    }
+    if envelope.request(&limits, Timestamp(0))?.is_some() {
+        return Ok(());
+    }
+    let fields = envelope.fields(&limits, Timestamp(0));
+    let is_known = stream_request(&envelope, &fields)?.is_some()
+        || admin_request(&envelope, &fields)?.is_some();
+    assert!(is_known || kind == "ping", "nobody parses {kind}");
+    Ok(())
+}
+
+/// What a member may be: of each kind of JSON one that some member takes.
+fn samples() -> Vec<Value> {
+    vec![
+        json!("tea"),
+        json!("7-1a2b3c"),
+        json!(1),
+        json!(true),
+        json!(["tea"]),
+        json!({"tea": 1}),
+        json!({"/tea": 1}),
+    ]
+}
+
+fn with(payload: &SamplePayload, name: &str, value: Value) -> SamplePayload {
+    let mut more = payload.clone();
+    more.insert(name.to_owned(), value);
+    more
+}
+
+fn without(payload: &SamplePayload, names: &[&String]) -> SamplePayload {
+    let mut less = payload.clone();
+    less.retain(|name, _| !names.contains(&name));
+    less
+}
+
+/// One way to say a request: what it needs, and what it may have beside that.
+#[derive(Debug)]
+struct RequestWay {
+    needed: SamplePayload,
+    optional: SamplePayload,
+    /// Members that go only with another.
+    goes_with: BTreeMap<String, String>,
+    /// Optional members that exclude each other.
+    either: Vec<[String; 2]>,
+}
+
+struct Learner {
+    kind: &'static str,
+    looked: BTreeSet<String>,
+}
+
+impl Learner {
+    fn is_good(&mut self, payload: &SamplePayload) -> bool {
+        self.fault(payload).is_none()
+    }
+
+    fn fault(&mut self, payload: &SamplePayload) -> Option<Fault> {
+        let fault = parse(self.kind, payload).err();
+        self.looked.extend(looked_at::take());
+        fault
+    }
+
+    /// The least that is accepted, begun with this.
+    fn least(&mut self, mut payload: SamplePayload) -> Option<SamplePayload> {
+        while let Some(fault) = self.fault(&payload) {
+            let missing = fault.field?;
+            if payload.contains_key(missing) {
+                return None;
+            }
+            // What is right is not complained of.
+            let mut right = samples().into_iter().filter(|sample| {
+                let next = self.fault(&with(&payload, missing, sample.clone()));
+                next.is_none_or(|next| next.field != Some(missing))
+            });
+            payload.insert(missing.to_owned(), right.next()?);
+        }
+        Some(payload)
+    }
+
+    /// The first sample that a member may be beside these; none of one that is not looked at then.
+    fn sample(&mut self, payload: &SamplePayload, name: &str) -> Option<Value> {
+        samples().into_iter().find(|sample| {
+            let is_good = parse(self.kind, &with(payload, name, sample.clone())).is_ok();
+            is_good && looked_at::take().contains(name)
+        })
+    }
+
+    /// Without what is not needed.
+    fn least_of(&mut self, payload: SamplePayload) -> SamplePayload {
+        payload.keys().fold(payload.clone(), |rest, name| {
+            let less = without(&rest, &[name]);
+            if self.is_good(&less) { less } else { rest }
+        })
+    }
+
+    fn ways(&mut self) -> Vec<RequestWay> {
+        let first = self.least(SamplePayload::new()).expect(self.kind);
+        let mut found = vec![first.clone()];
+        // In place of one that is needed, or of two.
+        for name in self.looked.clone() {
+            if first.contains_key(&name) || self.sample(&first, &name).is_some() {
+                continue;
+            }
+            let needed: Vec<&String> = first.keys().collect();
+            let pairs = needed
+                .iter()
+                .enumerate()
+                .flat_map(|(at, one)| needed[at + 1..].iter().map(move |other| vec![*one, *other]));
+            let singles = needed.iter().map(|one| vec![*one]);
+            for left_out in singles.chain(pairs) {
+                let rest = without(&first, &left_out);
+                if let Some(sample) = self.sample(&rest, &name) {
+                    let way = self.least_of(with(&rest, &name, sample));
+                    found.push(way);
+                    break;
+                }
+            }
+        }
+        found.into_iter().map(|needed| self.way(needed)).collect()
+    }
+
+    fn way(&mut self, needed: SamplePayload) -> RequestWay {
+        let names: Vec<String> =
+            self.looked.iter().filter(|name| !needed.contains_key(*name)).cloned().collect();
+        let mut optional = SamplePayload::new();
+        for name in &names {
+            if let Some(sample) = self.sample(&needed, name) {
+                optional.insert(name.clone(), sample);
+            }
+        }
+        let mut goes_with = BTreeMap::new();
+        let alone = optional.clone();
+        for name in names.iter().filter(|name| !alone.contains_key(*name)) {
+            for (other, value) in &alone {
+                let both = with(&needed, other, value.clone());
+                if let Some(sample) = self.sample(&both, name) {
+                    goes_with.insert(name.clone(), other.clone());
+                    optional.insert(name.clone(), sample);
+                    break;
+                }
+            }
+        }
+        let mut either = Vec::new();
+        let given: Vec<(&String, &Value)> = optional.iter().collect();
+        for (at, (one, value)) in given.iter().enumerate() {
+            for (other, its) in &given[at + 1..] {
+                let is_free = ![one, other].iter().any(|name| goes_with.contains_key(**name));
+                let both = with(&with(&needed, one, (*value).clone()), other, (*its).clone());
+                if is_free && !self.is_good(&both) {
+                    either.push([(*one).clone(), (*other).clone()]);
+                }
+            }
+        }
+        RequestWay { needed, optional, goes_with, either }
+    }
+
+    /// What a member of a request that is accepted may be.
+    fn kind_of(&mut self, payload: &SamplePayload, name: &str) -> Value {
+        let mut takes = |value: Value| self.is_good(&with(payload, name, value));
+        let kinds = [json!("tea"), json!("7-1a2b3c"), json!(1), json!(true), json!(["tea"])];
+        let taken: Vec<bool> = kinds.into_iter().map(&mut takes).collect();
+        let takes_object = takes(json!({"tea": 1})) || takes(json!({"/tea": 1}));
+        match (&taken[..], takes_object) {
+            ([true, true, true, true, true], true) => json!({}),
+            ([true, true, false, false, false], false) => text(&mut takes),
+            ([false, true, false, false, false], false) => json!({"$ref": "#/$defs/connection"}),
+            ([false, false, true, false, false], false) => number(&mut takes),
+            ([false, false, false, true, false], false) if takes(json!(false)) => {
+                json!({"type": "boolean"})
+            }
+            ([false, false, false, true, false], false) => json!({"const": true}),
+            ([false, false, false, false, true], false) => {
+                let items = text(&mut |value| takes(json!([value])));
+                let mut list = json!({"type": "array", "items": items});
+                if !takes(json!([])) {
+                    list["minItems"] = json!(1);
+                }
+                list
+            }
+            ([false, false, false, false, false], true) => object(&mut takes),
+            other => panic!("{} {name}: {other:?}", self.kind),
+        }
+    }
+}
+
+fn text(takes: &mut dyn FnMut(Value) -> bool) -> Value {
+    let taken = ["", "a b", "x:y", ":guest-1"].map(|sample| takes(json!(sample)));
+    match taken {
+        // Names of rooms and streams.
+        [false, false, true, true] => json!({"$ref": "#/$defs/name"}),
+        [false, false, false, false] => json!({"$ref": "#/$defs/user"}),
+        [false, false, false, true] => json!({"$ref": "#/$defs/anybody"}),
+        [true, true, true, true] => json!({"type": "string"}),
+        [false, true, true, true] => json!({"type": "string", "minLength": 1}),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn number(takes: &mut dyn FnMut(Value) -> bool) -> Value {
+    assert!(!takes(json!(-1)) && !takes(json!(1.5)));
+    let mut kind = json!({"type": "integer", "minimum": i32::from(!takes(json!(0)))});
+    if !takes(json!(1_i64 << 53)) {
+        // By halves.
+        let (mut least, mut most) = (1_u64, 1_u64 << 53);
+        while most - least > 1 {
+            let middle = least.midpoint(most);
+            if takes(json!(middle)) { least = middle } else { most = middle }
+        }
+        kind["maximum"] = json!(least);
+    }
+    kind
+}
+
+fn object(takes: &mut dyn FnMut(Value) -> bool) -> Value {
+    match (takes(json!({"tea": 1})), takes(json!({"/tea": 1})), takes(json!({"tea": "x"}))) {
+        (true, false, false) => {
+            let position = json!({"type": "integer", "minimum": 0});
+            let names = json!({"$ref": "#/$defs/name"});
+            json!({"type": "object", "propertyNames": names, "additionalProperties": position})
+        }
+        (false, true, false) => json!({"type": "object", "propertyNames": {"pattern": "^(/|$)"}}),
+        (true, true, true) => json!({"type": "object"}),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of_way(learner: &mut Learner, way: &RequestWay) -> Value {
+    let mut properties = Map::new();
+    for name in way.needed.keys() {
+        properties.insert(name.clone(), learner.kind_of(&way.needed, name));
+    }
+    for name in way.optional.keys() {
+        let mut beside = way.needed.clone();
+        if let Some(other) = way.goes_with.get(name) {
+            beside = with(&beside, other, way.optional[other].clone());
+        }
+        properties.insert(name.clone(), learner.kind_of(&beside, name));
+    }
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !way.needed.is_empty() {
+        schema["required"] = way.needed.keys().cloned().collect();
+    }
+    for (name, other) in &way.goes_with {
+        schema["dependentRequired"][name] = json!([other]);
+    }
+    if !way.either.is_empty() {
+        let both = way.either.iter().map(|pair| json!({"required": pair}));
+        schema["not"] = json!({"anyOf": both.collect::<Vec<_>>()});
+    }
+    schema
+}
+
+fn of_request(kind: &'static str) -> Value {
+    let mut learner = Learner { kind, looked: BTreeSet::new() };
+    let ways = learner.ways();
+    let mut schemas: Vec<Value> = ways.iter().map(|way| of_way(&mut learner, way)).collect();
+    if schemas.len() == 1 { schemas.remove(0) } else { json!({"oneOf": schemas}) }
+}
+
+/// A name's pattern and length, by trying each character of ASCII in it.
+fn of_name(kind: &'static str, rest: &SamplePayload, member: &str) -> Value {
+    let takes = |name: &str| parse(kind, &with(rest, member, json!(name))).is_ok();
+    let class = |place: fn(char) -> String| {
+        let good = |byte: &u8| takes(&place(char::from(*byte)));
+        ranges(&(0..128_u8).filter(good).collect::<Vec<_>>())
+    };
+    let [first, others] = [class(|one| format!("{one}a")), class(|one| format!("a{one}"))];
+    assert_eq!(first, others, "a character may stand anywhere");
+    // A folder and the one above it are no names.
+    assert!([".", "..", "..."].iter().all(|dots| !takes(dots)) && takes("-"));
+    let pattern = format!("^(?!\\.*$)[{first}]+$");
+    let longest = (1..1_000).take_while(|len| takes(&"a".repeat(*len))).last();
+    assert!(!takes("é"), "names are ASCII");
+    json!({"type": "string", "pattern": pattern, "maxLength": longest})
+}
+
+/// Characters as a class of a regular expression has them.
+fn ranges(characters: &[u8]) -> String {
+    let runs = characters.chunk_by(|one, next| one + 1 == *next);
+    let of_one = |one: &u8| if *one == b'-' { "\\-".into() } else { char::from(*one).to_string() };
+    let of_run = |run: &[u8]| match run {
+        [first, _, .., last] => format!("{}-{}", char::from(*first), char::from(*last)),
+        few => few.iter().map(of_one).collect(),
+    };
+    runs.map(of_run).collect()
+}
+
+fn schema() -> Value {
+    let requests: Map<String, Value> =
+        TYPES.iter().map(|kind| ((*kind).to_owned(), of_request(kind))).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The payloads of parlor's requests (protocol.md)",
+        "$comment": "Made of what parses them: PARLOR_WRITE=1 cargo test --lib wire::schema_tests",
+        "$defs": {
+            "name": of_name("room:info", &SamplePayload::new(), "room"),
+            "user": of_name("chat:send", &with(&SamplePayload::new(), "text", json!("")), "to"),
+            // Users, and guests.
+            "anybody": {"anyOf": [{"$ref": "#/$defs/user"}, {"type": "string", "pattern": "^:guest-"}]},
+            "connection": {"type": "string", "pattern": "^[0-9]+-[0-9a-f]+$"},
+        },
+        "requests": requests,
+    })
+}
+
+#[test]
+fn the_schema_is_what_parses_requests() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wire.schema.json");
+    let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("PARLOR_WRITE").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == made,
+        "docs/wire.schema.json is not what parses requests: PARLOR_WRITE=1 cargo test --lib wire::schema_tests"
+    );
+}
+
+#[test]
+fn what_is_learned_is_found_again() {
+    let mut learner = Learner { kind: "chat:send", looked: BTreeSet::new() };
+    let ways = learner.ways();
+    let needed: Vec<Vec<&String>> = ways.iter().map(|way| way.needed.keys().collect()).collect();
+    assert_eq!(needed, [["room", "text"], ["text", "to"]]);
+    assert!(ways.iter().all(|way| way.optional.keys().eq(["cid", "data", "reply_to"])));
+    let kinds = of_request("subscribe");
+    assert_eq!(kinds["oneOf"][0]["dependentRequired"], json!({"epoch": ["since"]}));
+    assert_eq!(kinds["oneOf"][0]["properties"]["max_rate"]["maximum"], 1_000);
+    assert_eq!(
+        of_request("chat:history")["not"]["anyOf"][0]["required"],
+        json!(["after", "before"])
+    );
+    assert_eq!(
+        parse("chat:send", &SamplePayload::new()).unwrap_err().code,
+        RefusalCode::BadRequest
+    );
+}
