@@ -14,8 +14,8 @@ use crate::wire::admin_request::{AdminRequest, ConnectionSelector, admin_request
 use crate::wire::close_codes::KICKED;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
-use crate::wire::json::Writer;
 use crate::wire::request::{Envelope, Fault};
+use crate::wire::server_encode::{self, ConnectionInfo, QualityInfo};
 
 impl<S: RecordStore> Chat<S> {
     /// Carries out a request of an admin.
@@ -55,10 +55,7 @@ impl<S: RecordStore> Chat<S> {
             AdminRequest::User(user) => self.show_user(net, origin, &user),
             AdminRequest::Users { after, limit } => {
                 let (users, more) = self.hub.online(after.as_ref(), limit);
-                self.reply(net, origin, |w| {
-                    w.array("users", &users, |w, user| w.object(|w| encode::presence(w, user)));
-                    w.flag("more", more);
-                });
+                self.reply(net, origin, |w| server_encode::users(w, &users, more));
             }
         }
         Ok(())
@@ -73,26 +70,11 @@ impl<S: RecordStore> Chat<S> {
     ) {
         let limit = limit.min(self.config.limits.page as usize);
         let mut here = self.sessions.signed_in(after);
-        let listed: Vec<_> = here.by_ref().take(limit).collect();
-        let payload = encode::payload(|w| {
-            w.array("connections", listed, |w, (conn, known)| {
-                w.object(|w| {
-                    w.text("connection", &conn.to_string());
-                    w.text("user", known.identity.user.as_str());
-                    w.flag("admin", known.identity.admin);
-                    w.text("kind", if net.is_endless(conn) { "events" } else { "websocket" });
-                    if let Some(Visitor::Watch(watch)) = known.visitor.as_deref() {
-                        w.text("stream", watch.stream.as_str());
-                    }
-                    let address = net.address(conn).map(|address| address.to_string());
-                    w.if_some("address", address.as_deref(), Writer::text);
-                    w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
-                    health(w, net, conn);
-                });
-            });
-            w.flag("more", here.next().is_some());
-        });
+        let listed = here.by_ref().take(limit);
+        let listed: Vec<_> = listed.map(|(conn, known)| shown(net, conn, known)).collect();
+        let more = here.next().is_some();
         drop(here);
+        let payload = encode::payload(|w| server_encode::connections(w, &listed, more));
         self.reply_raw(net, origin, payload);
     }
 
@@ -102,7 +84,7 @@ impl<S: RecordStore> Chat<S> {
             return self.refuse(net, origin, (&NO_SUCH_CONNECTION).into());
         };
         // Before the asker's own connection ends.
-        self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
+        self.reply(net, origin, |w| server_encode::closed(w, conns.len()));
         for conn in conns {
             self.close_with(net, conn, KICKED, "an admin has ended this connection");
         }
@@ -115,15 +97,7 @@ impl<S: RecordStore> Chat<S> {
             return self.refuse(net, origin, error);
         };
         let conns = self.hub.connections_of(user).to_vec();
-        self.reply(net, origin, |w| {
-            w.text("user", user.as_str());
-            w.text("name", info.name.as_deref().unwrap_or(user.as_str()));
-            w.flag("online", !conns.is_empty());
-            if !conns.is_empty() {
-                w.number("since", info.since.0);
-            }
-            w.array("connections", &conns, |w, conn| w.item(&conn.to_string()));
-        });
+        self.reply(net, origin, |w| server_encode::known_user(w, &info, &conns));
     }
 
     /// Sends a message of the application to connections.
@@ -138,7 +112,7 @@ impl<S: RecordStore> Chat<S> {
         match self.recipients(to) {
             Ok(conns) => {
                 let reached = push_to(net, &conns, &encode::push_raw(kind, payload));
-                self.reply(net, origin, |w| w.number("reached", reached as u64));
+                self.reply(net, origin, |w| server_encode::reached(w, reached));
             }
             Err(refusal) => self.refuse(net, origin, (&refusal).into()),
         }
@@ -179,26 +153,37 @@ impl<S: RecordStore> Chat<S> {
 pub(super) const NO_SUCH_CONNECTION: Refusal =
     Refusal::new(RefusalCode::NoSuchConnection, "there is no such connection");
 
-/// Writes a connection's traffic, and how well its peer is reached.
-fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
+/// A connection, its traffic, and how well its peer is reached.
+fn shown<'a>(net: &mut Net<'_>, conn: ConnId, known: &'a SignedIn) -> ConnectionInfo<'a> {
     let Traffic { sent, received, errors, drops } = net.traffic(conn);
     let (received_bytes, sent_bytes) = net.bytes_each_way(conn);
-    w.number("sent", sent);
-    w.number("received", received);
-    w.number("sent_bytes", sent_bytes);
-    w.number("received_bytes", received_bytes);
-    w.number("errors", errors);
-    w.number("drops", drops);
-    let Some(quality) = net.quality(conn) else { return };
-    w.object_in("quality", |w| {
-        w.text("level", quality.level.as_str());
-        w.tenths("rtt_ms", quality.round_trip_ms);
-        w.number("min_ms", quality.min_ms);
-        w.tenths("mean_ms", quality.mean_ms);
-        w.number("max_ms", quality.max_ms);
-        w.tenths("jitter_ms", quality.jitter_ms);
-        w.number("stability", quality.stability);
+    let quality = net.quality(conn).map(|quality| QualityInfo {
+        level: quality.level.as_str(),
+        round_trip_ms: quality.round_trip_ms,
+        min_ms: quality.min_ms,
+        mean_ms: quality.mean_ms,
+        max_ms: quality.max_ms,
+        jitter_ms: quality.jitter_ms,
+        stability: quality.stability,
     });
+    let stream = match known.visitor.as_deref() {
+        Some(Visitor::Watch(watch)) => Some(watch.stream.as_str()),
+        _ => None,
+    };
+    ConnectionInfo {
+        conn,
+        user: &known.identity.user,
+        is_admin: known.identity.admin,
+        is_events: net.is_endless(conn),
+        stream,
+        address: net.address(conn).map(|address| address.to_string()),
+        waiting_bytes: net.waiting_bytes(conn) as u64,
+        messages: (sent, received),
+        bytes: (sent_bytes, received_bytes),
+        errors,
+        drops,
+        quality,
+    }
 }
 
 /// Hands a push to connections, and returns how many took it. One that is full or closing does not.

@@ -39,7 +39,7 @@ use crate::web::{
     Application, Exchange, HttpAnswer, Message, Net, SocketEnd, Web, WebConfig, WebRequest,
 };
 use crate::wire::close_codes::{AUTH_TIMEOUT, SLOW, TOKEN_EXPIRED};
-use crate::wire::encode;
+use crate::wire::server_encode;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -334,12 +334,7 @@ impl<S: RecordStore> Application for Chat<S> {
             self.say(net, conn, &error.to_message(None));
         }
         if let Some(expires) = tells_expiry.filter(|_| self.push_form(net, conn).has_envelopes()) {
-            let text = encode::push("notice", |w| {
-                w.text("code", "token_expiring");
-                w.text("message", "send auth with a new token");
-                w.number("expires", expires.0);
-            });
-            self.say(net, conn, &text);
+            self.say(net, conn, &server_encode::token_expiring(expires));
         }
         self.arm(net, conn);
     }

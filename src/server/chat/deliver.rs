@@ -20,6 +20,7 @@ use crate::wire::close_codes::{Close, KICKED};
 use crate::wire::encode::{self, Encoded, WireBody};
 use crate::wire::error::{ErrorDetail, ErrorReply};
 use crate::wire::json::Writer;
+use crate::wire::server_encode::{self, HelloInfo};
 use crate::wire::sse::{event, part, retry};
 use crate::wire::stream_encode::subscribed;
 use std::borrow::Cow;
@@ -365,33 +366,23 @@ impl<S: RecordStore> Chat<S> {
         invites: &[InviteInfo],
     ) {
         let Some(person) = self.person(origin) else { return };
-        w.number("protocol", 1);
-        w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
-        if let Origin::Conn(conn, _) = origin {
-            w.text("connection", &conn.to_string());
-        }
-        w.text("epoch", self.hub.epoch());
-        w.number("ts", net.timestamp().0);
-        w.object_in("user", |w| {
-            let id = person.user.as_str();
-            w.text("id", id);
-            w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
-            w.flag("admin", person.is_admin);
-            if person.is_guest {
-                w.flag("anonymous", true);
-            }
-        });
-        // For a client that can open no WebSocket next time.
-        w.object_in("http", |w| {
-            w.text("events", EVENTS_PATH);
-            w.text("call", CALL_PATH);
-        });
-        w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
-        w.object_in("limits", |w| encode::limits(w, &self.announced_limits(&person)));
-        let is_durable = self.config.data != crate::store::Place::Memory;
-        w.text("durability", if is_durable { "disk" } else { "memory" });
-        w.text("presence", self.config.presence.as_str());
-        encode::room_page(w, rooms);
-        w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
+        let greeting = HelloInfo {
+            server: concat!("parlor/", env!("CARGO_PKG_VERSION")),
+            connection: origin.conn(),
+            epoch: self.hub.epoch(),
+            ts: net.timestamp(),
+            user: &person.user,
+            name: self.hub.name_of(&person.user),
+            is_admin: person.is_admin,
+            is_guest: person.is_guest,
+            http: (EVENTS_PATH, CALL_PATH),
+            heartbeat_ms: self.config.limits.heartbeat_interval_ms,
+            limits: &self.announced_limits(&person),
+            is_durable: self.config.data != crate::store::Place::Memory,
+            presence: self.config.presence.as_str(),
+            rooms,
+            invites,
+        };
+        server_encode::greeting(w, &greeting);
     }
 }

@@ -21,7 +21,7 @@ use crate::wire::json::Writer;
 use crate::wire::request::{
     ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
 };
-use crate::wire::stream_encode::stream;
+use crate::wire::server_encode::{self, InfoMore};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -141,8 +141,8 @@ impl<S: RecordStore> Chat<S> {
             _ => match person {
                 Some(_) if self.is_beyond_budget(net, chat_request) => {}
                 Some(_) if envelope.kind == "ping" => {
-                    let ts = net.timestamp().0;
-                    self.reply(net, origin, |w| w.number("ts", ts));
+                    let ts = net.timestamp();
+                    self.reply(net, origin, |w| server_encode::pong(w, ts));
                 }
                 Some(person) if person.is_guest => self.guest_request(net, chat_request, person),
                 Some(person) => {
@@ -234,21 +234,18 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let person = person.as_ref();
         let is_admin = is_admin(person);
-        w.array("types", self.types(person), |w, kind| w.item(kind));
-        let streams = person.map(|person| self.streams_for(person)).unwrap_or_default();
-        w.array("streams", &streams, |w, one| w.object(|w| stream(w, one)));
-        w.number("uptime_ms", net.now().millis_since(self.started));
-        w.object_in("counts", |w| {
-            w.number("connections", counts.connections as u64);
-            if is_admin || self.config.presence != Scope::Off {
-                w.number("online", counts.online as u64);
-            }
-            w.number("rooms", counts.rooms as u64);
-            if is_admin {
-                w.number("waiting_at_store", self.store_client.waiting() as u64);
-                w.number("waiting_bytes", net.all_waiting_bytes() as u64);
-            }
-        });
+        let knows_online = is_admin || self.config.presence != Scope::Off;
+        let waiting = || (self.store_client.waiting() as u64, net.all_waiting_bytes() as u64);
+        let more = InfoMore {
+            types: &self.types(person),
+            streams: &person.map(|person| self.streams_for(person)).unwrap_or_default(),
+            uptime_ms: net.now().millis_since(self.started),
+            connections: counts.connections as u64,
+            online: knows_online.then_some(counts.online as u64),
+            rooms: counts.rooms as u64,
+            waiting: is_admin.then(waiting),
+        };
+        server_encode::more(w, &more);
     }
 
     /// The types of requests that somebody may send: the wire's, and those of handlers.

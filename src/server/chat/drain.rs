@@ -14,8 +14,8 @@ use crate::server::embed::shared::End;
 use crate::server::http::WatchForm;
 use crate::store::RecordStore;
 use crate::web::Net;
-use crate::wire::encode;
 use crate::wire::error::ErrorReply;
+use crate::wire::server_encode;
 
 /// The stage of an orderly end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,7 @@ impl<S: RecordStore> Chat<S> {
         self.stopping =
             Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX), why });
         net.wake_at(until);
-        let text = encode::push("notice", |w| {
-            w.text("code", "draining");
-            w.text("message", "the server restarts: reconnect at a random time within spread_ms");
-            w.number("spread_ms", spread_ms);
-        });
+        let text = server_encode::draining(spread_ms);
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
             // One message for each, so it is bounded, and slow readers get it, too.

@@ -12,7 +12,7 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
-use crate::wire::json::Writer;
+use crate::wire::server_encode;
 
 impl<S: RecordStore> Chat<S> {
     /// Admits somebody whose identity is known.
@@ -91,10 +91,7 @@ impl<S: RecordStore> Chat<S> {
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, origin: &Origin) {
         let Some(known) = self.signed_in(conn) else { return };
         let Identity { user, expires, .. } = known.identity.clone();
-        self.reply(net, origin, |w| {
-            w.text("user", user.as_str());
-            w.if_some("expires", expires.map(|expires| expires.0), Writer::number);
-        });
+        self.reply(net, origin, |w| server_encode::signed_in(w, &user, expires));
     }
 
     /// A revocation is on disk: such tokens admit nobody any more, and the sessions that they
@@ -111,7 +108,7 @@ impl<S: RecordStore> Chat<S> {
         };
         let sessions = self.sessions.signed_in(None);
         let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
-        self.reply(net, origin, |w| w.number("closed", ended.len() as u64));
+        self.reply(net, origin, |w| server_encode::closed(w, ended.len()));
         for conn in ended {
             self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
         }

@@ -25,6 +25,7 @@ use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
+use crate::wire::server_encode;
 
 impl<S: RecordStore> Chat<S> {
     /// Applies the declarations of what feeds streams.
@@ -135,8 +136,7 @@ impl<S: RecordStore> Chat<S> {
     /// its source.
     pub(super) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
         let age = info.newest.as_ref().map(|newest| now.0.saturating_sub(newest.ts.0).max(0));
-        w.if_some("age_ms", age, Writer::number);
-        self.sources.write(w, info);
+        server_encode::for_admins(w, age, self.sources.told(info).as_ref());
     }
 
     /// Pauses or resumes what feeds a stream.
@@ -150,10 +150,7 @@ impl<S: RecordStore> Chat<S> {
         match self.sources.pause(net.now(), name, is_paused) {
             Some(running) => {
                 let state = if running.is_paused { PAUSED } else { RUNNING };
-                self.reply(net, origin, |w| {
-                    w.text("stream", name);
-                    w.text("state", state);
-                });
+                self.reply(net, origin, |w| server_encode::paused(w, name, state));
                 self.ask_sources(net);
             }
             None => {

@@ -8,7 +8,7 @@ use crate::backend::CircuitState;
 use crate::base::Moment;
 use crate::base::limits::LATE_POLLS_CHECKED_MS;
 use crate::base::subscription::StreamInfo;
-use crate::wire::json::Writer;
+use crate::wire::server_encode::SourceInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -100,21 +100,19 @@ impl Sources {
         self.feeds.values().map(of_feed).collect()
     }
 
-    /// Writes the state of a stream's source, if it has one.
-    pub(crate) fn write(&self, w: &mut Writer, info: &StreamInfo) {
-        let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
+    /// The state of a stream's source, if it has one.
+    pub(crate) fn told<'a>(&'a self, info: &'a StreamInfo) -> Option<SourceInfo<'a>> {
+        let pattern = &info.declaration.pattern;
+        let running = self.feeds.get(pattern.as_str())?;
         let polled = self.polled.get(&info.stream);
         let circuit = polled.map_or(CircuitState::Closed, |polled| polled.circuit.state());
-        w.object_in("source", |w| {
-            w.text("state", state(running, circuit));
-            // What its source is paused by.
-            if info.declaration.pattern.is_open() {
-                w.text("declared", info.declaration.pattern.as_str());
-            }
-            w.number("failures", running.failures);
-            w.number("refused", running.refused);
-            w.if_some("error", running.last_error.as_deref(), Writer::text);
-        });
+        Some(SourceInfo {
+            state: state(running, circuit),
+            declared: pattern.is_open().then_some(pattern.as_str()),
+            failures: running.failures,
+            refused: running.refused,
+            error: running.last_error.as_deref(),
+        })
     }
 }
 
