@@ -17,4 +17,6 @@ pub(crate) mod sse;
 pub(crate) mod stream_encode;
 pub(crate) mod stream_request;
 pub(crate) mod told;
+#[cfg(test)]
+mod told_schema_tests;
 pub(crate) mod types;

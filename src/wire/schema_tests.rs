@@ -1,5 +1,5 @@
 //! `docs/wire.schema.json`: what each request may have, learned from what parses it. A payload is tried, and what is said of
-//! it decides what is tried next; no list of members is written down here.
+//! it decides what is tried next; no list of members is written down here. Replies and pushes are of `told_schema_tests.rs`.
 //!
 //! `PARLOR_WRITE=1 cargo test --lib wire::schema_tests` writes the file anew.
 
@@ -7,15 +7,16 @@ use super::admin_request::admin_request;
 use super::json::looked_at;
 use super::request::{Envelope, Fault, TYPES};
 use super::stream_request::stream_request;
+use super::told_schema_tests::told;
 use crate::base::{Limits, RefusalCode, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-type SamplePayload = Map<String, Value>;
+type PayloadMembers = Map<String, Value>;
 
 /// Parses a request as the server does, up to where it would be done.
-fn parse(kind: &str, payload: &SamplePayload) -> Result<(), Fault> {
+fn parse(kind: &str, payload: &PayloadMembers) -> Result<(), Fault> {
     let text = json!({"type": kind, "payload": payload}).to_string();
     let limits = Limits::default();
     let envelope = Envelope::parse(&text).map_err(|(_, fault)| fault)?;
@@ -46,13 +47,13 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-fn with(payload: &SamplePayload, name: &str, value: Value) -> SamplePayload {
+fn with(payload: &PayloadMembers, name: &str, value: Value) -> PayloadMembers {
     let mut more = payload.clone();
     more.insert(name.to_owned(), value);
     more
 }
 
-fn without(payload: &SamplePayload, names: &[&String]) -> SamplePayload {
+fn without(payload: &PayloadMembers, names: &[&String]) -> PayloadMembers {
     let mut less = payload.clone();
     less.retain(|name, _| !names.contains(&name));
     less
@@ -61,8 +62,8 @@ fn without(payload: &SamplePayload, names: &[&String]) -> SamplePayload {
 /// One way to say a request: what it needs, and what it may have beside that.
 #[derive(Debug)]
 struct RequestWay {
-    needed: SamplePayload,
-    optional: SamplePayload,
+    needed: PayloadMembers,
+    optional: PayloadMembers,
     /// Members that go only with another.
     goes_with: BTreeMap<String, String>,
     /// Optional members that exclude each other.
@@ -75,18 +76,18 @@ struct Learner {
 }
 
 impl Learner {
-    fn is_good(&mut self, payload: &SamplePayload) -> bool {
+    fn is_good(&mut self, payload: &PayloadMembers) -> bool {
         self.fault(payload).is_none()
     }
 
-    fn fault(&mut self, payload: &SamplePayload) -> Option<Fault> {
+    fn fault(&mut self, payload: &PayloadMembers) -> Option<Fault> {
         let fault = parse(self.kind, payload).err();
         self.looked.extend(looked_at::take());
         fault
     }
 
     /// The least that is accepted, begun with this.
-    fn least(&mut self, mut payload: SamplePayload) -> Option<SamplePayload> {
+    fn least(&mut self, mut payload: PayloadMembers) -> Option<PayloadMembers> {
         while let Some(fault) = self.fault(&payload) {
             let missing = fault.field?;
             if payload.contains_key(missing) {
@@ -103,7 +104,7 @@ impl Learner {
     }
 
     /// The first sample that a member may be beside these; none of one that is not looked at then.
-    fn sample(&mut self, payload: &SamplePayload, name: &str) -> Option<Value> {
+    fn sample(&mut self, payload: &PayloadMembers, name: &str) -> Option<Value> {
         samples().into_iter().find(|sample| {
             let is_good = parse(self.kind, &with(payload, name, sample.clone())).is_ok();
             is_good && looked_at::take().contains(name)
@@ -111,7 +112,7 @@ impl Learner {
     }
 
     /// Without what is not needed.
-    fn least_of(&mut self, payload: SamplePayload) -> SamplePayload {
+    fn least_of(&mut self, payload: PayloadMembers) -> PayloadMembers {
         payload.keys().fold(payload.clone(), |rest, name| {
             let less = without(&rest, &[name]);
             if self.is_good(&less) { less } else { rest }
@@ -119,7 +120,7 @@ impl Learner {
     }
 
     fn ways(&mut self) -> Vec<RequestWay> {
-        let first = self.least(SamplePayload::new()).expect(self.kind);
+        let first = self.least(PayloadMembers::new()).expect(self.kind);
         let mut found = vec![first.clone()];
         // In place of one that is needed, or of two.
         for name in self.looked.clone() {
@@ -144,10 +145,10 @@ impl Learner {
         found.into_iter().map(|needed| self.way(needed)).collect()
     }
 
-    fn way(&mut self, needed: SamplePayload) -> RequestWay {
+    fn way(&mut self, needed: PayloadMembers) -> RequestWay {
         let names: Vec<String> =
             self.looked.iter().filter(|name| !needed.contains_key(*name)).cloned().collect();
-        let mut optional = SamplePayload::new();
+        let mut optional = PayloadMembers::new();
         for name in &names {
             if let Some(sample) = self.sample(&needed, name) {
                 optional.insert(name.clone(), sample);
@@ -180,7 +181,7 @@ impl Learner {
     }
 
     /// What a member of a request that is accepted may be.
-    fn kind_of(&mut self, payload: &SamplePayload, name: &str) -> Value {
+    fn kind_of(&mut self, payload: &PayloadMembers, name: &str) -> Value {
         let mut takes = |value: Value| self.is_good(&with(payload, name, value));
         let kinds = [json!("tea"), json!("7-1a2b3c"), json!(1), json!(true), json!(["tea"])];
         let taken: Vec<bool> = kinds.into_iter().map(&mut takes).collect();
@@ -283,7 +284,7 @@ fn of_request(kind: &'static str) -> Value {
 }
 
 /// A name's pattern and length, by trying each character of ASCII in it.
-fn of_name(kind: &'static str, rest: &SamplePayload, member: &str) -> Value {
+fn of_name(kind: &'static str, rest: &PayloadMembers, member: &str) -> Value {
     let takes = |name: &str| parse(kind, &with(rest, member, json!(name))).is_ok();
     let class = |place: fn(char) -> String| {
         let good = |byte: &u8| takes(&place(char::from(*byte)));
@@ -297,6 +298,15 @@ fn of_name(kind: &'static str, rest: &SamplePayload, member: &str) -> Value {
     let longest = (1..1_000).take_while(|len| takes(&"a".repeat(*len))).last();
     assert!(!takes("é"), "names are ASCII");
     json!({"type": "string", "pattern": pattern, "maxLength": longest})
+}
+
+fn of_direct_room() -> Value {
+    let takes = |bytes: usize| {
+        let name = format!("dm:{}:{}", "a".repeat(64), "b".repeat(bytes - 68));
+        parse("room:info", &with(&PayloadMembers::new(), "room", json!(name))).is_ok()
+    };
+    let longest = (69..200).take_while(|bytes| takes(*bytes)).last();
+    json!({"type": "string", "pattern": "^dm:", "maxLength": longest})
 }
 
 /// Characters as a class of a regular expression has them.
@@ -313,23 +323,31 @@ fn ranges(characters: &[u8]) -> String {
 fn schema() -> Value {
     let requests: Map<String, Value> =
         TYPES.iter().map(|kind| ((*kind).to_owned(), of_request(kind))).collect();
+    let [shapes, replies, pushes] = told();
+    let mut named = json!({
+        // Direct conversations are named by both of their users.
+        "name": {"anyOf": [of_name("room:info", &PayloadMembers::new(), "room"), of_direct_room()]},
+        "user": of_name("chat:send", &with(&PayloadMembers::new(), "text", json!("")), "to"),
+        // Users, and guests.
+        "anybody": {"anyOf": [{"$ref": "#/$defs/user"}, {"type": "string", "pattern": "^:guest-"}]},
+        "connection": {"type": "string", "pattern": "^[0-9]+-[0-9a-f]+$"},
+    });
+    for (name, shape) in shapes {
+        named[name] = shape;
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The payloads of parlor's requests (protocol.md)",
-        "$comment": "Made of what parses them: PARLOR_WRITE=1 cargo test --lib wire::schema_tests",
-        "$defs": {
-            "name": of_name("room:info", &SamplePayload::new(), "room"),
-            "user": of_name("chat:send", &with(&SamplePayload::new(), "text", json!("")), "to"),
-            // Users, and guests.
-            "anybody": {"anyOf": [{"$ref": "#/$defs/user"}, {"type": "string", "pattern": "^:guest-"}]},
-            "connection": {"type": "string", "pattern": "^[0-9]+-[0-9a-f]+$"},
-        },
+        "title": "The payloads of parlor's messages (protocol.md)",
+        "$comment": "Made of what parses requests and writes the rest: PARLOR_WRITE=1 cargo test --lib wire::schema_tests",
+        "$defs": named,
         "requests": requests,
+        "replies": replies,
+        "pushes": pushes,
     })
 }
 
 #[test]
-fn the_schema_is_what_parses_requests() {
+fn the_schema_is_what_parses_requests_and_writes_the_rest() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/wire.schema.json");
     let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
     if std::env::var_os("PARLOR_WRITE").is_some() {
@@ -338,7 +356,7 @@ fn the_schema_is_what_parses_requests() {
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == made,
-        "docs/wire.schema.json is not what parses requests: PARLOR_WRITE=1 cargo test --lib wire::schema_tests"
+        "docs/wire.schema.json is not what the server reads and writes: PARLOR_WRITE=1 cargo test --lib wire::schema_tests"
     );
 }
 
@@ -357,7 +375,7 @@ fn what_is_learned_is_found_again() {
         json!(["after", "before"])
     );
     assert_eq!(
-        parse("chat:send", &SamplePayload::new()).unwrap_err().code,
+        parse("chat:send", &PayloadMembers::new()).unwrap_err().code,
         RefusalCode::BadRequest
     );
 }

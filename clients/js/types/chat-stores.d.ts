@@ -29,11 +29,11 @@ export function roomActions(client: Client | null, name: Name): {
         cid?: string;
     }) => import("./outbox.js").Ticket;
     /** @param {number} seq @param {string} text */
-    edit: (seq: number, text: string) => Promise<import("./wire.js").Logged>;
+    edit: (seq: number, text: string) => Promise<import("./wire-table.js").Stored>;
     /** @param {number} seq */
-    remove: (seq: number) => Promise<import("./wire.js").Logged>;
+    remove: (seq: number) => Promise<import("./wire-table.js").Stored>;
     /** @param {number} seq @param {string} emoji @param {boolean} [on] */
-    react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire.js").Logged>;
+    react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire-table.js").Stored>;
     /** @param {boolean} [isTyping] */
     typing: (isTyping?: boolean) => void;
     /** @param {number} [seq] */
@@ -44,7 +44,7 @@ export function roomActions(client: Client | null, name: Name): {
     retry: (id: string) => boolean;
     /** @param {string} id */
     cancel: (id: string) => boolean;
-    join: () => Promise<import("./wire.js").RoomInfo>;
+    join: () => Promise<import("./wire-table.js").Room>;
     leave: () => Promise<{
         room: string;
     }>;

@@ -105,15 +105,15 @@ export function useRoom(name: Given<Name>, { join, leaveOnUnmount }?: {
         replyTo?: number;
         cid?: string;
     }) => import("./outbox.js").Ticket;
-    edit: (seq: number, text: string) => Promise<import("./wire.js").Logged>;
-    remove: (seq: number) => Promise<import("./wire.js").Logged>;
-    react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire.js").Logged>;
+    edit: (seq: number, text: string) => Promise<import("./wire-table.js").Stored>;
+    remove: (seq: number) => Promise<import("./wire-table.js").Stored>;
+    react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire-table.js").Stored>;
     typing: (isTyping?: boolean) => void;
     markRead: (seq?: number) => void;
     loadOlder: () => Promise<boolean>;
     retry: (id: string) => boolean;
     cancel: (id: string) => boolean;
-    join: () => Promise<import("./wire.js").RoomInfo>;
+    join: () => Promise<import("./wire-table.js").Room>;
     leave: () => Promise<{
         room: string;
     }>;
