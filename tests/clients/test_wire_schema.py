@@ -384,8 +384,9 @@ def test_names_are_what_the_schema_says(servers):
     own, direct = SCHEMA["$defs"]["name"]["anyOf"]
     pattern, longest = re.compile(own["pattern"]), own["maxLength"]
     with Chat(server, "ada") as ada:
-        for name in ("tea", ".tea", "tea.x", "a b", "ä", "", "a" * longest, "a" * (longest + 1), "x:y", "-", "a/b", "@A_z"):
-            is_name = pattern.fullmatch(name) is not None and len(name) <= longest
+        for name in ("tea", ".tea", "tea.x", "a b", "ä", "", "a" * longest, "a" * (longest + 1), "x:y", "-", "a/b", "@A_z", "dm:" + "a" * 40 + ":" + "b" * 40):
+            is_direct = re.match(direct["pattern"], name) is not None and len(name) <= direct["maxLength"]
+            is_name = (pattern.fullmatch(name) is not None and len(name) <= longest) or is_direct
             assert (code(ada, "room:info", {"room": name}) != "bad_request") == is_name, name
 
 
