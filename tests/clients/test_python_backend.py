@@ -296,3 +296,25 @@ def test_a_webhook_is_signed_and_a_repeat_is_one(admin, server):
 def test_the_types_are_those_of_the_servers_document():
     done = subprocess.run([sys.executable, ROOT / "clients/python/from_openapi.py", "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_events_for_asyncio_leave_the_threads_of_the_program_alone(servers):
+    # Nobody is told of anybody: nothing more comes.
+    server = start(servers, '[presence]\nscope = "off"\n')
+
+    async def follow():
+        admin = AsyncAdmin(base(server), ADMIN_TOKEN)
+        many = [admin.events() for _ in range(40)]
+        tasks = [asyncio.create_task(anext(events)) for events in many]
+        await asyncio.gather(*tasks)
+        waiting = [asyncio.create_task(anext(events)) for events in many]
+        await asyncio.sleep(0.2)
+        # Each waits for what does not come; the program's own threads do not.
+        assert (await asyncio.wait_for(admin.info(), 5))["protocol"] == 1
+        for events in many:
+            await asyncio.wait_for(events.close(), 5)
+        # A task makes a `RuntimeError` of the end of an iterator.
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(one, (RuntimeError, StopAsyncIteration)) for one in ended), ended
+
+    asyncio.run(follow())

@@ -21,6 +21,7 @@ import socket
 import ssl as tls
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -284,7 +285,7 @@ class Admin:
         """Whether the server can do what it is for."""
         try:
             self._ask("GET", "/readyz")
-        except RequestError:
+        except (OSError, RequestError):
             return False
         return True
 
@@ -470,11 +471,15 @@ class AsyncAdmin:
 
 
 class AsyncEvents:
-    """`Events` for asyncio: `async with admin.events() as events: async for event in events`. Leaving the block closes it."""
+    """`Events` for asyncio: `async with admin.events() as events: async for event in events`. Leaving the block closes it.
+
+    They are read by a thread of their own: it waits as long as there is no event.
+    """
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._next: asyncio.Task[ServerEvent | None] | None = None
+        self._threads = ThreadPoolExecutor(1, "parlor-events")
+        self._next: asyncio.Future[ServerEvent | None] | None = None
 
     @property
     def last_id(self) -> str:
@@ -487,7 +492,7 @@ class AsyncEvents:
     async def __anext__(self) -> ServerEvent:
         # Whoever waited, and waits no more, has not taken it.
         if self._next is None:
-            self._next = asyncio.create_task(asyncio.to_thread(next, self._events, None))
+            self._next = asyncio.get_running_loop().run_in_executor(self._threads, next, self._events, None)
         event = await asyncio.shield(self._next)
         self._next = None
         if event is None:
@@ -496,9 +501,10 @@ class AsyncEvents:
 
     async def close(self) -> None:
         """Ends it."""
-        await asyncio.to_thread(self._events.close)
+        self._events.close()
         if self._next is not None:
             await asyncio.wait([self._next])
+        self._threads.shutdown(wait=False)
 
     async def __aenter__(self) -> AsyncEvents:
         return self

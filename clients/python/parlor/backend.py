@@ -20,11 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
 import http.client
-import http.cookies
 import inspect
 import json
 import logging
@@ -143,7 +141,8 @@ class Asked:
             return None
         try:
             name, colon, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
+            # `binascii.Error`, `UnicodeDecodeError`, and what is not ASCII.
             return None
         return (name, password) if colon else None
 
@@ -155,13 +154,19 @@ class Asked:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies that are sent."""
-        jar = http.cookies.SimpleCookie()
-        try:
-            jar.load(self.headers.get("cookie", ""))
-        except http.cookies.CookieError:
-            return {}
-        return {name: morsel.value for name, morsel in jar.items()}
+        """The cookies that are sent (RFC 6265 §5.4). Of several with one name the first counts, which is that of the longest path.
+
+        One that another program has set, of whatever form, leaves the others as they are.
+        """
+        found: dict[str, str] = {}
+        for pair in self.headers.get("cookie", "").split(";"):
+            name, sign, value = pair.partition("=")
+            value = value.strip()
+            if len(value) >= 2 and value[0] == value[-1] == '"':
+                value = value[1:-1]
+            if sign and name.strip().isprintable() and name.strip():
+                found.setdefault(name.strip(), value)
+        return found
 
 
 @dataclass(frozen=True)

@@ -208,3 +208,15 @@ def test_the_wsgi_application(backend):
     backend.handle("where")(lambda call: threads.append(threading.current_thread()))
     serve(request("where"))
     assert threads == [threading.current_thread()]
+
+
+@pytest.mark.parametrize("other", ['prefs={"a":1}', "flags", "k[]=1", "a,b=1", "path=/", "=x", ""])
+def test_a_cookie_of_another_program_leaves_the_others(other):
+    asked = Asked({"cookie": f'{other}; session="S"; session=older'}, "GET", "/ws", "")
+    assert asked.cookies["session"] == "S"
+    assert Asked({}, "GET", "/ws", "").cookies == {}
+
+
+@pytest.mark.parametrize("field", ["Basic é", "Basic !!", "Basic", "Bearer x", "Basic YQ=="])
+def test_what_is_no_name_and_password_is_none(field):
+    assert Asked({"authorization": field}, "GET", "/ws", "").basic is None
