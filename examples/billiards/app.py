@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from core import SPEED_MIN
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -30,9 +31,15 @@ from table import SPEED_MAX
 
 HERE = Path(__file__).parent
 PARLOR = os.environ.get("BILLIARDS_PARLOR", "http://127.0.0.1:8080")
-TOKEN = os.environ["BILLIARDS_TOKEN"]
+TOKEN = os.environ["BILLIARDS_TOKEN"].strip()
+#: Whoever has it is an operator, and an administrator of parlor: it is not to be guessed.
+TOKEN_BYTES_MIN = 32
+if len(TOKEN.encode()) < TOKEN_BYTES_MIN:
+    raise SystemExit(f"BILLIARDS_TOKEN has {TOKEN_BYTES_MIN} bytes at least: openssl rand -hex 32 makes one")
 #: What an operator may broadcast at most, in bytes.
 BODY_BYTES_MAX = 128 * 1024
+#: With these a JPEG begins.
+JPEG = b"\xff\xd8\xff"
 
 admin = AsyncAdmin(PARLOR, os.environ["PARLOR_ADMIN_TOKEN"], timeout=2.0)
 pipeline = Pipeline(Publisher(admin))
@@ -42,12 +49,12 @@ backend = Backend(os.environ["BILLIARDS_SECRET"])
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(pipeline.run()), asyncio.create_task(pipeline.publisher.run())]
+    for task in tasks:
+        task.add_done_callback(pipeline.ended)
     yield
     for task in tasks:
         task.cancel()
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if not isinstance(outcome, asyncio.CancelledError):
-            raise RuntimeError("the pipeline had ended") from outcome
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 app = FastAPI(title="billiards", lifespan=lifespan)
@@ -70,7 +77,7 @@ async def start(_: Call) -> dict[str, Any]:
 
 @backend.handle("billiards.shoot")
 async def shoot(call: Call) -> dict[str, Any]:
-    angle, speed = number(call, "angle", -2 * math.pi, 2 * math.pi), number(call, "speed", 0.1, SPEED_MAX)
+    angle, speed = number(call, "angle", -2 * math.pi, 2 * math.pi), number(call, "speed", SPEED_MIN, SPEED_MAX)
     if not pipeline.shoot(angle, speed):
         raise Refused("balls_roll", "wait until all balls lie still", retry_after_ms=1_000)
     return {"shot": pipeline.core.shots + 1}
@@ -102,6 +109,13 @@ async def refused(_: Request, error: RequestError) -> JSONResponse:
     """What parlor has refused is told as it said it."""
     status = 503 if error.passing else 404 if error.code.startswith("no_such") or error.code == "not_found" else 400
     return JSONResponse({"error": {"code": error.code, "message": error.message}}, status)
+
+
+@app.exception_handler(HTTPException)
+async def failed(_: Request, error: HTTPException) -> JSONResponse:
+    """All errors have one form, that of parlor."""
+    code = {401: "unauthorized", 413: "too_large"}.get(error.status_code, "bad_request")
+    return JSONResponse({"error": {"code": code, "message": error.detail}}, error.status_code, error.headers)
 
 
 @app.exception_handler(OSError)
@@ -143,7 +157,10 @@ async def disconnect(connection: str, _: Operator) -> dict[str, int]:
 @app.post(f"{API}/broadcast/frame")
 async def broadcast_frame(request: Request, _: Operator) -> dict[str, Any]:
     """The content is the picture."""
-    return dict(await admin.publish("frame", await content(request)))
+    picture = await content(request)
+    if not picture.startswith(JPEG):
+        raise HTTPException(400, "the content is a JPEG")
+    return dict(await admin.publish("frame", picture))
 
 
 @app.post(API + "/broadcast/group/{name}")
@@ -157,8 +174,8 @@ async def broadcast(stream: Literal["state", "trajectory", "alert", "config"], r
     return dict(await admin.publish(stream, await read_json(request)))
 
 
-class Changed(BaseModel, extra="forbid"):
-    fps: int = Field(30, ge=1, le=30)
+class Changed(BaseModel, extra="forbid", strict=True):
+    fps: int = Field(30, ge=5, le=30)
     quality: int = Field(80, ge=10, le=95)
     covered: bool = False
 
@@ -183,9 +200,12 @@ async def content(request: Request) -> bytes:
 
 
 async def read_json(request: Request) -> Any:
+    def not_json(name: str) -> None:
+        raise ValueError(name)
+
     try:
-        return json.loads(await content(request))
-    except ValueError:
+        return json.loads(await content(request), parse_constant=not_json)
+    except (ValueError, RecursionError):
         raise HTTPException(400, "the content is JSON") from None
 
 

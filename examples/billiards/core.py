@@ -11,6 +11,8 @@ from table import Ball, Table
 
 #: A ball that moves faster, in m/s, rolls; a slower one lies: positions are exact to some 2 mm.
 ROLLS, LIES = 0.15, 0.06
+#: The slowest shot that is surely seen, in m/s.
+SPEED_MIN = 0.3
 #: So many pictures say how fast a ball is.
 REMEMBERED = 4
 #: What is between two places is so much of a way without a bounce at least.

@@ -103,10 +103,11 @@ class Publisher:
         """Whether it need not be published again."""
         try:
             await self.admin.publish(stream, data, id=id)
-        except (OSError, RequestError) as error:
+        except Exception as error:
             self.dropped[stream] += id is None
-            if isinstance(error, RequestError) and not error.passing:
-                logger.error("parlor refuses an event of %s: %s", stream, error)
+            # What is no answer of parlor's, as a token that can be in no field, will not be another the next time.
+            if not isinstance(error, OSError) and not (isinstance(error, RequestError) and error.passing):
+                logger.error("an event of %s is lost: %s", stream, error)
                 return True
             was = self.breaker.state
             self.breaker.failed(time.monotonic())
@@ -140,8 +141,9 @@ class Pipeline:
         self.core = Core(self.config.fps)
         self.number = 0
         self.taken: deque[float] = deque()
-        self.level = "healthy"
-        self.is_blind = False
+        # None was told yet.
+        self.level = ""
+        self.is_blind = self.has_ended = False
         self.begun = time.monotonic()
 
     # --- What players do ---
@@ -169,6 +171,12 @@ class Pipeline:
         self.begun = time.monotonic()
         self.publisher.tell("config", asdict(config))
 
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """A part of it has ended, which none does by itself."""
+        if not task.cancelled():
+            self.has_ended = True
+            logger.critical("the pipeline has ended", exc_info=task.exception())
+
     # --- Pictures ---
 
     async def run(self) -> None:
@@ -181,25 +189,27 @@ class Pipeline:
             self.number += 1
             self.table.advance(1 / self.config.fps)
             # Beside what the application answers meanwhile.
+            game = self.core.game
             picture, found = await asyncio.to_thread(self._look, self.table.copy(), self.number)
-            self._see(picture, found)
+            # One of the game before says nothing of this one.
+            if game == self.core.game:
+                self._see(picture, found)
 
-    def _look(self, table: Table, number: int) -> tuple[bytes, dict[str, tuple[float, float]]]:
+    def _look(self, table: Table, number: int) -> tuple[bytes, dict[str, tuple[float, float]] | None]:
         image = vision.draw(table, number)
         if self.config.covered:
             image.paste((0, 0, 0), (0, 0, *image.size))
         picture = vision.jpeg(image, self.config.quality)
-        return picture, vision.find(picture)
+        return picture, None if vision.is_blind(picture) else vision.find(picture)
 
-    def _see(self, picture: bytes, found: dict[str, tuple[float, float]]) -> None:
+    def _see(self, picture: bytes, found: dict[str, tuple[float, float]] | None) -> None:
         now = time.monotonic()
         self.taken.append(now)
         while self.taken[0] < now - COUNTED_SECONDS:
             self.taken.popleft()
         self.publisher.show("frame", picture)
-        # No ball at all: nobody has pocketed them, the camera sees nothing.
-        self.is_blind = not found and sum(not ball.is_pocketed for ball in self.core.balls.values()) != 1
-        if not self.is_blind:
+        self.is_blind = found is None
+        if found is not None:
             for event in self.core.see(self.number, found):
                 self.publisher.tell("events", event)
             if self.number % EVERY == 0:
@@ -213,16 +223,19 @@ class Pipeline:
     @property
     def fps(self) -> float:
         """How many pictures there were in a second, of late."""
-        seconds = min(COUNTED_SECONDS, max(time.monotonic() - self.begun, 0.1))
-        return round(len(self.taken) / seconds, 1)
+        now = time.monotonic()
+        seconds = min(COUNTED_SECONDS, max(now - self.begun, 0.1))
+        return round(sum(at > now - COUNTED_SECONDS for at in self.taken) / seconds, 1)
 
     def health(self) -> tuple[str, list[str]]:
         """`healthy`, `degraded` or `unhealthy`, and why."""
         unhealthy, degraded = [], []
         if self.publisher.breaker.state != "closed":
             unhealthy.append("parlor does not answer")
+        if self.has_ended:
+            unhealthy.append("the pipeline has ended")
         if self.is_blind:
-            unhealthy.append("the camera sees no ball")
+            unhealthy.append("the camera sees nothing")
         if time.monotonic() - self.begun > COUNTED_SECONDS and self.fps < ENOUGH * self.config.fps:
             degraded.append(f"{self.fps} pictures a second, not {self.config.fps}")
         return "unhealthy" if unhealthy else "degraded" if degraded else "healthy", unhealthy + degraded

@@ -127,7 +127,8 @@ def operators() -> None:
         check(ask("POST", f"{api}/broadcast/alert", b'{"level":"degraded","message":"a test"}')[0] == 200, "an alert can be broadcast")
         while (event := next(group)).data.get("message") != "a test":
             pass
-        mine = told["connections"][0]["connection"]
+        check(client.hello is not None, "the connection is online")
+        mine = client.hello.connection
         check(ask("DELETE", f"{api}/connections/{mine}")[1] == {"closed": 1}, "a connection can be ended")
         check(ask("DELETE", f"{api}/connections/{mine}")[0] in (200, 404), "and is gone then")
     for stream in ("state", "trajectory"):

@@ -17,6 +17,8 @@ CLOTH, WOOD, HOLE = (20, 110, 70), (110, 70, 40), (10, 10, 12)
 COLOURS = {"white": (245, 245, 235), "red": (200, 30, 30), "yellow": (235, 200, 40)}
 #: How much the light changes from picture to picture.
 FLICKER = 6
+#: A picture that is darker on average, of 255, shows nothing.
+DARK = 30
 
 
 def draw(table: Table, number: int) -> Image.Image:
@@ -57,6 +59,12 @@ def find(picture: bytes) -> dict[str, tuple[float, float]]:
         if box is not None and min(box[2] - box[0], box[3] - box[1]) >= RADIUS * SCALE:
             found[name] = (round(((box[0] + box[2]) / 2 - EDGE) / SCALE, 4), round(((box[1] + box[3]) / 2 - EDGE) / SCALE, 4))
     return found
+
+
+def is_blind(picture: bytes) -> bool:
+    """Whether there is no table in it: the camera is covered."""
+    image = Image.open(io.BytesIO(picture)).convert("L")
+    return image.resize((1, 1)).getpixel((0, 0)) < DARK
 
 
 def _place(x: float, y: float) -> tuple[float, float]:

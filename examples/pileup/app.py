@@ -101,8 +101,16 @@ def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | N
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether another site's page asks: a browser may send with it what it keeps of HTTP Basic."""
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
+
+
 def serves(operation: Operation) -> None:
     async def endpoint(request: Request) -> Any:
+        if operation.method != "GET" and is_foreign(request.headers):
+            return refusal(403, "forbidden", "this is for the application's own page")
         if operation.is_for_operators and operator(Asked(request.headers, request.method, request.url.path, "").basic) is None:
             return refusal(401, "unauthorized", "no operator has this name and password", NOBODY)
         body = b""
@@ -111,8 +119,8 @@ def serves(operation: Operation) -> None:
             if len(body) > BODY_BYTES_MAX:
                 return refusal(413, "too_large", f"a request has {BODY_BYTES_MAX} bytes at most")
         try:
-            data = json.loads(body) if body else {}
-        except ValueError:
+            data = json.loads(body, parse_constant=envelope.not_json) if body else {}
+        except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
             return refusal(400, "bad_request", "the content is a JSON object, or nothing")
@@ -134,6 +142,13 @@ async def page() -> FileResponse:
     return FileResponse(HERE / "page.html")
 
 
+@app.get("/operator")
+async def who_is_operator(request: Request) -> Any:
+    """Whether these are an operator's name and password: for the page's sign-in, which changes nothing."""
+    name = operator(Asked(request.headers, request.method, request.url.path, "").basic)
+    return {"operator": name} if name is not None else refusal(401, "unauthorized", "no operator has this name and password", NOBODY)
+
+
 @app.get("/parlor-url")
 async def parlor_url() -> dict[str, str]:
     """Where the page finds parlor."""
@@ -143,6 +158,8 @@ async def parlor_url() -> dict[str, str]:
 @app.websocket("/ws")
 async def own_protocol(websocket: WebSocket) -> None:
     asked = Asked(websocket.headers, "GET", "/ws", "")
+    if is_foreign(websocket.headers):
+        return await websocket.close(1008)
     if "authorization" in websocket.headers and operator(asked.basic) is None:
         await websocket.accept()
         return await websocket.close(envelope.NOT_LET_IN, "no operator has this name and password")

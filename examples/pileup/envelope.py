@@ -24,6 +24,10 @@ TYPES = {operation.name: operation.type for operation in OPERATIONS}
 READY_SECONDS = 10
 #: Of this protocol: parlor does not let them in.
 NOT_LET_IN = 4001
+#: Bytes (RFC 6455 §7.4.1); come back later (IANA's registry of close codes).
+UNSUPPORTED, TRY_AGAIN = 1003, 1013
+#: How deep what a request says may be nested; parlor takes 32 with what is around it.
+DEPTH_MAX = 16
 
 
 async def speak(websocket: WebSocket, parlor: str) -> None:
@@ -33,39 +37,62 @@ async def speak(websocket: WebSocket, parlor: str) -> None:
     address = {"X-Forwarded-For": websocket.client.host} if websocket.client else {}
     url = parlor.replace("http", "ws", 1) + ("/ws" if known else "/ws?anonymous=1")
     async with Connection(url, headers={**known, **address}) as client:
-        client.watch("events")
-        telling = asyncio.create_task(tell(websocket, client.events(StreamEvent)))
         try:
             await client.ready(READY_SECONDS)
-            while True:
-                await websocket.send_json(await answer(client, await websocket.receive_text()))
+            # What is kept happened before this client came.
+            seen = (await client.request("stream:get", {"stream": "events"}))["seq"]
         except RequestError as error:
-            await websocket.close(NOT_LET_IN, str(error)[:100])
-        except (WebSocketDisconnect, KeyError, RuntimeError):
-            # It is gone, or has sent bytes.
-            with contextlib.suppress(RuntimeError):
-                await websocket.close(1003)
-        finally:
-            telling.cancel()
+            return await websocket.close(TRY_AGAIN if error.code == "timeout" or error.passing else NOT_LET_IN, str(error)[:100])
+        client.watch("events")
+        # The first never ends; the second does when the client is gone, the third when parlor lets go of it for good.
+        works = [tell(websocket, client.events(StreamEvent), seen), answer_all(websocket, client), client.wait_state(lambda state: state.is_over)]
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work) for work in works]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        code = UNSUPPORTED if any(isinstance(outcome, KeyError) for outcome in outcomes) else TRY_AGAIN
+        with contextlib.suppress(RuntimeError):
+            # Unless it is gone.
+            await websocket.close(code)
 
 
-async def tell(websocket: WebSocket, events: Any) -> None:
+async def tell(websocket: WebSocket, events: Any, seen: int) -> None:
     async for event in events:
-        await websocket.send_json({"type": "event", **event.data})
+        if event.seq > seen:
+            await websocket.send_json({"type": "event", **event.data})
+
+
+async def answer_all(websocket: WebSocket, client: Connection) -> None:
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await websocket.send_text(json.dumps(await answer(client, await websocket.receive_text())))
 
 
 async def answer(client: Connection, text: str) -> dict[str, Any]:
     try:
-        asked = json.loads(text)
-    except ValueError:
+        asked = json.loads(text, parse_constant=not_json)
+    except (ValueError, RecursionError):
         asked = None
     request = asked if isinstance(asked, dict) else {}
     id, operation, data = request.get("id"), request.get("operation"), request.get("data") or {}
     try:
-        if request.get("type") != "request" or not isinstance(operation, str) or operation not in TYPES or not isinstance(data, dict):
+        is_request = request.get("type") == "request" and isinstance(operation, str) and operation in TYPES
+        if not is_request or not isinstance(data, dict) or not isinstance(id, (str, int)) or is_deep(data, DEPTH_MAX):
             raise RequestError("bad_request", "this is no request, or there is no such operation")
         return {"type": "response", "id": id, "operation": operation, "data": await client.request(TYPES[operation], data)}
     except RequestError as error:
         return {"type": "error", "id": id, "code": error.code, "message": error.message}
     except (TypeError, ValueError) as error:
         return {"type": "error", "id": id, "code": "bad_request", "message": str(error)}
+
+
+def not_json(name: str) -> None:
+    """NaN and the infinities."""
+    raise ValueError(name)
+
+
+def is_deep(value: Any, levels: int) -> bool:
+    """Whether it is nested deeper than this."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(is_deep(one, levels - 1) for one in inner)

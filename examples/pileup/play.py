@@ -9,6 +9,7 @@ of each are heard by a WebSocket and by Server-Sent Events, with a filter and fr
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sys
@@ -124,14 +125,14 @@ class ByOwn:
 
     def __enter__(self) -> ByOwn:
         url = APP.replace("http", "ws", 1) + "/ws"
-        self.sockets = [connect(url, proxy=None), connect(url, proxy=None, additional_headers={"Authorization": BASIC})]
+        self.open = contextlib.ExitStack()
+        self.sockets = [self.open.enter_context(connect(url, proxy=None, additional_headers=fields)) for fields in ({}, {"Authorization": BASIC})]
         self.id = 0
         self.events: list[dict[str, Any]] = []
         return self
 
     def __exit__(self, *_: object) -> None:
-        for socket in self.sockets:
-            socket.close()
+        self.open.close()
 
     def next(self, is_operator: bool) -> dict[str, Any]:
         """The next response or error; the operator's events are kept."""

@@ -1,4 +1,4 @@
-"""Tells parlor of events: in order, none twice, and none lost while it is away for a while."""
+"""Tells parlor of events: in order, none twice, and none lost while it is away for a while (`WAITING_MAX`)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ class Publisher:
     async def _publish(self, stream: str, data: Any, id: str) -> None:
         try:
             await self._admin.publish(stream, data, id=id)
-        except (OSError, RequestError) as error:
-            if isinstance(error, RequestError) and not error.passing:
-                logger.error("an event of %s is refused: %s", stream, error)
+        except Exception as error:
+            # What is no answer of parlor's, as a token that can be in no field, will not be another the next time.
+            if not isinstance(error, OSError) and not (isinstance(error, RequestError) and error.passing):
+                logger.error("an event of %s is lost: %s", stream, error)
             else:
                 if not self._is_away:
                     logger.warning("parlor is away: %s", error)

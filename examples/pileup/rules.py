@@ -92,7 +92,11 @@ class Pileup:
 
     # --- For the operator ---
 
-    def next(self, _: Data, __: int) -> Outcome:
+    def next(self, data: Data, _: int) -> Outcome:
+        # Who says whom they see on the air does not pass over somebody whom another operator has just called.
+        seen = data.get("after")
+        if seen is not None and seen != (self.current.callsign if self.current else ""):
+            raise Broken("changed", "another operator was faster")
         if not self.waiting:
             raise Broken("nobody", "nobody waits")
         events = self._done()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 import harness
@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT / "clients/python"), str(ROOT / "examples/pileup")]
 import parlor.sync
 import rules
 from parlor import RequestError, StreamEvent
+from parlor.admin import Admin
 
 pytestmark = pytest.mark.plain
 
@@ -86,7 +87,7 @@ def test_what_the_readme_says_is_what_there_is():
     assert said == [(one.name, one.method, one.path.replace(":path", ""), one.is_for_operators) for one in rules.OPERATIONS]
     codes = set(re.findall(r'Broken\("(\w+)"', (FOLDER / "rules.py").read_text()))
     assert {code for *_, refused in rows for code in re.findall(r"`(\w+)`", refused)} == codes
-    (events,) = re.findall(r"Seven events, each once and in order: (.*?)\. They", README)
+    (events,) = re.findall(r"Seven events, in order, and none twice: (.*?)\. They", README)
     assert tuple(re.findall(r"`(\w+)`", events)) == rules.EVENTS
     for name in re.findall(r"^\| \[(\S+)\]", README, re.MULTILINE):
         assert (FOLDER / name).exists()
@@ -181,6 +182,12 @@ def test_its_own_protocol_refuses_what_it_cannot_read_and_whom_it_does_not_know(
         for bad in ("no json", "[]", '{"type":"request","id":"1","operation":"what"}', '{"type":"request","id":"1","operation":"list","data":[1]}'):
             own.send(bad)
             assert json.loads(own.recv(PATIENCE))["code"] == "bad_request"
+        deep = '{"type":"request","id":"1","operation":"list","data":{"a":' + "[" * 40 + "]" * 40 + "}}"
+        for bad in ("[" * 50_000, '{"type":"request","id":NaN,"operation":"list"}', '{"type":"request","id":{},"operation":"list"}', deep):
+            own.send(bad)
+            assert json.loads(own.recv(PATIENCE))["code"] == "bad_request"
+        own.send('{"type":"request","id":"\\ud800","operation":"list"}')
+        assert json.loads(own.recv(PATIENCE))["type"] == "response"
         own.send(b"bytes")
         with pytest.raises(ConnectionClosed):
             own.recv(PATIENCE)
@@ -189,9 +196,57 @@ def test_its_own_protocol_refuses_what_it_cannot_read_and_whom_it_does_not_know(
     assert closed.value.rcvd.code == 4001
 
 
+def test_its_own_protocol_tells_what_happens_and_not_what_has(pileup):
+    assert pileup.ask("POST", "/api/queue", {"callsign": "K1A"})[0] == 200
+    with pileup.guest() as guest:
+        guest.watch("events")
+        # It is there, for those who want it.
+        assert next(guest.events(StreamEvent)).data["event"] == "registered"
+    with connect(f"ws://{HOST}:{pileup.app}/ws", proxy=None) as own:
+        own.send(json.dumps({"type": "request", "id": "1", "operation": "list"}))
+        assert json.loads(own.recv(PATIENCE))["type"] == "response"
+        assert pileup.ask("POST", "/api/queue", {"callsign": "K2A"})[0] == 200
+        assert json.loads(own.recv(PATIENCE))["data"]["caller"]["callsign"] == "K2A"
+
+
+def test_a_client_of_its_own_protocol_that_parlor_lets_go_of_is_let_go_of(pileup):
+    with connect(f"ws://{HOST}:{pileup.app}/ws", proxy=None) as own:
+        own.send(json.dumps({"type": "request", "id": "1", "operation": "list"}))
+        own.recv(PATIENCE)
+        admin = Admin(f"http://{HOST}:{pileup.parlor}", pileup.variables["PARLOR_ADMIN_TOKEN"])
+        (connection,) = admin.connections()
+        assert admin.disconnect(connection["connection"]) == 1
+        with pytest.raises(ConnectionClosed) as closed:
+            own.recv(PATIENCE)
+    assert closed.value.rcvd.code == 1013
+
+
+def test_another_sites_page_may_not_ask(pileup):
+    with pytest.raises(InvalidStatus):
+        connect(f"ws://{HOST}:{pileup.app}/ws", proxy=None, origin="https://evil.example")
+    request = urllib.request.Request(pileup.address + "/api/admin/next", b"{}", {"Origin": "https://evil.example"}, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=PATIENCE)
+    assert refused.value.code == 403
+
+
+def test_of_two_operators_the_second_passes_over_nobody(pileup):
+    for callsign in ("K1A", "K2A"):
+        pileup.ask("POST", "/api/queue", {"callsign": callsign})
+    assert pileup.ask("POST", "/api/admin/next", {"after": ""}, operator=True)[0] == 200
+    status, answer = pileup.ask("POST", "/api/admin/next", {"after": ""}, operator=True)
+    assert (status, answer["error"]["code"]) == (409, "changed")
+    assert pileup.ask("POST", "/api/admin/next", {"after": "K1A"}, operator=True)[1]["current"]["callsign"] == "K2A"
+
+
 def test_its_routes_refuse_what_is_too_large_or_no_object(pileup):
     assert pileup.ask("POST", "/api/queue", {"callsign": "K1A", "name": "x" * 20_000})[0] == 413
     assert pileup.ask("POST", "/api/queue", [1])[1]["error"]["code"] == "bad_request"
+    for body in (b"[" * 16_000, b'{"callsign":NaN}', b"\xff"):
+        request = urllib.request.Request(pileup.address + "/api/queue", body, method="POST")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=PATIENCE)
+        assert refused.value.code == 400
     assert pileup.ask("POST", "/api/queue", {"callsign": "K1A", "name": "\ud800"})[1]["error"]["code"] == "bad_request"
     assert pileup.ask("POST", "/api/admin/clear")[0] == 404
     status, answer = pileup.ask("DELETE", "/api/admin/queue")
