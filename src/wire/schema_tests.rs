@@ -338,7 +338,8 @@ fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The payloads of parlor's messages (protocol.md)",
-        "$comment": "Made of what parses requests and writes the rest: PARLOR_WRITE=1 cargo test --lib wire::schema_tests",
+        "$comment": "Made of what parses requests and writes the rest: PARLOR_WRITE=1 cargo test --lib wire::schema_tests. \
+            To the server a member of a request that is null is as one that is missing; here it is left out.",
         "$defs": named,
         "requests": requests,
         "replies": replies,

@@ -443,9 +443,13 @@ fn resumed() -> Answer {
     Answer::Resumed(Resumed { rooms: vec![(tea(), 5, 7)], refused })
 }
 
+/// With the other codes that there are: of another life of the store, and of a room that an earlier piece named.
 fn resumed_in_another_life() -> Answer {
-    let refused = NotResumed { room: tea(), code: RefusalCode::EpochChanged, kept: Some((3, 7)) };
-    Answer::Resumed(Resumed { rooms: vec![(tea(), 5, 7)], refused: vec![refused] })
+    let other = RoomId::parse("attic0").unwrap();
+    let refused = |room, code| NotResumed { room, code, kept: Some((3, 7)) };
+    let refused =
+        vec![refused(tea(), RefusalCode::EpochChanged), refused(other, RefusalCode::Conflict)];
+    Answer::Resumed(Resumed { rooms: vec![(tea(), 5, 7)], refused })
 }
 
 fn histories() -> Vec<Value> {

@@ -82,7 +82,7 @@
  *   "ping": { ts: number },
  *   "presence:list": { more: boolean, users: Present[], version: number },
  *   "publish": { duplicate?: true, seq: number, stream: string, ts: number },
- *   "resume": { refused: Record<string, { code: "epoch_changed" | "gone" | "not_member", first?: number, head?: number }>, rooms: Record<string, { from: number, head: number }> },
+ *   "resume": { refused: Record<string, { code: "conflict" | "epoch_changed" | "gone" | "not_member", first?: number, head?: number }>, rooms: Record<string, { from: number, head: number }> },
  *   "room:ban": { room: string, user: string },
  *   "room:create": { head: number, invited?: string[], members: number, open: boolean, read?: number, room: string, title: string, unread?: number },
  *   "room:delete": { room: string },

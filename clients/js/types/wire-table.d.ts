@@ -443,7 +443,7 @@ export type Answers = {
     };
     "resume": {
         refused: Record<string, {
-            code: "epoch_changed" | "gone" | "not_member";
+            code: "conflict" | "epoch_changed" | "gone" | "not_member";
             first?: number;
             head?: number;
         }>;

@@ -828,7 +828,7 @@ class PublishReply(_PublishReply, total=False):
 
 
 class _ResumeReplyRefused(TypedDict):
-    code: Literal['epoch_changed', 'gone', 'not_member']
+    code: Literal['conflict', 'epoch_changed', 'gone', 'not_member']
 
 
 class ResumeReplyRefused(_ResumeReplyRefused, total=False):
