@@ -199,6 +199,9 @@ class Rooms:
         room.stop_following()
         self._stopped.pop(name, None)
         self._unacked.pop(name, None)
+        # It waits to be joined: the program has asked for that.
+        if room.membership == "joining":
+            return
         self._become(name, room, "left" if room.membership in ("member", "left") else "none")
         if room.is_wanted and self._desk.is_online:
             self.join(name)

@@ -198,6 +198,10 @@ impl Core {
         room.stop_following();
         self.stopped.remove(name);
         self.unacked.remove(name);
+        // It waits to be joined: the program has asked for that.
+        if room.membership == Membership::Joining {
+            return;
+        }
         let was_member = matches!(room.membership, Membership::Member | Membership::Left);
         let membership = if was_member { Membership::Left } else { Membership::None };
         let is_wanted = room.is_wanted;
