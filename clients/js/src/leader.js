@@ -17,6 +17,7 @@ import { wider } from './world.js';
  * @property {{ tab: string, payload: any, own: any }[]} waiting those who are answered when it is there
  * @property {any} begun what the server said of it
  * @property {boolean} [isState] once it is known
+ * @property {number} seq of its newest event
  * @property {Event[]} events what a tab that comes later is told
  * @property {{ seq: number, data: ArrayBuffer }} [frame] the newest of a stream of bytes, if it is a state
  */
@@ -248,8 +249,7 @@ function hubOf(env, url, key, post) {
   };
 
   /** Tells a tab of a stream that is watched already. @param {string} tab @param {Watched} watched @param {any} payload @param {any} own */
-  const join = (tab, { begun, events, isState, frame, stale }, { stream, since, epoch }, own) => {
-    const seq = Math.max(events.at(-1)?.seq ?? begun.seq, frame?.seq ?? 0);
+  const join = (tab, { begun, seq, events, isState, frame, stale }, { stream, since, epoch }, own) => {
     const first = events[0]?.seq ?? seq + 1;
     const isKept = since !== undefined && epoch === begun.epoch && (isState ? since <= seq : since >= first - 1 && since <= seq);
     const snapshot = isKept || events.length === 0 ? undefined : isState ? events.at(-1)?.data : events;
@@ -272,7 +272,7 @@ function hubOf(env, url, key, post) {
       return say(tab, 'error', own, { code: 'conflict', message: 'another tab has another filter' });
     }
     /** @type {Watched} */
-    const one = watched ?? { how, tabs: new Set(), waiting: [], begun: null, events: [] };
+    const one = watched ?? { how, tabs: new Set(), waiting: [], begun: null, seq: 0, events: [] };
     streams.set(stream, one);
     one.tabs.add(tab);
     if (one.begun) return join(tab, one, payload, own);
@@ -285,6 +285,7 @@ function hubOf(env, url, key, post) {
     };
     ask('subscribe', { stream, filter, max_rate }, ({ streams: [begun] }) => {
       one.begun = begun;
+      one.seq = begun.seq;
       one.stale = begun.stale;
       const { snapshot, seq } = begun;
       if (snapshot !== undefined) {
@@ -336,6 +337,7 @@ function hubOf(env, url, key, post) {
     const watched = streams.get(stream);
     if (!watched) return;
     if (watched.isState) watched.events = [];
+    watched.seq = seq;
     watched.events.push({ seq, data, ts });
     if (watched.events.length > EVENTS_MAX) watched.events.shift();
   };
@@ -354,6 +356,7 @@ function hubOf(env, url, key, post) {
     if (typeof data !== 'string') {
       const { name, seq } = bytesOf(data);
       const watched = streams.get(name);
+      if (watched) watched.seq = seq;
       if (watched && watched.isState !== false) watched.frame = { seq, data };
       return tell(ALL, 'text', data);
     }

@@ -159,13 +159,14 @@ export class Stream {
     if (replayed === false && (isSameLife || this.#seq > 0)) {
       this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: isSameLife ? 'gone' : 'epoch_changed' });
     }
-    if (replayed !== true) this.#seq = 0;
+    if (!replayed) this.#seq = 0;
     const early = /** @type {any[]} */ (this.#early);
     this.#early = null;
     if (isLog(snapshot)) for (const event of snapshot) this.push(event);
     else if (snapshot !== undefined) this.push({ seq, data: snapshot });
-    if (replayed !== true && snapshot !== undefined) this.#seq = seq;
-    for (const event of early) this.push(event);
+    if (snapshot !== undefined) this.#seq = seq;
+    // What the shared connection of tabs told before the answer is told again behind it, with what is missing before it.
+    for (const event of early) if (!(event.prev > this.#seq)) this.push(event);
   }
 
   /** @param {any} [told] */

@@ -6,7 +6,7 @@ import { connect } from '../src/index.js';
 import { leaderTab } from '../src/leader.js';
 import { behindFirewall, browser, cuttable, log, serve, until } from './support.js';
 
-const STREAMS = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true } }';
+const STREAMS = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true }, cam = { keep = 100, binary = true, publish = true } }';
 const LIMITS = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0', 'listed_rooms=3'].flatMap((limit) => ['--set', `limits.${limit}`]);
 let server;
 
@@ -183,6 +183,38 @@ test('streams come by events too, and go on where they were', async () => {
   await until(() => others.length === 1, 'the state');
   assert.deepEqual(others, [[{ seq: 1 }, 2]]);
   for (const one of [ada, bob]) one.close();
+});
+
+test('a tab that comes back to a log of bytes is told what it has missed, or that it has', async (t) => {
+  const { tab } = browser();
+  const open = () => {
+    const client = connect(`${server.url}/ws?user=ada-cam`, { tabs: leaderTab(), backoff: { min: 5, max: 50 }, env: tab().env });
+    t.after(() => client.close());
+    return client;
+  };
+  const publish = async (value) => {
+    const { ok } = await fetch(`${server.url}/api/v1/streams/cam?user=ada-cam`, { method: 'POST', body: Uint8Array.of(value) });
+    assert.ok(ok);
+  };
+  await publish(1);
+  // The first leads, the other watches first.
+  const one = open();
+  await one.ready();
+  const other = open();
+  const seen = [[], []];
+  for (const [place, client] of [[1, other], [0, one]]) {
+    client.stream('cam').on(([value]) => seen[place].push(value));
+    client.stream('cam').on('gap', ({ after }) => seen[place].push(`gap after ${after}`));
+    await until(() => seen[1].length === 1, 'the first');
+  }
+  other.pause();
+  for (const value of [2, 3]) await publish(value);
+  await until(() => seen[0].at(-1) === 3, 'what the other misses');
+  other.retryNow();
+  await until(() => seen[1].length > 1, 'what it is told of that');
+  await publish(4);
+  await until(() => seen.every((of) => of.at(-1) === 4), 'the last');
+  assert.deepEqual(seen, [[2, 3, 4], [1, 'gap after 1', 4]]);
 });
 
 test('ten thousand messages while away come in order', async () => {

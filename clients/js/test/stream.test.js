@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../src/index.js';
+import { Stream } from '../src/stream.js';
 import { fakeServer } from '../src/testing.js';
 import { begin } from './fake.js';
 
@@ -186,3 +187,32 @@ test('of another life of a stream it is told, unless nothing was there before', 
   await clock.advance(3_000);
   assert.deepEqual(told.sort(), ['empty 2', 'old 1', 'old 2', 'old gap 1 epoch_changed']);
 });
+
+for (const [when, wait] of [['at once', () => {}], ['a little later', () => Promise.resolve().then(() => {}).then(() => {})]]) {
+  test(`what a shared connection tells before it answers leaves no hole, when the missing events come ${when}`, async () => {
+    const answers = [];
+    const core = {
+      env: { report: assert.fail, setTimeout },
+      connection: { isOnline: () => true, isHidden: () => false },
+      changed() {},
+      request: () => new Promise((resolve) => answers.push(resolve)),
+    };
+    const settled = () => new Promise((resolve) => setTimeout(resolve));
+    const stream = new Stream('log', {}, core);
+    const seen = [];
+    stream.on((_, { seq }) => seen.push(seq));
+    await settled();
+    answers.shift()({ streams: [{ seq: 1, epoch: 'e', snapshot: [{ seq: 1, data: 1, ts: 1 }] }] });
+    await settled();
+    stream.lost();
+    stream.settle();
+    await settled();
+    const event = (seq) => stream.push({ stream: 'log', seq, prev: seq - 1, data: seq, ts: seq });
+    event(3);
+    answers.shift()({ streams: [{ seq: 3, epoch: 'e', replayed: true }] });
+    await wait();
+    for (const seq of [2, 3, 4]) event(seq);
+    await settled();
+    assert.deepEqual(seen, [1, 2, 3, 4]);
+  });
+}

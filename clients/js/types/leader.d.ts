@@ -51,6 +51,10 @@ export type Watched = {
      */
     isState?: boolean | undefined;
     /**
+     * of its newest event
+     */
+    seq: number;
+    /**
      * what a tab that comes later is told
      */
     events: Event[];
