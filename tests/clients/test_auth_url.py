@@ -230,6 +230,17 @@ class TestCalls:
         assert server.api("GET", "rooms", headers=headers)[0] == 403
         assert backend.asked() == []
 
+    def test_a_page_of_an_allowed_origin_is_shown_why_somebody_is_not_let_in(self, start):
+        page = "https://app.example"
+        server = start("--allow-origin", page)
+        for origin, shown in [(page, page), ("https://evil.example", None)]:
+            with Raw(server, open=False) as raw:
+                raw.send(request_head("/api/v1/rooms", [("Host", harness.HOST), ("Origin", origin), ("Authorization", "Basic wrong")]))
+                answer = raw.read_head()
+                body = json.loads(raw._take(int(answer.fields["content-length"])))
+            assert (answer.status, body) == (401, {"why": "who are you?"})
+            assert answer.fields.get("access-control-allow-origin") == shown
+
     def test_requests_that_are_pipelined_are_answered_in_order(self, backend, start):
         server = start()
         with Raw(server, open=False) as raw:

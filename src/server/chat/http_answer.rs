@@ -10,7 +10,8 @@ use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
 use crate::server::http::route::route;
 use crate::server::http::{
-    Destination, Rules, admit, denied, needs_proof, sealed, shared_with, with_fallback,
+    Destination, Rules, admit, denied, needs_proof, sealed, shared_origin, shared_with,
+    with_fallback,
 };
 use crate::store::RecordStore;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
@@ -79,12 +80,14 @@ impl<S: RecordStore> Chat<S> {
             Ok(None) => None,
             Ok(Some(identity)) => match admit(self.listener(net, conn), *identity) {
                 Ok(identity) => Some(Box::new(identity)),
-                Err(error) => return shared_with(denied(error).into(), None).into(),
+                Err(error) => return self.not_let_in(incoming, denied(error).into()).into(),
             },
             Err(HttpAnswer::Respond(response)) if Upgrade::is_asked_for(incoming.head) => {
                 return with_fallback(response).into();
             }
-            Err(HttpAnswer::Respond(response)) => return shared_with(response, None).into(),
+            Err(HttpAnswer::Respond(response)) => {
+                return self.not_let_in(incoming, response).into();
+            }
             Err(later) => return later,
         };
         let address = incoming.address();
@@ -130,6 +133,11 @@ impl<S: RecordStore> Chat<S> {
                 net.accept(&upgrade, protocol.as_deref())
             }
         }
+    }
+
+    /// Says why nobody is let in; a page of an allowed origin may read that.
+    fn not_let_in(&self, incoming: IncomingRequest<'_>, refusal: Response) -> Response {
+        shared_with(refusal, shared_origin(incoming.head, &self.config.allowed_origins))
     }
 
     /// The answer to a request, if its content is not needed.

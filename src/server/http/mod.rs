@@ -23,7 +23,7 @@ pub(super) use listen::{
     ListenRequest, ListenSender, ListenTarget, Watch, WatchForm, judge_target,
 };
 pub(super) use opening::{Visitor, is_set};
-pub(super) use origin::{check_origin, public, sealed, shared_with};
+pub(super) use origin::{check_origin, public, sealed, shared_origin, shared_with};
 pub(super) use reading::Readiness;
 pub(super) use route::{Destination, ProgramCall, Rules, with_fallback};
 pub(super) use served::admit;

@@ -37,7 +37,7 @@ pub(crate) fn page_origin<'b>(
 }
 
 /// The origin of a page elsewhere that may see the answer.
-pub(super) fn shared_origin<'b>(head: &RequestHead<'b>, allowed: &[String]) -> Option<&'b str> {
+pub(crate) fn shared_origin<'b>(head: &RequestHead<'b>, allowed: &[String]) -> Option<&'b str> {
     match page_origin(head, allowed) {
         Ok(PageOrigin::Allowed(origin)) => Some(origin),
         Ok(PageOrigin::Own | PageOrigin::Foreign) | Err(_) => None,

@@ -7,6 +7,9 @@ use crate::server::http::unauthorized;
 use serde::Deserialize;
 use std::time::Duration;
 
+/// Mostly a slash at the end of `auth.url` that is too many or too few.
+const REDIRECTS: &str = "the backend redirects, and does not say who you are";
+
 /// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`
 #[derive(Deserialize)]
 struct ProofJson {
@@ -61,7 +64,10 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
         Ok(JobOutput::Answer { status: 429, .. }) => {
             ProofVerdict::Refuse(unavailable("the backend wants to be asked later"))
         }
-        Ok(JobOutput::Answer { status: 300..=499, .. }) => {
+        Ok(JobOutput::Answer { status: 300..=399, .. }) => {
+            ProofVerdict::Refuse(unauthorized(REDIRECTS).into())
+        }
+        Ok(JobOutput::Answer { status: 400..=499, .. }) => {
             ProofVerdict::Refuse(unauthorized("the backend does not say who you are").into())
         }
         Err(Failure::Full) => ProofVerdict::Fail(unavailable(
@@ -165,6 +171,8 @@ mod tests {
         ] {
             let ProofVerdict::Refuse(response) = said(status, "{}") else { panic!("{status}") };
             assert_eq!(response.status, expected);
+            let told = str::from_utf8(&response.body).unwrap();
+            assert_eq!(told.contains(REDIRECTS), status == 302, "{told}");
         }
         for status in [500, 503] {
             let ProofVerdict::Fail(response) = said(status, "{}") else { panic!("{status}") };

@@ -8,6 +8,8 @@ use crate::wire::json::{self, Object};
 
 /// The `retry_after_ms` of `unavailable`.
 const RETRY_AFTER_MS: u64 = 1_000;
+/// Mostly a slash at the end of the handler's `url` that is too many or too few.
+const REDIRECTS: &str = "the backend redirects, which is not followed";
 const NO_OBJECT: &str = "the backend's answer is no object of JSON";
 
 /// The result of a request.
@@ -46,7 +48,9 @@ fn judge_answer(status: u16, body: &[u8]) -> BackendReply {
         })),
         _ => {
             let own = text.and_then(own_refusal);
-            BackendReply::Fail(own.unwrap_or_else(|| internal("the backend has failed")))
+            let why =
+                if (300..=399).contains(&status) { REDIRECTS } else { "the backend has failed" };
+            BackendReply::Fail(own.unwrap_or_else(|| internal(why)))
         }
     }
 }
@@ -150,6 +154,7 @@ mod tests {
                     panic!()
                 };
                 assert!(!refused.detail.is_by_application, "{other}");
+                assert_eq!(refused.message == REDIRECTS, status == 302, "{other}");
             }
         }
     }
