@@ -1,10 +1,11 @@
-// The pages of whole applications in Python, beside parlor: two windows, an operator, servers that go away and come back.
+// The pages of whole applications in Python, and of the tutorial's, beside parlor: two windows, an operator, servers that
+// go away and come back.
 // With IMAGES, a folder, the pictures of their READMEs are written there.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Server, eventually, freePort, launch, sleep, temporaryDirectory } from './support.mjs';
@@ -26,15 +27,15 @@ after(() => browser?.close());
 class Application {
   #child = null;
 
-  constructor(name, port, parlor, variables) {
+  constructor(directory, port, variables) {
     this.url = `http://127.0.0.1:${port}`;
-    this.arguments = ['-m', 'uvicorn', '--app-dir', `${ROOT}examples/${name}`, 'app:app', '--port', String(port), '--log-level', 'warning'];
-    this.env = { ...process.env, PYTHONPATH: `${ROOT}clients/python`, [`${name.toUpperCase()}_PARLOR`]: parlor, ...variables };
+    this.arguments = ['-m', 'uvicorn', 'app:app', '--port', String(port), '--log-level', 'warning'];
+    this.how = { cwd: directory, env: { ...process.env, PYTHONPATH: `${ROOT}clients/python`, ...variables }, stdio: 'ignore' };
   }
 
   async start() {
-    this.#child = spawn(PYTHON, this.arguments, { env: this.env, stdio: ['ignore', 'ignore', 'ignore'] });
-    await eventually('the application answers', async () => (await fetch(`${this.url}/parlor-url`)).ok);
+    this.#child = spawn(PYTHON, this.arguments, this.how);
+    await eventually('the application answers', async () => (await fetch(`${this.url}/openapi.json`)).ok);
   }
 
   async end() {
@@ -45,28 +46,44 @@ class Application {
   }
 }
 
+/** Of an example: where it is, and where it finds parlor. */
+const example = (name) => (directory, port, parlor) => {
+  const folder = `${ROOT}examples/${name}`;
+  writeFileSync(`${directory}/parlor.toml`, readFileSync(`${folder}/parlor.toml`, 'utf8').replaceAll('8000', port));
+  return { folder, variables: { [`${name.toUpperCase()}_PARLOR`]: parlor } };
+};
+
+/** Of the tutorial: its reader's folder, with the files that the page has them write. */
+const tutorial = (directory, port, parlor) => {
+  const page = readFileSync(`${ROOT}docs/tutorials/python-backend.md`, 'utf8').replaceAll('8000', port).replaceAll('http://127.0.0.1:8080', parlor);
+  for (const [, path, content] of page.matchAll(/^Put this into `([^`]+)`:\n\n```\w+\n(.*?)^```$/gms)) writeFileSync(`${directory}/${path}`, content);
+  symlinkSync(`${ROOT}clients/js/src`, `${directory}/client`);
+  return { folder: directory, variables: {} };
+};
+
 /** A scene with an application and a server of its own; whatever the console says while both are there is a failure. */
-function scene(title, name, run) {
+function scene(title, make, run) {
   test(title, LIMIT, async () => {
     const [port, parlor] = [await freePort(), await freePort()];
     const directory = temporaryDirectory();
-    const config = `${directory}/parlor.toml`;
-    writeFileSync(config, readFileSync(`${ROOT}examples/${name}/parlor.toml`, 'utf8').replaceAll('8000', port));
-    const prefix = name.toUpperCase();
+    const { folder, variables: more } = make(directory, port, `http://127.0.0.1:${parlor}`);
     const secret = () => randomBytes(32).toString('hex');
-    const variables = { PARLOR_ADMIN_TOKEN: secret(), [`${prefix}_SECRET`]: secret(), PILEUP_OPERATORS: 'op:good evening', BILLIARDS_TOKEN: secret() };
-    const server = new Server(parlor, directory, ['--config', config], variables);
-    const application = new Application(name, port, server.url, variables);
+    const variables = {
+      PARLOR_ADMIN_TOKEN: secret(), PILEUP_SECRET: secret(), BILLIARDS_SECRET: secret(), BACKEND_SECRET: secret(),
+      PILEUP_OPERATORS: 'op:good evening', BILLIARDS_TOKEN: secret(), COUNTER_PASSWORD: 'good evening', ...more,
+    };
+    const server = new Server(parlor, directory, ['--config', `${directory}/parlor.toml`], variables);
+    const application = new Application(folder, port, variables);
     const contexts = [];
     const complaints = [];
-    const open = async (how = {}) => {
+    const open = async ({ state = 'live', ...how } = {}) => {
       const context = await browser.newContext({ viewport: { width: 1_100, height: 760 }, ...how });
       contexts.push(context);
       const page = await context.newPage();
       page.on('pageerror', (error) => complaints.push(error.stack));
       page.on('console', (message) => message.type() === 'error' && !WHILE_DOWN.test(message.text()) && complaints.push(message.text()));
       await page.goto(application.url);
-      await says(page, '#state', 'live');
+      await says(page, '#state', state);
       return page;
     };
     const ask = (path, method = 'POST', body = {}) =>
@@ -92,7 +109,7 @@ async function fits(page) {
   assert.ok(wide <= has, `it is ${wide} px wide in ${has} px`);
 }
 
-scene('a pileup: a guest registers, the operator calls, and all see it', 'pileup', async ({ server, application, open, ask }) => {
+scene('a pileup: a guest registers, the operator calls, and all see it', example('pileup'), async ({ server, application, open, ask }) => {
   const [guest, desk] = [await open(), await open()];
   for (const [callsign, name] of [['dl1abc', 'Ada'], ['VP2E/K1ABC', ''], ['W1AW', 'Hiram']]) {
     await guest.fill('[name=callsign]', callsign);
@@ -151,7 +168,7 @@ scene('a pileup: a guest registers, the operator calls, and all see it', 'pileup
   await eventually('that nobody answers is said', async () => (await guest.textContent('#alert')) !== '');
 });
 
-scene('billiards: the table, the camera in both ways, what happened, and alerts', 'billiards', async ({ server, application, open, variables }) => {
+scene('billiards: the table, the camera in both ways, what happened, and alerts', example('billiards'), async ({ server, application, open, variables }) => {
   const [one, two] = [await open(), await open({ viewport: { width: 390, height: 844 } })];
   await says(one, '#game', 'game 1');
   const { width, height } = await one.locator('#table').boundingBox();
@@ -195,6 +212,37 @@ scene('billiards: the table, the camera in both ways, what happened, and alerts'
   await says(one, '#game', 'game 2');
   await application.end();
   await says(one, '#level', 'nothing is heard of the table');
+});
+
+scene('the queue of the tutorial: two windows, a password, and both servers away', tutorial, async ({ server, application, open }) => {
+  const [one, two] = [await open({ state: 'online' }), await open({ state: 'online' })];
+  const join = async (name) => {
+    await one.fill('[name=name]', name);
+    await one.click('#join button');
+  };
+  await join('Ada');
+  await says(one, '#told', 'you are number 1');
+  await join('<b>Bob</b>');
+  await says(one, '#told', 'you are number 2');
+  for (const page of [one, two]) await eventually('both wait', async () => (await items(page, '#waiting')).join() === 'Ada,<b>Bob</b>');
+  await join('Ada');
+  await says(one, '#told', 'Ada waits already');
+
+  await two.click('#counter button');
+  await says(two, '#told', 'nobody is known by this');
+  await two.fill('[name=password]', 'good evening');
+  await two.click('#counter button');
+  await says(two, '#told', 'Ada, please');
+  for (const page of [one, two]) await eventually('one waits', async () => (await items(page, '#waiting')).join() === '<b>Bob</b>');
+
+  await server.kill();
+  await server.start();
+  await join('Eve');
+  await says(one, '#told', 'you are number 2');
+  await eventually('two wait', async () => (await items(two, '#waiting')).join() === '<b>Bob</b>,Eve');
+  await application.end();
+  await application.start();
+  for (const page of [one, two]) await eventually('nobody waits', async () => (await items(page, '#waiting')).length === 0);
 });
 
 test('the pictures of the READMEs are there', () => {

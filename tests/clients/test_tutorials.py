@@ -25,16 +25,21 @@ DOCS = harness.ROOT / "docs"
 PAGES = ["protocol-tour.md", *sorted(str(path.relative_to(DOCS)) for path in (DOCS / "tutorials").glob("*.md"))]
 COMMAND_SECONDS = 20
 # Of these: where nothing was compiled before all crates are, and packages come from a registry.
-SLOW_SECONDS = {"cargo build": 900, "npm install": 120}
+SLOW_SECONDS = {"cargo build": 900, "npm install": 120, "venv/bin/pip install": 180}
 TOOLS = {
     "protocol-tour.md": {tool: "install it from Debian" for tool in ("openssl", "curl")},
     "tutorials/embed-in-rust.md": {"cargo": "install Rust, as https://rustup.rs says"},
+    "tutorials/python-backend.md": {
+        "python3": "install Python 3.10 or newer, with python3-venv",
+        "openssl": "install it from Debian",
+        "curl": "install it from Debian",
+    },
     "tutorials/react-chat.md": {
         "node": "install Node.js 20 or newer",
         "npm": "install it, it comes with Node.js",
     },
 }
-PORTS = ["8080", "5173", "9001", "7000"]
+PORTS = ["8080", "5173", "9001", "7000", "8000"]
 BLOCK = re.compile(
     r"^(?:Put this into `(?P<path>[^`]+)`:\n\n)?```(?P<kind>\w*)\n(?P<content>.*?)^```$",
     flags=re.DOTALL | re.MULTILINE,
