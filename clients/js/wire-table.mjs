@@ -10,6 +10,8 @@ const TARGET = new URL('src/wire-table.js', import.meta.url);
 const { $defs, requests, replies, pushes } = JSON.parse(readFileSync(SOURCE, 'utf8'));
 
 function typeOf(schema) {
+  // Beside the others of its way it is refused.
+  if (schema === false) return 'undefined';
   if (schema.$ref) return named(schema.$ref.split('/').at(-1));
   if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(' | ');
   if (schema.enum) return schema.enum.map((one) => JSON.stringify(one)).join(' | ');

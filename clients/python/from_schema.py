@@ -73,9 +73,13 @@ class Payloads(Types):
 
     def payload(self, kind, schema):
         name = titled(kind)
-        ways = schema.get("oneOf", [schema])
+        # A class has nothing beside its members anyway.
+        ways = [
+            {**way, "properties": {member: of for member, of in way.get("properties", {}).items() if of is not False}}
+            for way in schema.get("oneOf", [schema])
+        ]
         if len(ways) == 1:
-            return self.make(name, {"properties": {}, **schema, "description": f"Of `{kind}`."})
+            return self.make(name, {**ways[0], "description": f"Of `{kind}`."})
         classes = []
         for way in ways:
             others = [set(other["required"]) for other in ways if other is not way]

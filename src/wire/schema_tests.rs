@@ -68,6 +68,14 @@ struct RequestWay {
     goes_with: BTreeMap<String, String>,
     /// Optional members that exclude each other.
     either: Vec<[String; 2]>,
+    /// Members of other ways, beside which this is refused.
+    refused: Vec<String>,
+}
+
+impl RequestWay {
+    fn members(&self) -> impl Iterator<Item = (String, Value)> {
+        self.needed.clone().into_iter().chain(self.optional.clone())
+    }
 }
 
 struct Learner {
@@ -142,7 +150,18 @@ impl Learner {
                 }
             }
         }
-        found.into_iter().map(|needed| self.way(needed)).collect()
+        let mut ways: Vec<_> = found.into_iter().map(|needed| self.way(needed)).collect();
+        let all: PayloadMembers = ways.iter().flat_map(RequestWay::members).collect();
+        for way in &mut ways {
+            let has = |name: &&String| way.members().any(|(of_it, _)| of_it == **name);
+            let others: Vec<&String> = all.keys().filter(|name| !has(name)).collect();
+            for name in others {
+                if !self.is_good(&with(&way.needed, name, all[name].clone())) {
+                    way.refused.push(name.clone());
+                }
+            }
+        }
+        ways
     }
 
     fn way(&mut self, needed: PayloadMembers) -> RequestWay {
@@ -177,7 +196,7 @@ impl Learner {
                 }
             }
         }
-        RequestWay { needed, optional, goes_with, either }
+        RequestWay { needed, optional, goes_with, either, refused: Vec::new() }
     }
 
     /// What a member of a request that is accepted may be.
@@ -262,6 +281,7 @@ fn of_way(learner: &mut Learner, way: &RequestWay) -> Value {
         }
         properties.insert(name.clone(), learner.kind_of(&beside, name));
     }
+    properties.extend(way.refused.iter().map(|name| (name.clone(), json!(false))));
     let mut schema = json!({"type": "object", "properties": properties});
     if !way.needed.is_empty() {
         schema["required"] = way.needed.keys().cloned().collect();
@@ -300,13 +320,32 @@ fn of_name(kind: &'static str, rest: &PayloadMembers, member: &str) -> Value {
     json!({"type": "string", "pattern": pattern, "maxLength": longest})
 }
 
-fn of_direct_room() -> Value {
-    let takes = |bytes: usize| {
-        let name = format!("dm:{}:{}", "a".repeat(64), "b".repeat(bytes - 68));
-        parse("room:info", &with(&PayloadMembers::new(), "room", json!(name))).is_ok()
+/// Names that begin otherwise may be longer: of these characters, too.
+fn longer(kind: &'static str, member: &str, prefix: &str, plain: &Value) -> Value {
+    let takes = |name: &str| {
+        let payload = with(&PayloadMembers::new(), member, json!(format!("{prefix}{name}")));
+        parse(kind, &payload).is_ok()
     };
-    let longest = (69..200).take_while(|bytes| takes(*bytes)).last();
-    json!({"type": "string", "pattern": "^dm:", "maxLength": longest})
+    let longest = (1..200).take_while(|len| takes(&"a".repeat(*len))).last().unwrap();
+    assert!(!takes("/") && !takes("é"), "{prefix}: the characters are the same");
+    let pattern = plain["pattern"].as_str().unwrap();
+    // With the prefix of a direct room there is something that is no dot.
+    let is_whole = takes("");
+    assert_eq!(is_whole, takes(".."), "{prefix}");
+    let class = &pattern[pattern.find('[').unwrap()..=pattern.rfind(']').unwrap()];
+    let rest = if is_whole { format!("{class}*") } else { format!("(?!\\.*$){class}+") };
+    json!({"type": "string", "pattern": format!("^{prefix}{rest}$"), "maxLength": prefix.len() + longest})
+}
+
+/// A connection has one text.
+fn of_connection() -> Value {
+    let takes = |id: &str| {
+        parse("admin:disconnect", &with(&PayloadMembers::new(), "connection", json!(id))).is_ok()
+    };
+    let good = ["0-0", "10-1a2b3c", "4294967295-ffffffff"];
+    let bad = ["01-1", "1-01", "1-A", "-1", "1-", "4294967296-0", "0-100000000"];
+    assert!(good.into_iter().all(takes) && !bad.into_iter().any(takes));
+    json!({"type": "string", "pattern": "^(0|[1-9][0-9]{0,9})-(0|[1-9a-f][0-9a-f]{0,7})$"})
 }
 
 /// Characters as a class of a regular expression has them.
@@ -324,13 +363,16 @@ fn schema() -> Value {
     let requests: Map<String, Value> =
         TYPES.iter().map(|kind| ((*kind).to_owned(), of_request(kind))).collect();
     let [shapes, replies, pushes] = told();
+    let name = of_name("room:info", &PayloadMembers::new(), "room");
+    let user = of_name("chat:send", &with(&PayloadMembers::new(), "text", json!("")), "to");
+    // Direct conversations are named by both of their users; guests, and the server itself, by what no user is.
+    let direct = longer("room:info", "room", "dm:", &name);
+    let of_server = longer("admin:user", "user", ":", &user);
     let mut named = json!({
-        // Direct conversations are named by both of their users.
-        "name": {"anyOf": [of_name("room:info", &PayloadMembers::new(), "room"), of_direct_room()]},
-        "user": of_name("chat:send", &with(&PayloadMembers::new(), "text", json!("")), "to"),
-        // Users, and guests.
-        "anybody": {"anyOf": [{"$ref": "#/$defs/user"}, {"type": "string", "pattern": "^:guest-"}]},
-        "connection": {"type": "string", "pattern": "^[0-9]+-[0-9a-f]+$"},
+        "name": {"anyOf": [name, direct]},
+        "user": user,
+        "anybody": {"anyOf": [{"$ref": "#/$defs/user"}, of_server]},
+        "connection": of_connection(),
     });
     for (name, shape) in shapes {
         named[name] = shape;

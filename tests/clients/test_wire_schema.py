@@ -31,7 +31,21 @@ load = { keep = 3, command = ["echo", "7"], every_ms = 100 }
 
 
 def ways(schema):
-    return schema.get("oneOf", [schema])
+    """The ways to say something, with the members that each may have."""
+    return [
+        {**way, "properties": {name: of for name, of in way.get("properties", {}).items() if of is not False}}
+        for way in schema.get("oneOf", [schema])
+    ]
+
+
+def refused_beside(schema):
+    """Of each way that is complete a payload with a member more, which belongs to another."""
+    members = {name: of for way in ways(schema) for name, of in way["properties"].items()}
+    for whole, way in zip(schema.get("oneOf", [schema]), ways(schema), strict=True):
+        least = {name: sample(way["properties"][name]) for name in way.get("required", [])}
+        for name, of in whole.get("properties", {}).items():
+            if of is False:
+                yield {**least, name: sample(members[name])}
 
 
 def test_what_is_made_of_the_schema_is_as_it_would_be_made():
@@ -297,6 +311,11 @@ def test_a_server_says_what_the_schema_has(servers):
         for kind in ("ping", "info"):
             ada.request(kind)
         in_a_room(ada, bob)
+        with Checked(server, token=harness.token("bob"), resume=1) as again:
+            # In two pieces, of which both name one room.
+            where = {"epoch": again.hello["epoch"], "rooms": {"tea": 1}}
+            again.request("resume", **where, more=True)
+            assert again.request("resume", **where)["refused"]["tea"]["code"] == "conflict"
         with_streams(eve, bob)
         as_admin(eve)
         ada.raw('{"type":"room:info"}')
@@ -357,7 +376,7 @@ def test_a_server_takes_what_the_schema_allows_and_nothing_less(servers):
     secret = servers.secret_file()
     server = servers.parlor("--secret-file", secret, "--set", 'streams={ "tea" = { publish = true } }', set={"limits.malformed_requests": 100_000})
     validators = {kind: validator(schema) for kind, schema in REQUESTS.items()}
-    asked = refused = 0
+    asked = refused = beside = 0
     # What ends a connection, or is about one, is asked of one of its own.
     with Chat(server, token=harness.token("eve", admin=True)) as admin:
         for kind, schema in REQUESTS.items():
@@ -376,7 +395,11 @@ def test_a_server_takes_what_the_schema_allows_and_nothing_less(servers):
                     if not validators[kind].is_valid(wrong):
                         refused += 1
                         assert code(admin, kind, wrong) in ("bad_request", "unauthorized"), (kind, wrong)
-    assert asked > 80 and refused > 120, (asked, refused)
+            for payload in refused_beside(schema):
+                assert not validators[kind].is_valid(payload), (kind, payload)
+                beside += 1
+                assert code(admin, kind, payload) == "bad_request", (kind, payload)
+    assert asked > 80 and refused > 120 and beside > 20, (asked, refused, beside)
 
 
 def test_names_are_what_the_schema_says(servers):
@@ -388,6 +411,17 @@ def test_names_are_what_the_schema_says(servers):
             is_direct = re.match(direct["pattern"], name) is not None and len(name) <= direct["maxLength"]
             is_name = (pattern.fullmatch(name) is not None and len(name) <= longest) or is_direct
             assert (code(ada, "room:info", {"room": name}) != "bad_request") == is_name, name
+
+
+def test_whom_an_administrator_may_name_is_what_the_schema_says(servers):
+    server = servers.parlor("--secret-file", servers.secret_file())
+    names = ["ada", ":guest-1-0", ":program", ":", "::a", ":..", "", "a:b", "..", ":" + "a" * 64, ":" + "a" * 65, "a" * 65]
+    ids = ["0-0", "10-1a2b3c", "01-1", "1-01", "1-A", "-1", "1-", "1", "1-fffffffff"]
+    with Chat(server, token=harness.token("eve", admin=True)) as eve:
+        for member, samples in [("user", names), ("connection", ids)]:
+            for name in samples:
+                is_valid = validator(REQUESTS["admin:disconnect"]).is_valid({member: name})
+                assert (code(eve, "admin:disconnect", {member: name}) != "bad_request") == is_valid, name
 
 
 def test_types_of_python_are_of_use_and_complain(tmp_path):

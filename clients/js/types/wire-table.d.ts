@@ -106,33 +106,55 @@ export type Payloads = {
         limit?: number;
     };
     "admin:disconnect": {
+        connection?: undefined;
         user: string;
     } | {
         connection: string;
+        user?: undefined;
     };
     "admin:pause": {
         stream: string;
     };
     "admin:push": {
+        all?: undefined;
+        connection?: undefined;
         payload?: Record<string, any>;
+        room?: undefined;
         type: string;
+        user?: undefined;
         users: string[];
     } | {
         all: true;
+        connection?: undefined;
         payload?: Record<string, any>;
+        room?: undefined;
         type: string;
+        user?: undefined;
+        users?: undefined;
     } | {
+        all?: undefined;
         connection: string;
         payload?: Record<string, any>;
+        room?: undefined;
         type: string;
+        user?: undefined;
+        users?: undefined;
     } | {
+        all?: undefined;
+        connection?: undefined;
         payload?: Record<string, any>;
         room: string;
         type: string;
+        user?: undefined;
+        users?: undefined;
     } | {
+        all?: undefined;
+        connection?: undefined;
         payload?: Record<string, any>;
+        room?: undefined;
         type: string;
         user: string;
+        users?: undefined;
     };
     "admin:resume": {
         stream: string;
@@ -149,15 +171,20 @@ export type Payloads = {
         token: string;
     };
     "auth:revoke": {
+        before?: undefined;
         jti: string;
+        user?: undefined;
     } | {
         before?: number;
+        jti?: undefined;
         user: string;
     };
     "chat:ack": {
         room: string;
+        rooms?: undefined;
         seq: number;
     } | {
+        room?: undefined;
         rooms: Record<string, number>;
     };
     "chat:delete": {
@@ -191,10 +218,12 @@ export type Payloads = {
         reply_to?: number;
         room: string;
         text: string;
+        to?: undefined;
     } | {
         cid?: string;
         data?: any;
         reply_to?: number;
+        room?: undefined;
         text: string;
         to: string;
     };
@@ -294,14 +323,20 @@ export type Payloads = {
         max_rate?: number;
         since?: number;
         stream: string;
+        streams?: undefined;
     } | {
+        epoch?: undefined;
         filter?: Record<string, any>;
         max_rate?: number;
+        since?: undefined;
+        stream?: undefined;
         streams: string[];
     };
     "unsubscribe": {
         stream: string;
+        streams?: undefined;
     } | {
+        stream?: undefined;
         streams: string[];
     };
 };
