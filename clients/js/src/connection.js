@@ -68,6 +68,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @type {{ via?: "sse" }} */
   let via = {};
   let heartbeat = 0;
+  // Half of the requests are for who asks something: of measurements there is one in so many ms at most.
+  let rarely = 0;
   let openedAt = 0;
   let lastFrame = 0;
   let refreshedAt = -Infinity;
@@ -167,12 +169,11 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
 
   // Measures while the page is visible: timers of hidden pages are not accurate.
   const measure = () => {
-    const every = interval || heartbeat;
+    const every = Math.max(interval || heartbeat, rarely);
     after('measure', every, measure);
     const asked = env.now();
     if (isHidden() || timers.answer || (!interval && asked - lastFrame < every)) return;
     after('answer', ANSWER_MS, () => {
-      if (interval) qualify('lost', self.quality?.rtt ?? 0);
       // Our clock stops during sleep: then ask again instead of judging.
       if (!isHidden() && env.now() - asked < 2 * ANSWER_MS && lastFrame <= asked) late();
     });
@@ -222,7 +223,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     // The token is valid: if it is refused later, another is requested once.
     isFresh = false;
     why = 'first';
-    requests.begin(hello.limits);
+    rarely = requests.begin(hello.limits);
     after('opening', OPENING_MS, late);
     try {
       await hooks.onHello(hello);

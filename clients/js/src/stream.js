@@ -132,12 +132,11 @@ export class Stream {
       return;
     }
     const { filter, maxRate: max_rate } = this.#options;
-    const where = this.#epoch === undefined ? {} : { since: this.#seq, epoch: this.#epoch };
+    const where = this.#epoch && { since: this.#seq, epoch: this.#epoch };
     try {
       const { streams } = await this.#core.request('subscribe', { stream: this.name, filter, max_rate, ...where });
       this.#begin(streams[0]);
-    } catch (failure) {
-      const error = /** @type {import('./errors.js').ParlorError} */ (failure);
+    } catch (/** @type {any} */ error) {
       // The next connection asks again.
       if (!this.#isOn) return;
       this.refusal = error;
@@ -156,7 +155,7 @@ export class Stream {
     const isSameLife = epoch === this.#epoch;
     this.#epoch = epoch;
     // In a new life of the stream, nothing is missing for a client that had no event of the old one.
-    if (replayed === false && (isSameLife || this.#seq > 0)) {
+    if (replayed === false && (isSameLife || this.#seq)) {
       this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: isSameLife ? 'gone' : 'epoch_changed' });
     }
     if (!replayed) this.#seq = 0;

@@ -308,6 +308,16 @@ test('the quality of a connection that is lost is lost', async () => {
   assert.equal(client.quality.level, 'excellent');
 });
 
+test('measurements leave half of the rate to who asks something', async () => {
+  const { client, server, clock } = begin({ quality: { interval: 100 } }, fakeServer({ limits: { requests_per_second: 2, burst: 10 } }));
+  await clock.advance(20_000);
+  const answered = [];
+  for (let n = 0; n < 5; n += 1) client.request('presence:list').then(() => answered.push(n));
+  await clock.advance(10_000);
+  assert.deepEqual(answered, [0, 1, 2, 3, 4]);
+  assert.ok(server.sockets[0].heard.filter(({ type }) => type === 'ping').length > 20, 'it goes on being measured');
+});
+
 test('where there is no WebSocket it says so, also to who does not look', async () => {
   const reported = [];
   const { client } = begin({ env: { WebSocket: undefined, report: (error) => reported.push(String(error)) } });
