@@ -340,7 +340,8 @@ class Link:
     def _measure(self) -> None:
         """Asks how long a round trip takes, if it is time."""
         options, now = self._options, self._desk.now.ms
-        every = options.ping_interval_ms or self._heartbeat_ms or options.ping_timeout_ms
+        # Half of the requests are for who asks something.
+        every = max(options.ping_interval_ms or self._heartbeat_ms or options.ping_timeout_ms, self._requests.ms_of_two)
         self._desk.deadlines.set(("link", "measure"), now + every, self._measure)
         is_silent = now - self._last_heard >= every
         if self._desk.deadlines.is_set(("link", "answer")) or not (options.ping_interval_ms or is_silent):

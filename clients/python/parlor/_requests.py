@@ -88,6 +88,11 @@ class Requests:
         self._filled_at = self._desk.now.ms
         self._paused_until = 0
 
+    @property
+    def ms_of_two(self) -> int:
+        """How long two requests take at least, in ms."""
+        return math.ceil(2_000 / self._per_second)
+
     def _fill(self) -> None:
         now = self._desk.now.ms
         self._tokens = min(self._tokens + (now - self._filled_at) / 1_000 * self._per_second, self._burst)

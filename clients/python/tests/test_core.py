@@ -135,6 +135,24 @@ def test_the_round_trip_is_measured():
     assert scene.core.quality.jitter_ms == pytest.approx((1.25 * 15 / 16) + 270 / 16)
 
 
+def test_measurements_leave_half_of_the_rate_to_who_asks_something():
+    scene = Scene.online(how=options(ping_interval_ms=10))
+    answered = []
+
+    def passes(times):
+        for _ in range(times):
+            scene.passes(10)
+            while scene.sent:
+                answered.append(scene.sent[0]["type"])
+                scene.replies(answered[-1], {"ts": 1})
+
+    passes(1_000)
+    for call in range(3):
+        scene.do("ask", call, "x:y", {"n": call})
+    passes(50)
+    assert answered.count("x:y") == 3 and answered.count("ping") > 80
+
+
 def test_hints_open_probe_and_pause():
     scene = Scene.online(how=options(backoff=NO_JITTER))
     scene.loses()

@@ -341,7 +341,8 @@ impl Core {
             0 => self.options.ping_timeout_ms,
             millis => millis,
         };
-        let every = if interval > 0 { interval } else { heartbeat };
+        // Half of the requests are for who asks something.
+        let every = if interval > 0 { interval } else { heartbeat }.max(self.requests.ms_of_two());
         self.deadlines.set(Timer::Measure, now.plus_millis(every));
         let is_silent = now.millis_since(self.link.last_heard) >= every;
         if self.deadlines.is_set(&Timer::Answer) || (interval == 0 && !is_silent) {

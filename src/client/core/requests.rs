@@ -124,6 +124,11 @@ impl Requests {
         self.paused_until = Moment::ZERO;
     }
 
+    /// How long two requests take at least, in ms.
+    pub(super) fn ms_of_two(&self) -> u64 {
+        (2_000.0 / self.per_second).ceil() as u64
+    }
+
     fn take(&mut self, serial: u64) -> Option<Asked> {
         if let Some(place) = self.queue.iter().position(|asked| asked.serial == serial) {
             return self.queue.remove(place);
@@ -353,6 +358,28 @@ mod tests {
         let order: Vec<u64> =
             scene.sent.iter().map(|one| one["payload"]["n"].as_u64().unwrap()).collect();
         assert_eq!(order, (1..=200).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn measurements_leave_half_of_the_rate_to_who_asks_something() {
+        let options = CoreOptions { ping_interval_ms: 10, ..CoreOptions::default() };
+        let mut scene = Scene::online(options, &[]);
+        let mut answered = Vec::new();
+        let mut pass = |scene: &mut Scene, times: usize| {
+            for _ in 0..times {
+                scene.passes(10);
+                while let Some(next) = scene.sent.front() {
+                    let kind = next["type"].as_str().unwrap().to_owned();
+                    scene.replies(&kind, json!({}));
+                    answered.push(kind);
+                }
+            }
+        };
+        pass(&mut scene, 1_000);
+        (1..=3).for_each(|call| ask(&mut scene, call));
+        pass(&mut scene, 50);
+        let count = |kind: &str| answered.iter().filter(|one| *one == kind).count();
+        assert_eq!((count("x:y"), count("ping") > 80), (3, true));
     }
 
     #[test]
