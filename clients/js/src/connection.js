@@ -68,8 +68,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @type {{ via?: "sse" }} */
   let via = {};
   let heartbeat = 0;
-  // Half of the requests are for who asks something: of measurements there is one in so many ms at most.
-  let rarely = 0;
+  // Of two requests one is for who asks something, and not a measurement.
+  let msOfTwo = 0;
   let openedAt = 0;
   let lastFrame = 0;
   let refreshedAt = -Infinity;
@@ -169,7 +169,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
 
   // Measures while the page is visible: timers of hidden pages are not accurate.
   const measure = () => {
-    const every = Math.max(interval || heartbeat, rarely);
+    const every = Math.max(interval || heartbeat, msOfTwo);
     after('measure', every, measure);
     const asked = env.now();
     if (isHidden() || timers.answer || (!interval && asked - lastFrame < every)) return;
@@ -223,7 +223,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     // The token is valid: if it is refused later, another is requested once.
     isFresh = false;
     why = 'first';
-    rarely = requests.begin(hello.limits);
+    msOfTwo = requests.begin(hello.limits);
     after('opening', OPENING_MS, late);
     try {
       await hooks.onHello(hello);

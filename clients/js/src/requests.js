@@ -78,7 +78,7 @@ export function requestQueue(env, patience, transmit) {
   };
 
   return {
-    /** A connection has said hello; its limits hold from now on. Returns how long two requests take, in ms. @param {any} [limits] */
+    /** A connection has said hello; its limits hold from now on. Returns how long two requests take at least, in ms. @param {any} [limits] */
     begin(limits = {}) {
       perSecond = Math.max(0.2, (limits.requests_per_second ?? 10) * PACE);
       tokens = burst = Math.max(1, (limits.burst ?? 30) - BURST_SPARE);

@@ -1,6 +1,6 @@
 /** @param {Env} env @param {number} patience for an answer, in ms @param {(text: string) => void} transmit */
 export function requestQueue(env: Env, patience: number, transmit: (text: string) => void): {
-    /** A connection has said hello; its limits hold from now on. Returns how long two requests take, in ms. @param {any} [limits] */
+    /** A connection has said hello; its limits hold from now on. Returns how long two requests take at least, in ms. @param {any} [limits] */
     begin(limits?: any): number;
     /** It is online: what has waited goes. */
     release(): void;

@@ -340,7 +340,7 @@ class Link:
     def _measure(self) -> None:
         """Asks how long a round trip takes, if it is time."""
         options, now = self._options, self._desk.now.ms
-        # Half of the requests are for who asks something.
+        # Of two requests one is for who asks something, and not a measurement.
         every = max(options.ping_interval_ms or self._heartbeat_ms or options.ping_timeout_ms, self._requests.ms_of_two)
         self._desk.deadlines.set(("link", "measure"), now + every, self._measure)
         is_silent = now - self._last_heard >= every
@@ -361,8 +361,6 @@ class Link:
 
     def _no_pong(self) -> None:
         asked = self._measured_at
-        if self._options.ping_interval_ms:
-            self._qualify("lost", self.quality.rtt_ms if self.quality is not None else 0)
         # Our clock stops while the machine sleeps: then it is asked again.
         waited = self._desk.now.ms - asked
         if waited < 2 * self._options.ping_timeout_ms and self._last_heard <= asked:

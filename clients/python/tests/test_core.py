@@ -135,6 +135,18 @@ def test_the_round_trip_is_measured():
     assert scene.core.quality.jitter_ms == pytest.approx((1.25 * 15 / 16) + 270 / 16)
 
 
+def test_that_the_quality_is_lost_is_told_once_and_not_while_something_is_heard():
+    scene = Scene.online(how=options(ping_interval_ms=5_000))
+    scene.passes(5_000)
+    scene.replies("ping", {"ts": 1})
+    scene.passes(9_000)
+    scene.hears(message("tea", 1))
+    scene.passes(6_000)
+    assert scene.core.state.is_online
+    scene.passes(20_000)
+    assert [quality.level for quality in scene.takes(events.Quality)].count("lost") == 1
+
+
 def test_measurements_leave_half_of_the_rate_to_who_asks_something():
     scene = Scene.online(how=options(ping_interval_ms=10))
     answered = []

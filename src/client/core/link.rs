@@ -341,7 +341,7 @@ impl Core {
             0 => self.options.ping_timeout_ms,
             millis => millis,
         };
-        // Half of the requests are for who asks something.
+        // Of two requests one is for who asks something, and not a measurement.
         let every = if interval > 0 { interval } else { heartbeat }.max(self.requests.ms_of_two());
         self.deadlines.set(Timer::Measure, now.plus_millis(every));
         let is_silent = now.millis_since(self.link.last_heard) >= every;
@@ -365,9 +365,6 @@ impl Core {
     /// The answer has not come.
     pub(super) fn no_answer(&mut self) {
         let asked = self.link.measured_at;
-        if self.options.ping_interval_ms > 0 {
-            self.qualify(Level::Lost, self.link.quality.map_or(0, |quality| quality.rtt_ms));
-        }
         // Our clock stops while the machine sleeps: then it is asked again.
         let waited = self.now.moment.millis_since(asked);
         if waited < 2 * self.options.ping_timeout_ms && self.link.last_heard <= asked {
@@ -596,6 +593,8 @@ mod tests {
         scene.passes(1);
         assert_eq!(scene.core.state().name(), "waiting");
         assert_eq!(scene.core.quality().unwrap().level, Level::Lost);
+        let is_lost = |event: &&ClientEvent| matches!(event, ClientEvent::Quality(of) if of.level == Level::Lost);
+        assert_eq!(scene.told.iter().filter(is_lost).count(), 1);
         // Also where requests are waited for less long.
         let options = CoreOptions { ping_interval_ms: 5_000, timeout_ms: 3_000, ..steady() };
         let mut scene = Scene::online(options, &[]);
