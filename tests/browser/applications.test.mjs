@@ -70,7 +70,7 @@ function scene(title, make, run) {
     const secret = () => randomBytes(32).toString('hex');
     const variables = {
       PARLOR_ADMIN_TOKEN: secret(), PILEUP_SECRET: secret(), BILLIARDS_SECRET: secret(), BACKEND_SECRET: secret(),
-      PILEUP_OPERATORS: 'op:good evening', BILLIARDS_TOKEN: secret(), COUNTER_PASSWORD: 'good evening', ...more,
+      PILEUP_OPERATORS: 'op:good evening', BILLIARDS_TOKEN: secret(), COUNTER_PASSWORD: 'schönen Abend', ...more,
     };
     const server = new Server(parlor, directory, ['--config', `${directory}/parlor.toml`], variables);
     const application = new Application(folder, port, variables);
@@ -230,7 +230,7 @@ scene('the queue of the tutorial: two windows, a password, and both servers away
 
   await two.click('#counter button');
   await says(two, '#told', 'nobody is known by this');
-  await two.fill('[name=password]', 'good evening');
+  await two.fill('[name=password]', 'schönen Abend');
   await two.click('#counter button');
   await says(two, '#told', 'Ada, please');
   for (const page of [one, two]) await eventually('one waits', async () => (await items(page, '#waiting')).join() === '<b>Bob</b>');

@@ -28,6 +28,7 @@ import json
 import logging
 import re
 import ssl as tls
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ BODY_BYTES_MAX = 2 * 1024 * 1024
 #: What a secret has at least, in bytes.
 SECRET_BYTES_MIN = 32
 SIGNATURE = "x-hub-signature-256"
+#: How often it is logged that requests are not signed with the secret, in seconds.
+UNSIGNED_SECONDS = 60.0
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
 
@@ -98,7 +101,7 @@ class User:
     #: For people.
     name: str | None = None
     is_admin: bool = False
-    #: Guests have no rooms.
+    #: Guests have no rooms. `whoami` cannot say that somebody is one.
     is_guest: bool = False
     #: Patterns of the streams that they may publish to, and watch; None for what the streams say.
     publish: tuple[str, ...] | None = None
@@ -215,6 +218,7 @@ class Backend:
             raise ValueError(f"a secret has at least {SECRET_BYTES_MIN} bytes")
         self._handlers: dict[str, Handler] = {}
         self._whoami: WhoIs | None = None
+        self._unsigned_logged: float | None = None
 
     def handle(self, *types: str) -> Callable[[H], H]:
         """Has a function answer requests of these types; one that ends with a star stands for all that begin so.
@@ -279,8 +283,15 @@ class Backend:
             return Answer.json(413, {"error": Refused("too_large", "the request is too large").as_json()})
         signature = fields.get(SIGNATURE, "").encode(errors="replace")
         if self._secret is not None and not hmac.compare_digest(sign(self._secret, body).encode(), signature):
+            self._log_unsigned()
             return Answer.json(401, {"error": Refused("bad_signature", "the request is not signed with the backend's secret").as_json()})
         return await self._answer(lambda: self._handle(call, body))
+
+    def _log_unsigned(self) -> None:
+        now = time.monotonic()
+        if self._unsigned_logged is None or now - self._unsigned_logged >= UNSIGNED_SECONDS:
+            self._unsigned_logged = now
+            logger.warning("a request is not signed with the secret: has parlor the same (secret_file, secret_env)?")
 
     async def _answer(self, answer: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
@@ -322,6 +333,8 @@ class Backend:
         user: User | None = await call(self._whoami, asked)
         if user is None:
             raise Refused("unauthorized", "nobody is known by this", status=401)
+        if user.is_guest:
+            raise ValueError("whoami says who a user is; it cannot say that somebody is a guest")
         who = {"id": user.id, "name": user.name, "admin": user.is_admin or None}
         rights = {"publish": user.publish, "subscribe": user.subscribe, "expires_in": user.expires_in}
         told = {"user": _given(who), **_given(rights)}

@@ -350,9 +350,9 @@ class Connection(BaseConnection):
         return self._handlers.on(kind, handler, None)
 
     def events(self, *kinds: type[E]) -> Events[E]:
-        """Events of these kinds, or of all, from now on, in their order.
+        """Events of these kinds, or of all, in their order, from now on.
 
-        While nobody takes any, they wait: the first who asks hears all from the beginning.
+        What came while nobody took any waits for the first who does.
         """
         return Events(self._engine.subscribe(wants(kinds)), self._engine)
 

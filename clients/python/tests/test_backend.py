@@ -95,6 +95,16 @@ def test_only_what_is_signed_is_answered(backend):
     assert backend.respond("GET", {}).status == backend.respond("PUT", {}).status == 405
 
 
+def test_that_requests_are_not_signed_is_logged_but_not_each_time(backend, caplog, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("parlor.backend.time.monotonic", lambda: now[0])
+    for seconds, logged in [(0, 1), (59, 1), (60, 2), (61, 2)]:
+        now[0] = 100.0 + seconds
+        assert backend.respond("POST", {}, request()).status == 401
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * logged
+    assert "has parlor the same" in caplog.text
+
+
 def test_a_type_has_one_handler_and_the_longest_star_wins():
     backend = Backend(None)
     for kind in ("*", "queue.*", "queue.a.*"):
@@ -107,7 +117,7 @@ def test_a_type_has_one_handler_and_the_longest_star_wins():
         backend.handle()
 
 
-def test_whoami_says_who_somebody_is(backend):
+def test_whoami_says_who_somebody_is(backend, caplog):
     def who(asked):
         if asked.basic == ("ada", "good: evening"):
             return User("ada", "Ada", is_admin=True, publish=("*",), expires_in=60)
@@ -124,6 +134,9 @@ def test_whoami_says_who_somebody_is(backend):
     assert json.loads(backend.respond("GET", {"Cookie": "a=b; session=s1"}).body) == {"user": {"id": "bob"}}
     answer = backend.respond("GET", {"authorization": "bearer old"})
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (403, "Bearer")
+    backend_of_guests = Backend(SECRET)
+    backend_of_guests.whoami(lambda _: User("bob", is_guest=True))
+    assert backend_of_guests.respond("GET", {}).status == 500 and "cannot say that somebody is a guest" in caplog.text
     for wrong in ("Basic !!", "Basic YQ==", "Basic /w==", "Bearer ", "Basic", ""):
         assert backend.respond("GET", {"Authorization": wrong}).status == 401
     assert Asked({"cookie": "\x00=;;"}, "", "", "").cookies == {}
