@@ -23,7 +23,7 @@ pub(super) fn named<V: PartialEq>(words: &[(&str, V)], value: V) -> String {
 }
 
 pub(super) fn scope(text: &str) -> Option<Scope> {
-    [Scope::Everyone, Scope::Rooms, Scope::Off].into_iter().find(|scope| scope.as_str() == text)
+    Scope::ALL.into_iter().find(|scope| scope.as_str() == text)
 }
 
 /// An address and a port. A port alone, and `localhost`, mean this machine, so that nobody else is

@@ -326,6 +326,9 @@ pub(super) enum Reason {
 }
 
 impl Reason {
+    #[cfg(test)]
+    const ALL: [Reason; 4] = [Reason::Left, Reason::Removed, Reason::Banned, Reason::Deleted];
+
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Reason::Left => "left",
@@ -333,5 +336,17 @@ impl Reason {
             Reason::Banned => "banned",
             Reason::Deleted => "deleted",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::schema_tests::assert_words;
+
+    #[test]
+    fn the_schema_has_the_reasons_of_a_removal() {
+        let said = Reason::ALL.map(Reason::as_str);
+        assert_words("/pushes/room:removed/properties/reason/enum", said);
     }
 }

@@ -21,6 +21,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All of them.
+    pub const ALL: [Scope; 3] = [Scope::Everyone, Scope::Rooms, Scope::Off];
+
     /// Its name on the wire and in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -331,6 +334,20 @@ impl Hub {
                 Notice::Online { users: Vec::new(), version, reset: true, room: None }
             };
             effects.deliver(notice, [conn]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::schema_tests::assert_words;
+
+    #[test]
+    fn the_schema_has_the_scopes_of_presence() {
+        for place in ["/pushes/hello", "/replies/info"] {
+            let place = format!("{place}/properties/presence/enum");
+            assert_words(&place, Scope::ALL.map(Scope::as_str));
         }
     }
 }

@@ -252,6 +252,13 @@ fn wrapped_ms(moment: Moment) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::schema_tests::assert_words;
+
+    #[test]
+    fn the_schema_has_the_levels() {
+        let place = "/replies/admin:connections/properties/connections/items/properties/quality";
+        assert_words(&format!("{place}/properties/level/enum"), Level::ALL.map(Level::as_str));
+    }
 
     fn at(millis: u64) -> Moment {
         Moment::from_millis(millis)

@@ -11,7 +11,7 @@ pub(crate) mod filter;
 pub(crate) mod json;
 pub mod request;
 #[cfg(test)]
-mod schema_tests;
+pub(crate) mod schema_tests;
 pub(crate) mod server_encode;
 pub(crate) mod sse;
 pub(crate) mod stream_encode;

@@ -403,6 +403,14 @@ fn the_schema_is_what_parses_requests_and_writes_the_rest() {
     );
 }
 
+/// The schema has these words at a place, and no other: samples of `told_schema_tests.rs` name words that are others' to say.
+pub(crate) fn assert_words<'w>(place: &str, said: impl IntoIterator<Item = &'w str>) {
+    let schema: Value = serde_json::from_str(include_str!("../../docs/wire.schema.json")).unwrap();
+    let known = schema.pointer(place).expect(place).as_array().expect(place);
+    let known: BTreeSet<&str> = known.iter().filter_map(Value::as_str).collect();
+    assert_eq!(known, said.into_iter().collect(), "{place}");
+}
+
 #[test]
 fn what_is_learned_is_found_again() {
     let mut learner = Learner { kind: "chat:send", looked: BTreeSet::new() };

@@ -284,6 +284,7 @@ pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> fmt::Re
 mod tests {
     use super::*;
     use crate::base::Histogram;
+    use crate::server::sources::operate::STATES;
 
     /// `| name | type | labels | help |` for each metric, named as its samples are.
     fn rows(text: &str) -> Vec<String> {
@@ -310,7 +311,7 @@ mod tests {
     #[test]
     fn the_documents_list_every_metric_and_no_other() {
         // Counts of streams are only written if there is a stream.
-        let states = [("running", 1), ("paused", 0), ("open", 0), ("half-open", 0)];
+        let states = STATES.map(|state| (state, 1));
         let source = SourceMetrics { states, every_ms: Some(1), ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];
         let remotes = vec![RemoteMetrics::default()];

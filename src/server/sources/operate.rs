@@ -17,6 +17,7 @@ pub(crate) const RUNNING: &str = "running";
 pub(crate) const PAUSED: &str = "paused";
 const OPEN: &str = "open";
 const HALF_OPEN: &str = "half-open";
+pub(crate) const STATES: [&str; 4] = [RUNNING, PAUSED, OPEN, HALF_OPEN];
 
 /// The metrics of what feeds a stream, or a family of streams.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +77,7 @@ impl Sources {
     pub(crate) fn metrics(&self) -> Vec<SourceMetrics> {
         let of_feed = |running: &RunningFeed| {
             let name = running.pattern.as_str();
-            let mut states = [(RUNNING, 0), (PAUSED, 0), (OPEN, 0), (HALF_OPEN, 0)];
+            let mut states = STATES.map(|state| (state, 0));
             let mut count = |state: &str| {
                 if let Some((_, count)) = states.iter_mut().find(|(known, _)| *known == state) {
                     *count += 1;
@@ -222,5 +223,21 @@ impl Sources {
             }
         }
         self.feeds.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::schema_tests::assert_words;
+
+    #[test]
+    fn the_schema_has_the_states_of_a_source() {
+        assert_words("/$defs/Stream/properties/source/properties/state/enum", STATES);
+        assert_words("/replies/stream:get/properties/source/properties/state/enum", STATES);
+        for kind in ["pause", "resume"] {
+            let place = format!("/replies/admin:{kind}/properties/state/enum");
+            assert_words(&place, [RUNNING, PAUSED]);
+        }
     }
 }
