@@ -1,6 +1,7 @@
 // The page's entry point and wiring: who is at the door, what is connected to what, what must be redrawn. It holds no
 // state of rooms, people or messages itself, and draws nothing.
 
+import { verdict } from './client/errors.js';
 import { ParlorError, connect } from './client/index.js';
 import { indexedDbOutbox } from './client/indexeddb.js';
 import { PUSHES, Presence } from './presence.js';
@@ -147,8 +148,9 @@ class App {
 
   #connect() {
     // The client keeps and sends unsent messages. It notices a loss by silence, not by pings at a fixed pace.
-    const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known };
-    // The browser sends its cookie.
+    // The browser sends its cookie. When the server has ended the sign-in, the page looks whose it is before it comes back.
+    const fatal = (code) => verdict(code) === 'asks for a token';
+    const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known, fatal };
     return connect(this.#server.open ? `/ws?${new URLSearchParams({ user: session.id, ...(session.name !== session.id && { name: session.name }) })}` : '/ws', options);
   }
 

@@ -154,8 +154,9 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       token = null;
       why = 'rejected';
       retry(cause, code, 'asks for a token');
-    } else if (asked === 'comes back') retry(cause, code);
-    else fail(code, cause);
+    } else if (asked === 'ends' || (source && asked !== 'comes back')) fail(code, cause);
+    // Without a token it is the request that says who asks, as by a cookie: it may be good again.
+    else retry(cause, code);
   };
   const late = () => lost(1006, 'no answer in time');
 

@@ -3,8 +3,8 @@
 
 /** What a client does then. @typedef {"ends" | "asks for a token" | "comes back"} Verdict */
 
-/** @param {number} code @returns {Verdict} what a close code asks of a client */
-export const verdict = (code) => (/^(40..|100[2379])$/.test(`${code}`) ? 'ends' : /^42..$/.test(`${code}`) ? 'asks for a token' : 'comes back');
+/** What a close code asks of a client. @type {(code: number) => Verdict} */
+export const verdict = (/** @type {any} */ code) => (/^(40..|100[2379])$/.test(code) ? 'ends' : /^42..$/.test(code) ? 'asks for a token' : 'comes back');
 
 /**
  * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was

@@ -1,4 +1,6 @@
-export function verdict(code: number): Verdict;
+/** What a client does then. @typedef {"ends" | "asks for a token" | "comes back"} Verdict */
+/** What a close code asks of a client. @type {(code: number) => Verdict} */
+export const verdict: (code: number) => Verdict;
 /**
  * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was
  * done is not known), `timeout`, `cancelled`, `expired`, `closed`.

@@ -283,10 +283,11 @@ class Link:
             self._token = None
             self._reason = "rejected"
             self._retry(cause, code, "asks for a token")
-        elif asked == "comes back":
-            self._retry(cause, code, asked)
-        else:
+        # Without a token the request says who asks, as by a cookie: it may be good again.
+        elif asked == "ends" or (asked == "asks for a token" and self._options.token is not None):
             self._fail(code, cause, asked)
+        else:
+            self._retry(cause, code, "comes back")
 
     def close(self) -> None:
         """The program wants none any more."""

@@ -272,16 +272,18 @@ impl Core {
         }
         let asked = verdict(code);
         let has_source = self.options.token == TokenSource::Asked;
+        // The request says who asks, as by a cookie: it may be good again.
+        let is_by_request = self.options.token == TokenSource::None;
         let is_old = self.link.token.is_some() && !self.link.is_fresh;
         // A fresh token that is refused is not asked for again at once.
         if has_source && (asked == Verdict::AsksForToken || (code == UNAUTHORIZED && is_old)) {
             self.link.token = None;
             self.link.reason = TokenReason::Rejected;
             self.retry(&cause, Some(code), Verdict::AsksForToken);
-        } else if asked == Verdict::ComesBack {
-            self.retry(&cause, Some(code), asked);
-        } else {
+        } else if asked == Verdict::Ends || (asked == Verdict::AsksForToken && !is_by_request) {
             self.fail(FailCode::Close(code), &cause, asked);
+        } else {
+            self.retry(&cause, Some(code), Verdict::ComesBack);
         }
     }
 
@@ -495,13 +497,19 @@ mod tests {
             (1006, "waiting"),
             (1011, "waiting"),
             (4101, "waiting"),
-            (4200, "failed"),
+            (4200, "waiting"),
+            (4299, "waiting"),
             (4999, "waiting"),
         ] {
             let mut scene = Scene::online(steady(), &[]);
             scene.loses(code);
             assert_eq!(scene.core.state().name(), state, "{code}");
         }
+        // A token that is only given cannot be had anew.
+        let given = CoreOptions { token: TokenSource::Given("t1".into()), ..steady() };
+        let mut scene = Scene::online(given, &[]);
+        scene.loses(4200);
+        assert_eq!(scene.core.state().name(), "failed");
         let mut scene = Scene::online(steady(), &[]);
         scene.hears(&json!({"type": "error", "payload":
             {"code": "overloaded", "message": "too many", "close": 4104, "retry_after_ms": 5_000}}));
