@@ -40,7 +40,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     let (is_open, data) = (config.is_open(), config.data.clone());
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let has_tls = config.has_tls();
-    let methods = SignInMethods { is_open, has_backend, has_keys };
+    let has_admin_token = config.admin_token.is_some() || config.admin_token_file.is_some();
+    let methods = SignInMethods { is_open, has_backend, has_keys, has_admin_token };
     let host = certified_host(&config);
     let server = open(config, args.replace)?;
     systemd::watch(server.pulse()).map_err(CommandFailure::new)?;
@@ -152,6 +153,7 @@ struct SignInMethods {
     is_open: bool,
     has_backend: bool,
     has_keys: bool,
+    has_admin_token: bool,
 }
 
 /// Prints what a user needs to know first.
@@ -178,6 +180,9 @@ fn greet(methods: SignInMethods, data: &Place, listeners: &[Listener], host: Opt
             "Tokens are needed to sign in. A link: `parlor token --user NAME --url {url}`, \
              with the same secret, or with --key and a private key.\n"
         );
+    }
+    if methods.has_admin_token {
+        lines += "Programs with the admin token may call everything.\n";
     }
     match data {
         Place::Directory(directory) => lines += &format!("Data: {}\n", directory.display()),

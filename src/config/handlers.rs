@@ -63,6 +63,11 @@ impl BackendHandler {
         }
     }
 
+    /// Its first type, by which the log and the metrics name it.
+    pub(crate) fn name(&self) -> &str {
+        self.types.first().map_or("", |one| one)
+    }
+
     /// Whether it handles a type.
     pub(crate) fn takes(&self, kind: &str) -> bool {
         self.types.iter().any(|one| match one.strip_suffix('*') {

@@ -1,7 +1,7 @@
 //! Complete answers to a request, and refusals (RFC 9110 §15).
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write};
 
 macro_rules! statuses {
     ($($name:ident, $line:literal;)+) => {
@@ -123,6 +123,8 @@ pub struct Response {
     pub body: Cow<'static, [u8]>,
     /// Whether the TCP connection ends after it, whatever the client wishes.
     pub ends: bool,
+    /// The sentence of a refusal, for the log.
+    pub why: Option<Box<str>>,
 }
 
 /// How to send an answer, which depends on the request and the connection.
@@ -145,7 +147,7 @@ impl Response {
         body: impl Into<Cow<'static, [u8]>>,
     ) -> Response {
         let (fields, body, content_type) = (Vec::new(), body.into(), content_type.into());
-        Response { status, content_type, fields, body, ends: false }
+        Response { status, content_type, fields, body, ends: false, why: None }
     }
 
     /// Adds a header field.
@@ -213,6 +215,14 @@ impl Response {
     }
 }
 
+/// The status, and the sentence of a refusal, as the log has them.
+impl Display for Response {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.status.line())?;
+        self.why.iter().try_for_each(|why| write!(f, ": {why}"))
+    }
+}
+
 impl From<HttpRefusal> for Response {
     fn from(refusal: HttpRefusal) -> Response {
         let body = format!(
@@ -226,7 +236,7 @@ impl From<HttpRefusal> for Response {
         let fields = refusal.fields.iter().map(own).collect();
         let response =
             Response::new(refusal.status, "application/json", Cow::Owned(body.into_bytes()));
-        Response { fields, ..response }
+        Response { fields, why: Some(refusal.message.into()), ..response }
     }
 }
 

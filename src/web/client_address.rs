@@ -30,7 +30,7 @@ impl<A: Application> Web<A> {
     pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
         let message = "the limit of connections is reached";
         self.sockets.counters.over_limit += 1;
-        self.sockets.note(io.now(), conn, &peer, message, "refused");
+        self.sockets.note(io.now(), conn, &peer, &message, "refused");
         let refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
         self.end_unread(io, conn, refusal.with(&[("Retry-After", "10")]).into());
     }
@@ -68,7 +68,7 @@ impl<A: Application> Web<A> {
             ),
         };
         *count += 1;
-        self.sockets.note(io.now(), conn, &address, message, "refused");
+        self.sockets.note(io.now(), conn, &address, &message, "refused");
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
         Err(Box::new(Response::from(refusal).with_retry_after(retry_after_ms)))
     }
@@ -106,7 +106,7 @@ impl<A: Application> Web<A> {
         self.sockets.counters.bad_proxy_headers += 1;
         let peer = self.http(conn).map(|http| http.peer);
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        self.sockets.note(io.now(), conn, &peer, message, "refused");
+        self.sockets.note(io.now(), conn, &peer, &message, "refused");
         self.refuse_unread(io, conn, bad(message), bytes)
     }
 

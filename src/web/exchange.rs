@@ -315,9 +315,9 @@ impl<A: Application> Web<A> {
             HttpAnswer::Endless(response) => self.begin_endless(io, conn, &response),
             HttpAnswer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
-                    let (now, why) = (io.now(), response.status.line());
+                    let now = io.now();
                     self.sockets.counters.upgrades_refused.count(response.status);
-                    self.sockets.note(now, conn, &peer, why, "refused");
+                    self.sockets.note(now, conn, &peer, &response, "refused");
                 }
                 self.respond(io, conn, &response);
             }

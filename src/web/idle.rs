@@ -84,7 +84,7 @@ impl<A: Application> Web<A> {
         };
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
-        self.sockets.note(io.now(), conn, &address, message, "ended");
+        self.sockets.note(io.now(), conn, &address, &message, "ended");
         // Nothing is left to send or receive: close without waiting.
         self.forget_http(io, conn);
         io.close(conn);

@@ -141,7 +141,7 @@ impl Sockets {
         now: Moment,
         conn: ConnId,
         address: &dyn Display,
-        why: &str,
+        why: &dyn Display,
         what: &str,
     ) {
         if !log::log_enabled!(log::Level::Info) {
@@ -151,7 +151,7 @@ impl Sockets {
         if left_out > 0 {
             log::info!(count = left_out; "refusals: there were more than a second's lines");
         }
-        log::info!(connection:% = conn, address:% = address, why; "{what}");
+        log::info!(connection:% = conn, address:% = address, why:% = why; "{what}");
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {

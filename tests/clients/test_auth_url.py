@@ -140,6 +140,38 @@ class TestUpgrades:
         assert backend.asked() == []
         assert "backend says who somebody is" in server.output() and "Tokens are needed" not in server.output()
 
+    def test_whom_the_backend_calls_nobody_is_one_who_shows_nothing(self, backend, start):
+        backend.answers = lambda asked: (200, {"user": None}) if asked.fields.get("cookie") == "theme=dark" else people(asked)
+        streams = '{ open = { publish = true, read = "public" }, mine = { publish = true } }'
+        closed = start(streams=streams)
+        assert upgrade(closed, cookie="theme=dark").status == 401
+        assert closed.api("GET", "rooms", headers={"Cookie": "theme=dark"})[0] == 401
+        server = start(**{"auth.anonymous": "true", "limits.failed_proofs_burst": 3, "limits.failed_proofs_per_second": 1}, streams=streams)
+        # Nobody pays for that: it is no try to be somebody.
+        for _ in range(10):
+            with Chat(server, anonymous=1, headers={"Cookie": "theme=dark"}) as guest:
+                assert guest.hello["user"]["anonymous"] is True
+                guest.request("subscribe", stream="open")
+                assert guest.refused("subscribe", stream="mine") in ("unauthorized", "forbidden")
+        assert server.api("GET", "streams/open", headers={"Cookie": "theme=dark"})[0] in (200, 404)
+        assert server.api("GET", "rooms", headers={"Cookie": "theme=dark"})[0] in (401, 403)
+        # Somebody of the session is still that, and who is wrong is still refused.
+        with Chat(server, anonymous=1, headers={"Cookie": "session=eve"}) as eve:
+            assert eve.hello["user"]["id"] == "eve"
+        assert upgrade(server, "/ws?anonymous=1", cookie="session").status == 401
+        # Rights are of somebody.
+        backend.answers = lambda asked: (200, {"user": None, "publish": ["*"]})
+        assert upgrade(server, "/ws?anonymous=1", cookie="theme=dark").status == 503
+        assert 'backend failed backend=auth.url status=200 why="it does not say who somebody is"' in server.output()
+
+    def test_the_log_says_why_somebody_is_refused(self, backend, start):
+        server = start()
+        backend.answers = lambda asked: (401, {"error": {"code": "unauthorized", "message": "the session\nis over"}}, {"Content-Type": "application/json"})
+        assert upgrade(server, cookie="session=eve").status == 401
+        until(lambda: 'why="401 Unauthorized: the session\\nis over"' in server.output())
+        assert upgrade(server).status == 401
+        until(lambda: 'why="401 Unauthorized: say who you are"' in server.output())
+
     def test_the_backend_is_handed_the_fields_that_are_named_and_no_other(self, backend, start):
         backend.answers = lambda asked: (200, {"user": {"id": asked.fields["x-key"]}})
         server = start(**{"auth.url_headers": "x-key,x-device"})

@@ -4,12 +4,15 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import json
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 import wsgiref.simple_server
 
 import harness
@@ -140,25 +143,80 @@ def test_a_backend_answers_and_says_who_somebody_is(serves, servers):
             nobody.pause()
 
 
-def test_the_documents_backend_runs(servers, tmp_path):
-    text = (ROOT / "docs/client-python.md").read_text()
-    (program,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "app.mount" in block)
-    (config,) = re.findall(r"```toml\n(.*?)```", text, re.S)
-    port = harness.free_port()
-    (tmp_path / "backend.py").write_text(program)
-    (tmp_path / "parlor.toml").write_text(config.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-    env = harness.clean_environment(BACKEND_SECRET=SECRET, PYTHONPATH=str(ROOT / "clients/python"))
+def takes_connections(port):
+    with contextlib.suppress(OSError), socket.create_connection((harness.HOST, port)):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def of_the_document(section, servers, **env):
+    """A backend of the document's and parlor with its configuration, of this section; their ports."""
+    text = (ROOT / "docs/client-python.md").read_text().partition(f"\n{section}\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+    (program,), (config,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("python", "toml"))
+    directory, port, own = servers.directory(), harness.free_port(), harness.free_port()
+    (directory / "backend.py").write_text(program.replace("127.0.0.1:8080", f"127.0.0.1:{own}"))
+    (directory / "parlor.toml").write_text(config.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+    env = {"BACKEND_SECRET": SECRET, **env}
     command = [sys.executable, "-m", "uvicorn", "backend:app", "--port", str(port), "--log-level", "error"]
-    with subprocess.Popen(command, cwd=tmp_path, env=env) as backend:
+    with subprocess.Popen(command, cwd=directory, env=harness.clean_environment(PYTHONPATH=str(ROOT / "clients/python"), **env)) as backend:
         try:
-            server = servers.parlor("--config", tmp_path / "parlor.toml", env={"BACKEND_SECRET": SECRET})
-            with parlor.sync.Connection(server.url(), headers=basic("ada"), backoff=parlor.Backoff(min=0.05, max=0.2)) as ada:
-                ada.ready(20)
-                assert ada.request("queue.register") == {"place": 1}
-                with pytest.raises(RequestError, match="already_in_queue: you are in the queue"):
-                    ada.request("queue.register")
+            until(lambda: takes_connections(port))
+            yield port, servers.parlor("--config", directory / "parlor.toml", port=own, env=env)
         finally:
             backend.kill()
+
+
+def test_the_documents_backend_runs(servers):
+    with of_the_document("## A backend", servers) as (_, server):
+        with parlor.sync.Connection(server.url(), headers=basic("ada"), backoff=parlor.Backoff(min=0.05, max=0.2)) as ada:
+            ada.ready(20)
+            assert ada.request("queue.register") == {"place": 1}
+            with pytest.raises(RequestError, match="already_in_queue: you are in the queue"):
+                ada.request("queue.register")
+
+
+def test_the_documents_sessions_begin_and_end(servers):
+    with of_the_document("### With sessions", servers, PARLOR_ADMIN_TOKEN=ADMIN_TOKEN) as (port, server):
+        assert "Programs with the admin token may call everything." in server.output()
+
+        def post(path, cookie="", **content):
+            asked = urllib.request.Request(f"http://{harness.HOST}:{port}{path}", json.dumps(content).encode(), method="POST")
+            asked.add_header("Content-Type", "application/json")
+            asked.add_header("Cookie", cookie)
+            with urllib.request.urlopen(asked) as answer:
+                return answer.headers["Set-Cookie"].partition(";")[0]
+
+        def client(cookie):
+            headers = {"Cookie": cookie, "Origin": f"http://{harness.HOST}:{port}"}
+            return parlor.sync.Connection(server.url() + "?anonymous=1", headers=headers, backoff=parlor.Backoff(min=0.05, max=0.2))
+
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            post("/login", name="ada", password="wrong")
+        first, second = (post("/login", name="ada", password="good evening") for _ in range(2))
+        with client(first) as one, client(second) as two, client("theme=dark") as guest:
+            for connection in (one, two, guest):
+                connection.ready(20)
+            assert [connection.hello.user for connection in (one, two)] == ["ada", "ada"] and guest.hello.is_guest
+            post("/logout", first)
+            # Both come back, each as whom its cookie names.
+            until(lambda: one.hello is not None and one.hello.is_guest)
+            two.ready(20)
+            until(lambda: sum("connected" in line and "user=ada" in line for line in server.output().splitlines()) >= 3)
+            assert two.hello.user == "ada"
+
+
+def test_another_secret_is_told_in_the_log_and_not_to_clients(servers):
+    backend = Backend("another secret than that of parlor, long enough")
+    backend.handle("queue.*")(lambda call: {})
+    with wsgi(backend) as url:
+        server = start(servers, handlers(url).partition("[auth]")[0])
+        with parlor.sync.Connection(f"{server.url()}?user=ada") as ada:
+            ada.ready(10)
+            with pytest.raises(RequestError) as failed:
+                ada.request("queue.register")
+        assert (failed.value.code, failed.value.by_application) == ("internal", False)
+        until(lambda: 'backend failed backend="queue.*" status=401 why="the backend and this server have different secrets"' in server.output())
 
 
 # --- Calls ---

@@ -113,7 +113,7 @@ async function explain(client, url) {
     return tell(`what answers at ${where} is not parlor${at.origin === origin ? ', but whatever has served this page' : ''}: ${mend}`);
   }
   const isKnown = ['user', 'anonymous', 'token'].some((name) => at.searchParams.has(name)) || client.why().some(({ state }) => state === 'authenticating');
-  if (!isKnown) return tell(`the server at ${where} wants to know who it is: add ?user=NAME, or give a token: connect(url, { token: () => … })`);
+  if (!isKnown) return tell(`the server at ${where} wants to know who it is: add ?user=NAME, or give a token: connect(url, { token: () => … }). Where the application says who somebody is (auth.url), it knows no cookie of this page's: sign in there`);
   tell(`the server at ${where} has refused this page; its log says why. Where the page is of another origin: ${allow}`);
 }
 

@@ -101,13 +101,19 @@ class User:
     #: For people.
     name: str | None = None
     is_admin: bool = False
-    #: Guests have no rooms. `whoami` cannot say that somebody is one.
+    #: Guests have no rooms. `whoami` returns a `Guest` instead.
     is_guest: bool = False
     #: Patterns of the streams that they may publish to, and watch; None for what the streams say.
     publish: tuple[str, ...] | None = None
     subscribe: tuple[str, ...] | None = None
     #: After how many seconds a WebSocket of theirs ends; None for never. Only of `whoami`.
     expires_in: int | None = None
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What `whoami` returns for somebody who shows nothing that counts, as the cookie of another program's or of a session
+    that is over: parlor treats them as one who shows nothing, which is a guest where guests are let in."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +197,7 @@ class Answer:
 _Caller = Callable[[Callable[[Any], Any], Any], Awaitable[Any]]
 
 Handler = Callable[[Call], Union[Mapping[str, Any], None, Awaitable[Union[Mapping[str, Any], None]]]]
-WhoIs = Callable[[Asked], Union[User, None, Awaitable[Union[User, None]]]]
+WhoIs = Callable[[Asked], Union[User, Guest, None, Awaitable[Union[User, Guest, None]]]]
 H = TypeVar("H", bound=Handler)
 W = TypeVar("W", bound=WhoIs)
 
@@ -240,7 +246,10 @@ class Backend:
         return register
 
     def whoami(self, whoami: W) -> W:
-        """Has a function say who somebody is, for parlor's `auth.url`: a `User`, or None for nobody (401).
+        """Has a function say who somebody is, for parlor's `auth.url`: a `User`, a `Guest`, or None for nobody (401).
+
+        None is for what is wrong, as a password: tries of these are limited for each address. What is only of no meaning, as a
+        cookie that nobody knows, is a guest's.
 
         Raises:
             ValueError: another function does.
@@ -276,7 +285,7 @@ class Backend:
     async def _respond(self, call: _Caller, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         fields = {name.lower(): value for name, value in headers.items()}
         if method == "GET" and self._whoami is not None:
-            return await self._answer(lambda: self._say_who(call, fields))
+            return await self._answer("whoami", lambda: self._say_who(call, fields))
         if method != "POST":
             return Answer(405, headers={"Allow": "GET, POST" if self._whoami is not None else "POST"})
         if len(body) > BODY_BYTES_MAX:
@@ -285,7 +294,7 @@ class Backend:
         if self._secret is not None and not hmac.compare_digest(sign(self._secret, body).encode(), signature):
             self._log_unsigned()
             return Answer.json(401, {"error": Refused("bad_signature", "the request is not signed with the backend's secret").as_json()})
-        return await self._answer(lambda: self._handle(call, body))
+        return await self._answer("a request", lambda: self._handle(call, body))
 
     def _log_unsigned(self) -> None:
         now = time.monotonic()
@@ -293,7 +302,7 @@ class Backend:
             self._unsigned_logged = now
             logger.warning("a request is not signed with the secret: has parlor the same (secret_file, secret_env)?")
 
-    async def _answer(self, answer: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _answer(self, what: str, answer: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await answer()
         except Refused as refused:
@@ -302,7 +311,7 @@ class Backend:
             except (TypeError, ValueError):
                 logger.exception("what a refusal says is no JSON")
         except Exception:
-            logger.exception("a request has failed")
+            logger.exception("%s has failed", what)
         return Answer(500)
 
     async def _handle(self, call: _Caller, body: bytes) -> Answer:
@@ -317,10 +326,16 @@ class Backend:
         if handler is None:
             raise Refused("unknown_type", f"nobody here answers {kind}", status=404)
         request = Call(kind, members(told, "payload"), _read_user(told), text(told, "connection"), told.get("id"))
-        answer: Any = await call(handler, request)
-        if answer is not None and not isinstance(answer, Mapping):
-            raise TypeError(f"the handler of {kind} returned {type(answer).__name__}, and no object")
-        return Answer.json(200, dict(cast("Mapping[str, Any]", answer or {})))
+        try:
+            answer: Any = await call(handler, request)
+            if answer is not None and not isinstance(answer, Mapping):
+                raise TypeError(f"it returned {type(answer).__name__}, and no object")
+            return Answer.json(200, dict(cast("Mapping[str, Any]", answer or {})))
+        except Refused:
+            raise
+        except Exception:
+            logger.exception("the handler of %s has failed", kind)
+            return Answer(500)
 
     async def _say_who(self, call: _Caller, fields: Mapping[str, str]) -> Answer:
         assert self._whoami is not None
@@ -330,11 +345,13 @@ class Backend:
             path=fields.get("x-original-uri", ""),
             address=fields.get("x-forwarded-for", ""),
         )
-        user: User | None = await call(self._whoami, asked)
+        user: User | Guest | None = await call(self._whoami, asked)
         if user is None:
             raise Refused("unauthorized", "nobody is known by this", status=401)
+        if isinstance(user, Guest):
+            return Answer.json(200, {"user": None})
         if user.is_guest:
-            raise ValueError("whoami says who a user is; it cannot say that somebody is a guest")
+            raise ValueError("whoami returns Guest() for a guest")
         who = {"id": user.id, "name": user.name, "admin": user.is_admin or None}
         rights = {"publish": user.publish, "subscribe": user.subscribe, "expires_in": user.expires_in}
         told = {"user": _given(who), **_given(rights)}

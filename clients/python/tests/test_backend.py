@@ -7,7 +7,7 @@ import json
 import threading
 
 import pytest
-from parlor.backend import BODY_BYTES_MAX, Asked, Backend, Refused, User, sign
+from parlor.backend import BODY_BYTES_MAX, Asked, Backend, Guest, Refused, User, sign
 
 SECRET = "a secret of the backend's, in enough bytes"
 
@@ -70,6 +70,8 @@ def test_a_refusal_is_told_and_whatever_else_is_raised_is_not(backend, caplog):
     for kind in ("broken", "list", "worse"):
         assert ask(backend, request(kind)) == (500, None)
     assert len(caplog.records) == 3
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["the handler of broken has failed", "the handler of list has failed", "what a refusal says is no JSON"]
     assert ask(backend, request("nobody"))[0] == 404
     for code, status in (("Made up", 400), ("", 400), ("x" * 65, 400), ("ok", 200), ("ok", 500)):
         with pytest.raises(ValueError):
@@ -136,7 +138,12 @@ def test_whoami_says_who_somebody_is(backend, caplog):
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (403, "Bearer")
     backend_of_guests = Backend(SECRET)
     backend_of_guests.whoami(lambda _: User("bob", is_guest=True))
-    assert backend_of_guests.respond("GET", {}).status == 500 and "cannot say that somebody is a guest" in caplog.text
+    assert backend_of_guests.respond("GET", {}).status == 500
+    assert "whoami has failed" in caplog.text and "whoami returns Guest() for a guest" in caplog.text
+    backend_of_guests = Backend(SECRET)
+    backend_of_guests.whoami(lambda _: Guest())
+    answer = backend_of_guests.respond("GET", {"Cookie": "theme=dark"})
+    assert (answer.status, json.loads(answer.body)) == (200, {"user": None})
     for wrong in ("Basic !!", "Basic YQ==", "Basic /w==", "Bearer ", "Basic", ""):
         assert backend.respond("GET", {"Authorization": wrong}).status == 401
     assert Asked({"cookie": "\x00=;;"}, "", "", "").cookies == {}

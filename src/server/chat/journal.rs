@@ -4,6 +4,7 @@
 
 use super::chat::Chat;
 use crate::auth::failed_proofs;
+use crate::backend::{Failure, JobOutput, JobResult};
 use crate::base::limits::{LOG_ARRIVALS_PER_SECOND, LOG_REFUSALS_PER_SECOND, REQUESTS_PER_PROOF};
 use crate::base::{Address, ConnId, LineRate, Moment, Refusal, StreamId, UserId};
 use crate::store::RecordStore;
@@ -34,6 +35,7 @@ pub(super) struct Journal {
     departures: LineRate,
     limited: LineRate,
     unpublished: LineRate,
+    faults: LineRate,
 }
 
 impl Default for Journal {
@@ -43,7 +45,25 @@ impl Default for Journal {
             departures: LineRate::new(LOG_ARRIVALS_PER_SECOND),
             limited: LineRate::new(LOG_REFUSALS_PER_SECOND),
             unpublished: LineRate::new(LOG_REFUSALS_PER_SECOND),
+            faults: LineRate::new(LOG_REFUSALS_PER_SECOND),
         }
+    }
+}
+
+/// How a backend has failed, as far as that is known before its answer is judged.
+#[derive(Debug)]
+pub(super) struct BackendFault {
+    status: Option<u16>,
+    failure: Option<Failure>,
+}
+
+impl BackendFault {
+    pub(super) fn of(outcome: &JobResult) -> BackendFault {
+        let status = match outcome {
+            Ok(JobOutput::Answer { status, .. }) => Some(*status),
+            Ok(_) | Err(_) => None,
+        };
+        BackendFault { status, failure: outcome.as_ref().err().cloned() }
     }
 }
 
@@ -115,6 +135,21 @@ impl<S: RecordStore> Chat<S> {
         note_left_out(left_out, "events that were not published");
         let (stream, code) = (stream.as_str(), refusal.code.as_str());
         log::warn!(stream, code; "not published: {}", refusal.message);
+    }
+
+    /// Logs that a backend has failed; `said` is what is wrong with its answer, if there is one.
+    pub(super) fn note_fault(
+        &mut self,
+        now: Moment,
+        backend: &str,
+        fault: &BackendFault,
+        said: &str,
+    ) {
+        let Some(left_out) = self.journal.faults.take(now) else { return };
+        note_left_out(left_out, "failures of backends");
+        let failure = fault.failure.as_ref().map(ToString::to_string);
+        let (status, why) = (fault.status, failure.as_deref().unwrap_or(said));
+        log::warn!(backend, status, why; "backend failed");
     }
 
     /// As [`Chat::note_limited`], for a connection.

@@ -3,7 +3,7 @@
 use super::chat::Chat;
 use super::errands::JobPurpose;
 use super::http_answer::IncomingRequest;
-use super::journal::Limited;
+use super::journal::{BackendFault, Limited};
 use crate::auth::failed_proofs::{ProofPrice, TooManyFailed};
 use crate::auth::{Denied, Head, Identity, Proof, TokenError};
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
@@ -41,7 +41,7 @@ impl<S: RecordStore> Chat<S> {
         incoming: IncomingRequest<'_>,
     ) -> Result<Option<Box<Identity>>, HttpAnswer> {
         if let Some(sender) = self.proofs.senders.remove(&incoming.exchange) {
-            return Ok(Some(sender?));
+            return Ok(sender?);
         }
         let head = incoming.head;
         let address = incoming.address();
@@ -55,7 +55,7 @@ impl<S: RecordStore> Chat<S> {
         if let Some(hook) = self.config.authenticate.clone()
             && let Some(proof) = hook.ask(&Head::new(head, incoming.peer)).map_err(refusal)?
         {
-            return Ok(Some(self.vouch(net, proof)?));
+            return Ok(self.vouch(net, proof)?);
         }
         self.ask_backend(net, incoming)
     }
@@ -114,7 +114,7 @@ impl<S: RecordStore> Chat<S> {
         self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
         match self.proofs.senders.remove(&incoming.exchange) {
-            Some(sender) => Ok(Some(sender?)),
+            Some(sender) => Ok(sender?),
             None => Err(HttpAnswer::Again),
         }
     }
@@ -176,7 +176,11 @@ impl<S: RecordStore> Chat<S> {
             return self.settle_sender(net, exchange, Err(unavailable(TOO_MANY)));
         }
         let cause = Cause::of(&outcome, &place.address);
+        let fault = BackendFault::of(&outcome);
         let verdict = judge(outcome);
+        if let ProofVerdict::Fail(_) = verdict {
+            self.note_fault(now, "auth.url", &fault, "it does not say who somebody is");
+        }
         let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
         self.proofs.done(&place, now, &self.config.limits, failed);
         let is_nobody = matches!(verdict, ProofVerdict::Refuse(_))
@@ -186,6 +190,7 @@ impl<S: RecordStore> Chat<S> {
         }
         let sender = match verdict {
             ProofVerdict::Accept(proof) => self.vouch(net, proof),
+            ProofVerdict::Guest => Ok(None),
             ProofVerdict::Refuse(response) | ProofVerdict::Fail(response) => Err(response),
         };
         self.settle_sender(net, exchange, sender);
@@ -198,7 +203,8 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn vouch(&self, net: &Net<'_>, proof: Proof) -> SenderResult {
-        self.verifier.vouch(proof, net.timestamp()).map(Box::new).map_err(|error| {
+        let vouched = self.verifier.vouch(proof, net.timestamp());
+        vouched.map(|identity| Some(Box::new(identity))).map_err(|error| {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")
         })

@@ -3,6 +3,7 @@
 use super::chat::Chat;
 use super::dispatch::ChatRequest;
 use super::errands::JobPurpose;
+use super::journal::BackendFault;
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
 use crate::base::{Origin, RefusalCode};
@@ -150,6 +151,7 @@ impl<S: RecordStore> Chat<S> {
         let RemoteCall { place, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
         let cause = Cause::of(&outcome, &place.payer);
+        let fault = BackendFault::of(&outcome);
         let verdict = judge(outcome);
         let noted = match &verdict {
             BackendReply::Reply(_) => CallOutcome::Ok,
@@ -157,6 +159,9 @@ impl<S: RecordStore> Chat<S> {
             BackendReply::Fail(_) if is_ours => CallOutcome::NotAsked,
             BackendReply::Fail(_) => CallOutcome::Failed,
         };
+        if let (BackendReply::Fail(error), false) = (&verdict, is_ours) {
+            self.note_fault(net.now(), place.name(), &fault, &error.message);
+        }
         self.remotes.done(net.now(), &place, noted, cause);
         match verdict {
             BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),

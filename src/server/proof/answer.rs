@@ -5,15 +5,19 @@ use crate::backend::{Failure, JobOutput, JobResult};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::server::http::unauthorized;
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Mostly a slash at the end of `auth.url` that is too many or too few.
 const REDIRECTS: &str = "the backend redirects, and does not say who you are";
 
-/// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`
+/// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`, or `{"user":null}`
+/// for a guest.
 #[derive(Deserialize)]
 struct ProofJson {
-    user: UserJson,
+    /// It may be null, but not missing.
+    #[serde(deserialize_with = "Option::deserialize")]
+    user: Option<UserJson>,
     #[serde(default)]
     publish: Option<Vec<String>>,
     #[serde(default)]
@@ -44,6 +48,8 @@ enum Id {
 #[derive(Debug)]
 pub(crate) enum ProofVerdict {
     Accept(Proof),
+    /// The request counts as one that shows nothing.
+    Guest,
     Refuse(Response),
     /// It has failed.
     Fail(Response),
@@ -52,10 +58,11 @@ pub(crate) enum ProofVerdict {
 /// Judges the backend's answer.
 pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
-        Ok(JobOutput::Answer { status: 200..=299, body, .. }) => match proof(&body) {
-            Some(proof) => ProofVerdict::Accept(proof),
-            None => ProofVerdict::Fail(unavailable("the backend does not say who you are")),
-        },
+        Ok(JobOutput::Answer { status: 200..=299, body, .. }) => {
+            accept(&body).unwrap_or_else(|| {
+                ProofVerdict::Fail(unavailable("the backend does not say who you are"))
+            })
+        }
         Ok(JobOutput::Answer { status: status @ (401 | 403), fields, body }) => {
             ProofVerdict::Refuse(forward_refusal(status, fields, body))
         }
@@ -77,14 +84,20 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     }
 }
 
-fn proof(body: &[u8]) -> Option<Proof> {
+fn accept(body: &[u8]) -> Option<ProofVerdict> {
     let ProofJson { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
+    let Some(user) = user else {
+        // What a guest may do the streams say.
+        let has_none = publish.is_none() && subscribe.is_none() && expires_in.is_none();
+        return has_none.then_some(ProofVerdict::Guest);
+    };
     let id = match user.id {
         Id::Text(id) => id,
         Id::Integer(id) => id.to_string(),
     };
     let expires_in = expires_in.map(|seconds| Duration::from_secs(seconds.into()));
-    Some(Proof { user: id, name: user.name, admin: user.admin, publish, subscribe, expires_in })
+    let (name, admin) = (user.name, user.admin);
+    Some(ProofVerdict::Accept(Proof { user: id, name, admin, publish, subscribe, expires_in }))
 }
 
 /// Hands on the backend's text and its `WWW-Authenticate`.
@@ -95,6 +108,7 @@ fn forward_refusal(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) ->
         found.map(|(_, value)| value.clone())
     };
     let content_type = of("content-type");
+    let why = sentence(&body);
     let response = match content_type.filter(|_| !body.is_empty()) {
         Some(content_type) if content_type.starts_with("application/json") => {
             Response::new(status, "application/json", body)
@@ -108,12 +122,19 @@ fn forward_refusal(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) ->
             HttpRefusal::new(status, code, "the backend does not let you in").into()
         }
     };
+    let response = Response { why: why.or(response.why), ..response };
     match (status, of("www-authenticate")) {
         (Status::Unauthorized, Some(challenge)) => response.with("WWW-Authenticate", challenge),
         // RFC 9110 §15.5.2: a 401 has a challenge.
         (Status::Unauthorized, None) => response.with("WWW-Authenticate", "Bearer"),
         _ => response,
     }
+}
+
+/// What a backend's refusal says to people, in the form that this server's have.
+fn sentence(body: &[u8]) -> Option<Box<str>> {
+    let told: Value = serde_json::from_slice(body).ok()?;
+    told["error"]["message"].as_str().map(Into::into)
 }
 
 pub(crate) fn unavailable(message: &'static str) -> Response {
@@ -151,6 +172,17 @@ mod tests {
             ["", "{}", r#"{"user":"ada"}"#, r#"{"user":{"id":null}}"#, r#"{"user":{"id":-1}}"#]
         {
             assert!(matches!(said(200, wrong), ProofVerdict::Fail(_)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_a_guest_and_has_no_rights() {
+        for guest in [r#"{"user":null}"#, r#"{"user":null,"more":1}"#] {
+            assert!(matches!(said(200, guest), ProofVerdict::Guest), "{guest}");
+        }
+        for more in [r#""publish":["*"]"#, r#""subscribe":[]"#, r#""expires_in":1"#] {
+            let wrong = format!(r#"{{"user":null,{more}}}"#);
+            assert!(matches!(said(200, &wrong), ProofVerdict::Fail(_)), "{wrong}");
         }
     }
 

@@ -9,8 +9,8 @@ use crate::http1::Response;
 use crate::web::Exchange;
 use std::collections::BTreeMap;
 
-/// What was found out about a request: who sends it, or its answer.
-pub(crate) type SenderResult = Result<Box<Identity>, Response>;
+/// What was found out about a request: who sends it, if anybody who is known, or its answer.
+pub(crate) type SenderResult = Result<Option<Box<Identity>>, Response>;
 
 /// What was found out for waiting requests, and for which of them the backend is asked.
 #[derive(Debug)]

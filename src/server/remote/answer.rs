@@ -10,6 +10,9 @@ use crate::wire::json::{self, Object};
 const RETRY_AFTER_MS: u64 = 1_000;
 /// Mostly a slash at the end of the handler's `url` that is too many or too few.
 const REDIRECTS: &str = "the backend redirects, which is not followed";
+/// How a backend says that a request is not signed with its secret. What to mend is here.
+const BAD_SIGNATURE: &str = "bad_signature";
+const NOT_SIGNED: &str = "the backend and this server have different secrets";
 const NO_OBJECT: &str = "the backend's answer is no object of JSON";
 
 /// The result of a request.
@@ -43,9 +46,14 @@ fn judge_answer(status: u16, body: &[u8]) -> BackendReply {
             Some(payload) => BackendReply::Reply(payload.to_owned()),
             None => BackendReply::Fail(internal(NO_OBJECT)),
         },
-        400..=499 => BackendReply::Refuse(text.and_then(own_refusal).unwrap_or_else(|| {
-            ErrorReply::new(RefusalCode::BadRequest, "the backend has refused it")
-        })),
+        400..=499 => match text.and_then(own_refusal) {
+            Some(own) if own.code == BAD_SIGNATURE => BackendReply::Fail(internal(NOT_SIGNED)),
+            Some(own) => BackendReply::Refuse(own),
+            None => BackendReply::Refuse(ErrorReply::new(
+                RefusalCode::BadRequest,
+                "the backend has refused it",
+            )),
+        },
         _ => {
             let own = text.and_then(own_refusal);
             let why =
@@ -128,6 +136,14 @@ mod tests {
         let parlors = r#"{"error":{"code":"rate_limited"}}"#;
         let BackendReply::Refuse(refused) = answered(429, parlors) else { panic!("not refused") };
         assert!(refused.detail.is_by_application && refused.detail.retry_after_ms.is_none());
+    }
+
+    #[test]
+    fn another_secret_is_no_fault_of_the_clients() {
+        let own = r#"{"error":{"code":"bad_signature","message":"of no concern to clients"}}"#;
+        let BackendReply::Fail(failed) = answered(401, own) else { panic!("not failed") };
+        assert_eq!((failed.code.as_ref(), failed.message.as_ref()), ("internal", NOT_SIGNED));
+        assert!(!failed.detail.is_by_application);
     }
 
     #[test]

@@ -73,6 +73,13 @@ pub(crate) struct RequestPlace {
     pass: Pass,
 }
 
+impl RequestPlace {
+    /// The handler's first type, which names it.
+    pub(crate) fn name(&self) -> &str {
+        self.handler.name()
+    }
+}
+
 /// The metrics of a handler.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RemoteMetrics {
@@ -241,7 +248,7 @@ impl Remotes {
         let Some(remote) = self.get(handler) else { return };
         remote.under_way.remove(payer, 1);
         remote.counts[outcome as usize] += 1;
-        let name = remote.declared.types.first().cloned().unwrap_or_default();
+        let name = remote.declared.name();
         match outcome {
             CallOutcome::Ok | CallOutcome::Refused => {
                 if remote.circuit.succeeded(pass) {
@@ -274,7 +281,7 @@ impl Remotes {
                 waiting: remote.line.len() as u64,
                 waited: remote.waited,
                 turned_away: from_fn(|at| (TURNED_AWAY[at], turned_away[at])),
-                handler: remote.declared.types.first().map(ToString::to_string).unwrap_or_default(),
+                handler: remote.declared.name().to_owned(),
                 outcomes: from_fn(|at| (OUTCOMES[at], counts[at])),
                 under_way: remote.under_way.total(),
                 is_down: remote.circuit.state() != CircuitState::Closed,
