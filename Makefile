@@ -23,7 +23,8 @@ PARTS = test-rust sim test-clients test-browser test-autobahn test-fuzz test-dis
 
 test: ## install what the tests need and run them all; a part that fails does not stop the others
 	@mkdir -p target && rm -f target/left-out.*
-	@sh tests/parts.sh $(PARTS)
+	@# What the clients' tests need is fetched while Rust compiles; they wait for it, and say it if it fails.
+	@$(MAKE) --no-print-directory setup >target/setup.log 2>&1 & sh tests/parts.sh $(PARTS); result=$$?; wait; exit $$result
 
 lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check --all

@@ -2,6 +2,11 @@
 # Installs what the tests need and does not have: from Debian, crates.io, PyPI and npm.
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p target
+# One at a time; what it starts does not hold the lock.
+if [ -z "${HAS_LOCK:-}" ] && command -v flock >/dev/null 2>&1; then
+    HAS_LOCK=1 exec flock -o target/setup.lock sh tests/setup.sh
+fi
 # Where Debian has nginx.
 PATH=$PATH:/usr/sbin
 
