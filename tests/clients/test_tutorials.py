@@ -125,12 +125,13 @@ def environment(home, binaries, port):
     }
 
 
-def as_compiled_here(directory):
-    """Has cargo compile crates below a directory as it does here, so that it finds them compiled."""
+def as_compiled_here(folder, project):
+    """Has cargo compile the crates of a project below a folder as it does here, in the same versions: so it finds them compiled."""
     manifest = (harness.ROOT / "Cargo.toml").read_text()
     profiles = re.findall(r"^\[profile\.dev[.\]].*?(?=^\[|\Z)", manifest, flags=re.DOTALL | re.MULTILINE)
-    (directory / ".cargo").mkdir()
-    (directory / ".cargo/config.toml").write_text("\n".join(profiles))
+    (folder / ".cargo").mkdir()
+    (folder / ".cargo/config.toml").write_text("\n".join(profiles))
+    shutil.copy(harness.ROOT / "Cargo.lock", project)
 
 
 class Shell:
@@ -198,7 +199,7 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
     assert len(found) > 5
     directory = tmp_path / "empty"
     directory.mkdir()
-    as_compiled_here(tmp_path)
+    as_compiled_here(tmp_path, directory)
     if "$ target/release/examples/echo" in text:
         (directory / "target/release/examples").mkdir(parents=True)
         (directory / "target/release/examples/echo").symlink_to(harness.echo_binary())
