@@ -55,7 +55,9 @@ pub enum TokenError {
     #[error("the token was revoked")]
     Revoked,
     /// No key is configured, so nobody could have signed it.
-    #[error("this server has no secret and accepts no user tokens: use ?user=NAME")]
+    #[error(
+        "this server has no secret: it accepts no token but that of an admin, and this is another; use ?user=NAME"
+    )]
     OpenMode,
     /// It was not checked: its address has reached its limit of failed proofs. Another may come in
     /// this many ms.

@@ -164,6 +164,41 @@ class TestUpgrades:
         assert upgrade(server, "/ws?anonymous=1", cookie="theme=dark").status == 503
         assert 'backend failed backend=auth.url status=200 why="it does not say who somebody is"' in server.output()
 
+    def test_nobody_is_free_for_guests_with_cookies_alone(self, backend, start):
+        backend.answers = lambda asked: (200, {"user": None})
+        budget = {"limits.failed_proofs_burst": 3, "limits.failed_proofs_per_second": 1}
+        closed, server = start(**budget), start(**budget, **{"auth.anonymous": "true"})
+        for number in range(10):
+            assert server.api("GET", "info", headers={"Cookie": f"theme={number}"})[0] == 200
+        # Where it may be a try to be somebody, it costs.
+        for asked, fields in ((closed, {"Cookie": "session=guess"}), (server, {"Authorization": "Basic guess"}), (start(**budget), {"Authorization": "Bearer guess"})):
+            statuses = {asked.api("GET", "info", headers=fields)[0] for _ in range(10)}
+            assert 429 in statuses, fields
+        # A token that nobody knows is not a guest's.
+        assert upgrade(start(**{"auth.anonymous": "true"}), "/ws?anonymous=1", Authorization="Bearer guess").status == 401
+
+    def test_what_a_page_elsewhere_embeds_is_not_asked_for_in_its_visitors_name(self, backend, start):
+        streams = '{ open = { publish = true, read = "public" }, mine = { publish = true } }'
+        server = start(streams=streams, **{"auth.anonymous": "true"})
+        for stream in ("open", "mine"):
+            assert server.api("POST", f"streams/{stream}", {"n": 1}, headers={"Cookie": "session=boss"})[0] in (200, 403)
+        asked = len(backend.asked())
+        fields = {"Cookie": "session=eve", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+        assert server.api("GET", "streams/open", headers=fields)[0] in (200, 404)
+        assert server.api("GET", "streams/mine", headers=fields)[0] in (401, 403)
+        assert server.api("GET", "rooms", headers=fields)[0] == 403
+        assert len(backend.asked()) == asked
+        assert server.api("GET", "streams/mine", headers={"Cookie": "session=eve"})[0] in (200, 404)
+
+    def test_what_is_at_another_url_is_told_in_the_log(self, backend, start):
+        server = start()
+        backend.answers = lambda asked: (404, {})
+        assert upgrade(server, Cookie="session=eve").status == 401
+        until(lambda: 'backend failed backend=auth.url status=404 why="it does not answer at this URL"' in server.output())
+        backend.answers = lambda asked: (200, {"user": {"id": "a b"}})
+        assert upgrade(server, Cookie="session=eve").status == 503
+        until(lambda: "backend failed backend=auth.url why=\"it says what cannot be" in server.output())
+
     def test_the_log_says_why_somebody_is_refused(self, backend, start):
         server = start()
         backend.answers = lambda asked: (401, {"error": {"code": "unauthorized", "message": "the session\nis over"}}, {"Content-Type": "application/json"})

@@ -206,6 +206,42 @@ def test_the_documents_sessions_begin_and_end(servers):
             assert two.hello.user == "ada"
 
 
+def test_a_wrong_url_of_a_handler_is_told_in_the_log(servers):
+    with fastapi(Backend(SECRET)) as url:
+        server = start(servers, handlers(url.replace("/parlor/", "/elsewhere/")).partition("[auth]")[0])
+        with parlor.sync.Connection(f"{server.url()}?user=ada") as ada:
+            with pytest.raises(RequestError, match="bad_request"):
+                ada.request("queue.register")
+        until(lambda: 'backend failed backend="queue.*" status=404 why="it does not answer at this URL"' in server.output())
+
+
+def test_a_client_says_what_keeps_it_from_its_server(servers):
+    with parlor.sync.Connection(f"ws://{harness.HOST}:{harness.free_port()}/ws?user=ada") as nobody:
+        with pytest.raises(RequestError, match="timeout: no answer came in time; no connection: ConnectionRefusedError") as late:
+            nobody.request("ping", timeout=0.5)
+        assert late.value.passing
+        with pytest.raises(RequestError, match="not online in time; no connection: ConnectionRefusedError"):
+            nobody.ready(0.2)
+
+
+@pytest.mark.parametrize("way", ["query", "field"])
+def test_a_token_of_the_request_is_not_tried_for_ever(way, servers):
+    server = servers.parlor("--secret-file", servers.secret_file(), set={"auth.leeway_ms": 0})
+    token = harness.token("ada", ttl=2)
+    url, headers = (f"{server.url()}?token={token}", {}) if way == "query" else (server.url(), {"Authorization": f"Bearer {token}"})
+    with parlor.sync.Connection(url, headers=headers) as ada:
+        ada.ready(10)
+        assert ada.wait_state(lambda state: state.is_over, 10).code == 4200
+
+
+def test_what_a_block_leaves_is_logged(servers, caplog):
+    with parlor.sync.Connection(f"{servers.parlor().url()}?user=ada") as ada:
+        ticket = ada.room("nowhere").send("x")
+        with pytest.raises(RequestError, match="not_member"):
+            ticket.wait(10)
+    assert "leaves messages unsent: 1; the first, to nowhere, is refused as not_member" in caplog.text
+
+
 def test_another_secret_is_told_in_the_log_and_not_to_clients(servers):
     backend = Backend("another secret than that of parlor, long enough")
     backend.handle("queue.*")(lambda call: {})
@@ -216,7 +252,7 @@ def test_another_secret_is_told_in_the_log_and_not_to_clients(servers):
             with pytest.raises(RequestError) as failed:
                 ada.request("queue.register")
         assert (failed.value.code, failed.value.by_application) == ("internal", False)
-        until(lambda: 'backend failed backend="queue.*" status=401 why="the backend and this server have different secrets"' in server.output())
+        until(lambda: 'backend failed backend="queue.*" status=401 why="it and this server have different secrets"' in server.output())
 
 
 # --- Calls ---

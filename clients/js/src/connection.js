@@ -72,7 +72,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let msOfTwo = 0;
   let openedAt = 0;
   let lastFrame = 0;
-  let refreshedAt = -Infinity;
+  let refreshedAt = 0;
   /** What the server said before it closed. @type {Record<string, any> | null} */
   let announced = null;
   /** @type {number | null} */
@@ -154,8 +154,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       token = null;
       why = 'rejected';
       retry(cause, code, 'asks for a token');
-    } else if (asked === 'ends' || (source && asked !== 'comes back')) fail(code, cause);
-    // Without a token it is the request that says who asks, as by a cookie: it may be good again.
+    } else if (asked === 'ends' || (asked !== 'comes back' && (source || /token=/.test(url)))) fail(code, cause);
+    // Without a token a cookie says who asks: it may be good again.
     else retry(cause, code);
   };
   const late = () => lost(1006, 'no answer in time');
@@ -191,15 +191,14 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
 
   const refresh = async () => {
     const own = serial;
-    if (typeof source !== 'function') return;
     refreshedAt = env.now();
     try {
-      const given = await source({ reason: 'expiring' });
+      const given = await /** @type {TokenSource} */ (source)({ reason: 'expiring' });
       if (own !== serial || !given) return;
       await requests.ask('auth', { token: given }, { first: true });
       token = given;
     } catch {
-      // Nothing changes: when the token expires the server says so, and another is requested.
+      // Also where there is no function. Nothing changes: when the token expires the server says so, and another is requested.
     }
   };
 

@@ -56,7 +56,7 @@ export class Room {
   #begun = 0;
   /** @type {Map<EntryType | "any", number>} where the handlers of a kind have come to */
   #handled = new Map();
-  #typedAt = -Infinity;
+  #typedAt = 0;
   /** @type {any} */
   #readTimer = null;
 
@@ -393,7 +393,7 @@ export class Room {
 
   #stopTyping() {
     if (this.#core.env.now() - this.#typedAt < TYPING_MS) this.#core.send('chat:typing', { room: this.name, typing: false });
-    this.#typedAt = -Infinity;
+    this.#typedAt = 0;
   }
 
   /** @param {number} unread */

@@ -207,7 +207,7 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
       const answer = await this.#fetch(this.#at(CALL + encodeURIComponent(type)), how);
       const told = await answer.json().catch(() => null);
       // As a WebSocket ends with its token.
-      if (answer.status === 401) return this.#end(4201);
+      if (answer.status === 401 && this.#token !== null) return this.#end(4201);
       // An intermediary has answered: a retry of a request that it blocks would fail, too.
       if (!told && answer.status >= 500) return this.#end(1006);
       const code = answer.status === 413 ? 'too_large' : 'forbidden';

@@ -401,3 +401,14 @@ test('of the rooms of who was here before nothing is shown to the next, whatever
   assert.equal(client.hello.user.id, 'bob');
   assert.deepEqual(seen, []);
 });
+
+test('without a token a client comes back after codes of tokens; with one in its URL it does not', async () => {
+  for (const [url, name] of [['ws://host/ws?user=ada', 'online'], ['ws://host/ws?user=ada&token=t', 'failed']]) {
+    const server = fakeServer();
+    const client = connect(url, { env: server.env });
+    await server.clock.advance(100);
+    server.cut(4200);
+    await server.clock.advance(5_000);
+    assert.equal(client.state.name, name);
+  }
+});

@@ -55,6 +55,29 @@ test('one that is closed leaves no timer', async () => {
   assert.deepEqual(said, ['hello', 1005]);
 });
 
+test('a call that is refused ends the connection of a token, and is only refused to one without', async () => {
+  for (const [token, last] of [[null, 'error'], ['ada.1', 4201]]) {
+    const clock = fakeClock();
+    let body;
+    const refused = { error: { code: 'unauthorized', message: 'say who you are' } };
+    const fetch = async (at, how) => (how.method === 'POST' ? Response.json(refused, { status: 401 }) : new Response(new ReadableStream({ start: (controller) => (body = controller) })));
+    const Socket = eventsSocket({ ...clock, random: () => 0.5, fetch, WebSocket: class {} });
+    const socket = new Socket(`ws://host/ws${token ? '' : '?anonymous=1&resume=1'}`);
+    const said = [];
+    socket.onmessage = ({ data }) => said.push(JSON.parse(data).type);
+    socket.onclose = ({ code }) => said.push(code);
+    await clock.settle();
+    if (token) socket.send(JSON.stringify({ type: 'auth', payload: { token } }));
+    await clock.advance(10);
+    body.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(hello)}\n\n`));
+    await clock.advance(10);
+    socket.send(JSON.stringify({ type: 'queue.join', id: 1, payload: {} }));
+    await clock.advance(10);
+    assert.equal(said.at(-1), last);
+    socket.close();
+  }
+});
+
 test('events are read however they are cut', async () => {
   const text = ': a comment\nevent: message\ndata: {"of":"ä"}\n\ndata: one\ndata: two\nid: 7\n\nretry: 5\n\ndata: unfinished\n';
   const all = new TextEncoder().encode(text);

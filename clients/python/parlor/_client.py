@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import ssl as tls
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from . import _names
 from ._core import Core, CoreOptions
@@ -16,9 +17,11 @@ from ._link import Backoff, Hint, LinkOptions
 from ._rooms import read_entry
 from ._streams import WatchOptions
 from ._told import flag, integer, number, objects, members, text
-from .errors import RequestError
+from .errors import TOKEN_CODES, RequestError
 from .events import Entry, Event, Hello, Kept, Quality, RoomView, State, Status, Step, Stored
 from .outbox import Outbox
+
+logger = logging.getLogger("parlor")
 
 E = TypeVar("E")
 
@@ -61,6 +64,12 @@ class Members:
     more: bool
 
 
+def _has_token(query: str, headers: Mapping[str, str]) -> bool:
+    """Whether the request has a token, which is the same each time: it cannot be had anew."""
+    fields = {name.lower(): value for name, value in headers.items()}
+    return "token" in parse_qs(query, keep_blank_values=True) or fields.get("authorization", "").lower().startswith("bearer ")
+
+
 def engine(
     url: str,
     *,
@@ -100,7 +109,7 @@ def engine(
     link = LinkOptions(
         token=token if token is None or isinstance(token, str) else True,
         backoff=backoff or Backoff(),
-        fatal=frozenset(fatal),
+        fatal=frozenset((*fatal, *(TOKEN_CODES if _has_token(parts.query, headers or {}) else ()))),
         ping_interval_ms=round(ping_interval * 1_000),
         ping_timeout_ms=max(round(ping_timeout * 1_000), 1),
     )
@@ -341,12 +350,39 @@ def _ask(engine: Engine, kind: str, payload: Mapping[str, Any] | None, timeout: 
     return engine.call(lambda core, call: core.ask(call, kind, raw, timeout_ms))
 
 
-def why_not_ready(state: State | None) -> RequestError:
+def answer_of(engine: Engine, call: CallState) -> dict[str, Any]:
+    """What a request has come to.
+
+    Raises:
+        RequestError: it was refused, or has no answer: if there is no connection, with what keeps it away.
+    """
+    answer = call.answer
+    if isinstance(answer, RequestError):
+        raise _late(engine, answer.message) if answer.code == "timeout" else answer
+    assert answer is not None
+    return answer
+
+
+def _late(engine: Engine, what: str) -> RequestError:
+    state, steps = engine.look(lambda core: (core.state, core.why()))
+    cause = next((step.cause for step in reversed(steps) if step.state == "waiting"), None)
+    return RequestError("timeout", what if state.is_online or cause is None else f"{what}; no connection: {cause}")
+
+
+def why_not_ready(engine: Engine, state: State | None) -> RequestError:
     """Why a client is not online: its state, or None if that was not in time."""
     if state is None:
-        return RequestError("timeout", "the client is not online in time")
+        return _late(engine, "the client is not online in time")
     why = f" ({state.code}): {state.reason}" if state.name == "failed" else ""
     return RequestError("closed", f"the client is {state.name}{why}")
+
+
+def report_left(left: list[Kept]) -> None:
+    """What a `with` block leaves is told in the log: nobody sees what `close` returns there."""
+    if left:
+        first = left[0]
+        why = f"refused as {first.failed}" if first.failed else "not stored yet"
+        logger.warning("the end of the block leaves messages unsent: %d; the first, to %s, is %s", len(left), first.room, why)
 
 
 def _read_member(told: Mapping[str, Any]) -> Member:

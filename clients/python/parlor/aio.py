@@ -18,10 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Union
 
-from ._client import BaseConnection, BaseRoom, BaseTicket, Members, Page, Request, engine, wants, why_not_ready
+from ._client import BaseConnection, BaseRoom, BaseTicket, Members, Page, Request, answer_of, engine, report_left, wants, why_not_ready
 from ._engine import CallState, Engine, Signal, Subscription, TokenFunction, logger
 from ._link import Backoff
-from .errors import RequestError
 from .events import Event, Kept, State, Stored
 from .outbox import Outbox
 
@@ -269,7 +268,7 @@ class Connection(BaseConnection):
         """
         state = await self.wait_state(lambda state: state.is_online or state.is_over, timeout)
         if state is None or not state.is_online:
-            raise why_not_ready(state)
+            raise why_not_ready(self._engine, state)
 
     async def wait_state(self, is_wanted: Callable[[State], bool], timeout: float | None = None) -> State | None:
         """Waits until the state is one that is wanted; None if it was none within so many seconds."""
@@ -339,7 +338,7 @@ class Connection(BaseConnection):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.close()
+        report_left(await self.close())
 
 
 async def _answer(engine: Engine, call: CallState) -> dict[str, Any]:
@@ -348,10 +347,7 @@ async def _answer(engine: Engine, call: CallState) -> dict[str, Any]:
     except BaseException:
         engine.do(lambda core: core.cancel_asked(call.number))
         raise
-    if isinstance(call.answer, RequestError):
-        raise call.answer
-    assert call.answer is not None
-    return call.answer
+    return answer_of(engine, call)
 
 
 async def _until(changed: Signal, holds: Callable[[], bool], timeout: float | None = None) -> bool:

@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union, cast
 from urllib.parse import urlsplit
 
+from . import _names
 from ._told import as_object, flag, members, parse, text, texts
 
 logger = logging.getLogger("parlor.backend")
@@ -97,6 +98,7 @@ class Refused(Exception):
 class User:
     """A user, as parlor knows them; or whom `whoami` says."""
 
+    #: 1 to 64 of `A-Z a-z 0-9 _ . @ -`, not only dots.
     id: str
     #: For people.
     name: str | None = None
@@ -352,6 +354,7 @@ class Backend:
             return Answer.json(200, {"user": None})
         if user.is_guest:
             raise ValueError("whoami returns Guest() for a guest")
+        _check(user)
         who = {"id": user.id, "name": user.name, "admin": user.is_admin or None}
         rights = {"publish": user.publish, "subscribe": user.subscribe, "expires_in": user.expires_in}
         told = {"user": _given(who), **_given(rights)}
@@ -494,6 +497,17 @@ def _read_user(told: Mapping[str, Any]) -> User | None:
         publish=tuple(texts(rights, "publish")) if "publish" in rights else None,
         subscribe=tuple(texts(rights, "subscribe")) if "subscribe" in rights else None,
     )
+
+
+def _check(user: Any) -> None:
+    """Raises ValueError or TypeError for what parlor would not take, so that the log says which member it is."""
+    if ":" in _names.name(user.id):
+        raise ValueError(f"{user.id!r} is no user id: it has a colon")
+    for patterns in (user.publish, user.subscribe):
+        if patterns is not None and (isinstance(patterns, str) or not all(isinstance(one, str) for one in patterns)):
+            raise TypeError(f"publish and subscribe are patterns, as ('news', 'sensor:*'), and not {patterns!r}")
+    if user.expires_in is not None and (not isinstance(user.expires_in, int) or user.expires_in < 0):
+        raise TypeError(f"expires_in is a whole number of seconds, and not {user.expires_in!r}")
 
 
 def _given(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,8 +108,12 @@ class TokenError(Exception):
     """
 
 
+#: Close codes that ask for another token (`docs/protocol.md`, "Closing").
+TOKEN_CODES = frozenset(range(4200, 4300))
+
+
 def verdict(code: int) -> Verdict:
     """What a close code asks of a client; one that no table lists is judged by its range."""
     if code in (1002, 1003, 1007, 1009) or 4000 <= code <= 4099:
         return "ends"
-    return "asks for a token" if 4200 <= code <= 4299 else "comes back"
+    return "asks for a token" if code in TOKEN_CODES else "comes back"

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar, Union
 
-from ._client import BaseConnection, BaseRoom, BaseTicket, Members, Page, Request, engine, wants, why_not_ready
+from ._client import BaseConnection, BaseRoom, BaseTicket, Members, Page, Request, answer_of, engine, report_left, wants, why_not_ready
 from ._engine import CallState, Engine, Signal, Subscription, logger
 from ._link import Backoff
 from .errors import RequestError
@@ -307,7 +307,7 @@ class Connection(BaseConnection):
         """
         state = self.wait_state(lambda state: state.is_online or state.is_over, timeout)
         if state is None or not state.is_online:
-            raise why_not_ready(state)
+            raise why_not_ready(self._engine, state)
 
     def wait_state(self, is_wanted: Callable[[State], bool], timeout: float | None = None) -> State | None:
         """Waits until the state is one that is wanted; None if it was none within so many seconds."""
@@ -378,7 +378,7 @@ class Connection(BaseConnection):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        report_left(self.close())
 
 
 def _answer(engine: Engine, call: CallState) -> dict[str, Any]:
@@ -387,10 +387,7 @@ def _answer(engine: Engine, call: CallState) -> dict[str, Any]:
     except BaseException:
         engine.do(lambda core: core.cancel_asked(call.number))
         raise
-    if isinstance(call.answer, RequestError):
-        raise call.answer
-    assert call.answer is not None
-    return call.answer
+    return answer_of(engine, call)
 
 
 def _until(changed: Signal, holds: Callable[[], bool], timeout: float | None = None) -> bool:

@@ -140,6 +140,16 @@ def test_whoami_says_who_somebody_is(backend, caplog):
     backend_of_guests.whoami(lambda _: User("bob", is_guest=True))
     assert backend_of_guests.respond("GET", {}).status == 500
     assert "whoami has failed" in caplog.text and "whoami returns Guest() for a guest" in caplog.text
+    for wrong, why in (
+        (User("a b"), "'a b' is no name"),
+        (User(":x"), "has a colon"),
+        (User("a", subscribe="*"), "and not '*'"),  # type: ignore[arg-type]
+        (User("a", publish=(1,)), "and not (1,)"),  # type: ignore[arg-type]
+        (User("a", expires_in=2.5), "and not 2.5"),  # type: ignore[arg-type]
+    ):
+        backend_of_some = Backend(SECRET)
+        backend_of_some.whoami(lambda _, wrong=wrong: wrong)
+        assert backend_of_some.respond("GET", {}).status == 500 and why in caplog.text
     backend_of_guests = Backend(SECRET)
     backend_of_guests.whoami(lambda _: Guest())
     answer = backend_of_guests.respond("GET", {"Cookie": "theme=dark"})

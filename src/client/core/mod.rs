@@ -34,4 +34,6 @@ pub use hello::Hello;
 pub use options::{CoreOptions, TokenSource};
 pub use outbox::{Kept, TicketStatus, message_id};
 pub use room::RoomView;
-pub use state::{Backoff, FailCode, Level, Quality, State, Step, TokenReason, Verdict, verdict};
+pub use state::{
+    Backoff, FailCode, Level, Quality, State, Step, TOKEN_CODES, TokenReason, Verdict, verdict,
+};

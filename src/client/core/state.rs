@@ -3,6 +3,7 @@
 
 use crate::base::Timestamp;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// What a client is doing about its connection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,6 +118,9 @@ impl Verdict {
         }
     }
 }
+
+/// Close codes that ask for another token (`docs/protocol.md`, "Closing").
+pub const TOKEN_CODES: RangeInclusive<u16> = 4200..=4299;
 
 /// What a close code asks of a client; one that no table lists is judged by its range.
 #[must_use]

@@ -5,7 +5,8 @@ use super::driver::{ClientDriver, EventFn, TokenFn};
 use super::shared::{ClientInner, SharedClient};
 use crate::base::UserId;
 use crate::client::core::{
-    Backoff, ClientEvent, Core, CoreInput, CoreOptions, TokenFailure, TokenReason, TokenSource,
+    Backoff, ClientEvent, Core, CoreInput, CoreOptions, TOKEN_CODES, TokenFailure, TokenReason,
+    TokenSource,
 };
 use crate::client::error::StartError;
 use crate::client::file_outbox::FileOutbox;
@@ -190,10 +191,14 @@ impl ClientBuilder {
     /// # Errors
     /// A [`StartError`]. That the server cannot be reached is none.
     pub fn start(self) -> Result<Client, StartError> {
-        let ClientBuilder { options, token, outbox, on_event, on_start, .. } = self;
+        let ClientBuilder { mut options, token, outbox, on_event, on_start, .. } = self;
         let (thread_name, tells_token_wanted) = (self.thread_name, self.tells_token_wanted);
         let mut plan = self.plan.map_err(StartError::Url)?;
         plan.complete()?;
+        if plan.has_token() {
+            // It cannot be had anew.
+            options.fatal.extend(TOKEN_CODES);
+        }
         let nonce = system_nonce();
         let seed = u64::from_le_bytes(*nonce.first_chunk().unwrap_or(&[0; 8]));
         let begun = outbox.as_ref().map(FileOutbox::left).unwrap_or_default();

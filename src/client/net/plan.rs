@@ -45,6 +45,17 @@ impl SocketPlan {
         Ok(())
     }
 
+    /// Whether the request has a token, which is the same each time: in the query, or in its own field (RFC 6750 §2.1, §2.3).
+    pub(crate) fn has_token(&self) -> bool {
+        let query = self.url.target().split_once('?').map_or("", |(_, query)| query);
+        let is_bearer = |value: &str| value.trim().to_ascii_lowercase().starts_with("bearer ");
+        query.split('&').any(|pair| pair.starts_with("token="))
+            || self
+                .fields
+                .iter()
+                .any(|(name, value)| name.eq_ignore_ascii_case("authorization") && is_bearer(value))
+    }
+
     /// The opening handshake.
     pub(crate) fn handshake(
         &self,
@@ -83,5 +94,24 @@ impl SocketPlan {
             Some(proxy) => (&proxy.host, proxy.port),
             None => (self.url.host(), self.url.port()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_the_request_is_in_its_query_or_its_field() {
+        let has = |url: &str, field: Option<(&str, &str)>| {
+            let mut plan = SocketPlan::new(WebSocketUrl::parse(url).unwrap());
+            plan.fields.extend(field.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            plan.has_token()
+        };
+        assert!(has("ws://a/ws?token=x", None) && has("ws://a/ws?user=ada&token=", None));
+        assert!(has("ws://a/ws", Some(("authorization", "bearer x"))));
+        assert!(!has("ws://a/token=x?user=token=x&mytoken=1", None));
+        assert!(!has("ws://a/ws", Some(("Authorization", "Basic x"))));
+        assert!(!has("ws://a/ws", Some(("Cookie", "token=x"))));
     }
 }

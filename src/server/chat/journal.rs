@@ -36,6 +36,7 @@ pub(super) struct Journal {
     limited: LineRate,
     unpublished: LineRate,
     faults: LineRate,
+    auth_faults: LineRate,
 }
 
 impl Default for Journal {
@@ -46,12 +47,16 @@ impl Default for Journal {
             limited: LineRate::new(LOG_REFUSALS_PER_SECOND),
             unpublished: LineRate::new(LOG_REFUSALS_PER_SECOND),
             faults: LineRate::new(LOG_REFUSALS_PER_SECOND),
+            auth_faults: LineRate::new(LOG_REFUSALS_PER_SECOND),
         }
     }
 }
 
+/// What a backend's answer means that is mostly of a URL that is not quite right.
+pub(super) const ELSEWHERE: &str = "it does not answer at this URL";
+
 /// How a backend has failed, as far as that is known before its answer is judged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct BackendFault {
     status: Option<u16>,
     failure: Option<Failure>,
@@ -64,6 +69,11 @@ impl BackendFault {
             Ok(_) | Err(_) => None,
         };
         BackendFault { status, failure: outcome.as_ref().err().cloned() }
+    }
+
+    /// Whether it may be that nothing is at the URL (RFC 9110 §15.4, §15.5.5, §15.5.6).
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self.status, Some(300..=399 | 404 | 405))
     }
 }
 
@@ -137,19 +147,14 @@ impl<S: RecordStore> Chat<S> {
         log::warn!(stream, code; "not published: {}", refusal.message);
     }
 
-    /// Logs that a backend has failed; `said` is what is wrong with its answer, if there is one.
-    pub(super) fn note_fault(
-        &mut self,
-        now: Moment,
-        backend: &str,
-        fault: &BackendFault,
-        said: &str,
-    ) {
-        let Some(left_out) = self.journal.faults.take(now) else { return };
-        note_left_out(left_out, "failures of backends");
-        let failure = fault.failure.as_ref().map(ToString::to_string);
-        let (status, why) = (fault.status, failure.as_deref().unwrap_or(said));
-        log::warn!(backend, status, why; "backend failed");
+    /// Logs that a handler's backend has failed; `said` is what is wrong with its answer, if there is one.
+    pub(super) fn note_fault(&mut self, now: Moment, name: &str, fault: &BackendFault, said: &str) {
+        note_backend(&mut self.journal.faults, now, name, fault, said);
+    }
+
+    /// The same of what says who somebody is.
+    pub(super) fn note_auth_fault(&mut self, now: Moment, fault: &BackendFault, said: &str) {
+        note_backend(&mut self.journal.auth_faults, now, "auth.url", fault, said);
     }
 
     /// As [`Chat::note_limited`], for a connection.
@@ -170,6 +175,14 @@ impl<S: RecordStore> Chat<S> {
         }
         is_over
     }
+}
+
+fn note_backend(rate: &mut LineRate, now: Moment, backend: &str, fault: &BackendFault, said: &str) {
+    let Some(left_out) = rate.take(now) else { return };
+    note_left_out(left_out, "failures of backends");
+    let failure = fault.failure.as_ref().map(ToString::to_string);
+    let (status, why) = (fault.status, failure.as_deref().unwrap_or(said));
+    log::warn!(backend, status, why; "backend failed");
 }
 
 /// Logs how many lines were left out.

@@ -3,13 +3,14 @@
 use super::chat::Chat;
 use super::errands::JobPurpose;
 use super::http_answer::IncomingRequest;
-use super::journal::{BackendFault, Limited};
+use super::journal::{BackendFault, ELSEWHERE, Limited};
 use crate::auth::failed_proofs::{ProofPrice, TooManyFailed};
 use crate::auth::{Denied, Head, Identity, Proof, TokenError};
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::server::http::{
-    check_origin, denied, needs_proof, signed_in, unauthorized, without_sign_ins,
+    check_origin, denied, embedded_elsewhere, needs_proof, signed_in, unauthorized,
+    without_sign_ins,
 };
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
@@ -30,6 +31,8 @@ pub(super) struct ProofJob {
     place: ProofPlace,
     /// What its address has paid for it.
     price: ProofPrice,
+    /// It shows cookies alone, which a browser sends by itself: to have one that nobody knows is no try to be somebody.
+    has_only_cookies: bool,
 }
 
 impl<S: RecordStore> Chat<S> {
@@ -52,12 +55,13 @@ impl<S: RecordStore> Chat<S> {
         if let Some(identity) = signed_in(head, rules)? {
             return Ok(Some(Box::new(identity)));
         }
+        let elsewhere = embedded_elsewhere(head, rules);
         if let Some(hook) = self.config.authenticate.clone()
             && let Some(proof) = hook.ask(&Head::new(head, incoming.peer)).map_err(refusal)?
         {
             return Ok(self.vouch(net, proof)?);
         }
-        self.ask_backend(net, incoming)
+        self.ask_backend(net, incoming, elsewhere)
     }
 
     /// Whether a head has anything that could say who sends it.
@@ -72,6 +76,7 @@ impl<S: RecordStore> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         incoming: IncomingRequest<'_>,
+        elsewhere: Option<Result<(), HttpRefusal>>,
     ) -> Result<Option<Box<Identity>>, HttpAnswer> {
         let (head, now, address) = (incoming.head, net.now(), incoming.address());
         let Some(url) = self.config.auth_url.as_deref() else { return Ok(None) };
@@ -84,14 +89,20 @@ impl<S: RecordStore> Chat<S> {
             });
             fields.extend(values.map(|value| (name.clone(), value)));
         }
-        // A request that shows nothing is nobody's.
+        let is_cookie = |(name, _): &(String, String)| name.eq_ignore_ascii_case("cookie");
+        // A browser sends cookies by itself, for any page. Only this host's and allowed pages may
+        // use them, also to read; what guests may see, others' pages show as to a guest.
+        if let Some(for_guests) = elsewhere
+            && fields.iter().any(is_cookie)
+        {
+            for_guests?;
+            fields.retain(|field| !is_cookie(field));
+        }
         if fields.is_empty() {
             return Ok(None);
         }
-        // A browser sends cookies by itself, for any page. Only this host's and allowed pages may
-        // use them, also to read.
-        let has_cookie = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-        if has_cookie {
+        let has_only_cookies = fields.iter().all(is_cookie);
+        if fields.iter().any(is_cookie) {
             check_origin(head, &self.config.allowed_origins)?;
         }
         if self.proofs.circuit.left_alone_ms(now).is_some() {
@@ -103,7 +114,8 @@ impl<S: RecordStore> Chat<S> {
         fields.push(("Accept".to_owned(), "application/json".to_owned()));
         let request = HttpRequest { url: url.into(), fields, body: None };
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
-        let asking = ProofRequest { exchange: incoming.exchange, request, until };
+        let exchange = incoming.exchange;
+        let asking = ProofRequest { exchange, request, until, has_only_cookies };
         self.proofs.make_room(|conn| !net.is_there(conn));
         for asking in self.proofs.wait(address, asking) {
             if asking.exchange == incoming.exchange {
@@ -140,7 +152,8 @@ impl<S: RecordStore> Chat<S> {
 
     /// Asks for one request. Its address pays first, and is repaid unless the client's proof fails.
     fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
-        let (now, ProofRequest { exchange, request, .. }) = (net.now(), asking);
+        let now = net.now();
+        let ProofRequest { exchange, request, has_only_cookies, .. } = asking;
         // Nobody waits for it any more.
         if !net.is_there(exchange.conn()) {
             return self.proofs.not_asked(&place);
@@ -159,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
         // The whole timeout, however long the request has waited: with less time a failure would
         // say nothing of the backend.
         let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
-        let purpose = JobPurpose::Proof(ProofJob { exchange, place, price });
+        let purpose = JobPurpose::Proof(ProofJob { exchange, place, price, has_only_cookies });
         let begun = self.outbound.call(Lane::Proofs, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Proof(job), failure)) = begun {
             self.proof_over(net, job, Err(failure));
@@ -168,7 +181,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// The backend has answered, or failed.
     pub(super) fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
-        let ProofJob { exchange, place, price } = job;
+        let ProofJob { exchange, place, price, has_only_cookies } = job;
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
             self.proofs.not_asked(&place);
@@ -179,12 +192,19 @@ impl<S: RecordStore> Chat<S> {
         let fault = BackendFault::of(&outcome);
         let verdict = judge(outcome);
         if let ProofVerdict::Fail(_) = verdict {
-            self.note_fault(now, "auth.url", &fault, "it does not say who somebody is");
+            self.note_auth_fault(now, &fault, "it does not say who somebody is");
+        } else if fault.is_elsewhere() {
+            self.note_auth_fault(now, &fault, ELSEWHERE);
         }
         let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
         self.proofs.done(&place, now, &self.config.limits, failed);
-        let is_nobody = matches!(verdict, ProofVerdict::Refuse(_))
-            || failed.is_some_and(|cause| cause != Cause::Backend);
+        let is_let_in = self.config.lets_guests_in && has_only_cookies;
+        let is_nobody = match verdict {
+            ProofVerdict::Accept(_) => false,
+            ProofVerdict::Guest => !is_let_in,
+            ProofVerdict::Refuse(_) => true,
+            ProofVerdict::Fail(_) => failed != Some(Cause::Backend),
+        };
         if !is_nobody {
             self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
@@ -202,10 +222,11 @@ impl<S: RecordStore> Chat<S> {
         net.ask_again(exchange);
     }
 
-    fn vouch(&self, net: &Net<'_>, proof: Proof) -> SenderResult {
+    fn vouch(&mut self, net: &Net<'_>, proof: Proof) -> SenderResult {
         let vouched = self.verifier.vouch(proof, net.timestamp());
         vouched.map(|identity| Some(Box::new(identity))).map_err(|error| {
-            log::warn!("whoever says who somebody is says what cannot be: {error}");
+            let said = format!("it says what cannot be: {error}");
+            self.note_auth_fault(net.now(), &BackendFault::default(), &said);
             unavailable("nothing can be made of who you are said to be")
         })
     }

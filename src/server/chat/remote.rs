@@ -3,7 +3,7 @@
 use super::chat::Chat;
 use super::dispatch::ChatRequest;
 use super::errands::JobPurpose;
-use super::journal::BackendFault;
+use super::journal::{BackendFault, ELSEWHERE};
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
 use crate::base::{Origin, RefusalCode};
@@ -18,6 +18,8 @@ use crate::wire::json::{Writer, object};
 const OVERLOADED: &str = "too many requests wait for the backend";
 const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
 const LATE: &str = "the backend was busy for as long as this request may wait";
+const NOT_SIGNED: &str = "it and this server have different secrets";
+const FAILED: &str = "the backend has failed";
 pub(super) const UNDECLARED: &str = "the configuration changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 
@@ -157,16 +159,27 @@ impl<S: RecordStore> Chat<S> {
             BackendReply::Reply(_) => CallOutcome::Ok,
             BackendReply::Refuse(_) => CallOutcome::Refused,
             BackendReply::Fail(_) if is_ours => CallOutcome::NotAsked,
-            BackendReply::Fail(_) => CallOutcome::Failed,
+            BackendReply::Fail(_) | BackendReply::Unsigned => CallOutcome::Failed,
         };
-        if let (BackendReply::Fail(error), false) = (&verdict, is_ours) {
-            self.note_fault(net.now(), place.name(), &fault, &error.message);
+        let said = match &verdict {
+            BackendReply::Fail(error) => &error.message,
+            BackendReply::Reply(_) | BackendReply::Refuse(_) | BackendReply::Unsigned => NOT_SIGNED,
+        };
+        let is_own =
+            matches!(&verdict, BackendReply::Refuse(error) if error.detail.is_by_application);
+        if noted == CallOutcome::Failed {
+            self.note_fault(net.now(), place.name(), &fault, said);
+        } else if fault.is_elsewhere() && !is_own {
+            self.note_fault(net.now(), place.name(), &fault, ELSEWHERE);
         }
         self.remotes.done(net.now(), &place, noted, cause);
         match verdict {
             BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),
             BackendReply::Refuse(error) | BackendReply::Fail(error) => {
                 self.refuse(net, &origin, error);
+            }
+            BackendReply::Unsigned => {
+                self.refuse(net, &origin, ErrorReply::new(RefusalCode::Internal, FAILED));
             }
         }
         self.count_pending_call(net, &origin, false);

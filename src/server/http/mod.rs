@@ -25,6 +25,6 @@ pub(super) use listen::{
 pub(super) use opening::{Visitor, is_set};
 pub(super) use origin::{check_origin, public, sealed, shared_origin, shared_with};
 pub(super) use reading::Readiness;
-pub(super) use route::{Destination, ProgramCall, Rules, with_fallback};
+pub(super) use route::{Destination, ProgramCall, Rules, embedded_elsewhere, with_fallback};
 pub(super) use served::admit;
 pub(super) use status::{json, refused};

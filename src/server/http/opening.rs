@@ -18,6 +18,7 @@ use std::borrow::Cow;
 
 /// The chat's subprotocol.
 const SUBPROTOCOL: &str = "parlor.v1";
+const SAY_WHO_OR_GUEST: &str = "say who you are, or that you are a guest: ?anonymous=1";
 
 /// Opens a WebSocket of the chat, or of the stream that has this path.
 pub(super) fn open<'b>(
@@ -38,7 +39,8 @@ pub(super) fn open<'b>(
     let is_guest = may_be_guest && identity.is_none();
     // Without keys the client has no way to say later who it is.
     if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
-        return Err(unauthorized("say who you are"));
+        let is_for_guests = rules.lets_guests_in();
+        return Err(unauthorized(if is_for_guests { SAY_WHO_OR_GUEST } else { "say who you are" }));
     }
     if let Some((stream, declaration)) = &watched {
         let nobody = StreamRights::default();

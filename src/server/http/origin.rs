@@ -53,7 +53,11 @@ pub(crate) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result
 }
 
 fn foreign() -> HttpRefusal {
-    HttpRefusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
+    HttpRefusal::new(
+        Status::Forbidden,
+        "forbidden",
+        "this origin may not connect here: it is none of http.allowed_origins",
+    )
 }
 
 /// Lets a page of an allowed origin see an answer of the API, which nobody may cache.

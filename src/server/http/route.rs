@@ -161,6 +161,25 @@ pub(crate) fn with_fallback(response: Response) -> Response {
     response
 }
 
+/// What a page elsewhere embeds: refused, or for guests; `None` if no such page asks, or the embedding program judges it.
+pub(crate) fn embedded_elsewhere(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Option<Result<(), HttpRefusal>> {
+    let is_read = ["GET", "HEAD"].contains(&head.method);
+    let is_programs = rules.paths.find_http(head.method, head.path).is_some();
+    if !is_read || is_programs || !is_embedded_elsewhere(head, &rules.config.allowed_origins) {
+        return None;
+    }
+    // What guests may see is public.
+    let is_public = rules.lets_guests_in()
+        && head.path.starts_with(STREAMS_PATH)
+        && head.query_value("user").is_none();
+    let message = "a page elsewhere may not embed this: its origin is not allowed";
+    let refusal = || HttpRefusal::new(Status::Forbidden, "forbidden", message);
+    Some(is_public.then_some(()).ok_or_else(refusal))
+}
+
 fn find_destination<'b>(
     head: &RequestHead<'b>,
     rules: Rules<'_>,
@@ -192,19 +211,10 @@ fn find_destination<'b>(
     if let Some(result) = listen(head, rules) {
         return result.map(Destination::Listen);
     }
-    let is_read = ["GET", "HEAD"].contains(&head.method);
-    // What guests may see is public.
-    let is_public = rules.lets_guests_in()
-        && head.path.starts_with(STREAMS_PATH)
-        && head.query_value("user").is_none();
-    if is_read
-        && !is_public
-        && !has_other()
-        && is_embedded_elsewhere(head, &rules.config.allowed_origins)
-    {
-        let message = "a page elsewhere may not embed this: its origin is not allowed";
-        return refuse(Status::Forbidden, "forbidden", message);
+    if let Some(for_guests) = embedded_elsewhere(head, rules) {
+        for_guests?;
     }
+    let is_read = ["GET", "HEAD"].contains(&head.method);
     if head.path == SIGN_IN_PATH {
         return Ok(Destination::SignIn);
     }

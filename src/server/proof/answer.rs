@@ -2,6 +2,7 @@
 
 use crate::auth::Proof;
 use crate::backend::{Failure, JobOutput, JobResult};
+use crate::base::limits::LOG_VALUE_BYTES_MAX;
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::server::http::unauthorized;
 use serde::Deserialize;
@@ -85,7 +86,11 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
 }
 
 fn accept(body: &[u8]) -> Option<ProofVerdict> {
-    let ProofJson { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
+    let told: Value = serde_json::from_slice(body).ok()?;
+    // Serde would take an array for an object.
+    let is_of_objects = told.is_object() && !told["user"].is_array();
+    let ProofJson { user, publish, subscribe, expires_in } =
+        serde_json::from_value(told).ok().filter(|_| is_of_objects)?;
     let Some(user) = user else {
         // What a guest may do the streams say.
         let has_none = publish.is_none() && subscribe.is_none() && expires_in.is_none();
@@ -134,7 +139,8 @@ fn forward_refusal(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) ->
 /// What a backend's refusal says to people, in the form that this server's have.
 fn sentence(body: &[u8]) -> Option<Box<str>> {
     let told: Value = serde_json::from_slice(body).ok()?;
-    told["error"]["message"].as_str().map(Into::into)
+    let message = told["error"]["message"].as_str()?;
+    Some(message[..message.floor_char_boundary(LOG_VALUE_BYTES_MAX)].into())
 }
 
 pub(crate) fn unavailable(message: &'static str) -> Response {
@@ -168,9 +174,16 @@ mod tests {
             panic!("not let in")
         };
         assert_eq!(proof, Proof::user("7"));
-        for wrong in
-            ["", "{}", r#"{"user":"ada"}"#, r#"{"user":{"id":null}}"#, r#"{"user":{"id":-1}}"#]
-        {
+        for wrong in [
+            "",
+            "{}",
+            "[null]",
+            r#"[["ada"]]"#,
+            r#"{"user":["ada"]}"#,
+            r#"{"user":"ada"}"#,
+            r#"{"user":{"id":null}}"#,
+            r#"{"user":{"id":-1}}"#,
+        ] {
             assert!(matches!(said(200, wrong), ProofVerdict::Fail(_)), "{wrong}");
         }
     }

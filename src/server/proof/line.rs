@@ -30,6 +30,8 @@ pub(crate) struct ProofRequest {
     pub(crate) request: HttpRequest,
     /// When nobody waits for it any more.
     pub(crate) until: Moment,
+    /// It shows cookies and nothing else.
+    pub(crate) has_only_cookies: bool,
 }
 
 /// A place among the requests for which the backend is asked.
@@ -140,6 +142,7 @@ mod tests {
             exchange: Exchange { conn: ConnId::new(number as u32, 0), number: 0 },
             request: HttpRequest { url: "http://a/".into(), fields: Vec::new(), body: None },
             until: Moment::from_millis(1_000_000),
+            has_only_cookies: true,
         }
     }
 

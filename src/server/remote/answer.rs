@@ -10,9 +10,8 @@ use crate::wire::json::{self, Object};
 const RETRY_AFTER_MS: u64 = 1_000;
 /// Mostly a slash at the end of the handler's `url` that is too many or too few.
 const REDIRECTS: &str = "the backend redirects, which is not followed";
-/// How a backend says that a request is not signed with its secret. What to mend is here.
+/// How a backend says, with 401, that a request is not signed with its secret.
 const BAD_SIGNATURE: &str = "bad_signature";
-const NOT_SIGNED: &str = "the backend and this server have different secrets";
 const NO_OBJECT: &str = "the backend's answer is no object of JSON";
 
 /// The result of a request.
@@ -24,6 +23,8 @@ pub(crate) enum BackendReply {
     Refuse(ErrorReply),
     /// The backend has failed.
     Fail(ErrorReply),
+    /// It does not take this server's signature, which is no client's fault.
+    Unsigned,
 }
 
 /// Judges the result of a call to the backend.
@@ -47,7 +48,7 @@ fn judge_answer(status: u16, body: &[u8]) -> BackendReply {
             None => BackendReply::Fail(internal(NO_OBJECT)),
         },
         400..=499 => match text.and_then(own_refusal) {
-            Some(own) if own.code == BAD_SIGNATURE => BackendReply::Fail(internal(NOT_SIGNED)),
+            Some(own) if status == 401 && own.code == BAD_SIGNATURE => BackendReply::Unsigned,
             Some(own) => BackendReply::Refuse(own),
             None => BackendReply::Refuse(ErrorReply::new(
                 RefusalCode::BadRequest,
@@ -103,6 +104,7 @@ mod tests {
             BackendReply::Reply(_) => ("reply", "ok"),
             BackendReply::Refuse(refused) => ("refuse", &refused.code),
             BackendReply::Fail(refused) => ("fail", &refused.code),
+            BackendReply::Unsigned => ("unsigned", ""),
         }
     }
 
@@ -141,9 +143,9 @@ mod tests {
     #[test]
     fn another_secret_is_no_fault_of_the_clients() {
         let own = r#"{"error":{"code":"bad_signature","message":"of no concern to clients"}}"#;
-        let BackendReply::Fail(failed) = answered(401, own) else { panic!("not failed") };
-        assert_eq!((failed.code.as_ref(), failed.message.as_ref()), ("internal", NOT_SIGNED));
-        assert!(!failed.detail.is_by_application);
+        assert_eq!(answered(401, own), BackendReply::Unsigned);
+        // Of an application's own signatures.
+        assert_eq!(code(&answered(400, own)), ("refuse", "bad_signature"));
     }
 
     #[test]
