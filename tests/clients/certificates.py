@@ -10,6 +10,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 DAY = datetime.timedelta(days=1)
+#: In the order in which `x509.KeyUsage` takes them.
+USES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign",
+    "encipher_only", "decipher_only",
+)
 
 
 def new_key(kind="ec"):
@@ -32,7 +37,8 @@ class Authority:
 
     def __init__(self):
         self.key = new_key()
-        now = datetime.datetime.now(datetime.UTC)
+        self.identifier = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        now = datetime.datetime.now(datetime.timezone.utc)
         self.certificate = (
             x509.CertificateBuilder()
             .subject_name(name("tests of parlor"))
@@ -42,6 +48,9 @@ class Authority:
             .not_valid_before(now - DAY)
             .not_valid_after(now + 3650 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            # Python 3.13 looks for these (RFC 5280 §4.2.1).
+            .add_extension(self.identifier, critical=False)
+            .add_extension(x509.KeyUsage(*[use == "key_cert_sign" for use in USES]), critical=True)
             .sign(self.key, hashes.SHA256())
         )
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
@@ -49,7 +58,7 @@ class Authority:
     def sign(self, *hosts, key=None, days=90):
         """A certificate for these names and addresses, and its key, both as PEM."""
         key = key or new_key()
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.datetime.now(datetime.timezone.utc)
         alternatives = []
         for host in hosts:
             try:
@@ -65,6 +74,7 @@ class Authority:
             .not_valid_before(now - 400 * DAY)
             .not_valid_after(now + days * DAY)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self.identifier), critical=False)
             .sign(self.key, hashes.SHA256())
         )
         return certificate.public_bytes(serialization.Encoding.PEM), key_pem(key)

@@ -355,7 +355,7 @@ class TestClock:
             ada.request("room:create", room="tea")
         server.stop()
         assert place.doctor()[0] == 0
-        later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=400)
+        later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=400)
         with sqlite3.connect(place.data / "parlor.db") as db:
             db.create_function("row_sum", -1, lambda *_: 0)
             db.execute("UPDATE rooms SET ts = ?", [int(later.timestamp() * 1000)])

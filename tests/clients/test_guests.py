@@ -149,6 +149,7 @@ class TestGuest:
             assert guest.refused("info", after="no room's name") == "bad_request"
             for kind in ("room:join", "chat:send", "presence:list", "room:list", "auth:revoke"):
                 assert guest.refused(kind, room="lobby") == "forbidden"
+            assert guest.refused("queue.leave") == "unknown_type"
 
     def test_no_two_guests_have_one_name_and_nobody_sees_them(self, server):
         with opened(server, "ada") as ada, Chat(server, anonymous=1) as one, Chat(

@@ -30,8 +30,7 @@ impl<S: RecordStore> Chat<S> {
     ) -> Result<(), Fault> {
         let fields = envelope.fields(&self.config.limits, net.timestamp());
         let Some(request) = admin_request(envelope, &fields)? else {
-            let message = "no request has this type";
-            self.refuse(net, origin, ErrorReply::new(RefusalCode::UnknownType, message));
+            self.refuse_type(net, origin);
             return Ok(());
         };
         match request {

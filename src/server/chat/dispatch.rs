@@ -155,6 +155,12 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
+    /// Neither parlor nor a handler has requests of this type.
+    pub(super) fn refuse_type(&mut self, net: &mut Net<'_>, origin: &Origin) {
+        let message = "no request has this type";
+        self.refuse(net, origin, ErrorReply::new(RefusalCode::UnknownType, message));
+    }
+
     fn request(&mut self, net: &mut Net<'_>, chat_request: ChatRequest<'_>, person: &Person) {
         let ChatRequest { origin, envelope, .. } = chat_request;
         let (kind, is_admin) = (&*envelope.kind, person.is_admin);

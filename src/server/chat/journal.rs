@@ -153,8 +153,14 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// The same of what says who somebody is.
-    pub(super) fn note_auth_fault(&mut self, now: Moment, fault: &BackendFault, said: &str) {
-        note_backend(&mut self.journal.auth_faults, now, "auth.url", fault, said);
+    pub(super) fn note_auth_fault(
+        &mut self,
+        now: Moment,
+        who: &str,
+        fault: &BackendFault,
+        said: &str,
+    ) {
+        note_backend(&mut self.journal.auth_faults, now, who, fault, said);
     }
 
     /// As [`Chat::note_limited`], for a connection.

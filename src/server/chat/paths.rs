@@ -26,6 +26,7 @@ use crate::web::{HttpAnswer, Net, SocketEnd};
 use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
+use crate::wire::request::TYPES;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -323,6 +324,7 @@ impl<S: RecordStore> Chat<S> {
             {
                 self.stream_request(net, chat_request, person);
             }
+            kind if !TYPES.contains(&kind) => self.refuse_type(net, origin),
             _ => {
                 let message = "guests may only watch public streams";
                 self.refuse(net, origin, ErrorReply::new(RefusalCode::Forbidden, message));

@@ -21,6 +21,8 @@ use crate::web::{Exchange, HttpAnswer, Net};
 /// The most bytes of an answer: a user, and patterns of streams.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// By which the log names the backend.
+const AUTH_URL: &str = "auth.url";
 const TOO_MANY: &str = "too many connections wait for the backend to identify them";
 const LEFT_ALONE: &str = "the backend that identifies users is down";
 
@@ -59,7 +61,7 @@ impl<S: RecordStore> Chat<S> {
         if let Some(hook) = self.config.authenticate.clone()
             && let Some(proof) = hook.ask(&Head::new(head, incoming.peer)).map_err(refusal)?
         {
-            return Ok(self.vouch(net, proof)?);
+            return Ok(self.vouch(net, "authenticate", proof)?);
         }
         self.ask_backend(net, incoming, elsewhere)
     }
@@ -192,9 +194,9 @@ impl<S: RecordStore> Chat<S> {
         let fault = BackendFault::of(&outcome);
         let verdict = judge(outcome);
         if let ProofVerdict::Fail(_) = verdict {
-            self.note_auth_fault(now, &fault, "it does not say who somebody is");
+            self.note_auth_fault(now, AUTH_URL, &fault, "it does not say who somebody is");
         } else if fault.is_elsewhere() {
-            self.note_auth_fault(now, &fault, ELSEWHERE);
+            self.note_auth_fault(now, AUTH_URL, &fault, ELSEWHERE);
         }
         let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
         self.proofs.done(&place, now, &self.config.limits, failed);
@@ -209,7 +211,7 @@ impl<S: RecordStore> Chat<S> {
             self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
         let sender = match verdict {
-            ProofVerdict::Accept(proof) => self.vouch(net, proof),
+            ProofVerdict::Accept(proof) => self.vouch(net, AUTH_URL, proof),
             ProofVerdict::Guest => Ok(None),
             ProofVerdict::Refuse(response) | ProofVerdict::Fail(response) => Err(response),
         };
@@ -222,11 +224,12 @@ impl<S: RecordStore> Chat<S> {
         net.ask_again(exchange);
     }
 
-    fn vouch(&mut self, net: &Net<'_>, proof: Proof) -> SenderResult {
+    /// `who` has said it: the backend, or the embedding program's function.
+    fn vouch(&mut self, net: &Net<'_>, who: &str, proof: Proof) -> SenderResult {
         let vouched = self.verifier.vouch(proof, net.timestamp());
         vouched.map(|identity| Some(Box::new(identity))).map_err(|error| {
             let said = format!("it says what cannot be: {error}");
-            self.note_auth_fault(net.now(), &BackendFault::default(), &said);
+            self.note_auth_fault(net.now(), who, &BackendFault::default(), &said);
             unavailable("nothing can be made of who you are said to be")
         })
     }

@@ -86,11 +86,12 @@ pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
 }
 
 fn accept(body: &[u8]) -> Option<ProofVerdict> {
+    let ProofJson { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
+    // Serde takes an array for an object.
     let told: Value = serde_json::from_slice(body).ok()?;
-    // Serde would take an array for an object.
-    let is_of_objects = told.is_object() && !told["user"].is_array();
-    let ProofJson { user, publish, subscribe, expires_in } =
-        serde_json::from_value(told).ok().filter(|_| is_of_objects)?;
+    if !told.is_object() || told["user"].is_array() {
+        return None;
+    }
     let Some(user) = user else {
         // What a guest may do the streams say.
         let has_none = publish.is_none() && subscribe.is_none() && expires_in.is_none();
@@ -180,6 +181,7 @@ mod tests {
             "[null]",
             r#"[["ada"]]"#,
             r#"{"user":["ada"]}"#,
+            r#"{"user":{"id":"ada"},"user":null}"#,
             r#"{"user":"ada"}"#,
             r#"{"user":{"id":null}}"#,
             r#"{"user":{"id":-1}}"#,
