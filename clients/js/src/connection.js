@@ -154,7 +154,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       token = null;
       why = 'rejected';
       retry(cause, code, 'asks for a token');
-    } else if (asked === 'ends' || (asked !== 'comes back' && (source || /token=/.test(url)))) fail(code, cause);
+    } else if (asked !== 'comes back' && (asked === 'ends' || source || /\Wtoken=/.test(url))) fail(code, cause);
     // Without a token a cookie says who asks: it may be good again.
     else retry(cause, code);
   };

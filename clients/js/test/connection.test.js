@@ -403,7 +403,7 @@ test('of the rooms of who was here before nothing is shown to the next, whatever
 });
 
 test('without a token a client comes back after codes of tokens; with one in its URL it does not', async () => {
-  for (const [url, name] of [['ws://host/ws?user=ada', 'online'], ['ws://host/ws?user=ada&token=t', 'failed']]) {
+  for (const [url, name] of [['ws://host/ws?user=ada', 'online'], ['ws://host/ws?user=ada&token=t', 'failed'], ['ws://host/ws?user=ada&csrftoken=t', 'online']]) {
     const server = fakeServer();
     const client = connect(url, { env: server.env });
     await server.clock.advance(100);
