@@ -5,7 +5,7 @@
 use parlor::base::request::{Part, Target};
 use parlor::base::{
     Answer, Body, ConnId, Effect, Effects, Entry, EntryKind, Limits, Moment, Notice, Now, Origin,
-    Outcome, Query, Record, Request, RoomId, Timestamp, UserId,
+    Outcome, Query, Record, Request, RoomId, StoreChange, Timestamp, Told, UserId,
 };
 use parlor::hub::{Hub, Input, Settings};
 use parlor::store::{Place, RecordStore, Store};
@@ -286,7 +286,8 @@ impl World {
                         | Command::Read(ticket, _)
                         | Command::Seek(ticket, ..) => ticket,
                     };
-                    self.input(Input::Outcome { ticket, outcome: Outcome::Unavailable });
+                    let outcome = Outcome::Unavailable;
+                    self.input(Input::Told(Told::Answer { ticket, outcome }));
                 }
             }
             Op::ClockBack { millis } => {
@@ -335,29 +336,20 @@ impl World {
                 }
             }
             self.woken.recv().unwrap();
-            for (ticket, outcome) in self.store.outcomes() {
-                match &outcome {
-                    Outcome::Message { entry, is_duplicate, .. } => {
-                        if !is_duplicate {
-                            self.note_times(std::slice::from_ref(entry));
-                        }
-                        self.note_commit(&entry.room, entry.seq);
-                    }
-                    Outcome::Room { room, entries } => {
-                        self.note_times(entries);
-                        self.note_commit(&room.room, room.head);
-                    }
-                    _ => {}
+            for told in self.store.told() {
+                if let Told::Changed { change: StoreChange::Room { what, .. }, .. } = &told {
+                    self.note_commit(what.entries());
                 }
-                self.input(Input::Outcome { ticket, outcome });
+                self.input(Input::Told(told));
             }
         }
     }
 
-    fn note_times(&mut self, entries: &[Entry]) {
+    fn note_commit(&mut self, entries: &[Entry]) {
         for entry in entries {
             let times = self.times.entry(entry.room.clone()).or_default();
             times.push((entry.seq, entry.ts));
+            self.committed.insert(entry.room.clone(), entry.seq);
         }
     }
 
@@ -372,11 +364,6 @@ impl World {
             }
         }
         self.told.insert(client.user, (position, client.positions.clone()));
-    }
-
-    fn note_commit(&mut self, room: &RoomId, seq: u64) {
-        let head = self.committed.entry(room.clone()).or_insert(0);
-        *head = seq.max(*head);
     }
 
     fn input(&mut self, input: Input) {

@@ -8,8 +8,9 @@ use model_store::ModelStore;
 use parlor::base::answer::RoomPage;
 use parlor::base::request::{ListedRooms, Part, Target};
 use parlor::base::{
-    Answer, Body, ConnId, Effect, Effects, Limits, MemberState, Moment, Notice, Now, Outcome,
-    Record, RefusalCode, Request, RoomId, RoomState, Snapshot, Timestamp, UserId,
+    Answer, Authority, Body, ConnId, Effect, Effects, Limits, MemberState, Moment, Notice, Now,
+    Outcome, Record, RefusalCode, Request, Rights, RoomId, RoomState, Snapshot, Timestamp, Told,
+    UserId, Written,
 };
 use parlor::hub::{Census, Hub, Input, Retention, Retentions, Settings};
 use proptest::prelude::*;
@@ -78,24 +79,23 @@ impl World {
             match effect {
                 Effect::Persist { ticket, record } => {
                     let (ticket, record) = (*ticket, record.clone());
-                    let outcome = if self.fails {
-                        Outcome::Unavailable
-                    } else {
-                        self.store.write(self.now.timestamp, &record)
+                    let written = match self.fails {
+                        true => Outcome::Unavailable.into(),
+                        false => self.store.write(self.now.timestamp, &record),
                     };
-                    let input = Input::Outcome { ticket, outcome };
-                    self.hub.handle(self.now, input, &mut self.effects);
+                    let told = Input::Told(written.told(ticket));
+                    self.hub.handle(self.now, told, &mut self.effects);
                 }
                 Effect::Load { ticket, query } => {
                     let (ticket, query) = (*ticket, query.clone());
                     let outcome = self.store.read(&query);
-                    let input = Input::Outcome { ticket, outcome };
-                    self.hub.handle(self.now, input, &mut self.effects);
+                    let told = Input::Told(Told::Answer { ticket, outcome });
+                    self.hub.handle(self.now, told, &mut self.effects);
                 }
                 Effect::Seek { ticket, rooms, since } => {
                     let (ticket, outcome) = (*ticket, self.store.seek(rooms, *since));
-                    let input = Input::Outcome { ticket, outcome };
-                    self.hub.handle(self.now, input, &mut self.effects);
+                    let told = Input::Told(Told::Answer { ticket, outcome });
+                    self.hub.handle(self.now, told, &mut self.effects);
                 }
                 Effect::WakeAt(at) => self.wakes.push(*at),
                 _ => {}
@@ -121,9 +121,9 @@ impl World {
     }
 
     /// What became of one of these; all effects of it are left in `effects`.
-    fn comes_back(&mut self, ticket: u64, outcome: Outcome) {
+    fn comes_back(&mut self, ticket: u64, written: Written) {
         self.effects.clear();
-        self.hub.handle(self.now, Input::Outcome { ticket, outcome }, &mut self.effects);
+        self.hub.handle(self.now, Input::Told(written.told(ticket)), &mut self.effects);
     }
 
     fn request(&mut self, conn: ConnId, request: Request) -> Result<Answer, RefusalCode> {
@@ -306,7 +306,7 @@ fn what_a_room_is_like_is_told_to_every_connection_of_its_members() {
     let of_program = Input::Call {
         call: 1,
         user: UserId::program(),
-        rights: parlor::hub::Rights::Program,
+        rights: Rights::Program,
         request: titled("tea", "Ours"),
     };
     world.input(of_program);
@@ -671,7 +671,7 @@ fn shares_count_what_is_on_its_way_to_the_store() {
         assert!(world.request(ada, Request::Join(room("hers"))).is_ok());
         // What does not come to be is given back.
         for (ticket, _) in coming {
-            world.comes_back(ticket, Outcome::Unavailable);
+            world.comes_back(ticket, Outcome::Unavailable.into());
         }
         assert_eq!(world.on_their_way(asked()).len(), most);
     }
@@ -684,8 +684,8 @@ fn shares_count_what_is_on_its_way_to_the_store() {
     assert_eq!(of_eve.len(), 5, "half of ten invitations");
     assert_eq!(world.on_their_way(asked(bobs, "b")).len(), 3, "and half of the others");
     for (ticket, record) in of_eve {
-        let outcome = world.store.write(world.now.timestamp, &record);
-        world.comes_back(ticket, outcome);
+        let written = world.store.write(world.now.timestamp, &record);
+        world.comes_back(ticket, written);
     }
     assert!(world.on_their_way(asked(eves, "f")).is_empty());
 
@@ -843,7 +843,7 @@ fn rooms_that_somebody_is_being_brought_into_count() {
     let coming = world.on_their_way::<20>(all(eves));
     assert_eq!(coming.iter().map(|(_, record)| brings(record)).sum::<usize>(), 5);
     for (ticket, _) in coming {
-        world.comes_back(ticket, Outcome::Unavailable);
+        world.comes_back(ticket, Outcome::Unavailable.into());
     }
     let coming = world.on_their_way::<20>(all(eves));
     assert_eq!(coming.iter().map(|(_, record)| brings(record)).sum::<usize>(), 5, "given back");
@@ -1032,8 +1032,10 @@ fn a_room_that_has_ended_is_removed_some_at_a_time_also_after_a_start() {
     for _ in 0..20 {
         world.request(ada, say("doomed", "x")).unwrap();
     }
-    world.store.write(Timestamp(0), &parlor::base::Record::End { room: room("doomed") });
+    let by = Authority { user: user("ada"), rights: Rights::User };
+    world.store.write(Timestamp(0), &Record::End { room: room("doomed"), by });
     assert_eq!(log_of(&world, "doomed").len(), 21, "the log is still there");
+    world.store.restarted();
     world.hub = Hub::new(Settings::from(&Limits::default()), world.store.snapshot(), 2);
     world.connect("bob");
     assert_eq!(log_of(&world, "doomed"), [0; 0]);
@@ -1093,8 +1095,8 @@ fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
     ]);
     let mut shown_to_bob = 0;
     for (ticket, record) in records {
-        let outcome = world.store.write(world.now.timestamp, &record);
-        world.comes_back(ticket, outcome);
+        let written = world.store.write(world.now.timestamp, &record);
+        world.comes_back(ticket, written);
         let entries = world.notices().into_iter().filter(|(_, what)| what.starts_with("tea "));
         shown_to_bob += entries.filter(|(conns, _)| conns.contains(&bob)).count();
     }
@@ -1114,11 +1116,11 @@ fn who_joins_while_they_are_banned_misses_nothing_if_the_ban_cannot_be_stored() 
     ]);
     let mut shown = Vec::new();
     for (at, (ticket, record)) in records.into_iter().enumerate() {
-        let outcome = match at {
+        let written = match at {
             0 => world.store.write(world.now.timestamp, &record),
-            _ => Outcome::Unavailable,
+            _ => Outcome::Unavailable.into(),
         };
-        world.comes_back(ticket, outcome);
+        world.comes_back(ticket, written);
         shown.extend(world.notices().into_iter().filter(|(conns, _)| conns.contains(&bob)));
     }
     let shown: Vec<&str> = shown.iter().map(|(_, what)| what.as_str()).collect();
@@ -1139,7 +1141,7 @@ fn resumed_while_leaving(world: &mut World, named: &[(RoomId, u64)]) -> ConnId {
     let resume = Request::Resume { epoch: "epoch".into(), rooms: named.to_vec(), more: false };
     let Ok(Answer::Resumed(resumed)) = world.request(other, resume) else { panic!("no answer") };
     assert_eq!(resumed.refused.len(), named.len(), "while she leaves she is no member");
-    world.comes_back(leaving[0].0, Outcome::Unavailable);
+    world.comes_back(leaving[0].0, Outcome::Unavailable.into());
     other
 }
 
@@ -1184,11 +1186,11 @@ fn who_lists_their_rooms_while_one_is_to_end_is_ended_if_it_does_not_and_told_if
             };
             assert!(rooms.rooms.is_empty(), "the end is in force");
             let (ticket, record) = &leaving[0];
-            let outcome = match is_stored {
+            let written = match is_stored {
                 true => world.store.write(world.now.timestamp, record),
-                false => Outcome::Unavailable,
+                false => Outcome::Unavailable.into(),
             };
-            world.comes_back(*ticket, outcome);
+            world.comes_back(*ticket, written);
             let ended = if !is_stored && is_left_out { vec![other] } else { Vec::new() };
             assert_eq!(told_wrong(&world), ended, "{removal:?}, stored: {is_stored}");
             let is_removal = |what: &str| what.starts_with("removed from tea");
@@ -1228,11 +1230,11 @@ fn who_came_while_a_room_was_to_end_is_ended_if_it_does_not() {
             let leaving = world.on_their_way([(by, by != ada, removal.clone())]);
             let late = world.connect("ada");
             let (ticket, record) = &leaving[0];
-            let outcome = match is_stored {
+            let written = match is_stored {
                 true => world.store.write(world.now.timestamp, record),
-                false => Outcome::Unavailable,
+                false => Outcome::Unavailable.into(),
             };
-            world.comes_back(*ticket, outcome);
+            world.comes_back(*ticket, written);
             let ended: &[ConnId] = if is_stored { &[] } else { &[late] };
             assert_eq!(told_wrong(&world), ended, "{removal:?}, stored: {is_stored}");
             world.input(Input::Disconnected { conn: late });
@@ -1263,12 +1265,12 @@ fn of_two_bans_the_one_that_can_be_stored_holds() {
         let ban = Request::Ban(room("tea"), user("bob"));
         let records = world.on_their_way([(ada, false, ban.clone()), (root, true, ban)]);
         for (at, (ticket, record)) in records.into_iter().enumerate() {
-            let outcome = if (at == 0) == first_fails {
-                Outcome::Unavailable
+            let written = if (at == 0) == first_fails {
+                Outcome::Unavailable.into()
             } else {
                 world.store.write(world.now.timestamp, &record)
             };
-            world.comes_back(ticket, outcome);
+            world.comes_back(ticket, written);
             assert_eq!(world.request(bob, say("tea", "x")), Err(RefusalCode::NotMember));
         }
         assert_eq!(world.request(bob, Request::Join(room("tea"))), Err(RefusalCode::Forbidden));
@@ -1316,7 +1318,7 @@ fn the_newest_page_reaches_up_to_the_head_also_if_it_took_long() {
     for number in 0..5 {
         world.request(ada, say("tea", &number.to_string())).unwrap();
     }
-    world.input(Input::Outcome { ticket: *ticket, outcome });
+    world.input(Input::Told(Told::Answer { ticket: *ticket, outcome }));
     let Some(Effect::Answer { answer: Ok(Answer::History { entries, head, .. }), .. }) =
         world.effects.list.first()
     else {
@@ -1586,7 +1588,8 @@ fn a_room_that_takes_the_place_of_one_that_has_ended_is_not_looked_up_for_who_wa
         assert!(rooms.iter().all(|room| room.as_str().starts_with("hers-")), "{rooms:?}");
         let outcome = world.store.seek(&rooms, since);
         effects.clear();
-        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut effects);
+        let told = Input::Told(Told::Answer { ticket, outcome });
+        world.hub.handle(world.now, told, &mut effects);
     }
     assert_eq!(rounds, 2);
     let told = format!("{:?}", effects.list);

@@ -1,8 +1,8 @@
 //! The store's own interface: numbers, repeats, failures, and what survives.
 
 use parlor::base::{
-    Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp,
-    UserId,
+    Authority, Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, Rights, RoomId,
+    Snapshot, StoreChange, Timestamp, Told, UserId, What, Written,
 };
 use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::io::{BufRead, Write};
@@ -34,24 +34,29 @@ impl Opened {
         self.next
     }
 
-    fn outcomes(&mut self, count: usize) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        while outcomes.len() < count {
+    fn written(&mut self, count: usize) -> Vec<Written> {
+        let mut all_written = Vec::new();
+        while all_written.len() < count {
             self.woken.recv_timeout(Duration::from_secs(10)).unwrap();
-            outcomes.extend(self.store.outcomes().into_iter().map(|(_, outcome)| outcome));
+            all_written.extend(self.store.told().into_iter().map(|told| match told {
+                Told::Changed { change, .. } => Written::Changed(change),
+                Told::Answer { outcome, .. } => Written::Unchanged(outcome),
+            }));
         }
-        outcomes
+        all_written
     }
 
-    fn write(&mut self, now: i64, record: Record) -> Outcome {
+    fn write(&mut self, now: i64, record: Record) -> Written {
         self.submit(now, record);
-        self.outcomes(1).remove(0)
+        self.written(1).remove(0)
     }
 
     fn read(&mut self, query: Query) -> Vec<u64> {
         self.next += 1;
         self.store.read(self.next, Timestamp(0), query).unwrap();
-        let Outcome::Page(page) = self.outcomes(1).remove(0) else { panic!("no page") };
+        let Written::Unchanged(Outcome::Page(page)) = self.written(1).remove(0) else {
+            panic!("no page")
+        };
         page.iter().map(|entry| entry.seq).collect()
     }
 }
@@ -65,7 +70,7 @@ fn room(id: &str) -> RoomId {
 }
 
 fn join(of: &str, who: &str) -> Record {
-    Record::Join { room: room(of), user: user(who), by: None, is_own: true }
+    Record::Join { room: room(of), user: user(who), by: None }
 }
 
 fn leave(who: &str) -> Record {
@@ -78,11 +83,31 @@ fn say(of: &str, who: &str, text: &str, cid: Option<&str>) -> Record {
 }
 
 /// Number, time, and whether it was there before.
-fn message(outcome: &Outcome) -> (u64, i64, bool) {
-    match outcome {
-        Outcome::Message { entry, is_duplicate, .. } => (entry.seq, entry.ts.0, *is_duplicate),
+fn message(written: &Written) -> (u64, i64, bool) {
+    match written {
+        Written::Unchanged(Outcome::Earlier { seq, ts }) => (*seq, ts.0, true),
+        written => match what(written) {
+            What::Message(entry) => (entry.seq, entry.ts.0, false),
+            other => panic!("{other:?}"),
+        },
+    }
+}
+
+/// What has changed in a room.
+fn what(written: &Written) -> &What {
+    match written {
+        Written::Changed(StoreChange::Room { what, .. }) => what,
         other => panic!("{other:?}"),
     }
+}
+
+fn is_changed(written: &Written) -> bool {
+    matches!(written, Written::Changed(_))
+}
+
+/// Who adds somebody.
+fn admin() -> Option<Authority> {
+    Some(Authority { user: user("root"), rights: Rights::Admin })
 }
 
 fn page(first: u64, last: u64, entries_max: usize, from_end: bool) -> Query {
@@ -113,12 +138,12 @@ fn a_repeat_gives_the_first_result_also_within_a_batch_and_uses_up_no_number() {
     }
     opened.submit(8, say("a", "ada", "other", Some("c1")));
     opened.submit(9, say("a", "bob", "x", Some("c1")));
-    let outcomes = opened.outcomes(7);
-    let messages: Vec<_> = outcomes.iter().take(5).map(message).collect();
+    let written = opened.written(7);
+    let messages: Vec<_> = written.iter().take(5).map(message).collect();
     assert_eq!(messages[0], (3, 7, false));
     assert!(messages[1..].iter().all(|one| *one == (3, 7, true)), "{messages:?}");
-    assert_eq!(outcomes[5], Outcome::Mismatch);
-    assert_eq!(message(&outcomes[6]), (4, 9, false), "ids are each author's own");
+    assert_eq!(written[5], Outcome::Mismatch.into());
+    assert_eq!(message(&written[6]), (4, 9, false), "ids are each author's own");
 }
 
 #[test]
@@ -143,12 +168,13 @@ fn what_was_answered_is_there_after_opening_again() {
         is_own: true,
     };
     opened.write(1, create.clone());
-    assert_eq!(opened.write(2, create), Outcome::RoomExists);
+    assert_eq!(opened.write(2, create), Outcome::RoomExists.into());
     opened.write(3, say("a", "ada", "hello", Some("c1")));
     opened.write(4, say("a", "bob", "hi", None));
     let read = |seq| Record::Read { room: room("a"), user: user("ada"), seq };
-    assert_eq!(opened.write(5, read(99)), Outcome::Read { seq: 4, messages: 2, deleted: 0 });
-    assert_eq!(opened.write(5, read(1)), Outcome::Read { seq: 4, messages: 2, deleted: 0 });
+    let has_read = What::Read { user: user("ada"), seq: 4, messages: 2, deleted: 0 };
+    assert_eq!(*what(&opened.write(5, read(99))), has_read);
+    assert_eq!(opened.write(5, read(1)), Outcome::Done.into());
     opened.write(6, Record::Name { user: user("ada"), name: "Ada".into() });
     drop(opened);
 
@@ -201,8 +227,10 @@ fn a_page_shows_what_was_written_just_before_it() {
         opened.submit(n, say("a", "ada", "x", None));
     }
     opened.store.read(1_000, Timestamp(0), page(1, 100, 100, false)).unwrap();
-    let outcomes = opened.outcomes(22);
-    let Some(Outcome::Page(page)) = outcomes.last() else { panic!("the page comes last") };
+    let written = opened.written(22);
+    let Some(Written::Unchanged(Outcome::Page(page))) = written.last() else {
+        panic!("the page comes last")
+    };
     assert_eq!(page.len(), 21);
 }
 
@@ -214,7 +242,7 @@ fn a_record_does_not_wait_for_the_pages_that_others_asked_for() {
     for n in 0..200 {
         opened.submit(n, say("a", "ada", &"x".repeat(1_000), None));
     }
-    opened.outcomes(200);
+    opened.written(200);
     let query = Query { bytes_max: 250_000, ..page(1, 200, 200, false) };
     for n in 0..PAGES {
         opened.store.read(1_000 + n, Timestamp(0), query.clone()).unwrap();
@@ -223,7 +251,7 @@ fn a_record_does_not_wait_for_the_pages_that_others_asked_for() {
     let mut order = Vec::new();
     while order.len() < PAGES as usize + 1 {
         opened.woken.recv_timeout(Duration::from_secs(10)).unwrap();
-        order.extend(opened.store.outcomes().into_iter().map(|(ticket, _)| ticket));
+        order.extend(opened.store.told().iter().filter_map(Told::ticket));
     }
     let place = order.iter().position(|ticket| *ticket == 5).unwrap();
     assert!(place < PAGES as usize / 2, "{place} pages came before it");
@@ -235,23 +263,23 @@ fn coming_and_going_are_entries_and_an_owner_hands_over() {
     for name in ["ada", "bob", "cy"] {
         opened.write(0, join("a", name));
     }
-    let Outcome::Room { entries, .. } = opened.write(0, join("a", "bob")) else { panic!() };
-    assert_eq!(entries, [], "a member joins once");
-    let Outcome::Room { room: state, entries } = opened.write(1, leave("ada")) else { panic!() };
-    assert_eq!(state.owner, Some(user("bob")), "the member of longest standing");
-    let EntryKind::Left { user: gone, .. } = &entries[0].kind else { panic!() };
-    assert_eq!((gone.as_str(), entries[0].seq), ("ada", 4));
-    assert_eq!(opened.write(1, leave("ada")), Outcome::NotMember);
+    assert_eq!(opened.write(0, join("a", "bob")), Outcome::Done.into(), "a member joins once");
+    let left = opened.write(1, leave("ada"));
+    let What::Left { entry, owner, is_own: true } = what(&left) else { panic!("{left:?}") };
+    assert_eq!(*owner, Some(user("bob")), "the member of longest standing");
+    let EntryKind::Left { user: gone, .. } = &entry.kind else { panic!() };
+    assert_eq!((gone.as_str(), entry.seq), ("ada", 4));
+    assert_eq!(opened.write(1, leave("ada")), Outcome::NotMember.into());
     opened.write(1, leave("bob"));
-    let Outcome::Room { room: state, .. } = opened.write(1, leave("cy")) else { panic!() };
-    assert_eq!((state.owner, state.head), (None, 6), "a room outlives its last member");
-    let Outcome::Room { room: state, entries } = opened.write(2, join("a", "dee")) else {
-        panic!()
-    };
-    assert_eq!((state.owner, entries[0].seq), (Some(user("dee")), 7));
+    let left = opened.write(1, leave("cy"));
+    let What::Left { entry, owner: None, .. } = what(&left) else { panic!("{left:?}") };
+    assert_eq!(entry.seq, 6, "a room outlives its last member");
+    let joined = opened.write(2, join("a", "dee"));
+    let What::Joined { entry, owner, is_own: true } = what(&joined) else { panic!("{joined:?}") };
+    assert_eq!((owner, entry.seq), (&Some(user("dee")), 7));
     // Only whoever comes by themselves makes a room by it.
-    let brought = Record::Join { room: room("none"), user: user("ada"), by: None, is_own: false };
-    assert_eq!(opened.write(2, brought), Outcome::NotMember);
+    let brought = Record::Join { room: room("none"), user: user("ada"), by: admin() };
+    assert_eq!(opened.write(2, brought), Outcome::NotMember.into());
 }
 
 #[test]
@@ -269,9 +297,9 @@ fn nobody_comes_into_a_closed_room_by_themselves_also_while_it_is_being_made() {
     // Decided before the room was there.
     opened.submit(0, create);
     opened.submit(0, join("a", "mallory"));
-    assert_eq!(opened.outcomes(2)[1], Outcome::NotMember);
-    let brought = Record::Join { room: room("a"), user: user("bob"), by: None, is_own: false };
-    assert!(matches!(opened.write(1, brought), Outcome::Room { .. }));
+    assert_eq!(opened.written(2)[1], Outcome::NotMember.into());
+    let brought = Record::Join { room: room("a"), user: user("bob"), by: admin() };
+    assert!(is_changed(&opened.write(1, brought)));
 }
 
 #[test]
@@ -284,27 +312,22 @@ fn a_revocation_is_once_where_it_says_so_and_forgotten_when_its_token_is_long_ov
         once,
     };
     let mut opened = open(&place);
-    assert_eq!(opened.write(1_000, token("code", Some(5_000), true)), Outcome::Done);
-    assert_eq!(opened.write(1_001, token("code", Some(5_000), true)), Outcome::AlreadyRevoked);
-    assert_eq!(opened.write(1_002, token("code", Some(4_000), false)), Outcome::Done);
-    assert_eq!(opened.write(1_003, token("for-ever", None, false)), Outcome::Done);
+    let already = || Written::Unchanged(Outcome::AlreadyRevoked);
+    assert!(is_changed(&opened.write(1_000, token("code", Some(5_000), true))));
+    assert_eq!(opened.write(1_001, token("code", Some(5_000), true)), already());
+    assert_eq!(opened.write(1_002, token("code", Some(4_000), false)), Outcome::Done.into());
+    assert!(is_changed(&opened.write(1_003, token("for-ever", None, false))));
     for number in 0..100 {
-        assert_eq!(
-            opened.write(1_004, token(&format!("t{number}"), Some(4_999), true)),
-            Outcome::Done
-        );
+        assert!(is_changed(&opened.write(1_004, token(&format!("t{number}"), Some(4_999), true))));
     }
     // Entries that are dated ahead make nothing older: what is forgotten goes by the time that comes with it.
     opened.write(9 * DAY, join("a", "ada"));
-    assert_eq!(opened.write(1_005, token("code", Some(5_000), true)), Outcome::AlreadyRevoked);
+    assert_eq!(opened.write(1_005, token("code", Some(5_000), true)), already());
     drop(opened);
     // What was used up stays so over a restart, until its time is over since a day.
     let mut opened = open(&place);
-    assert_eq!(
-        opened.write(DAY + 5_000, token("code", Some(5_000), true)),
-        Outcome::AlreadyRevoked
-    );
-    assert_eq!(opened.write(DAY + 5_001, token("code", Some(5_000), true)), Outcome::Done);
+    assert_eq!(opened.write(DAY + 5_000, token("code", Some(5_000), true)), already());
+    assert!(is_changed(&opened.write(DAY + 5_001, token("code", Some(5_000), true))));
     drop(opened);
     assert_eq!(
         open(&place).snapshot.revocations,
@@ -329,14 +352,10 @@ fn direct_messages_make_their_room_once() {
         body: Body { text: "psst".into(), data: Some(data.into()), reply_to: None },
         cid: None,
     };
-    let Outcome::Message { entry, is_first, .. } = opened.write(0, send(&ada, &bob)) else {
-        panic!()
-    };
-    assert_eq!((entry.seq, is_first), (1, true));
-    let Outcome::Message { entry, is_first, .. } = opened.write(0, send(&bob, &ada)) else {
-        panic!()
-    };
-    assert_eq!((entry.seq, is_first), (2, false));
+    assert_eq!(message(&opened.write(0, send(&ada, &bob))).0, 1);
+    let second = opened.write(0, send(&bob, &ada));
+    let What::Message(entry) = what(&second) else { panic!("{second:?}") };
+    assert_eq!(entry.seq, 2);
     let EntryKind::Message { body, .. } = &entry.kind else { panic!() };
     assert_eq!(body.data.as_deref(), Some(data), "data is kept as it came");
 }
@@ -417,7 +436,7 @@ fn a_database_that_cannot_be_written_stores_nothing_half_and_goes_on_when_it_can
     from_other.read_line(&mut line).unwrap();
     assert_eq!(line, "held\n");
 
-    assert_eq!(opened.write(1, say("a", "ada", "lost", Some("c1"))), Outcome::Unavailable);
+    assert_eq!(opened.write(1, say("a", "ada", "lost", Some("c1"))), Outcome::Unavailable.into());
     assert_eq!(opened.read(page(1, 9, 9, false)), [1], "what is there can be read");
 
     to_other.write_all(b"ROLLBACK; SELECT 'free';\n").unwrap();
@@ -444,8 +463,9 @@ fn what_was_queued_behind_a_failed_batch_fails_too() {
         opened.submit(1, say("a", "ada", "good", None));
     }
     std::thread::sleep(Duration::from_millis(200));
-    let outcomes = opened.outcomes(51);
-    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Unavailable), "{outcomes:?}");
+    let written = opened.written(51);
+    let unavailable = Outcome::Unavailable.into();
+    assert!(written.iter().all(|written| *written == unavailable), "{written:?}");
     // From here on the failure has been heard of.
     assert_eq!(message(&opened.write(2, say("a", "ada", "good", None))).0, 2);
 }
@@ -456,9 +476,11 @@ fn a_member_is_not_invited_any_more() {
     opened.write(1, join("a", "ada"));
     opened.write(2, join("a", "bob"));
     // It was decided before bob had come.
-    opened.write(3, Record::Invite { room: room("a"), user: user("bob"), by: user("ada") });
+    let by = Authority { user: user("ada"), rights: Rights::User };
+    let invite = Record::Invite { room: room("a"), user: user("bob"), by: by.clone() };
+    assert_eq!(opened.write(3, invite), Outcome::Done.into());
     opened.write(4, leave("bob"));
     let (title, open) = (None, Some(false));
-    opened.write(5, Record::Update { room: room("a"), title, open, owner: None });
-    assert_eq!(opened.write(6, join("a", "bob")), Outcome::NotMember);
+    opened.write(5, Record::Update { room: room("a"), title, open, owner: None, by });
+    assert_eq!(opened.write(6, join("a", "bob")), Outcome::NotMember.into());
 }

@@ -70,7 +70,7 @@ impl Server {
         let mut answered = 0;
         while answered <= count {
             self.woken.recv_timeout(Duration::from_secs(20)).unwrap();
-            answered += self.store.outcomes().len() as u64;
+            answered += self.store.told().len() as u64;
         }
     }
 }

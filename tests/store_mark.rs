@@ -1,7 +1,9 @@
 //! The write-ahead log or the mark is missing, cut, emptied or an older one. The store reports it,
 //! and uses no number twice in one epoch. It never reports a loss for intact files.
 
-use parlor::base::{Body, Chance, Data, Outcome, Record, RoomId, StreamId, Timestamp, UserId};
+use parlor::base::{
+    Body, Chance, Data, Outcome, Record, RoomId, StoreChange, StreamId, Timestamp, Told, UserId,
+};
 use parlor::store::data::{self, BrokenRule};
 use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::collections::BTreeMap;
@@ -55,21 +57,21 @@ fn serve(directory: &Path, epoch: &str) -> Result<Server, OpenError> {
 impl Server {
     /// Stores something, in a transaction of its own; tells in which log, and under which number.
     fn put(&mut self, record: Record) -> (String, u64) {
-        self.store.write(0, Timestamp(7), record.clone()).unwrap();
+        self.store.write(0, Timestamp(7), record).unwrap();
         loop {
             self.woken.recv_timeout(Duration::from_secs(20)).unwrap();
-            match (&record, self.store.outcomes().pop()) {
-                (_, None) => {}
-                (_, Some((_, Outcome::Message { entry, .. }))) => {
-                    return (entry.room.as_str().to_owned(), entry.seq);
+            match self.store.told().pop() {
+                None => {}
+                Some(Told::Changed {
+                    change: StoreChange::Event { stream, event, .. }, ..
+                }) => {
+                    return (stream.as_str().to_owned(), event.seq);
                 }
-                (Record::Event { stream, .. }, Some((_, Outcome::Event { seq, .. }))) => {
-                    return (stream.as_str().to_owned(), seq);
+                Some(Told::Changed { change: StoreChange::Room { room, what, .. }, .. }) => {
+                    let newest = what.entries().last().expect("it has one");
+                    return (room.as_str().to_owned(), newest.seq);
                 }
-                (_, Some((_, Outcome::Room { room, .. }))) => {
-                    return (room.room.as_str().to_owned(), room.head);
-                }
-                (_, Some((_, other))) => panic!("{other:?}"),
+                Some(other) => panic!("{other:?}"),
             }
         }
     }
@@ -398,7 +400,8 @@ fn what_changes_nothing_is_no_commit() {
     let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
     server.store.write(0, Timestamp(7), Record::Leave { room, user, by: None }).unwrap();
     server.woken.recv_timeout(Duration::from_secs(20)).unwrap();
-    assert_eq!(server.store.outcomes(), [(0, Outcome::NotMember)]);
+    let outcome = Outcome::NotMember;
+    assert_eq!(server.store.told(), [Told::Answer { ticket: 0, outcome }]);
     assert_eq!(files(folder.path()), before);
 }
 

@@ -8,7 +8,7 @@ mod model_store;
 
 use any_record::{aimed, any_record, any_room};
 use model_store::ModelStore;
-use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
+use parlor::base::{Query, Record, RoomId, Snapshot, Timestamp, Told};
 use parlor::store::{Place, RecordStore, Store, data};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ struct Both {
     model: ModelStore,
     next: u64,
     now: i64,
-    expected: Vec<(u64, Outcome)>,
+    expected: Vec<Told>,
 }
 
 fn open(place: &Path) -> (Store, Snapshot, Receiver<()>) {
@@ -106,20 +106,22 @@ impl Both {
         match step {
             Step::Write(record) => {
                 let record = aimed(record, &self.model);
-                self.expected.push((ticket, self.model.write(now, &record)));
+                self.expected.push(self.model.write(now, &record).told(ticket));
                 self.store.as_mut().unwrap().write(ticket, now, record).unwrap();
             }
             Step::Read(query) => {
                 // A page is of its own moment: what is handed over after it may be in it.
                 self.wait();
-                self.expected.push((ticket, self.model.read(&query)));
+                let outcome = self.model.read(&query);
+                self.expected.push(Told::Answer { ticket, outcome });
                 self.store.as_mut().unwrap().read(ticket, now, query).unwrap();
                 self.wait();
             }
             Step::Seek(rooms, ago) => {
                 self.wait();
                 let since = Timestamp(self.now - ago);
-                self.expected.push((ticket, self.model.seek(&rooms, since)));
+                let outcome = self.model.seek(&rooms, since);
+                self.expected.push(Told::Answer { ticket, outcome });
                 self.store.as_mut().unwrap().seek(ticket, now, rooms, since).unwrap();
                 self.wait();
             }
@@ -161,7 +163,7 @@ impl Both {
         let mut found = Vec::new();
         while found.len() < self.expected.len() {
             self.woken.recv_timeout(Duration::from_secs(20)).unwrap();
-            found.extend(self.store.as_mut().unwrap().outcomes());
+            found.extend(self.store.as_mut().unwrap().told());
         }
         assert_eq!(found, std::mem::take(&mut self.expected));
     }

@@ -8,7 +8,8 @@ use parlor::base::pattern::Pattern;
 use parlor::base::subscription::{Ask, Form};
 use parlor::base::{
     Answer, ConnId, Data, Effect, Effects, Limits, Moment, Notice, Now, Origin, Outcome, Refusal,
-    RefusalCode, Snapshot, StreamId, StreamRights, Timestamp, Tree,
+    RefusalCode, Snapshot, StoreChange, StreamEvent, StreamId, StreamRights, Timestamp, Told, Tree,
+    Written,
 };
 use parlor::hub::streams::{Holder, Publisher, StreamSettings};
 use parlor::hub::{Hub, Input, Settings};
@@ -180,11 +181,13 @@ impl World {
         let epoch = self.hub.streams().epoch(&StreamId::parse(name).unwrap()).unwrap();
         let epoch = (**epoch).into();
         let ts = Timestamp(self.now as i64);
-        let outcome = match is_kept {
-            true => Outcome::Event { epoch, seq, ts, is_duplicate: false },
-            false => Outcome::Unavailable,
+        let stream = StreamId::parse(name).unwrap();
+        let event = StreamEvent { seq, ts, data: data(units), id: None };
+        let written = match is_kept {
+            true => Written::Changed(StoreChange::Event { stream, epoch, event }),
+            false => Outcome::Unavailable.into(),
         };
-        let answer = self.give(Input::Outcome { ticket: self.ticket, outcome }).unwrap();
+        let answer = self.give(Input::Told(written.told(self.ticket))).unwrap();
         if is_kept {
             self.stored.entry(name.to_owned()).or_insert((who, 0)).1 = seq;
         }
@@ -482,8 +485,11 @@ fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
     for (at, (ticket, name)) in tickets.into_iter().enumerate() {
         let epoch = world.hub.streams().epoch(&StreamId::parse(&name).unwrap()).unwrap();
         let (seq, ts) = (at as u64 / 3 + 1, Timestamp(1));
-        let outcome = Outcome::Event { epoch: (**epoch).into(), seq, ts, is_duplicate: false };
-        world.give(Input::Outcome { ticket, outcome });
+        let epoch = (**epoch).into();
+        let stream = StreamId::parse(&name).unwrap();
+        let event = StreamEvent { seq, ts, data: data(400), id: None };
+        let change = StoreChange::Event { stream, epoch, event };
+        world.give(Input::Told(Told::Changed { change, ticket: Some(ticket) }));
         assert!(world.hub.streams().pinned().1 <= 1_500 * UNIT);
     }
 }

@@ -8,13 +8,13 @@ use parlor::base::pattern::Pattern;
 use parlor::base::subscription::{Ask, Form, StreamSnapshot};
 use parlor::base::{
     Answer, Chance, ConnId, Data, Effect, Effects, Limits, Moment, Notice, Now, Origin, Outcome,
-    Priority, PublicationId, Record, RefusalCode, Snapshot, StreamId, StreamRights, StreamState,
-    Timestamp, Tree, UserId,
+    Priority, PublicationId, Record, RefusalCode, Snapshot, StoreChange, StreamEvent, StreamId,
+    StreamRights, StreamState, Timestamp, Told, Tree, UserId,
 };
 use parlor::hub::streams::{Publisher, StreamSettings};
 use parlor::hub::{Census, Hub, Input, Settings};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -611,12 +611,15 @@ fn a_polled_stream_that_is_declared_otherwise_is_for_nobody_and_for_none_on_the_
 struct Durable {
     hub: Hub,
     effects: Effects,
+    /// Under way to the store, by ticket.
+    records: HashMap<u64, Record>,
 }
 
 impl Durable {
     fn begin(streams: Vec<StreamState>) -> Durable {
         let stored = Snapshot { streams, ..Snapshot::default() };
-        Durable { hub: Hub::new(Durable::declared(true), stored, 7), effects: Effects::default() }
+        let hub = Hub::new(Durable::declared(true), stored, 7);
+        Durable { hub, effects: Effects::default(), records: HashMap::new() }
     }
 
     fn declared(is_durable: bool) -> Settings {
@@ -648,6 +651,11 @@ impl Durable {
         let now = Now { moment: Moment::from_millis(ms), timestamp, age_by: timestamp };
         self.effects.clear();
         self.hub.handle(now, input, &mut self.effects);
+        for effect in &self.effects.list {
+            if let Effect::Persist { ticket, record } = effect {
+                self.records.insert(*ticket, record.clone());
+            }
+        }
         let told = self.effects.list.iter().filter_map(|effect| match effect {
             Effect::Answer { answer: Ok(Answer::Published { seq, duplicate, .. }), .. } => {
                 Some(format!("published {seq}{}", if *duplicate { " before" } else { "" }))
@@ -704,12 +712,16 @@ impl Durable {
 
     /// Tickets go up from 1.
     fn stored(&mut self, ticket: u64, seq: u64) -> Vec<String> {
-        self.came(ticket, seq, false)
+        let Some(Record::Event { stream, data, id, .. }) = self.records.remove(&ticket) else {
+            panic!("no event under way with {ticket}")
+        };
+        let event = StreamEvent { seq, ts: Timestamp(9), data, id };
+        let change = StoreChange::Event { stream, epoch: "life".into(), event };
+        self.give(Input::Told(Told::Changed { change, ticket: Some(ticket) }))
     }
 
-    fn came(&mut self, ticket: u64, seq: u64, is_duplicate: bool) -> Vec<String> {
-        let outcome = Outcome::Event { epoch: "life".into(), seq, ts: Timestamp(9), is_duplicate };
-        self.give(Input::Outcome { ticket, outcome })
+    fn not_stored(&mut self, ticket: u64, outcome: Outcome) -> Vec<String> {
+        self.give(Input::Told(Told::Answer { ticket, outcome }))
     }
 }
 
@@ -741,8 +753,7 @@ fn an_event_of_a_durable_stream_is_told_and_answered_when_it_is_stored() {
     assert_eq!(world.publish(60), ["store in life, keep 3"]);
     assert_eq!(world.publish(70), ["store in life, keep 3"]);
     assert_eq!(world.stored(1, 5), ["event 5 after 4: 50", "published 5"]);
-    let unavailable = Input::Outcome { ticket: 2, outcome: Outcome::Unavailable };
-    assert_eq!(world.give(unavailable), ["Unavailable"]);
+    assert_eq!(world.not_stored(2, Outcome::Unavailable), ["Unavailable"]);
     assert_eq!(world.stored(3, 6), ["event 6 after 5: 70", "published 6"]);
 }
 
@@ -755,12 +766,14 @@ fn a_repeat_of_a_durable_streams_event_is_answered_and_told_to_nobody() {
         assert_eq!(world.publish_named(50, Some("a")), ["store in life, keep 3, named a"]);
     }
     assert_eq!(world.stored(1, 5), ["event 5 after 4: 50", "published 5"]);
-    assert_eq!(world.came(2, 5, true), ["published 5 before"]);
+    assert_eq!(
+        world.not_stored(2, Outcome::Earlier { seq: 5, ts: Timestamp(9) }),
+        ["published 5 before"]
+    );
     world.publish_named(60, Some("b"));
     world.publish_named(61, Some("b"));
     assert_eq!(world.stored(3, 6), ["event 6 after 5: 60", "published 6"]);
-    let mismatch = Input::Outcome { ticket: 4, outcome: Outcome::Mismatch };
-    assert_eq!(world.give(mismatch), ["DuplicateMismatch"]);
+    assert_eq!(world.not_stored(4, Outcome::Mismatch), ["DuplicateMismatch"]);
     // What is in memory needs no store, nor room.
     assert_eq!(world.publish_named(50, Some("a")), ["published 5 before"]);
     assert_eq!(world.publish_named(51, Some("a")), ["DuplicateMismatch"]);

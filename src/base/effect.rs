@@ -159,8 +159,8 @@ pub enum Effect {
     },
     /// Tokens were revoked: apply that, and answer with how many connections it has closed.
     Revoked {
-        /// Who waits for the answer.
-        origin: Origin,
+        /// Who waits for the answer, if somebody does.
+        origin: Option<Origin>,
         /// The revoked tokens.
         revocation: Revocation,
     },

@@ -4,9 +4,11 @@
 
 mod address;
 pub mod answer;
+mod authority;
 mod buffer;
 pub mod by_connection;
 pub mod chance;
+pub mod change;
 mod class;
 pub mod conn_id;
 pub mod counters;
@@ -44,8 +46,10 @@ pub mod wall_clock;
 
 pub use address::Address;
 pub use answer::Answer;
+pub use authority::{Authority, Rights};
 pub use buffer::Buffer;
 pub use chance::Chance;
+pub use change::{StoreChange, Told, Trimmed, What, Written};
 pub use class::{Class, Priority};
 pub use conn_id::ConnId;
 pub use counters::{Histogram, LoopCounters, StoreCounters};

@@ -2,7 +2,7 @@
 //! remembers. Neither knows the other.
 
 use crate::base::{
-    Body, Data, Entry, PublicationId, RoomId, StreamEvent, StreamId, Timestamp, UserId,
+    Authority, Body, Data, Entry, PublicationId, RoomId, StreamEvent, StreamId, Timestamp, UserId,
 };
 use std::sync::Arc;
 
@@ -40,10 +40,8 @@ pub enum Record {
         room: RoomId,
         /// The message's `seq`.
         target: u64,
-        /// The user.
-        by: UserId,
-        /// Whether they may delete others' messages too.
-        is_moderator: bool,
+        /// Who deletes it: its author, the room's owner, or an admin.
+        by: Authority,
     },
     /// A user sets or withdraws a reaction to a message.
     React {
@@ -85,24 +83,26 @@ pub enum Record {
         open: Option<bool>,
         /// Its owner, a member.
         owner: Option<UserId>,
+        /// Who changes them: the room's owner, or an admin.
+        by: Authority,
     },
     /// Ends a room. Its name stays taken, because its numbers must not be used twice.
     End {
         /// The room.
         room: RoomId,
+        /// Who ends it: its owner, or an admin.
+        by: Authority,
     },
-    /// Makes a user a member. If the room does not exist and they come by themselves, it is created
-    /// as an open one of theirs.
+    /// Makes a user a member. If they come by themselves, the room must be open or they invited,
+    /// and it counts towards their quota; if it does not exist, it is created as an open one of
+    /// theirs.
     Join {
         /// The room.
         room: RoomId,
         /// The user.
         user: UserId,
-        /// Who adds them, if another does.
-        by: Option<UserId>,
-        /// Whether they come by themselves. Then the room must be open or they invited, and it
-        /// counts towards their quota.
-        is_own: bool,
+        /// Who adds them, an admin; `None` if they come by themselves.
+        by: Option<Authority>,
     },
     /// Invites a user to a room that is not open.
     Invite {
@@ -110,8 +110,8 @@ pub enum Record {
         room: RoomId,
         /// The user.
         user: UserId,
-        /// Who invites them.
-        by: UserId,
+        /// Who invites them: the room's owner, or an admin.
+        by: Authority,
     },
     /// An invitation is declined or taken back.
     Uninvite {
@@ -119,6 +119,8 @@ pub enum Record {
         room: RoomId,
         /// The invited user.
         user: UserId,
+        /// Who takes it back, the room's owner or an admin; `None` if they decline.
+        by: Option<Authority>,
     },
     /// A user is no longer a member of a room.
     Leave {
@@ -126,8 +128,8 @@ pub enum Record {
         room: RoomId,
         /// The user.
         user: UserId,
-        /// Who removes them, if another does.
-        by: Option<UserId>,
+        /// Who removes them, the room's owner or an admin; `None` if they leave.
+        by: Option<Authority>,
     },
     /// Ends a user's membership and invitation, and keeps them from joining.
     Ban {
@@ -135,8 +137,8 @@ pub enum Record {
         room: RoomId,
         /// The user.
         user: UserId,
-        /// Who bans them.
-        by: UserId,
+        /// Who bans them: the room's owner, or an admin.
+        by: Authority,
     },
     /// A user can join a room again.
     Unban {
@@ -144,6 +146,8 @@ pub enum Record {
         room: RoomId,
         /// The user.
         user: UserId,
+        /// Who allows it: the room's owner, or an admin.
+        by: Authority,
     },
     /// A user has read a room up to an entry.
     Read {
@@ -267,49 +271,30 @@ pub struct Query {
     pub from_end: bool,
 }
 
-/// The outcome of a record or a query.
+/// The answer to a query, or to a record that changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The message is in the log.
-    Message {
-        /// Its entry.
-        entry: Entry,
-        /// Whether it is a repeat.
-        is_duplicate: bool,
-        /// Whether it created the room.
-        is_first: bool,
-    },
-    /// The same id was used for another message or event.
-    Mismatch,
-    /// A message was changed.
-    Changed {
-        /// The entry of the change.
-        entry: Entry,
-        /// The message as it is now.
-        target: Entry,
-    },
-    /// Nothing had to change, because of this earlier entry.
-    Unchanged {
+    /// Nothing had to change.
+    Done,
+    /// Nothing had to change, because of this earlier entry or event.
+    Earlier {
         /// Its number.
         seq: u64,
         /// When it was committed.
         ts: Timestamp,
     },
+    /// The same id was used for another message or event.
+    Mismatch,
     /// The room has no such message, or no longer.
     NoSuchMessage,
     /// The message is somebody else's.
     NotAuthor,
+    /// The room is somebody else's.
+    NotOwner,
     /// The user is banned from the room.
     Banned,
     /// The message has the maximum of different reactions.
     TooManyReactions,
-    /// The room as it is now, and the entries of the change.
-    Room {
-        /// The room.
-        room: RoomState,
-        /// The new entries; none if nothing had to change.
-        entries: Vec<Entry>,
-    },
     /// It is not stored yet, and its sender may store nothing more.
     OverQuota {
         /// As in [`Record::Repeat`].
@@ -323,41 +308,6 @@ pub enum Outcome {
     AlreadyRevoked,
     /// The room does not exist, or the user is not a member.
     NotMember,
-    /// The read mark.
-    Read {
-        /// The entry.
-        seq: u64,
-        /// Messages up to that entry.
-        messages: u64,
-        /// Deleted messages after it.
-        deleted: u64,
-    },
-    /// It is stored.
-    Done,
-    /// The event is in the stream's log.
-    Event {
-        /// The stream's epoch.
-        epoch: Arc<str>,
-        /// Its number.
-        seq: u64,
-        /// When it was committed. Times never decrease within a stream.
-        ts: Timestamp,
-        /// Whether it is a repeat.
-        is_duplicate: bool,
-    },
-    /// The rest of a room's log.
-    Trimmed {
-        /// The `seq` of the oldest entry on disk; one more than the head if there is none.
-        first: u64,
-        /// The `seq` of the oldest entry to keep. Earlier ones are removed next.
-        kept_from: u64,
-        /// When that was committed.
-        first_ts: Timestamp,
-        /// Messages before it.
-        messages: u64,
-        /// Deleted messages from it on.
-        deleted: u64,
-    },
     /// For each room, the last entry before the time in question; 0 if none is kept.
     Positions(Vec<(RoomId, u64)>),
     /// The entries of a page, in the order of the log, without a gap.

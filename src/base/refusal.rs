@@ -49,6 +49,10 @@ impl Refusal {
     pub const NO_SUCH_ROOM: Refusal =
         Refusal::new(RefusalCode::NoSuchRoom, "there is no such room");
 
+    /// For members who do not own the room, and are no admins.
+    pub const NOT_OWNER: Refusal =
+        Refusal::new(RefusalCode::Forbidden, "only the room's owner may do this");
+
     /// For direct rooms.
     pub const DIRECT: Refusal =
         Refusal::new(RefusalCode::Forbidden, "a direct conversation always has its two members");
@@ -160,6 +164,7 @@ impl From<&Outcome> for Refusal {
                 return Refusal { retry_after_ms, ..Refusal::stored_too_much(*limit) };
             }
             Outcome::NotAuthor => (Forbidden, "the message is somebody else's"),
+            Outcome::NotOwner => return Refusal::NOT_OWNER,
             Outcome::Damaged => (Internal, "data needed for this is damaged on the server's disk"),
             Outcome::Mismatch => {
                 (DuplicateMismatch, "this cid was used before for another message")
@@ -168,16 +173,9 @@ impl From<&Outcome> for Refusal {
             Outcome::AlreadyRevoked => (Conflict, "this was used before"),
             Outcome::Overloaded => (Overloaded, "the store is overloaded; nothing was stored"),
             Outcome::Unavailable => (Unavailable, "the store is unavailable; nothing was stored"),
-            Outcome::Message { .. }
-            | Outcome::Changed { .. }
-            | Outcome::Unchanged { .. }
-            | Outcome::Room { .. }
-            | Outcome::Read { .. }
-            | Outcome::Done
-            | Outcome::Event { .. }
-            | Outcome::Trimmed { .. }
-            | Outcome::Page(_)
-            | Outcome::Positions(_) => (Internal, "the store answered what was not asked"),
+            Outcome::Done | Outcome::Earlier { .. } | Outcome::Page(_) | Outcome::Positions(_) => {
+                (Internal, "the store answered what was not asked")
+            }
         };
         Refusal::new(code, message)
     }

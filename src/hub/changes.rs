@@ -39,10 +39,7 @@ impl Hub {
         } else {
             self.room_of_message(asker, name, target)?
         };
-        let is_owner = self.rooms[room].is_owner(&asker.user);
-        let is_moderator = is_owner || asker.is_admin;
-        let by = asker.user.clone();
-        let record = Record::Delete { room: name.clone(), target, by, is_moderator };
+        let record = Record::Delete { room: name.clone(), target, by: asker.authority() };
         self.change(asker, room, record, effects)
     }
 
@@ -80,7 +77,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Progress {
         let is_admin = asker.is_admin && matches!(record, Record::Delete { .. });
-        self.persist(asker, record, Write::Change { room, is_admin }, false, effects)
+        self.persist(asker, record, Write::Alter { room, is_admin }, false, effects)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Handles the outcomes of records and pages. Nothing is delivered before this point.
+//! What the store tells: changes, which are applied, and answers. A request's answer is given once
+//! its own change has been applied.
 
 use super::hub::Hub;
 use super::manage::{Progress, Reason};
@@ -6,11 +7,52 @@ use super::pending::{Pending, Write};
 use super::request::Requester;
 use super::room::{Life, RoomIx};
 use crate::base::request::Part;
-use crate::base::{Answer, Effect, Effects, Now, Outcome, Refusal, UserId};
-use std::rc::Rc;
+use crate::base::{Answer, Effect, Effects, Outcome, Refusal, RoomId, StoreChange, Told, UserId};
 
 impl Hub {
-    pub(super) fn outcome(&mut self, ticket: u64, outcome: Outcome, effects: &mut Effects) {
+    pub(super) fn told(&mut self, told: Told, effects: &mut Effects) {
+        match told {
+            Told::Changed { change, ticket } => self.changed(change, ticket, effects),
+            Told::Answer { ticket, outcome } => self.answered(ticket, outcome, effects),
+        }
+    }
+
+    fn changed(&mut self, change: StoreChange, ticket: Option<u64>, effects: &mut Effects) {
+        match ticket.and_then(|ticket| self.pending.remove(&ticket)) {
+            Some(Pending::Write(asker, write)) => {
+                self.write_returned(&asker, &write, None, effects);
+                let origin = matches!(write, Write::Revoke { .. }).then(|| asker.origin.clone());
+                self.apply(change, origin, effects);
+                let done = self.written(&asker, write, None, effects);
+                self.write_done(&asker, done, effects);
+            }
+            Some(Pending::Publish { origin, stream }) => {
+                self.streams.returned(&stream);
+                let answer = match &change {
+                    StoreChange::Event { event, .. } => {
+                        let (seq, ts) = (event.seq, event.ts);
+                        Ok(Answer::Published { stream, seq, ts, duplicate: false })
+                    }
+                    _ => Err(Refusal::from(&Outcome::Done)),
+                };
+                self.apply(change, None, effects);
+                self.publication_returned(origin, answer, effects);
+            }
+            Some(Pending::Trim { room }) => {
+                self.trim_returned(room);
+                self.apply(change, None, effects);
+            }
+            Some(
+                Pending::Nobody
+                | Pending::Seek { .. }
+                | Pending::Feed { .. }
+                | Pending::History { .. },
+            )
+            | None => self.apply(change, None, effects),
+        }
+    }
+
+    fn answered(&mut self, ticket: u64, outcome: Outcome, effects: &mut Effects) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         match pending {
             Pending::Nobody => {}
@@ -22,83 +64,168 @@ impl Hub {
             Pending::History { asker, room, part, limit } => {
                 self.history_read(&asker, room, (part, limit), outcome, effects);
             }
-            Pending::Trim { room } => self.trimmed(room, &outcome, effects),
-            Pending::Publish { origin, publication } => {
-                self.event_stored(origin, publication, &outcome, effects);
+            Pending::Trim { room } => {
+                self.trim_returned(room);
+                self.not_trimmed(room, &outcome, effects);
+            }
+            Pending::Publish { origin, stream } => {
+                self.streams.returned(&stream);
+                let answer = self.streams.not_stored(effects.now, &stream, &outcome);
+                self.publication_returned(origin, answer, effects);
             }
             Pending::Write(asker, write) => {
-                let is_end = matches!(write, Write::End { .. });
-                let done = self.written(&asker, write, outcome, effects);
-                let conn = asker.origin.conn();
-                if let Some(answer) = done.transpose() {
-                    effects.answer(asker.origin, answer);
-                }
-                self.settled(conn, |connection| &mut connection.writes, effects);
-                if is_end {
-                    self.trim_due(effects);
-                }
+                self.write_returned(&asker, &write, Some(&outcome), effects);
+                let done = self.written(&asker, write, Some(outcome), effects);
+                self.write_done(&asker, done, effects);
             }
         }
     }
 
-    /// The store has written what a request asked for, or says why not.
+    /// Answers a request whose record is no longer in flight.
+    fn write_done(&mut self, asker: &Requester, done: Progress, effects: &mut Effects) {
+        if let Some(answer) = done.transpose() {
+            effects.answer(asker.origin.clone(), answer);
+        }
+        self.settled(asker.origin.conn(), |connection| &mut connection.writes, effects);
+    }
+
+    /// Releases what was reserved while a record was in flight. Without an `outcome`, its change
+    /// is about to be applied.
+    fn write_returned(
+        &mut self,
+        asker: &Requester,
+        write: &Write,
+        outcome: Option<&Outcome>,
+        effects: &mut Effects,
+    ) {
+        match write {
+            Write::Send { is_first: true, .. } => self.first_message_finished(&asker.user),
+            Write::Join { user, ix, by_themselves, invited, added, .. } => {
+                match *ix {
+                    Some(room) => self.rooms[room].pending_members -= 1,
+                    None => {
+                        self.pending_rooms -= 1;
+                        self.return_invites(invited, user);
+                        if done(outcome).is_err() {
+                            self.makers.give_back(effects.now.moment, user);
+                        }
+                    }
+                }
+                for one in added {
+                    self.take_from(one, |user| {
+                        user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
+                    });
+                }
+                if *by_themselves {
+                    self.take_from(user, |user| {
+                        user.pending_rooms = user.pending_rooms.saturating_sub(1);
+                    });
+                }
+            }
+            Write::Leave { room, user, reason: Reason::Banned } => self.ban_returned(*room, user),
+            Write::Invite { room, user } => {
+                self.return_invites(std::slice::from_ref(user), &asker.user);
+                self.rooms[*room].pending_invites -= 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// The answer to a request. Without an `outcome`, its change has been applied.
     fn written(
         &mut self,
         asker: &Requester,
         write: Write,
-        outcome: Outcome,
+        outcome: Option<Outcome>,
         effects: &mut Effects,
     ) -> Progress {
+        let outcome = outcome.as_ref();
+        let name = |hub: &Hub, room: RoomIx| hub.rooms[room].name.clone();
         let answer = match write {
-            Write::Send { is_first } => {
-                if is_first {
-                    self.first_message_finished(&asker.user);
+            Write::Send { room, .. } => self.sent(room, &asker.user, outcome)?,
+            Write::Alter { room, is_admin } => {
+                let (seq, ts, duplicate) = match outcome {
+                    None => (self.rooms[room].head, self.rooms[room].ts, false),
+                    Some(Outcome::Earlier { seq, ts }) => (*seq, *ts, true),
+                    Some(other) => return Err(Refusal::from(other)),
+                };
+                // Membership is checked again before an old result is told.
+                let is_member = self.rooms[room].member(&asker.user).is_some();
+                if duplicate && !is_member && !is_admin {
+                    return Err(Refusal::NOT_MEMBER);
                 }
-                self.committed(&asker.user, outcome, effects)?
+                Answer::Changed { room: name(self, room), seq, ts, duplicate }
             }
-            Write::Change { room, is_admin } => {
-                self.changed(room, &asker.user, is_admin, outcome, effects)?
+            Write::Join { user, room, invited, .. } => {
+                done(outcome)?;
+                let ix = self.room_ix(&room).ok_or(Refusal::NOT_MEMBER)?;
+                Answer::Joined(self.rooms[ix].summary(&user), invited)
             }
-            Write::Join { user, room, by_themselves, invited, added } => {
-                let place = (room, by_themselves);
-                self.join_finished(effects.now, &user, place, &added, &invited, &outcome);
-                self.joined(&user, by_themselves, invited, outcome, effects)?
+            Write::Leave { room, user, reason } => {
+                if let Err(refusal) = done(outcome) {
+                    self.stays(room, &user, effects);
+                    return Err(refusal);
+                }
+                let user = (reason != Reason::Left).then_some(user);
+                Answer::Done { room: name(self, room), user }
             }
-            Write::Leave { room, user, by, reason } => {
-                self.leave_finished(room, user, (by, reason), outcome, effects)?
+            Write::Invite { room, user } | Write::Unban { room, user } => {
+                done(outcome)?;
+                Answer::Done { room: name(self, room), user: Some(user) }
             }
-            Write::Invite { room, user } => {
-                self.return_invites(std::slice::from_ref(&user), &asker.user);
-                self.rooms[room].pending_invites -= 1;
-                done(&outcome)?;
-                self.invited(room, user, &asker.user, effects)
+            Write::Uninvite { room, user, is_own } => {
+                done(outcome)?;
+                Answer::Done { room: name(self, room), user: (!is_own).then_some(user) }
             }
-            Write::Uninvite { room, user, by } => {
-                done(&outcome)?;
-                self.uninvited(room, &user, by, effects)
+            Write::Update { room } => {
+                done(outcome)?;
+                Answer::Room(self.rooms[room].summary(&asker.user))
             }
-            Write::Unban { room, user } => {
-                done(&outcome)?;
-                self.unbanned(room, user)
+            Write::End { room, name } => {
+                if let Err(refusal) = done(outcome) {
+                    self.goes_on(room, effects);
+                    return Err(refusal);
+                }
+                Answer::Done { room: name, user: None }
             }
-            Write::Update => match outcome {
-                Outcome::Room { room, .. } => self.updated(asker, room, effects),
-                other => return Err(Refusal::from(&other)),
-            },
-            Write::End { room } => self.ended(room, asker.by(), &outcome, effects)?,
-            Write::Delivered { marks } => {
-                done(&outcome)?;
-                self.delivered(&asker.user, marks, effects)
+            Write::Delivered => {
+                done(outcome)?;
+                Answer::Noted
             }
             Write::Revoke { revocation } => {
-                done(&outcome)?;
-                // Whoever applies it answers.
-                effects.push(Effect::Revoked { origin: asker.origin.clone(), revocation });
+                done(outcome)?;
+                // Whoever applies it answers. What was revoked for longer is applied again.
+                if outcome.is_some() {
+                    let origin = Some(asker.origin.clone());
+                    effects.push(Effect::Revoked { origin, revocation });
+                }
                 return Ok(None);
             }
-            Write::Read { room } => self.read_mark(room, &asker.user, outcome, effects)?,
+            Write::Read { room } => {
+                done(outcome)?;
+                self.read_mark(room, &asker.user)?
+            }
         };
         Ok(Some(answer))
+    }
+
+    fn sent(
+        &self,
+        room: RoomId,
+        author: &UserId,
+        outcome: Option<&Outcome>,
+    ) -> Result<Answer, Refusal> {
+        let of_room = self.room_ix(&room).map(|ix| &self.rooms[ix]);
+        let (seq, ts, duplicate) = match outcome {
+            None => of_room.map(|room| (room.head, room.ts, false)).ok_or(Refusal::NOT_MEMBER)?,
+            Some(Outcome::Earlier { seq, ts }) => (*seq, *ts, true),
+            Some(other) => return Err(Refusal::from(other)),
+        };
+        // Membership is checked again before an old result is told.
+        if duplicate && of_room.is_none_or(|room| room.member(author).is_none()) {
+            return Err(Refusal::NOT_MEMBER);
+        }
+        Ok(Answer::Sent { room, seq, ts, duplicate })
     }
 
     fn history_read(
@@ -132,147 +259,12 @@ impl Hub {
         }
         self.settled(asker.origin.conn(), |connection| &mut connection.pages, effects);
     }
-
-    /// Releases what was reserved while a join or creation was in flight.
-    fn join_finished(
-        &mut self,
-        now: Now,
-        user: &UserId,
-        (room, by_themselves): (Option<RoomIx>, bool),
-        added: &[UserId],
-        invited: &[UserId],
-        outcome: &Outcome,
-    ) {
-        match room {
-            Some(room) => self.rooms[room].pending_members -= 1,
-            None => {
-                self.pending_rooms -= 1;
-                self.return_invites(invited, user);
-                if !matches!(outcome, Outcome::Room { .. }) {
-                    self.makers.give_back(now.moment, user);
-                }
-            }
-        }
-        for one in added {
-            self.take_from(one, |user| {
-                user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
-            });
-        }
-        if by_themselves {
-            self.take_from(user, |user| user.pending_rooms = user.pending_rooms.saturating_sub(1));
-        }
-    }
-
-    fn joined(
-        &mut self,
-        user: &UserId,
-        by_themselves: bool,
-        invited: Vec<UserId>,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let Outcome::Room { room, entries } = outcome else {
-            return Err(Refusal::from(&outcome));
-        };
-        let ix = self.changed_room(room, entries, by_themselves, effects);
-        for one in &invited {
-            self.invited(ix, one.clone(), user, effects);
-        }
-        Ok(Answer::Joined(self.rooms[ix].summary(user), invited))
-    }
-
-    fn leave_finished(
-        &mut self,
-        room: RoomIx,
-        user: UserId,
-        (by, reason): (Option<UserId>, Reason),
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        match outcome {
-            Outcome::Room { room: state, entries } => {
-                let name = state.room.clone();
-                if reason == Reason::Banned {
-                    self.ban_finished(room, &user, true);
-                    self.invite_ended(room, &user, by.clone(), reason, effects);
-                }
-                self.changed_room(state, entries, reason == Reason::Left, effects);
-                self.membership_ended(room, &user, by, reason, effects);
-                let is_other = reason != Reason::Left;
-                Ok(Answer::Done { room: name, user: is_other.then_some(user) })
-            }
-            other => {
-                if reason == Reason::Banned {
-                    self.ban_finished(room, &user, false);
-                }
-                self.stays(room, &user, effects);
-                Err(Refusal::from(&other))
-            }
-        }
-    }
-
-    fn committed(
-        &mut self,
-        author: &UserId,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let Outcome::Message { entry, is_duplicate, is_first } = outcome else {
-            return Err(Refusal::from(&outcome));
-        };
-        if is_first {
-            self.new_direct_room(&entry, effects);
-        }
-        let room = self.room_ix(&entry.room);
-        // Membership is checked again before an old result is told.
-        let is_member = room.is_some_and(|room| self.rooms[room].member(author).is_some());
-        if is_duplicate && !is_member {
-            return Err(Refusal::NOT_MEMBER);
-        }
-        let answer = Answer::Sent {
-            room: entry.room.clone(),
-            seq: entry.seq,
-            ts: entry.ts,
-            duplicate: is_duplicate,
-        };
-        if !is_duplicate && let Some(room) = room {
-            self.apply(room, Rc::new(entry), true, effects);
-        }
-        Ok(answer)
-    }
-
-    fn changed(
-        &mut self,
-        room: RoomIx,
-        asker: &UserId,
-        is_admin: bool,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let name = self.rooms[room].name.clone();
-        match outcome {
-            Outcome::Changed { entry, target } => {
-                let (seq, ts) = (entry.seq, entry.ts);
-                self.rooms[room].replace(target);
-                self.apply(room, Rc::new(entry), true, effects);
-                Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
-            }
-            Outcome::Unchanged { seq, ts } => {
-                // Membership is checked again before an old result is told.
-                let is_member = self.rooms[room].member(asker).is_some();
-                if !is_member && !is_admin {
-                    return Err(Refusal::NOT_MEMBER);
-                }
-                Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
-            }
-            other => Err(Refusal::from(&other)),
-        }
-    }
 }
 
-fn done(outcome: &Outcome) -> Result<(), Refusal> {
+/// Without an outcome, the change has been applied.
+fn done(outcome: Option<&Outcome>) -> Result<(), Refusal> {
     match outcome {
-        Outcome::Done => Ok(()),
-        other => Err(Refusal::from(other)),
+        None | Some(Outcome::Done) => Ok(()),
+        Some(other) => Err(Refusal::from(other)),
     }
 }

@@ -3,7 +3,7 @@
 use super::hub::Hub;
 use super::pending::Pending;
 use super::streams::{Publication, PublishResult, Publisher};
-use crate::base::{Effect, Effects, Origin, Outcome};
+use crate::base::{Answer, Effect, Effects, Origin, Refusal};
 
 impl Hub {
     pub(super) fn publish(
@@ -19,7 +19,7 @@ impl Hub {
             Err(refusal) => return effects.answer(origin, Err(refusal)),
         };
         let conn = origin.conn();
-        let ticket = self.ticket(Pending::Publish { origin, publication });
+        let ticket = self.ticket(Pending::Publish { origin, stream: publication.stream });
         effects.push(Effect::Persist { ticket, record });
         if let Some(conn) = conn
             && let Some(connection) = self.connections.get_mut(conn)
@@ -29,15 +29,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn event_stored(
+    /// A publication has come back from the store, which told its event before, or has none.
+    pub(super) fn publication_returned(
         &mut self,
         origin: Origin,
-        publication: Publication,
-        outcome: &Outcome,
+        answer: Result<Answer, Refusal>,
         effects: &mut Effects,
     ) {
         let conn = origin.conn();
-        let answer = self.streams.stored(publication, outcome, effects);
         effects.answer(origin, answer);
         self.settled(conn, |connection| &mut connection.writes, effects);
     }

@@ -8,9 +8,7 @@ use super::manage::{Progress, Reason};
 use super::pending::Write;
 use super::request::Requester;
 use super::room::{Life, Member, RoomIx};
-use crate::base::{
-    Answer, ConnId, Effect, Effects, Notice, Outcome, Record, Refusal, RoomId, UserId,
-};
+use crate::base::{ConnId, Effect, Effects, Notice, Record, RoomId, UserId};
 
 impl Hub {
     /// Ends a membership. It is in force at once: the member's connections get nothing more of the
@@ -23,26 +21,29 @@ impl Hub {
         reason: Reason,
         effects: &mut Effects,
     ) -> Progress {
-        for conn in self.connections_of(&user).to_vec() {
-            self.halt(conn, room);
-        }
+        self.halt_member(room, &user);
         if let Some(member) = self.rooms[room].members.get_mut(&user) {
             member.endings += 1;
         }
-        let by = match reason {
-            Reason::Left => None,
-            Reason::Removed | Reason::Deleted => asker.by(),
-            Reason::Banned => Some(asker.user.clone()),
-        };
-        let (name, of) = (self.rooms[room].name.clone(), user.clone());
+        let (name, of, by) = (self.rooms[room].name.clone(), user.clone(), asker.authority());
         let record = match reason {
-            Reason::Banned => Record::Ban { room: name, user: of, by: asker.user.clone() },
-            _ => Record::Leave { room: name, user: of, by: by.clone() },
+            Reason::Banned => Record::Ban { room: name, user: of, by },
+            _ => {
+                let by = (reason != Reason::Left).then_some(by);
+                Record::Leave { room: name, user: of, by }
+            }
         };
-        self.persist(asker, record, Write::Leave { room, user, by, reason }, true, effects)
+        self.persist(asker, record, Write::Leave { room, user, reason }, true, effects)
     }
 
-    /// The end of a membership is on disk.
+    /// Delivers nothing more of a room to a member's connections.
+    pub(super) fn halt_member(&mut self, room: RoomIx, user: &UserId) {
+        for conn in self.connections_of(user).to_vec() {
+            self.halt(conn, room);
+        }
+    }
+
+    /// A membership has ended.
     pub(super) fn membership_ended(
         &mut self,
         room: RoomIx,
@@ -91,29 +92,32 @@ impl Hub {
             self.halt(conn, room);
         }
         self.rooms[room].life = Life::Ending;
-        let record = Record::End { room: name.clone() };
-        self.persist(asker, record, Write::End { room }, true, effects)
+        let record = Record::End { room: name.clone(), by: asker.authority() };
+        let write = Write::End { room, name: name.clone() };
+        self.persist(asker, record, write, true, effects)
     }
 
-    pub(super) fn ended(
-        &mut self,
-        room: RoomIx,
-        by: Option<UserId>,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
+    /// The store did not write the end of a room: it goes on where it was.
+    pub(super) fn goes_on(&mut self, room: RoomIx, effects: &mut Effects) {
+        let of_room = &mut self.rooms[room];
+        // Another end may have been written.
+        if of_room.life != Life::Ending {
+            return;
+        }
+        of_room.life = Life::Live;
+        let members: Vec<UserId> = of_room.members.keys().cloned().collect();
+        let followers: Vec<ConnId> = of_room.followers.keys().copied().collect();
+        for conn in followers {
+            self.resume_cursor(conn, room, effects);
+        }
+        for member in members {
+            self.end_misinformed(room, &member, effects);
+        }
+    }
+
+    /// A room has ended.
+    pub(super) fn ended(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
         let members: Vec<UserId> = self.rooms[room].members.keys().cloned().collect();
-        let Outcome::Room { .. } = outcome else {
-            self.rooms[room].life = Life::Live;
-            let followers: Vec<ConnId> = self.rooms[room].followers.keys().copied().collect();
-            for conn in followers {
-                self.resume_cursor(conn, room, effects);
-            }
-            for member in members {
-                self.end_misinformed(room, &member, effects);
-            }
-            return Err(Refusal::from(outcome));
-        };
         // Not only those that follow: one that does not may still have entries of it queued.
         for member in &members {
             for conn in self.connections_of(member).to_vec() {
@@ -140,7 +144,7 @@ impl Hub {
         }
         self.trim_later(room);
         self.forget_ended_room(room, effects);
-        Ok(Answer::Done { room: name, user: None })
+        self.trim_due(effects);
     }
 
     /// Takes a room from a connection, for good.

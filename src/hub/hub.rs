@@ -229,7 +229,7 @@ impl Hub {
             Input::Call { call, user, rights, request } => {
                 self.called(call, user, rights, request, effects);
             }
-            Input::Outcome { ticket, outcome } => self.outcome(ticket, outcome, effects),
+            Input::Told(told) => self.told(told, effects),
             Input::Behind { conn, source, seq, ts } => {
                 self.fell_behind(conn, RoomIx(source), seq, ts);
             }

@@ -3,22 +3,10 @@
 use super::streams::{Holder, Publisher};
 use crate::base::subscription::{Ask, Form, StreamQuery};
 use crate::base::{
-    ConnId, Data, Origin, Outcome, PublicationId, Request, RequestId, StreamId, StreamRights,
-    Timestamp, UserId,
+    ConnId, Data, Origin, PublicationId, Request, RequestId, Rights, StreamId, StreamRights,
+    Timestamp, Told, UserId,
 };
 use std::sync::Arc;
-
-/// The rights of a call, which comes on no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// A user's own rights.
-    User,
-    /// An admin's rights.
-    Admin,
-    /// The embedding program's rights: those of an admin, and no person is named as the one who
-    /// used them.
-    Program,
-}
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -152,14 +140,10 @@ pub enum Input {
         /// The number of the event before it.
         prev: u64,
     },
-    /// The outcome of an [`Effect::Persist`](crate::base::Effect::Persist) or
-    /// [`Effect::Load`](crate::base::Effect::Load).
-    Outcome {
-        /// Its ticket.
-        ticket: u64,
-        /// The outcome.
-        outcome: Outcome,
-    },
+    /// The store has committed a change, or answers an
+    /// [`Effect::Persist`](crate::base::Effect::Persist), [`Effect::Load`](crate::base::Effect::Load)
+    /// or [`Effect::Seek`](crate::base::Effect::Seek).
+    Told(Told),
     /// An entry did not fit a connection's outbox: its cursor stays behind.
     Behind {
         /// The connection.

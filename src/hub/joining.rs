@@ -75,7 +75,8 @@ impl Hub {
         let owner = asker.user.clone();
         let user = asker.user.clone();
         let (by_themselves, told) = (is_own, invited.clone());
-        let write = Write::Join { user, room: None, by_themselves, invited: told, added };
+        let write =
+            Write::Join { user, room: room.clone(), ix: None, by_themselves, invited: told, added };
         let record = Record::Create { room, title, open, owner, members, invited, is_own };
         self.persist(asker, record, write, true, effects)
     }
@@ -120,9 +121,8 @@ impl Hub {
         }
         self.user_or_new(&asker.user).pending_rooms += 1;
         let user = asker.user.clone();
-        let record =
-            Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
-        self.persist(asker, record, Write::join(user, room, true), true, effects)
+        let record = Record::Join { room: name.clone(), user: user.clone(), by: None };
+        self.persist(asker, record, Write::join(user, (name.clone(), room), true), true, effects)
     }
 
     pub(super) fn add(
@@ -146,9 +146,9 @@ impl Hub {
         let members = of_room.members.len() + of_room.pending_members as usize;
         self.check_members(members + 1)?;
         self.rooms[room].pending_members += 1;
-        let by = asker.by();
-        let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
-        self.persist(asker, record, Write::join(user, Some(room), false), true, effects)
+        let by = Some(asker.authority());
+        let record = Record::Join { room: name.clone(), user: user.clone(), by };
+        self.persist(asker, record, Write::join(user, (name, Some(room)), false), true, effects)
     }
 
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@
 use super::hub::Hub;
 use super::pending::Pending;
 use super::room::{Life, RoomIx};
-use crate::base::{Effect, Effects, Outcome, Record, RoomId, Timestamp};
+use crate::base::{Effect, Effects, Outcome, Record, RoomId, Timestamp, Trimmed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How much of a log is kept.
@@ -156,19 +156,29 @@ impl Hub {
         }
     }
 
-    pub(super) fn trimmed(&mut self, room: RoomIx, outcome: &Outcome, effects: &mut Effects) {
+    /// The store has answered a removal.
+    pub(super) fn trim_returned(&mut self, room: RoomIx) {
         self.keeping.in_flight -= 1;
         self.rooms[room].is_trimming = false;
-        let Outcome::Trimmed { first, kept_from, first_ts, messages, deleted } = *outcome else {
-            // Try again, unless the room cannot be read at all.
-            if !matches!(outcome, Outcome::Damaged) {
+    }
+
+    /// The store has removed nothing.
+    pub(super) fn not_trimmed(&mut self, room: RoomIx, outcome: &Outcome, effects: &mut Effects) {
+        match outcome {
+            // Nothing was due, and asking again at once would loop forever. Or the room cannot be
+            // read at all.
+            Outcome::Done | Outcome::Damaged => self.trim_due(effects),
+            _ => {
                 self.trim_later(room);
                 effects.push(Effect::WakeAt(effects.now.moment.plus_millis(RETRY_MS)));
             }
-            return;
-        };
+        }
+    }
+
+    /// Entries were removed.
+    pub(super) fn trimmed(&mut self, room: RoomIx, to: Trimmed, effects: &mut Effects) {
+        let Trimmed { first, kept_from, first_ts, messages, deleted } = to;
         let of_room = &mut self.rooms[room];
-        let has_moved = first > of_room.stored_first;
         of_room.stored_first = first;
         of_room.first_ts = first_ts;
         of_room.first = of_room.first.max(first).max(kept_from);
@@ -177,15 +187,12 @@ impl Hub {
             member.read_messages = messages;
             member.deleted_unread = deleted;
         }
-        // If nothing was removed, asking again at once would loop forever.
-        if has_moved {
-            match of_room.life {
-                Life::Ended => self.trim_later(room),
-                Life::Live | Life::Ending => self.keep(room),
+        match of_room.life {
+            Life::Ended => {
+                self.trim_later(room);
+                self.forget_ended_room(room, effects);
             }
-        }
-        if self.rooms[room].life == Life::Ended {
-            self.forget_ended_room(room, effects);
+            Life::Live | Life::Ending => self.keep(room),
         }
         self.trim_due(effects);
     }

@@ -27,8 +27,7 @@ impl Hub {
             return Err(Refusal::DIRECT);
         }
         if !asker.is_admin && !room.is_owner(&asker.user) {
-            let message = "only the room's owner may do this";
-            return Err(Refusal::new(RefusalCode::Forbidden, message));
+            return Err(Refusal::NOT_OWNER);
         }
         Ok((ix, room))
     }
@@ -57,7 +56,7 @@ impl Hub {
         self.check_invites(asker, &user)?;
         self.invites_come(std::slice::from_ref(&user), &asker.user);
         self.rooms[room].pending_invites += 1;
-        let by = asker.user.clone();
+        let by = asker.authority();
         let record = Record::Invite { room: name.clone(), user: user.clone(), by };
         self.persist(asker, record, Write::Invite { room, user }, true, effects)
     }
@@ -104,24 +103,20 @@ impl Hub {
         Ok(())
     }
 
-    /// An invitation is on disk.
+    /// A user has been invited.
     pub(super) fn invited(
         &mut self,
         room: RoomIx,
-        user: UserId,
-        by: &UserId,
+        user: &UserId,
+        by: UserId,
         effects: &mut Effects,
-    ) -> Answer {
-        let answer = Answer::Done { room: self.rooms[room].name.clone(), user: Some(user.clone()) };
-        // Meanwhile they may have joined, or the room may have ended.
-        let of_room = &self.rooms[room];
-        if of_room.life != Life::Live || of_room.members.contains_key(&user) {
-            return answer;
+    ) {
+        let info = self.invite_info(room, &by);
+        self.add_invite(room, user, by);
+        // If the room's end is decided and fails, they find it in their list.
+        if self.rooms[room].life == Life::Live {
+            effects.deliver(Notice::Invited(info), self.connections_of(user).to_vec());
         }
-        self.add_invite(room, &user, by.clone());
-        let info = self.invite_info(room, by);
-        effects.deliver(Notice::Invited(info), self.connections_of(&user).to_vec());
-        answer
     }
 
     pub(super) fn add_invite(&mut self, room: RoomIx, user: &UserId, by: UserId) {
@@ -146,26 +141,12 @@ impl Hub {
         room: RoomIx,
         name: &RoomId,
         user: UserId,
-        by: Option<UserId>,
+        is_own: bool,
         effects: &mut Effects,
     ) -> Progress {
-        let record = Record::Uninvite { room: name.clone(), user: user.clone() };
-        self.persist(asker, record, Write::Uninvite { room, user, by }, true, effects)
-    }
-
-    /// The end of an invitation is on disk.
-    pub(super) fn uninvited(
-        &mut self,
-        room: RoomIx,
-        user: &UserId,
-        by: Option<UserId>,
-        effects: &mut Effects,
-    ) -> Answer {
-        let reason = if by.is_some() { Reason::Removed } else { Reason::Left };
-        let is_other = by.is_some();
-        self.invite_ended(room, user, by, reason, effects);
-        let name = self.rooms[room].name.clone();
-        Answer::Done { room: name, user: is_other.then(|| user.clone()) }
+        let by = (!is_own).then(|| asker.authority());
+        let record = Record::Uninvite { room: name.clone(), user: user.clone(), by };
+        self.persist(asker, record, Write::Uninvite { room, user, is_own }, true, effects)
     }
 
     /// An invitation has ended without a join: tells the user.
@@ -178,8 +159,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let of_room = &self.rooms[room];
-        // Meanwhile they may have joined.
-        if of_room.is_invited(user) && !of_room.members.contains_key(user) {
+        if of_room.is_invited(user) {
             let name = of_room.name.clone();
             let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
             effects.deliver(notice, self.connections_of(user).to_vec());
@@ -218,7 +198,7 @@ impl Hub {
             && of_room.member(&asker.user).is_none()
             && of_room.is_invited(&asker.user)
         {
-            return self.uninvite(asker, room, name, asker.user.clone(), None, effects);
+            return self.uninvite(asker, room, name, asker.user.clone(), true, effects);
         }
         let (room, ..) = self.room_of_member(asker, name)?;
         if name.is_direct() {
@@ -237,7 +217,7 @@ impl Hub {
         let (room, of_room) = self.managed_room(asker, name)?;
         if of_room.member(&user).is_none() {
             if of_room.is_invited(&user) {
-                return self.uninvite(asker, room, name, user, asker.by(), effects);
+                return self.uninvite(asker, room, name, user, false, effects);
             }
             // The embedding program asks in this user's name.
             if asker.is_program {
@@ -286,22 +266,23 @@ impl Hub {
         if !of_room.is_banned(&user) {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
-        let record = Record::Unban { room: name.clone(), user: user.clone() };
+        let by = asker.authority();
+        let record = Record::Unban { room: name.clone(), user: user.clone(), by };
         self.persist(asker, record, Write::Unban { room, user }, true, effects)
     }
 
-    /// A ban is on disk, or could not be written.
-    pub(super) fn ban_finished(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
-        self.change_ban(room, user, |ban| {
-            ban.in_flight = ban.in_flight.saturating_sub(1);
-            ban.is_stored |= is_stored;
-        });
+    /// The record of a ban is no longer in flight.
+    pub(super) fn ban_returned(&mut self, room: RoomIx, user: &UserId) {
+        self.change_ban(room, user, |ban| ban.in_flight = ban.in_flight.saturating_sub(1));
     }
 
-    /// The end of a ban is on disk. A ban decided since stays in force.
-    pub(super) fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
-        self.change_ban(room, &user, |ban| ban.is_stored = false);
-        Answer::Done { room: self.rooms[room].name.clone(), user: Some(user) }
+    /// A user has been banned, or can join again. A ban decided since stays in force.
+    pub(super) fn ban_stored(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
+        if is_stored {
+            self.rooms[room].permits().bans.entry(user.clone()).or_default().is_stored = true;
+        } else {
+            self.change_ban(room, user, |ban| ban.is_stored = false);
+        }
     }
 
     /// Changes a ban. It ends if it is neither stored nor on its way there.

@@ -8,7 +8,7 @@ use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::limits::MARKS_MEMBERS_MAX;
-use crate::base::{Answer, ConnId, Effects, Notice, Outcome, Record, Refusal, RoomId, UserId};
+use crate::base::{Answer, ConnId, Effects, Notice, Record, Refusal, RoomId, UserId};
 
 impl Hub {
     pub(super) fn read(
@@ -21,43 +21,41 @@ impl Hub {
         let (room, of_room, member) = self.room_of_member(asker, name)?;
         let seq = seq.min(of_room.head);
         if seq <= member.read || seq < of_room.first {
-            let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
-            return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
+            return self.read_mark(room, &asker.user).map(Some);
         }
         let record = Record::Read { room: name.clone(), user: asker.user.clone(), seq };
         self.persist(asker, record, Write::Read { room }, false, effects)
     }
 
-    pub(super) fn read_mark(
+    /// A user has read a room up to an entry: `messages` of it, and `deleted` are after it.
+    pub(super) fn has_read(
         &mut self,
         room: RoomIx,
-        user: &UserId,
-        outcome: Outcome,
+        user: UserId,
+        (seq, messages, deleted): (u64, u64, u64),
         effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let Outcome::Read { seq, messages, deleted } = outcome else {
-            return Err(Refusal::from(&outcome));
-        };
+    ) {
         let of_room = &mut self.rooms[room];
-        let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };
-        let has_moved = seq > member.read;
-        if has_moved {
-            member.read = seq;
-            member.read_messages = messages;
-            member.deleted_unread = deleted;
+        let Some(member) = of_room.members.get_mut(&user) else { return };
+        if seq <= member.read {
+            return;
         }
+        (member.read, member.read_messages, member.deleted_unread) = (seq, messages, deleted);
         let of_room = &self.rooms[room];
-        let Some(member) = of_room.member(user) else { return Err(Refusal::NOT_MEMBER) };
+        // They may be leaving.
+        let Some(member) = of_room.member(&user) else { return };
+        let (name, seq) = (of_room.name.clone(), of_room.read_of(member));
+        let tells_others = of_room.members.len() <= MARKS_MEMBERS_MAX;
+        let told = self.recipients_of_mark(room, &user, tells_others);
+        effects.deliver(Notice::Read { room: name, user, seq, source: room.0 }, told);
+    }
+
+    /// How far a member has read a room.
+    pub(super) fn read_mark(&self, room: RoomIx, user: &UserId) -> Result<Answer, Refusal> {
+        let of_room = &self.rooms[room];
+        let member = of_room.member(user).ok_or(Refusal::NOT_MEMBER)?;
         let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
-        let name = of_room.name.clone();
-        if has_moved {
-            let tells_others = of_room.members.len() <= MARKS_MEMBERS_MAX;
-            let told = self.recipients_of_mark(room, user, tells_others);
-            let notice =
-                Notice::Read { room: name.clone(), user: user.clone(), seq, source: room.0 };
-            effects.deliver(notice, told);
-        }
-        Ok(Answer::Read { room: name, seq, unread })
+        Ok(Answer::Read { room: of_room.name.clone(), seq, unread })
     }
 
     pub(super) fn ack(
@@ -84,17 +82,17 @@ impl Hub {
         if moved.is_empty() {
             return Ok(Some(Answer::Noted));
         }
-        let record = Record::Delivered { user: asker.user.clone(), marks: moved.clone() };
-        self.persist(asker, record, Write::Delivered { marks: moved }, false, effects)
+        let record = Record::Delivered { user: asker.user.clone(), marks: moved };
+        self.persist(asker, record, Write::Delivered, false, effects)
     }
 
-    /// Marks of delivery are on disk.
+    /// Marks of delivery have moved.
     pub(super) fn delivered(
         &mut self,
         user: &UserId,
         marks: Vec<(RoomId, u64)>,
         effects: &mut Effects,
-    ) -> Answer {
+    ) {
         for (name, seq) in marks {
             let Some(room) = self.room_ix(&name) else { continue };
             let of_room = &mut self.rooms[room];
@@ -110,7 +108,6 @@ impl Hub {
                 effects.deliver(notice, told);
             }
         }
-        Answer::Noted
     }
 
     fn recipients_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {

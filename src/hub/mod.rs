@@ -42,7 +42,7 @@ mod user;
 
 pub use census::{Census, HubCounts};
 pub use hub::{Hub, Settings};
-pub use input::{Input, Rights};
+pub use input::Input;
 pub use keep::{Retention, Retentions};
 pub use presence::Scope;
 pub use quotas::Quotas;

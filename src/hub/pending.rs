@@ -3,17 +3,16 @@
 use super::manage::Reason;
 use super::request::Requester;
 use super::room::RoomIx;
-use super::streams::Publication;
 use crate::base::request::Part;
-use crate::base::{ConnId, Origin, Revocation, RoomId, UserId};
+use crate::base::{ConnId, Origin, Revocation, RoomId, StreamId, UserId};
 
-/// What waits for an outcome of the store.
+/// What waits for the store's answer, or for its own change.
 #[derive(Debug)]
 pub(super) enum Pending {
     /// The record of a request, and who waits for the answer.
     Write(Requester, Write),
     /// An event of a durable stream.
-    Publish { origin: Origin, publication: Publication },
+    Publish { origin: Origin, stream: StreamId },
     /// The removal of entries that are no longer kept.
     Trim { room: RoomIx },
     /// A page for the asker.
@@ -30,13 +29,14 @@ pub(super) enum Pending {
 #[derive(Debug)]
 pub(super) enum Write {
     /// A message. If `is_first`, it also creates the direct room.
-    Send { is_first: bool },
+    Send { room: RoomId, is_first: bool },
     /// A change of a message.
-    Change { room: RoomIx, is_admin: bool },
-    /// A creation or a join; `room` is the joined room if it already existed.
+    Alter { room: RoomIx, is_admin: bool },
+    /// A creation or a join; `ix` is the joined room if it already existed.
     Join {
         user: UserId,
-        room: Option<RoomIx>,
+        room: RoomId,
+        ix: Option<RoomIx>,
         by_themselves: bool,
         /// Users invited to a created room.
         invited: Vec<UserId>,
@@ -44,19 +44,19 @@ pub(super) enum Write {
         added: Vec<UserId>,
     },
     /// The end of a membership.
-    Leave { room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
+    Leave { room: RoomIx, user: UserId, reason: Reason },
     /// An invitation.
     Invite { room: RoomIx, user: UserId },
     /// The end of an invitation, by the user or another.
-    Uninvite { room: RoomIx, user: UserId, by: Option<UserId> },
+    Uninvite { room: RoomIx, user: UserId, is_own: bool },
     /// The end of a ban.
     Unban { room: RoomIx, user: UserId },
     /// A change of a room's properties.
-    Update,
-    /// The end of a room.
-    End { room: RoomIx },
+    Update { room: RoomIx },
+    /// The end of a room, which may be forgotten with it.
+    End { room: RoomIx, name: RoomId },
     /// Marks of delivery.
-    Delivered { marks: Vec<(RoomId, u64)> },
+    Delivered,
     /// The revocation of tokens.
     Revoke { revocation: Revocation },
     /// A read mark.
@@ -77,23 +77,26 @@ impl Pending {
 
 impl Write {
     /// A join, or an addition of one user.
-    pub(super) fn join(user: UserId, room: Option<RoomIx>, by_themselves: bool) -> Write {
-        Write::Join { user, room, by_themselves, invited: Vec::new(), added: Vec::new() }
+    pub(super) fn join(
+        user: UserId,
+        (room, ix): (RoomId, Option<RoomIx>),
+        by_themselves: bool,
+    ) -> Write {
+        Write::Join { user, room, ix, by_themselves, invited: Vec::new(), added: Vec::new() }
     }
 
     fn room(&self) -> Option<RoomIx> {
         match self {
-            Write::Change { room, .. }
+            Write::Alter { room, .. }
             | Write::Leave { room, .. }
             | Write::Invite { room, .. }
             | Write::Uninvite { room, .. }
             | Write::Unban { room, .. }
-            | Write::End { room }
+            | Write::Update { room }
+            | Write::End { room, .. }
             | Write::Read { room } => Some(*room),
-            Write::Join { room, .. } => *room,
-            Write::Send { .. } | Write::Update | Write::Delivered { .. } | Write::Revoke { .. } => {
-                None
-            }
+            Write::Join { ix, .. } => *ix,
+            Write::Send { .. } | Write::Delivered | Write::Revoke { .. } => None,
         }
     }
 }

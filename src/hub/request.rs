@@ -1,13 +1,12 @@
 //! Requests of users: checks the rights and carries them out.
 
 use super::hub::Hub;
-use super::input::Rights;
 use super::manage::Progress;
 use super::pending::{Pending, Write};
 use crate::base::request::{ListedRooms, Target};
 use crate::base::{
-    Answer, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode, Request,
-    RequestId, Revocation, RoomId, UserId,
+    Answer, Authority, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode,
+    Request, RequestId, Revocation, Rights, RoomId, UserId,
 };
 use std::sync::Arc;
 
@@ -28,9 +27,14 @@ impl Requester {
         if self.is_admin { Refusal::NO_SUCH_ROOM } else { Refusal::NOT_MEMBER }
     }
 
-    /// The user who did it; `None` for the embedding program.
-    pub(super) fn by(&self) -> Option<UserId> {
-        (!self.is_program).then(|| self.user.clone())
+    /// In whose name the store is to write, and by what right.
+    pub(super) fn authority(&self) -> Authority {
+        let rights = match (self.is_program, self.is_admin) {
+            (true, _) => Rights::Program,
+            (false, true) => Rights::Admin,
+            (false, false) => Rights::User,
+        };
+        Authority { user: self.user.clone(), rights }
     }
 }
 
@@ -161,8 +165,8 @@ impl Hub {
             self.check_first_message(effects.now, asker, to.as_ref())?;
             self.first_message_comes(&asker.user);
         }
+        let write = Write::Send { room: room.clone(), is_first: is_barrier };
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
-        let write = Write::Send { is_first: is_barrier };
         self.persist(asker, record, write, is_barrier, effects)
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Room {
     pub(super) title: Arc<str>,
     pub(super) is_open: bool,
     pub(super) owner: Option<UserId>,
+    /// The newest change of it, see [`StoreChange::Room`](crate::base::StoreChange::Room).
+    pub(super) version: u64,
     pub(super) head: u64,
     pub(super) messages: u64,
     pub(super) ts: Timestamp,
@@ -96,6 +98,7 @@ impl Room {
             title: state.title,
             is_open: state.is_open && !state.is_ended,
             owner: state.owner,
+            version: 0,
             head: state.head,
             messages: state.messages,
             ts: state.ts,

@@ -6,9 +6,7 @@ use super::manage::Progress;
 use super::pending::Write;
 use super::request::Requester;
 use super::room::RoomIx;
-use crate::base::{
-    Answer, ConnId, Effects, Notice, Record, Refusal, RefusalCode, RoomId, RoomState, UserId,
-};
+use crate::base::{ConnId, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
 impl Hub {
@@ -21,7 +19,7 @@ impl Hub {
         owner: Option<UserId>,
         effects: &mut Effects,
     ) -> Progress {
-        let (_, of_room) = self.managed_room(asker, name)?;
+        let (room, of_room) = self.managed_room(asker, name)?;
         if let Some(owner) = &owner
             && of_room.member(owner).is_none()
         {
@@ -31,33 +29,28 @@ impl Hub {
                 ..Refusal::new(RefusalCode::NoSuchUser, message)
             });
         }
-        let record = Record::Update { room: name.clone(), title, open, owner };
-        self.persist(asker, record, Write::Update, true, effects)
+        let by = asker.authority();
+        let record = Record::Update { room: name.clone(), title, open, owner, by };
+        self.persist(asker, record, Write::Update { room }, true, effects)
     }
 
-    /// A change of a room's properties is on disk.
+    /// A room's properties have changed.
     pub(super) fn updated(
         &mut self,
-        asker: &Requester,
-        state: RoomState,
+        room: RoomIx,
+        (title, is_open, owner): (Arc<str>, bool, Option<UserId>),
+        by: Option<UserId>,
         effects: &mut Effects,
-    ) -> Answer {
-        let Some(ix) = self.room_ix(&state.room) else { return Answer::Noted };
-        let of_room = &mut self.rooms[ix];
-        let before = (&of_room.title, &of_room.owner, of_room.is_open);
-        let is_other = before != (&state.title, &state.owner, state.is_open);
-        of_room.title = state.title;
-        of_room.owner = state.owner;
-        of_room.is_open = state.is_open;
-        if state.is_open {
-            self.open_rooms.insert(state.room, ix);
+    ) {
+        let of_room = &mut self.rooms[room];
+        (of_room.title, of_room.is_open, of_room.owner) = (title, is_open, owner);
+        let name = of_room.name.clone();
+        if is_open {
+            self.open_rooms.insert(name, room);
         } else {
-            self.open_rooms.remove(&state.room);
+            self.open_rooms.remove(&name);
         }
-        if is_other {
-            self.tell_update(ix, asker.by(), effects);
-        }
-        Answer::Room(self.rooms[ix].summary(&asker.user))
+        self.tell_update(room, by, effects);
     }
 
     /// Tells followers a room's properties, and remembers those who may not be told yet.

@@ -5,7 +5,8 @@ use super::rows::{check, count, damaged, find_row, parsed, unsigned};
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{
-    Data, Outcome, PublicationId, StreamEvent, StreamId, StreamState, Timestamp, UserId,
+    Data, Outcome, PublicationId, StoreChange, StreamEvent, StreamId, StreamState, Timestamp,
+    UserId, Written,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Result, Row, params};
@@ -114,15 +115,14 @@ impl PublishedEvent<'_> {
         if seq.saturating_add(self.keep.max(1)) <= row.head {
             return None;
         }
-        let (epoch, seq, ts) = (Arc::clone(&row.epoch), *seq, *ts);
-        let duplicate = Outcome::Event { epoch, seq, ts, is_duplicate: true };
-        Some(if data == self.data { duplicate } else { Outcome::Mismatch })
+        let earlier = Outcome::Earlier { seq: *seq, ts: *ts };
+        Some(if data == self.data { earlier } else { Outcome::Mismatch })
     }
 }
 
 impl RecordWriter<'_> {
     /// Adds an event to its stream, which its first event creates.
-    pub(super) fn publish(&self, event: &PublishedEvent<'_>, epoch: &Arc<str>) -> Result<Outcome> {
+    pub(super) fn publish(&self, event: &PublishedEvent<'_>, epoch: &Arc<str>) -> Result<Written> {
         let (db, name) = (self.db, event.stream);
         let mut row = match find_stream(db, name)? {
             Some(row) => row,
@@ -136,7 +136,7 @@ impl RecordWriter<'_> {
         // A repeat is found in the transaction that would add it, as for messages.
         if let Some(first) = find_same_id(db, &row, event.id)? {
             match event.outcome_of_repeat(&row, &first) {
-                Some(outcome) => return Ok(outcome),
+                Some(outcome) => return Ok(outcome.into()),
                 // It is only not removed yet, so its id is free again.
                 None => forget_id(db, row.id, first.seq)?,
             }
@@ -145,7 +145,8 @@ impl RecordWriter<'_> {
         row.ts = row.ts.max(self.now);
         let (seq, ts) = (row.head, row.ts);
         let (data, id) = (event.data.clone(), event.id.cloned());
-        insert_event(db, row.id, &StreamEvent { seq, ts, data, id })?;
+        let stored = StreamEvent { seq, ts, data, id };
+        insert_event(db, row.id, &stored)?;
         let kept_from = (row.head + 1).saturating_sub(event.keep.max(1)).max(row.first);
         let excess = kept_from - row.first;
         if excess > 0 && excess >= event.keep / SLACK_SHARE {
@@ -154,7 +155,8 @@ impl RecordWriter<'_> {
                 .execute([row.id, row.first as i64])?;
         }
         save_stream(db, &row)?;
-        Ok(Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: false })
+        let StreamRow { name: stream, epoch, .. } = row;
+        Ok(Written::Changed(StoreChange::Event { stream, epoch, event: stored }))
     }
 
     /// The outcome of an event that was published before with the same id, if that is kept.

@@ -21,7 +21,7 @@
 use super::disk::{self, if_there};
 use super::{loss, rows};
 use crate::base::limits::{BATCH_RECORDS_MAX, MARK_BYTES, MARK_LINE_BYTES_MAX};
-use crate::base::{Outcome, Record};
+use crate::base::{StoreChange, Written};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -42,24 +42,17 @@ const BEGIN: &str = "parlor-mark 1";
 pub(super) type Heads = BTreeMap<String, u64>;
 
 /// The heads that a batch has moved.
-pub(super) fn heads_of<'a>(
-    batch: impl Iterator<Item = (&'a Record, &'a Outcome)>,
-) -> BTreeMap<(&'static str, &'a str), u64> {
+pub(super) fn heads_of(batch: &[Written]) -> BTreeMap<(&'static str, &str), u64> {
     let mut heads = BTreeMap::new();
-    for (record, outcome) in batch {
-        let moved = match (record, outcome) {
-            (
-                _,
-                Outcome::Message { entry, is_duplicate: false, .. }
-                | Outcome::Changed { entry, .. },
-            ) => Some(("room", entry.room.as_str(), entry.seq)),
-            (_, Outcome::Room { room, entries }) => {
-                entries.last().map(|entry| ("room", room.room.as_str(), entry.seq))
+    for written in batch {
+        let moved = match written {
+            Written::Changed(StoreChange::Room { room, what, .. }) => {
+                what.entries().last().map(|entry| ("room", room.as_str(), entry.seq))
             }
-            (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) => {
-                Some(("stream", stream.as_str(), *seq))
+            Written::Changed(StoreChange::Event { stream, event, .. }) => {
+                Some(("stream", stream.as_str(), event.seq))
             }
-            _ => None,
+            Written::Changed(_) | Written::Unchanged(_) => None,
         };
         if let Some((kind, name, seq)) = moved {
             let head = heads.entry((kind, name)).or_insert(seq);

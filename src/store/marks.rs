@@ -6,32 +6,31 @@ use super::rows::{
 use super::seek::first_not;
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
-use crate::base::{Outcome, RoomId, Timestamp, UserId};
+use crate::base::{Outcome, RoomId, StoreChange, Timestamp, Trimmed, UserId, What, Written};
 use rusqlite::{Connection, Result, params};
 
 impl RecordWriter<'_> {
-    pub(super) fn read(&self, room: &RoomId, user: &UserId, seq: u64) -> Result<Outcome> {
+    pub(super) fn read(&self, room: &RoomId, user: &UserId, seq: u64) -> Result<Written> {
         let db = self.db;
-        let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember.into()) };
         let Some(mut member) = find_member(db, row.id, user)? else {
-            return Ok(Outcome::NotMember);
+            return Ok(Outcome::NotMember.into());
         };
         let seq = seq.min(row.state.head);
-        if seq > member.read {
-            member.read = seq;
-            member.read_messages = entry_at(db, &row, seq)?.messages;
-            member.deleted_unread = deleted_after(db, row.id, seq)?;
-            save_member(db, row.id, user, &member)?;
+        if seq <= member.read {
+            return Ok(Outcome::Done.into());
         }
-        Ok(Outcome::Read {
-            seq: member.read,
-            messages: member.read_messages,
-            deleted: member.deleted_unread,
-        })
+        let messages = entry_at(db, &row, seq)?.messages;
+        let deleted = deleted_after(db, row.id, seq)?;
+        (member.read, member.read_messages, member.deleted_unread) = (seq, messages, deleted);
+        save_member(db, row.id, user, &member)?;
+        let what = What::Read { user: user.clone(), seq, messages, deleted };
+        Ok(Written::room(row.state.room, what))
     }
 
     /// Skips rooms that do not exist or that the user is not in: they may have left meanwhile.
-    pub(super) fn delivered(&self, user: &UserId, marks: &[(RoomId, u64)]) -> Result<Outcome> {
+    pub(super) fn delivered(&self, user: &UserId, marks: &[(RoomId, u64)]) -> Result<Written> {
+        let mut moved = Vec::with_capacity(marks.len());
         for (room, seq) in marks {
             let Some(row) = find_live_room(self.db, room)? else { continue };
             let Some(mut member) = find_member(self.db, row.id, user)? else { continue };
@@ -39,9 +38,13 @@ impl RecordWriter<'_> {
             if seq > member.delivered {
                 member.delivered = seq;
                 save_member(self.db, row.id, user, &member)?;
+                moved.push((row.state.room, seq));
             }
         }
-        Ok(Outcome::Done)
+        if moved.is_empty() {
+            return Ok(Outcome::Done.into());
+        }
+        Ok(Written::Changed(StoreChange::Delivered { user: user.clone(), marks: moved }))
     }
 
     /// Removes the oldest entries: those before an entry, and those no newer than a time, but at
@@ -51,9 +54,9 @@ impl RecordWriter<'_> {
         room: &RoomId,
         before: u64,
         older_than: Timestamp,
-    ) -> Result<Outcome> {
+    ) -> Result<Written> {
         let db = self.db;
-        let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember.into()) };
         let end = row.state.head + 1;
         let most = (row.state.first + TRIM_ENTRIES_MAX).min(end);
         // Usually nothing is too old.
@@ -64,21 +67,22 @@ impl RecordWriter<'_> {
         };
         let kept_from = before.max(newer).min(end);
         let first = kept_from.min(most);
-        if first > row.state.first {
-            let last_gone = entry_at(db, &row, first - 1)?;
-            let next = find_entry(db, &row, first)?;
-            for sql in [
-                "DELETE FROM entries WHERE room = ?1 AND seq < ?2",
-                "DELETE FROM reactions WHERE room = ?1 AND target < ?2",
-            ] {
-                db.prepare_cached(sql)?.execute(params![row.id, first as i64])?;
-            }
-            row.state.first = first;
-            row.state.first_ts = next.map_or(Timestamp(0), |next| next.entry.ts);
-            row.state.first_messages = last_gone.messages;
-            save_room(db, &row)?;
+        if first <= row.state.first {
+            return Ok(Outcome::Done.into());
         }
-        let (first, messages) = (row.state.first, row.state.first_messages);
+        let last_gone = entry_at(db, &row, first - 1)?;
+        let next = find_entry(db, &row, first)?;
+        for sql in [
+            "DELETE FROM entries WHERE room = ?1 AND seq < ?2",
+            "DELETE FROM reactions WHERE room = ?1 AND target < ?2",
+        ] {
+            db.prepare_cached(sql)?.execute(params![row.id, first as i64])?;
+        }
+        row.state.first = first;
+        row.state.first_ts = next.map_or(Timestamp(0), |next| next.entry.ts);
+        row.state.first_messages = last_gone.messages;
+        save_room(db, &row)?;
+        let (first_ts, messages) = (row.state.first_ts, row.state.first_messages);
         let deleted = deleted_after(db, row.id, first - 1)?;
         // No mark stays before what is kept.
         let sql = "UPDATE members SET read = ?2, read_messages = ?3, deleted_unread = ?4, \
@@ -92,7 +96,8 @@ impl RecordWriter<'_> {
             messages as i64,
             deleted as i64,
         ])?;
-        Ok(Outcome::Trimmed { first, kept_from, first_ts: row.state.first_ts, messages, deleted })
+        let trimmed = Trimmed { first, kept_from, first_ts, messages, deleted };
+        Ok(Written::room(row.state.room, What::Trimmed(trimmed)))
     }
 }
 

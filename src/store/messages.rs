@@ -8,7 +8,10 @@ use super::rows::{
 };
 use super::write::RecordWriter;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
-use crate::base::{Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, UserId};
+use crate::base::{
+    Authority, Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, UserId, What,
+    Written,
+};
 use rusqlite::types::Null;
 use rusqlite::{Result, params};
 use std::sync::Arc;
@@ -21,14 +24,12 @@ impl RecordWriter<'_> {
         to: Option<&UserId>,
         body: &Body,
         cid: Option<&Arc<str>>,
-    ) -> Result<Outcome> {
+    ) -> Result<Written> {
         let db = self.db;
-        let found = find_room(db, room)?;
-        let is_first = found.is_none();
-        let mut row = match (found, to) {
-            (Some(row), _) if row.state.is_ended => return Ok(Outcome::NotMember),
+        let mut row = match (find_room(db, room)?, to) {
+            (Some(row), _) if row.state.is_ended => return Ok(Outcome::NotMember.into()),
             (Some(row), _) => row,
-            (None, None) => return Ok(Outcome::NotMember),
+            (None, None) => return Ok(Outcome::NotMember.into()),
             (None, Some(to)) => {
                 let mut row =
                     insert_room(db, RoomState::new(room.clone(), "".into(), false, None))?;
@@ -39,10 +40,13 @@ impl RecordWriter<'_> {
                 row
             }
         };
+        let Some(mut member) = find_member(db, row.id, from)? else {
+            return Ok(Outcome::NotMember.into());
+        };
         // A repeat is found in the transaction that would add it, so it is also found if its first
         // copy is in the same batch.
         if let Some(repeat) = self.sent_before(&row, from, body, cid)? {
-            return Ok(repeat);
+            return Ok(repeat.into());
         }
         let kind = EntryKind::Message {
             from: from.clone(),
@@ -52,14 +56,12 @@ impl RecordWriter<'_> {
         };
         let entry = self.append(&mut row, kind)?;
         // A user who writes has read what came before.
-        if let Some(mut member) = find_member(db, row.id, from)? {
-            member.read = entry.seq;
-            member.read_messages = row.state.messages;
-            member.deleted_unread = 0;
-            member.has_written = true;
-            save_member(db, row.id, from, &member)?;
-        }
-        Ok(Outcome::Message { entry, is_duplicate: false, is_first })
+        member.read = entry.seq;
+        member.read_messages = row.state.messages;
+        member.deleted_unread = 0;
+        member.has_written = true;
+        save_member(db, row.id, from, &member)?;
+        Ok(Written::room(row.state.room, What::Message(entry)))
     }
 
     /// The outcome of a message that was sent before with the same id, if one was.
@@ -73,10 +75,9 @@ impl RecordWriter<'_> {
         let Some(cid) = cid else { return Ok(None) };
         let first = find_message_by_cid(self.db, row, from, cid)?;
         Ok(first.map(|first| {
+            let Entry { seq, ts, .. } = first.entry;
             let is_same = first.digest == Some(digest(body));
-            let entry = first.entry;
-            let repeat = Outcome::Message { entry, is_duplicate: true, is_first: false };
-            if is_same { repeat } else { Outcome::Mismatch }
+            if is_same { Outcome::Earlier { seq, ts } } else { Outcome::Mismatch }
         }))
     }
 
@@ -86,16 +87,18 @@ impl RecordWriter<'_> {
         target: u64,
         text: &Arc<str>,
         by: &UserId,
-    ) -> Result<Outcome> {
-        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+    ) -> Result<Written> {
+        let Some(mut row) = self.room_of_member(room, by)? else {
+            return Ok(Outcome::NotMember.into());
+        };
         let Some(message) = self.find_message(&row, target)? else {
-            return Ok(Outcome::NoSuchMessage);
+            return Ok(Outcome::NoSuchMessage.into());
         };
         let EntryKind::Message { from, body, .. } = &message.entry.kind else {
-            return Ok(Outcome::NoSuchMessage);
+            return Ok(Outcome::NoSuchMessage.into());
         };
         if from != by {
-            return Ok(Outcome::NotAuthor);
+            return Ok(Outcome::NotAuthor.into());
         }
         if body.text == *text {
             return self.unchanged(&row, message.edited.unwrap_or(target));
@@ -112,26 +115,26 @@ impl RecordWriter<'_> {
             &**text,
             entry.seq as i64
         ])?;
-        self.changed(&row, target, entry)
+        self.altered(row, target, entry)
     }
 
-    pub(super) fn delete(
-        &self,
-        room: &RoomId,
-        target: u64,
-        by: &UserId,
-        is_moderator: bool,
-    ) -> Result<Outcome> {
+    pub(super) fn delete(&self, room: &RoomId, target: u64, by: &Authority) -> Result<Written> {
         let db = self.db;
-        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let found = match by.is_admin() {
+            true => find_live_room(db, room)?,
+            false => self.room_of_member(room, &by.user)?,
+        };
+        let Some(mut row) = found else { return Ok(Outcome::NotMember.into()) };
+        let is_moderator = by.manages(&row.state);
+        let by = &by.user;
         let Some(message) = find_entry(db, &row, target)? else {
-            return Ok(Outcome::NoSuchMessage);
+            return Ok(Outcome::NoSuchMessage.into());
         };
         let EntryKind::Message { from, .. } = &message.entry.kind else {
-            return Ok(Outcome::NoSuchMessage);
+            return Ok(Outcome::NoSuchMessage.into());
         };
         if from != by && !is_moderator {
-            return Ok(Outcome::NotAuthor);
+            return Ok(Outcome::NotAuthor.into());
         }
         if let Some(deleted) = message.deleted {
             return self.unchanged(&row, deleted);
@@ -159,7 +162,7 @@ impl RecordWriter<'_> {
              AND sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
              delivered, has_written, own)";
         db.prepare_cached(sql)?.execute(key)?;
-        self.changed(&row, target, entry)
+        self.altered(row, target, entry)
     }
 
     pub(super) fn react(
@@ -169,11 +172,13 @@ impl RecordWriter<'_> {
         emoji: &Arc<str>,
         on: bool,
         by: &UserId,
-    ) -> Result<Outcome> {
+    ) -> Result<Written> {
         let db = self.db;
-        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let Some(mut row) = self.room_of_member(room, by)? else {
+            return Ok(Outcome::NotMember.into());
+        };
         if self.find_message(&row, target)?.is_none() {
-            return Ok(Outcome::NoSuchMessage);
+            return Ok(Outcome::NoSuchMessage.into());
         }
         let (room, message) = (row.id, target as i64);
         let key = params![room, message, &**emoji, by.as_str()];
@@ -188,7 +193,7 @@ impl RecordWriter<'_> {
             return self.unchanged(&row, newest.map_or(target, |seq| seq.max(0) as u64));
         }
         if on && self.is_full(&row, target, emoji, by)? {
-            return Ok(Outcome::TooManyReactions);
+            return Ok(Outcome::TooManyReactions.into());
         }
         let kind = EntryKind::Reacted { target, emoji: Arc::clone(emoji), on, by: by.clone() };
         let entry = self.append(&mut row, kind)?;
@@ -212,7 +217,7 @@ impl RecordWriter<'_> {
              emoji, is_on, cid, digest, messages, edited, deleted, reacted + ?3) \
              WHERE room = ?1 AND seq = ?2";
         db.prepare_cached(sql)?.execute(params![room, message, if on { 1 } else { -1 }])?;
-        self.changed(&row, target, entry)
+        self.altered(row, target, entry)
     }
 
     /// Whether a user may not be the first to react to a message with an emoji. Nobody may have
@@ -239,13 +244,15 @@ impl RecordWriter<'_> {
         Ok(found.filter(|found| found.entry.is_message() && found.deleted.is_none()))
     }
 
-    fn changed(&self, row: &RoomRow, target: u64, entry: Entry) -> Result<Outcome> {
-        let found = entry_at(self.db, row, target)?;
-        Ok(Outcome::Changed { entry, target: pages::with_changes(self.db, row.id, found)? })
+    fn altered(&self, row: RoomRow, target: u64, entry: Entry) -> Result<Written> {
+        let found = entry_at(self.db, &row, target)?;
+        let target = Box::new(pages::with_changes(self.db, row.id, found)?);
+        Ok(Written::room(row.state.room, What::Altered { entry, target }))
     }
 
-    fn unchanged(&self, row: &RoomRow, seq: u64) -> Result<Outcome> {
-        Ok(Outcome::Unchanged { seq, ts: entry_at(self.db, row, seq)?.entry.ts })
+    fn unchanged(&self, row: &RoomRow, seq: u64) -> Result<Written> {
+        let ts = entry_at(self.db, row, seq)?.entry.ts;
+        Ok(Outcome::Earlier { seq, ts }.into())
     }
 
     /// Adds an entry to a room's log, with the next `seq`.

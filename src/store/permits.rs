@@ -42,12 +42,12 @@ pub(super) fn put(
     write(db, table, row.id, user.as_str(), by.as_str())
 }
 
-/// Removes a row, if it is there. The room's row has to be saved afterwards.
-pub(super) fn take(db: &Connection, table: &str, row: &mut RoomRow, user: &UserId) -> Result<()> {
+/// Removes a row, and returns whether it was there. Then the room's row has to be saved.
+pub(super) fn take(db: &Connection, table: &str, row: &mut RoomRow, user: &UserId) -> Result<bool> {
     let sql = format!("DELETE FROM {table} WHERE room = ?1 AND user = ?2");
     let gone = db.prepare_cached(&sql)?.execute(params![row.id, user.as_str()])?;
     row.people = row.people.saturating_sub(gone as u64);
-    Ok(())
+    Ok(gone > 0)
 }
 
 pub(super) fn has(db: &Connection, table: &str, room: i64, user: &UserId) -> Result<bool> {

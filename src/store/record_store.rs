@@ -2,12 +2,12 @@
 
 use super::open_files::Space;
 use super::store::NotTaken;
-use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
+use crate::base::{Query, Record, RoomId, StoreCounters, Timestamp, Told};
 
-/// Stores records and reads pages, without ever blocking. Outcomes come later, in the order of the
-/// commits. [`Store`](super::Store) is the real one; a simulator has its own.
+/// Stores records and reads pages, without ever blocking. Changes and answers come later, in the
+/// order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
 pub trait RecordStore {
-    /// Hands a record to the store; its outcome comes with `ticket`.
+    /// Hands a record to the store; its change or answer comes with `ticket`.
     ///
     /// # Errors
     /// [`NotTaken`]: nothing will be stored.
@@ -20,7 +20,8 @@ pub trait RecordStore {
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken>;
 
     /// Asks for the last entry before a time in each of some rooms, at most
-    /// [`SEEK_ROOMS_MAX`](crate::base::limits::SEEK_ROOMS_MAX): [`Outcome::Positions`] comes with
+    /// [`SEEK_ROOMS_MAX`](crate::base::limits::SEEK_ROOMS_MAX): [`Outcome::Positions`](crate::base::Outcome::Positions) comes
+    /// with
     /// `ticket`.
     ///
     /// # Errors
@@ -33,8 +34,9 @@ pub trait RecordStore {
         since: Timestamp,
     ) -> Result<(), NotTaken>;
 
-    /// The answers since the last call, in the order of the commits.
-    fn outcomes(&mut self) -> Vec<(u64, Outcome)>;
+    /// The changes and answers since the last call, in the order of the commits. The versions of a
+    /// room are in order, without a gap.
+    fn told(&mut self) -> Vec<Told>;
 
     /// What the store's thread has counted, as of its last answer. By default nothing is counted.
     fn counters(&self) -> StoreCounters {
@@ -55,6 +57,7 @@ pub trait RecordStore {
     /// Whether the store's thread has ended by itself, because of an internal error.
     fn has_died(&self) -> bool;
 
-    /// Waits until everything handed over is committed, and closes. Outcomes can still be taken.
+    /// Waits until everything handed over is committed, and closes. What it tells can still be
+    /// taken.
     fn close(&mut self);
 }

@@ -3,7 +3,7 @@
 use super::rows::{check, count, damaged, find_row, parsed};
 use super::write::RecordWriter;
 use crate::base::limits::{FORGOTTEN_AFTER_MS, FORGOTTEN_PER_REVOCATION};
-use crate::base::{Outcome, Revocation, Timestamp, UserId};
+use crate::base::{Outcome, Revocation, StoreChange, Timestamp, UserId, Written};
 use rusqlite::{Connection, Result, Row};
 
 /// The columns of a revocation that [`revocation`] reads.
@@ -41,7 +41,7 @@ pub(super) fn columns(revocation: &Revocation) -> (&'static str, &str, i64) {
 }
 
 impl RecordWriter<'_> {
-    pub(super) fn revoke(&self, revocation: &Revocation, once: bool) -> Result<Outcome> {
+    pub(super) fn revoke(&self, revocation: &Revocation, once: bool) -> Result<Written> {
         let db = self.db;
         self.forget()?;
         let (kind, key, before) = columns(revocation);
@@ -52,16 +52,20 @@ impl RecordWriter<'_> {
         );
         let known = find_row(db, sql, (kind, key), self::revocation)?;
         match known {
-            Some(_) if once => return Ok(Outcome::AlreadyRevoked),
+            Some(_) if once => return Ok(Outcome::AlreadyRevoked.into()),
             // A longer revocation stays. For a token, 0 is for ever.
-            Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
-            Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),
-            Some(Revocation::User(_, known)) if known.0 >= before => return Ok(Outcome::Done),
+            Some(Revocation::Token(_, None)) => return Ok(Outcome::Done.into()),
+            Some(known) if before != 0 && columns(&known).2 >= before => {
+                return Ok(Outcome::Done.into());
+            }
+            Some(Revocation::User(_, known)) if known.0 >= before => {
+                return Ok(Outcome::Done.into());
+            }
             Some(_) => {}
             None => count(db, "revocations", 1)?,
         }
         put(db, revocation)?;
-        Ok(Outcome::Done)
+        Ok(Written::Changed(StoreChange::Revoked(revocation.clone())))
     }
 
     /// Removes revocations of tokens that expired long ago.

@@ -1,4 +1,4 @@
-//! The reactor's side of the store: commands in, outcomes out; neither blocks.
+//! The reactor's side of the store: commands in, changes and answers out; neither blocks.
 
 use super::events::EventsWanted;
 use super::integrity::Served;
@@ -11,9 +11,10 @@ use super::worker::{
 };
 use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
-use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
+use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -115,7 +116,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the store in `place`, which gets `epoch` if it is new, and starts its thread, which
-    /// calls `wake` whenever outcomes wait.
+    /// calls `wake` whenever changes or answers wait.
     ///
     /// # Errors
     /// [`OpenError`], with what to do about it.
@@ -185,6 +186,7 @@ impl Store {
             output: Arc::clone(&output),
             clock: Box::new(clock),
             counters: StoreCounters::default(),
+            versions: HashMap::new(),
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
             failure_log: Timestamp(i64::MIN),
             held,
@@ -257,18 +259,18 @@ impl RecordStore for Store {
         self.submit(StoreCommand::Read(ReadCommand { ticket, now, wanted }))
     }
 
-    fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+    fn told(&mut self) -> Vec<Told> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = std::mem::take(&mut output.answers);
         drop(output);
-        let mut outcomes = Vec::with_capacity(answers.len());
+        let mut told = Vec::with_capacity(answers.len());
         for answer in answers {
             self.waiting -= 1;
             self.waiting_bytes -= answer.weight;
             self.failures_heard = self.failures_heard.max(answer.failures);
-            outcomes.push((answer.ticket, answer.outcome));
+            told.push(answer.told);
         }
-        outcomes
+        told
     }
 
     fn counters(&self) -> StoreCounters {

@@ -8,9 +8,11 @@ use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
     SEEK_WEIGHT,
 };
-use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
+use crate::base::{
+    Outcome, Query, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written,
+};
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,8 +70,7 @@ impl ReadWanted {
 /// An answer of the thread.
 #[derive(Debug)]
 pub(super) struct WorkerAnswer {
-    pub(super) ticket: u64,
-    pub(super) outcome: Outcome,
+    pub(super) told: Told,
     /// The weight of the command, see [`StoreCommand::weight`].
     pub(super) weight: usize,
     /// How many batches have failed so far.
@@ -90,6 +91,8 @@ pub(super) struct Worker {
     /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
+    /// The newest version of each room that has changed since the store was opened.
+    pub(super) versions: HashMap<RoomId, u64>,
     /// The time of the newest entry. The next entry of any room is not dated earlier.
     pub(super) newest: Timestamp,
     /// Until then no failure is logged.
@@ -192,24 +195,24 @@ impl Worker {
         });
         self.counters.pages += 1;
         let (weight, failures) = (wanted.weight(), self.counters.failures);
-        WorkerAnswer { ticket, outcome, weight, failures }
+        WorkerAnswer { told: Told::Answer { ticket, outcome }, weight, failures }
     }
 
     fn write(&mut self, batch: &mut Vec<WriteCommand>) -> Vec<WorkerAnswer> {
-        let outcomes = self.outcomes(batch);
+        let written = self.written(batch);
         let failures = self.counters.failures;
-        let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
-            let (ticket, weight) = (command.ticket, command.record.weight());
-            WorkerAnswer { ticket, outcome, weight, failures }
+        let answers = batch.drain(..).zip(written).map(|(command, written)| {
+            let (told, weight) = (written.told(command.ticket), command.record.weight());
+            WorkerAnswer { told, weight, failures }
         });
         answers.collect()
     }
 
-    /// One outcome for each record, in order. If one cannot be committed for another reason than
+    /// What each record has come to, in order. If one cannot be committed for another reason than
     /// damage, none is.
-    fn outcomes(&mut self, batch: &[WriteCommand]) -> Vec<Outcome> {
+    fn written(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
         let Some(first) = batch.first() else { return Vec::new() };
-        let nothing = || vec![Outcome::Unavailable; batch.len()];
+        let nothing = || vec![Written::Unchanged(Outcome::Unavailable); batch.len()];
         if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
             self.counters.failures += 1;
             return nothing();
@@ -243,11 +246,11 @@ impl Worker {
 
     /// Commits records together. If it `spares` the others, a record that meets damaged data is
     /// left out, which costs a savepoint for each record.
-    fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Outcome>> {
+    fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Written>> {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes_before = transaction.total_changes();
-        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut all_written = Vec::with_capacity(batch.len());
         let mut newest = self.newest;
         for WriteCommand { now, record, failures_heard, .. } in batch {
             // If the clock was set back, times stand still until it catches up, because one time
@@ -257,16 +260,16 @@ impl Worker {
             let is_revocation = matches!(record, Record::Revoke { .. });
             let now = if is_revocation { *now } else { newest };
             // It was decided in the belief that the records before it would be stored.
-            outcomes.push(if *failures_heard < failures {
-                Outcome::Unavailable
+            all_written.push(if *failures_heard < failures {
+                Written::Unchanged(Outcome::Unavailable)
             } else if spares {
                 let savepoint = transaction.savepoint()?;
                 match (RecordWriter { db: &savepoint, now }).write(record) {
-                    Ok(outcome) => {
+                    Ok(written) => {
                         savepoint.commit()?;
-                        outcome
+                        written
                     }
-                    Err(error) if rows::is_damage(&error) => Outcome::Damaged,
+                    Err(error) if rows::is_damage(&error) => Written::Unchanged(Outcome::Damaged),
                     Err(error) => return Err(error),
                 }
             } else {
@@ -284,9 +287,15 @@ impl Worker {
             held.committed();
         }
         if let Some(mark) = self.mark.as_mut().filter(|_| has_changed) {
-            let records = batch.iter().map(|command| &command.record);
-            mark.committed(&self.db, &heads_of(records.zip(&outcomes)));
+            mark.committed(&self.db, &heads_of(&all_written));
         }
-        Ok(outcomes)
+        for written in &mut all_written {
+            if let Written::Changed(StoreChange::Room { room, version, .. }) = written {
+                let newest = self.versions.entry(room.clone()).or_insert(0);
+                *newest += 1;
+                *version = *newest;
+            }
+        }
+        Ok(all_written)
     }
 }

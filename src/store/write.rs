@@ -7,7 +7,8 @@ use super::rows::{
     save_room, user_of,
 };
 use crate::base::{
-    Entry, EntryKind, MemberState, Outcome, Record, RoomId, RoomState, Timestamp, UserId,
+    Authority, Entry, EntryKind, MemberState, Outcome, Record, RoomId, RoomState, StoreChange,
+    Timestamp, UserId, What, Written,
 };
 use rusqlite::{Connection, Result, params};
 use std::sync::Arc;
@@ -20,36 +21,34 @@ pub(super) struct RecordWriter<'a> {
 }
 
 impl RecordWriter<'_> {
-    pub(super) fn write(&self, record: &Record) -> Result<Outcome> {
+    pub(super) fn write(&self, record: &Record) -> Result<Written> {
         match record {
             Record::Message { room, from, to, body, cid } => {
                 self.send(room, from, to.as_ref(), body, cid.as_ref())
             }
             Record::Edit { room, target, text, by } => self.edit(room, *target, text, by),
-            Record::Delete { room, target, by, is_moderator } => {
-                self.delete(room, *target, by, *is_moderator)
-            }
+            Record::Delete { room, target, by } => self.delete(room, *target, by),
             Record::React { room, target, emoji, on, by } => {
                 self.react(room, *target, emoji, *on, by)
             }
             Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if find_room(self.db, room)?.is_some() {
-                    return Ok(Outcome::RoomExists);
+                    return Ok(Outcome::RoomExists.into());
                 }
                 let title = title.clone().unwrap_or_default();
                 let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
-                self.people(insert_room(self.db, state)?, owner, *is_own, members, invited)
+                self.create(state, owner, *is_own, members, invited)
             }
-            Record::Update { room, title, open, owner } => {
-                self.update(room, title.as_ref(), *open, owner.as_ref())
+            Record::Update { room, title, open, owner, by } => {
+                self.update(room, title.as_ref(), *open, owner.as_ref(), by)
             }
-            Record::End { room } => self.end(room),
-            Record::Join { room, user, by, is_own } => self.join(room, user, by.as_ref(), *is_own),
+            Record::End { room, by } => self.end(room, by),
+            Record::Join { room, user, by } => self.join(room, user, by.as_ref()),
             Record::Invite { room, user, by } => self.invite(room, user, by),
-            Record::Uninvite { room, user } => self.withdraw(INVITES, room, user),
-            Record::Leave { room, user, by } => self.remove(room, user, by.as_ref()),
+            Record::Uninvite { room, user, by } => self.uninvite(room, user, by.as_ref()),
+            Record::Leave { room, user, by } => self.leave(room, user, by.as_ref()),
             Record::Ban { room, user, by } => self.ban(room, user, by),
-            Record::Unban { room, user } => self.withdraw(BANS, room, user),
+            Record::Unban { room, user, by } => self.unban(room, user, by),
             Record::Read { room, user, seq } => self.read(room, user, *seq),
             Record::Delivered { user, marks } => self.delivered(user, marks),
             Record::Trim { room, before, older_than } => self.trim(room, *before, *older_than),
@@ -58,7 +57,7 @@ impl RecordWriter<'_> {
             }
             Record::Repeat { of, limit, retry_after_ms } => {
                 let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
-                Ok(self.repeat(of)?.unwrap_or(over))
+                Ok(self.repeat(of)?.unwrap_or(over).into())
             }
             Record::Revoke { revocation, once } => self.revoke(revocation, *once),
             Record::Name { user, name } => self.name(user, name),
@@ -70,6 +69,9 @@ impl RecordWriter<'_> {
         match of {
             Record::Message { room, from, body, cid, .. } => {
                 let Some(row) = find_live_room(self.db, room)? else { return Ok(None) };
+                if find_member(self.db, row.id, from)?.is_none() {
+                    return Ok(Some(Outcome::NotMember));
+                }
                 self.sent_before(&row, from, body, cid.as_ref())
             }
             Record::Event { stream, data, keep, id, .. } => {
@@ -80,7 +82,29 @@ impl RecordWriter<'_> {
         }
     }
 
-    fn name(&self, user: &UserId, name: &str) -> Result<Outcome> {
+    /// The room, if the user is a member of it.
+    pub(super) fn room_of_member(&self, room: &RoomId, user: &UserId) -> Result<Option<RoomRow>> {
+        let Some(row) = find_live_room(self.db, room)? else { return Ok(None) };
+        Ok(find_member(self.db, row.id, user)?.map(|_| row))
+    }
+
+    /// The room, if they may manage it: its owner may, and admins. Otherwise why they may not.
+    /// Without `by`, a user does what needs no right.
+    fn managed_room(
+        &self,
+        room: &RoomId,
+        by: Option<&Authority>,
+    ) -> Result<std::result::Result<RoomRow, Written>> {
+        let Some(row) = find_live_room(self.db, room)? else {
+            return Ok(Err(Outcome::NotMember.into()));
+        };
+        let Some(by) = by.filter(|by| !by.manages(&row.state)) else { return Ok(Ok(row)) };
+        let is_member = find_member(self.db, row.id, &by.user)?.is_some();
+        let outcome = if is_member { Outcome::NotOwner } else { Outcome::NotMember };
+        Ok(Err(outcome.into()))
+    }
+
+    fn name(&self, user: &UserId, name: &Arc<str>) -> Result<Written> {
         let is_known =
             self.db.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([user.as_str()])?;
         if !is_known {
@@ -88,77 +112,116 @@ impl RecordWriter<'_> {
         }
         let sql = "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum";
-        self.db.prepare_cached(sql)?.execute(params![user.as_str(), name])?;
-        Ok(Outcome::Done)
+        self.db.prepare_cached(sql)?.execute(params![user.as_str(), &**name])?;
+        let (user, name) = (user.clone(), Arc::clone(name));
+        Ok(Written::Changed(StoreChange::Name { user, name }))
     }
 
-    fn invite(&self, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
+    fn invite(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
         let db = self.db;
-        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+        let mut row = match self.managed_room(room, Some(by))? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
         // They may have joined in another way, or been banned, after this was decided.
-        let is_void =
-            find_member(db, row.id, user)?.is_some() || permits::has(db, BANS, row.id, user)?;
-        if !is_void {
-            permits::put(db, INVITES, &mut row, user, by)?;
-            save_room(db, &row)?;
+        if find_member(db, row.id, user)?.is_some() || permits::has(db, BANS, row.id, user)? {
+            return Ok(Outcome::Done.into());
         }
-        Ok(Outcome::Done)
-    }
-
-    /// Withdraws an invitation, or lifts a ban.
-    fn withdraw(&self, table: &str, room: &RoomId, user: &UserId) -> Result<Outcome> {
-        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
-        permits::take(self.db, table, &mut row, user)?;
-        save_room(self.db, &row)?;
-        Ok(Outcome::Done)
-    }
-
-    fn remove(&self, room: &RoomId, user: &UserId, by: Option<&UserId>) -> Result<Outcome> {
-        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
-        if find_member(self.db, row.id, user)?.is_none() {
-            return Ok(Outcome::NotMember);
-        }
-        let entries = vec![self.leave(&mut row, user, by)?];
-        Ok(Outcome::Room { room: row.state, entries })
-    }
-
-    fn ban(&self, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
-        let db = self.db;
-        let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-        let mut entries = Vec::new();
-        if find_member(db, row.id, user)?.is_some() {
-            entries.push(self.leave(&mut row, user, Some(by))?);
-        }
-        permits::take(db, INVITES, &mut row, user)?;
-        permits::put(db, BANS, &mut row, user, by)?;
+        permits::put(db, INVITES, &mut row, user, &by.user)?;
         save_room(db, &row)?;
-        Ok(Outcome::Room { room: row.state, entries })
+        let what = What::Invited { user: user.clone(), by: by.user.clone() };
+        Ok(Written::room(row.state.room, what))
     }
 
-    /// Adds the people of a new room.
-    fn people(
+    /// Withdraws an invitation. Who is invited may decline it.
+    fn uninvite(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {
+        let mut row = match self.managed_room(room, by)? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
+        if !permits::take(self.db, INVITES, &mut row, user)? {
+            return Ok(Outcome::Done.into());
+        }
+        save_room(self.db, &row)?;
+        let (user, is_own, by) = (user.clone(), by.is_none(), by.and_then(Authority::named));
+        let what = What::Uninvited { user, by: by.cloned(), is_own };
+        Ok(Written::room(row.state.room, what))
+    }
+
+    /// Ends a membership. Members may leave.
+    fn leave(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {
+        let mut row = match self.managed_room(room, by)? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
+        if find_member(self.db, row.id, user)?.is_none() {
+            return Ok(Outcome::NotMember.into());
+        }
+        let (is_own, by) = (by.is_none(), by.and_then(Authority::named));
+        let entry = self.end_membership(&mut row, user, by)?;
+        let RoomState { room, owner, .. } = row.state;
+        Ok(Written::room(room, What::Left { entry, owner, is_own }))
+    }
+
+    fn ban(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
+        let db = self.db;
+        let mut row = match self.managed_room(room, Some(by))? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
+        let entry = match find_member(db, row.id, user)? {
+            Some(_) => Some(self.end_membership(&mut row, user, Some(&by.user))?),
+            None => None,
+        };
+        permits::take(db, INVITES, &mut row, user)?;
+        permits::put(db, BANS, &mut row, user, &by.user)?;
+        save_room(db, &row)?;
+        let (user, by) = (user.clone(), by.user.clone());
+        let RoomState { room, owner, .. } = row.state;
+        Ok(Written::room(room, What::Banned { user, by, entry, owner }))
+    }
+
+    fn unban(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
+        let mut row = match self.managed_room(room, Some(by))? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
+        if !permits::take(self.db, BANS, &mut row, user)? {
+            return Ok(Outcome::Done.into());
+        }
+        save_room(self.db, &row)?;
+        Ok(Written::room(row.state.room, What::Unbanned { user: user.clone() }))
+    }
+
+    /// Creates a room with its people.
+    fn create(
         &self,
-        mut row: RoomRow,
+        state: RoomState,
         owner: &UserId,
         is_own: bool,
         members: &[UserId],
         invited: &[UserId],
-    ) -> Result<Outcome> {
+    ) -> Result<Written> {
+        let mut row = insert_room(self.db, state)?;
         let mut entries = vec![self.become_member(&mut row, owner, None, is_own)?];
         for member in members.iter().filter(|member| *member != owner) {
             if find_member(self.db, row.id, member)?.is_none() {
                 entries.push(self.become_member(&mut row, member, Some(owner), false)?);
             }
         }
+        let mut guests = Vec::with_capacity(invited.len());
         for user in invited {
             if find_member(self.db, row.id, user)?.is_none() {
                 permits::put(self.db, INVITES, &mut row, user, owner)?;
+                guests.push(user.clone());
             }
         }
-        if !invited.is_empty() {
+        if !guests.is_empty() {
             save_room(self.db, &row)?;
         }
-        Ok(Outcome::Room { room: row.state, entries })
+        let (owner, RoomState { room, title, is_open, .. }) = (owner.clone(), row.state);
+        let what = What::Created { title, is_open, owner, is_own, entries, invited: guests };
+        Ok(Written::room(room, what))
     }
 
     fn update(
@@ -167,11 +230,16 @@ impl RecordWriter<'_> {
         title: Option<&Arc<str>>,
         open: Option<bool>,
         owner: Option<&UserId>,
-    ) -> Result<Outcome> {
-        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+        by: &Authority,
+    ) -> Result<Written> {
+        let mut row = match self.managed_room(room, Some(by))? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
+        let before = row.state.clone();
         if let Some(owner) = owner {
             if find_member(self.db, row.id, owner)?.is_none() {
-                return Ok(Outcome::NotMember);
+                return Ok(Outcome::NotMember.into());
             }
             row.state.owner = Some(owner.clone());
         }
@@ -179,13 +247,21 @@ impl RecordWriter<'_> {
             row.state.title = Arc::clone(title);
         }
         row.state.is_open = open.unwrap_or(row.state.is_open);
+        if row.state == before {
+            return Ok(Outcome::Done.into());
+        }
         save_room(self.db, &row)?;
-        Ok(Outcome::Room { room: row.state, entries: Vec::new() })
+        let RoomState { room, title, is_open, owner, .. } = row.state;
+        let what = What::Updated { title, is_open, owner, by: by.named().cloned() };
+        Ok(Written::room(room, what))
     }
 
     /// The log is removed later, some entries at a time: see [`RecordWriter::trim`].
-    fn end(&self, room: &RoomId) -> Result<Outcome> {
-        let Some(mut row) = find_live_room(self.db, room)? else { return Ok(Outcome::NotMember) };
+    fn end(&self, room: &RoomId, by: &Authority) -> Result<Written> {
+        let mut row = match self.managed_room(room, Some(by))? {
+            Ok(row) => row,
+            Err(refused) => return Ok(refused),
+        };
         for table in ["members", INVITES, BANS] {
             let sql = format!("DELETE FROM {table} WHERE room = ?1");
             self.db.prepare_cached(&sql)?.execute([row.id])?;
@@ -195,42 +271,39 @@ impl RecordWriter<'_> {
         row.state.title = "".into();
         row.people = 0;
         save_room(self.db, &row)?;
-        Ok(Outcome::Room { room: row.state, entries: Vec::new() })
+        Ok(Written::room(row.state.room, What::Ended { by: by.named().cloned() }))
     }
 
-    fn join(
-        &self,
-        room: &RoomId,
-        user: &UserId,
-        by: Option<&UserId>,
-        is_own: bool,
-    ) -> Result<Outcome> {
+    fn join(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {
         let db = self.db;
-        let mut row = match find_room(db, room)? {
-            Some(row) if row.state.is_ended => return Ok(Outcome::NotMember),
-            Some(row) => row,
-            None if is_own => {
-                let owner = Some(user.clone());
-                insert_room(db, RoomState::new(room.clone(), "".into(), true, owner))?
+        let mut row = match (find_room(db, room)?, by) {
+            (Some(row), _) if row.state.is_ended => return Ok(Outcome::NotMember.into()),
+            (Some(row), None) => row,
+            (Some(row), Some(by)) if by.is_admin() => row,
+            (None, None) => {
+                let state = RoomState::new(room.clone(), "".into(), true, Some(user.clone()));
+                return self.create(state, user, true, &[], &[]);
             }
-            None => return Ok(Outcome::NotMember),
+            (_, Some(_)) => return Ok(Outcome::NotMember.into()),
         };
         if find_member(db, row.id, user)?.is_some() {
-            return Ok(Outcome::Room { room: row.state, entries: Vec::new() });
+            return Ok(Outcome::Done.into());
         }
         if permits::has(db, BANS, row.id, user)? {
-            return Ok(Outcome::Banned);
+            return Ok(Outcome::Banned.into());
         }
+        let is_own = by.is_none();
         // The room may have been created after this was decided.
         if is_own && !row.state.is_open && !permits::has(db, INVITES, row.id, user)? {
-            return Ok(Outcome::NotMember);
+            return Ok(Outcome::NotMember.into());
         }
         permits::take(db, INVITES, &mut row, user)?;
         if row.state.owner.is_none() {
             row.state.owner = Some(user.clone());
         }
-        let entries = vec![self.become_member(&mut row, user, by, is_own)?];
-        Ok(Outcome::Room { room: row.state, entries })
+        let entry = self.become_member(&mut row, user, by.and_then(Authority::named), is_own)?;
+        let RoomState { room, owner, .. } = row.state;
+        Ok(Written::room(room, What::Joined { entry, owner, is_own }))
     }
 
     fn become_member(
@@ -255,7 +328,12 @@ impl RecordWriter<'_> {
         Ok(entry)
     }
 
-    fn leave(&self, row: &mut RoomRow, user: &UserId, by: Option<&UserId>) -> Result<Entry> {
+    fn end_membership(
+        &self,
+        row: &mut RoomRow,
+        user: &UserId,
+        by: Option<&UserId>,
+    ) -> Result<Entry> {
         self.db
             .prepare_cached("DELETE FROM members WHERE room = ?1 AND user = ?2")?
             .execute(params![row.id, user.as_str()])?;

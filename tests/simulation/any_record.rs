@@ -2,7 +2,8 @@
 
 use crate::model_store::ModelStore;
 use parlor::base::{
-    Body, Data, EntryKind, PublicationId, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
+    Authority, Body, Data, EntryKind, PublicationId, Record, Revocation, Rights, RoomId, StreamId,
+    Timestamp, UserId,
 };
 use proptest::prelude::*;
 
@@ -20,6 +21,15 @@ fn any_user() -> impl Strategy<Value = UserId> {
 
 pub(crate) fn any_room() -> impl Strategy<Value = RoomId> {
     (0u8..3).prop_map(room)
+}
+
+fn any_authority() -> impl Strategy<Value = Authority> {
+    let rights = prop_oneof![
+        2 => Just(Rights::User),
+        1 => Just(Rights::Admin),
+        1 => Just(Rights::Program),
+    ];
+    (any_user(), rights).prop_map(|(user, rights)| Authority { user, rights })
 }
 
 fn any_text() -> impl Strategy<Value = std::sync::Arc<str>> {
@@ -68,9 +78,8 @@ fn any_new_record() -> impl Strategy<Value = Record> {
         }),
         3 => (any_room(), target.clone(), any_text(), any_user())
             .prop_map(|(room, target, text, by)| Record::Edit { room, target, text, by }),
-        2 => (any_room(), target.clone(), any_user(), any::<bool>()).prop_map(
-            |(room, target, by, is_moderator)| Record::Delete { room, target, by, is_moderator }
-        ),
+        2 => (any_room(), target.clone(), any_authority())
+            .prop_map(|(room, target, by)| Record::Delete { room, target, by }),
         6 => (any_room(), target.clone(), any_emoji(), any::<bool>(), any_user()).prop_map(
             |(room, target, emoji, on, by)| {
                 let emoji = char::from_u32(0x1F600 + u32::from(emoji)).unwrap().to_string();
@@ -83,24 +92,23 @@ fn any_new_record() -> impl Strategy<Value = Record> {
                 Record::Create { room, title, open, owner, members, invited, is_own: open }
             }
         ),
-        6 => (any_room(), any_user(), proptest::option::of(any_user()), any::<bool>()).prop_map(
-            |(room, user, by, is_programs)| {
-                let is_own = by.is_none() && !is_programs;
-                Record::Join { room, user, by, is_own }
-            }
-        ),
+        6 => (any_room(), any_user(), proptest::option::of(any_authority()))
+            .prop_map(|(room, user, by)| Record::Join { room, user, by }),
         1 => (any_room(), proptest::option::of(any_text()), proptest::option::of(any::<bool>()),
-            proptest::option::of(any_user()))
-            .prop_map(|(room, title, open, owner)| Record::Update { room, title, open, owner }),
-        1 => any_room().prop_map(|room| Record::End { room }),
-        2 => (any_room(), any_user(), any_user())
+            proptest::option::of(any_user()), any_authority()).prop_map(
+            |(room, title, open, owner, by)| Record::Update { room, title, open, owner, by }
+        ),
+        1 => (any_room(), any_authority()).prop_map(|(room, by)| Record::End { room, by }),
+        2 => (any_room(), any_user(), any_authority())
             .prop_map(|(room, user, by)| Record::Invite { room, user, by }),
-        2 => (any_room(), any_user(), proptest::option::of(any_user()))
+        2 => (any_room(), any_user(), proptest::option::of(any_authority()))
             .prop_map(|(room, user, by)| Record::Leave { room, user, by }),
-        1 => (any_room(), any_user(), any_user())
+        1 => (any_room(), any_user(), any_authority())
             .prop_map(|(room, user, by)| Record::Ban { room, user, by }),
-        1 => (any_room(), any_user()).prop_map(|(room, user)| Record::Unban { room, user }),
-        1 => (any_room(), any_user()).prop_map(|(room, user)| Record::Uninvite { room, user }),
+        1 => (any_room(), any_user(), any_authority())
+            .prop_map(|(room, user, by)| Record::Unban { room, user, by }),
+        1 => (any_room(), any_user(), proptest::option::of(any_authority()))
+            .prop_map(|(room, user, by)| Record::Uninvite { room, user, by }),
         3 => (any_room(), any_user(), 0u64..30)
             .prop_map(|(room, user, seq)| Record::Read { room, user, seq }),
         2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))
@@ -142,11 +150,12 @@ pub(crate) fn aimed(mut record: Record, model: &ModelStore) -> Record {
         body.reply_to = body.reply_to.filter(|seq| *seq <= head);
     }
     let is_reaction = matches!(record, Record::React { .. });
-    let (Record::Edit { room, target, by, .. }
-    | Record::Delete { room, target, by, .. }
-    | Record::React { room, target, by, .. }) = &mut record
-    else {
-        return record;
+    let (room, target, by) = match &mut record {
+        Record::Edit { room, target, by, .. } | Record::React { room, target, by, .. } => {
+            (room, target, by)
+        }
+        Record::Delete { room, target, by } => (room, target, &mut by.user),
+        _ => return record,
     };
     let newest = model.log(room).into_iter().rev().filter_map(|entry| match entry.kind {
         EntryKind::Message { from, .. } => Some((entry.seq, from)),

@@ -2,7 +2,7 @@
 //! what it had decided before. The checker compares what was seen on the wire with these times; what
 //! was said it knows from the wire alone.
 
-use parlor::base::{Entry, EntryKind, Outcome, Record, RoomId, UserId};
+use parlor::base::{EntryKind, Outcome, Record, RoomId, StoreChange, Told, Trimmed, UserId, What};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
@@ -47,16 +47,6 @@ pub(crate) struct Stay {
     left_heard: Option<u64>,
 }
 
-fn entries_of(outcome: &Outcome) -> &[Entry] {
-    match outcome {
-        Outcome::Message { entry, is_duplicate: false, .. } | Outcome::Changed { entry, .. } => {
-            std::slice::from_ref(entry)
-        }
-        Outcome::Room { entries, .. } => entries,
-        _ => &[],
-    }
-}
-
 impl Ledger {
     /// A record was handed over: rights that narrow hold from here.
     pub(crate) fn decided(&mut self, record: &Record) {
@@ -64,42 +54,46 @@ impl Ledger {
             Record::Leave { room, user, .. } | Record::Ban { room, user, .. } => {
                 self.leaving.insert((room.to_string(), user.to_string()));
             }
-            Record::End { room } => {
+            Record::End { room, .. } => {
                 self.ending.insert(room.to_string());
             }
             _ => {}
         }
     }
 
-    /// A record was committed.
-    pub(crate) fn committed(&mut self, outcome: &Outcome, record: &Record, _: u64) {
-        if let (Record::End { room }, Outcome::Room { .. }) = (record, outcome) {
-            self.rooms.entry(room.to_string()).or_default().ended = Some(u64::MAX);
+    /// A change was committed.
+    pub(crate) fn committed(&mut self, change: &StoreChange) {
+        let (name, what) = match change {
+            StoreChange::Room { room, what, .. } => (room, what),
+            StoreChange::Event { stream, event, .. } => {
+                let events = self.events.entry(stream.to_string()).or_default();
+                events.push(None);
+                let expected = events.len() as u64;
+                assert_eq!(event.seq, expected, "the store skips a number of {stream}");
+                return;
+            }
+            StoreChange::Delivered { .. } | StoreChange::Name { .. } | StoreChange::Revoked(_) => {
+                return;
+            }
+        };
+        let room = self.rooms.entry(name.to_string()).or_default();
+        match what {
+            What::Ended { .. } => room.ended = Some(u64::MAX),
+            What::Created { title, is_open, .. } | What::Updated { title, is_open, .. } => {
+                let (title, open) = (title.to_string(), *is_open);
+                room.states.push(State { title, open, heard: None });
+            }
+            What::Trimmed(Trimmed { first, .. }) => {
+                assert!(*first > room.removed, "what was removed of {name} has come back");
+                room.removed = first - 1;
+            }
+            _ => {}
         }
-        if let (Outcome::Room { room, .. }, false) = (outcome, matches!(record, Record::End { .. }))
-        {
-            let states = &mut self.rooms.entry(room.room.to_string()).or_default().states;
-            let (title, open) = (room.title.to_string(), room.is_open);
-            states.push(State { title, open, heard: None });
-        }
-        if let (Record::Trim { room, .. }, Outcome::Trimmed { first, .. }) = (record, outcome) {
-            let removed = &mut self.rooms.entry(room.to_string()).or_default().removed;
-            assert!(*first > *removed, "what was removed of {room} has come back");
-            *removed = first - 1;
-        }
-        if let (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) =
-            (record, outcome)
-        {
-            let events = self.events.entry(stream.to_string()).or_default();
-            events.push(None);
-            assert_eq!(*seq, events.len() as u64, "the store skips a number of {stream}");
-        }
-        for entry in entries_of(outcome) {
+        for entry in what.entries() {
             self.entries += 1;
-            let room = self.rooms.entry(entry.room.to_string()).or_default();
             room.heard.push(None);
             let expected = room.heard.len() as u64;
-            assert_eq!(entry.seq, expected, "the store skips a number of {}", entry.room);
+            assert_eq!(entry.seq, expected, "the store skips a number of {name}");
             match &entry.kind {
                 EntryKind::Joined { user, .. } => room.joins(user.as_str(), entry.seq),
                 EntryKind::Left { user, .. } => {
@@ -107,8 +101,8 @@ impl Ledger {
                         stay.left = Some(entry.seq);
                     }
                 }
-                EntryKind::Message { .. } if entry.seq == 1 && entry.room.is_direct() => {
-                    for user in entry.room.as_str()["dm:".len()..].split(':') {
+                EntryKind::Message { .. } if entry.seq == 1 && name.is_direct() => {
+                    for user in name.as_str()["dm:".len()..].split(':') {
                         room.joins(user, 0);
                     }
                 }
@@ -118,41 +112,52 @@ impl Ledger {
     }
 
     /// The server hears what became of a record.
-    pub(crate) fn heard(&mut self, outcome: &Outcome, record: &Record, turn: u64) {
-        if let (Outcome::Room { room, .. }, false) = (outcome, matches!(record, Record::End { .. }))
-        {
-            let states = self.rooms.get_mut(room.room.as_str()).map(|room| &mut room.states);
-            let mut states = states.into_iter().flatten();
-            let state = states.find(|state| state.heard.is_none()).expect("it was committed");
-            state.heard = Some(turn);
-        }
-        match (record, outcome) {
-            (Record::End { room }, Outcome::Room { .. }) => {
-                self.rooms.entry(room.to_string()).or_default().ended = Some(turn);
-            }
-            (Record::End { room }, _) => {
+    pub(crate) fn heard(&mut self, told: &Told, record: &Record, turn: u64) {
+        match (told, record) {
+            (Told::Changed { change, .. }, _) => self.heard_of(change, turn),
+            (Told::Answer { .. }, Record::End { room, .. }) => {
                 self.ending.remove(room.as_str());
             }
-            (Record::Leave { room, user, .. } | Record::Ban { room, user, .. }, outcome)
-                if !matches!(outcome, Outcome::Room { .. }) =>
-            {
+            (
+                Told::Answer { .. },
+                Record::Leave { room, user, .. } | Record::Ban { room, user, .. },
+            ) => {
                 self.leaving.remove(&(room.to_string(), user.to_string()));
             }
             (
+                Told::Answer { outcome: Outcome::Earlier { .. }, .. },
                 Record::Message { room, from, cid: Some(cid), .. },
-                Outcome::Message { is_duplicate: true, .. },
             ) if self.is_member(room, from) => {
                 let key = (room.to_string(), from.to_string(), cid.to_string());
                 *self.good_repeats.entry(key).or_insert(0) += 1;
             }
-            (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) => {
+            _ => {}
+        }
+    }
+
+    fn heard_of(&mut self, change: &StoreChange, turn: u64) {
+        let (name, what) = match change {
+            StoreChange::Room { room, what, .. } => (room, what),
+            StoreChange::Event { stream, event, .. } => {
                 let events = self.events.get_mut(stream.as_str());
-                events.expect("it was committed")[*seq as usize - 1] = Some(turn);
+                events.expect("it was committed")[event.seq as usize - 1] = Some(turn);
+                return;
+            }
+            StoreChange::Delivered { .. } | StoreChange::Name { .. } | StoreChange::Revoked(_) => {
+                return;
+            }
+        };
+        let room = self.rooms.get_mut(name.as_str()).expect("it was committed");
+        match what {
+            What::Ended { .. } => room.ended = Some(turn),
+            What::Created { .. } | What::Updated { .. } => {
+                let mut states = room.states.iter_mut();
+                let state = states.find(|state| state.heard.is_none()).expect("it was committed");
+                state.heard = Some(turn);
             }
             _ => {}
         }
-        for entry in entries_of(outcome) {
-            let Some(room) = self.rooms.get_mut(entry.room.as_str()) else { continue };
+        for entry in what.entries() {
             room.heard[entry.seq as usize - 1] = Some(turn);
             if let EntryKind::Joined { user, .. } | EntryKind::Left { user, .. } = &entry.kind {
                 self.leaving.remove(&(entry.room.to_string(), user.to_string()));

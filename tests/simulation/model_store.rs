@@ -7,9 +7,9 @@ use parlor::base::limits::{
     FORGOTTEN_AFTER_MS, REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX,
 };
 use parlor::base::{
-    Body, Changes, Data, Entry, EntryKind, Invite, MemberState, Outcome, PublicationId, Query,
-    Record, Revocation, RoomId, RoomState, Snapshot, StreamEvent, StreamId, StreamState, Timestamp,
-    UserId,
+    Authority, Body, Changes, Data, Entry, EntryKind, Invite, MemberState, Outcome, PublicationId,
+    Query, Record, Revocation, RoomId, RoomState, Snapshot, StoreChange, StreamEvent, StreamId,
+    StreamState, Timestamp, Trimmed, UserId, What, Written,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(crate) struct ModelStore {
 #[derive(Clone, Debug)]
 struct ModelRoom {
     state: RoomState,
+    /// Changes since the store was opened.
+    version: u64,
     members: BTreeMap<UserId, MemberState>,
     invites: BTreeMap<UserId, UserId>,
     bans: BTreeSet<UserId>,
@@ -134,12 +136,25 @@ impl ModelRoom {
         self.log.range(seq + 1..).filter(|(_, stored)| stored.deleted.is_some()).count() as u64
     }
 
-    fn unchanged(&self, seq: u64) -> Outcome {
-        Outcome::Unchanged { seq, ts: self.log[&seq].entry.ts }
+    fn earlier(&self, seq: u64) -> Written {
+        Outcome::Earlier { seq, ts: self.log[&seq].entry.ts }.into()
     }
 
-    fn changed(&self, target: u64, entry: Entry) -> Outcome {
-        Outcome::Changed { entry, target: self.log[&target].shown() }
+    fn altered(&self, target: u64, entry: Entry) -> Written {
+        self.changed(What::Altered { entry, target: Box::new(self.log[&target].shown()) })
+    }
+
+    fn changed(&self, what: What) -> Written {
+        Written::room(self.state.room.clone(), what)
+    }
+
+    /// Why they may not manage it, if they may not.
+    fn cannot_manage(&self, by: &Authority) -> Option<Written> {
+        if by.is_admin() || self.state.owner.as_ref() == Some(&by.user) {
+            return None;
+        }
+        let is_member = self.members.contains_key(&by.user);
+        Some(if is_member { Outcome::NotOwner } else { Outcome::NotMember }.into())
     }
 }
 
@@ -159,6 +174,7 @@ impl ModelStore {
     fn add_room(&mut self, state: RoomState) -> &mut ModelRoom {
         self.rooms.push(ModelRoom {
             state,
+            version: 0,
             members: BTreeMap::new(),
             invites: BTreeMap::new(),
             bans: BTreeSet::new(),
@@ -168,7 +184,17 @@ impl ModelStore {
     }
 
     /// Writes one record, as a transaction of its own.
-    pub(crate) fn write(&mut self, now: Timestamp, record: &Record) -> Outcome {
+    pub(crate) fn write(&mut self, now: Timestamp, record: &Record) -> Written {
+        let mut written = self.write_unnumbered(now, record);
+        if let Written::Changed(StoreChange::Room { room, version, .. }) = &mut written {
+            let room = self.find(room).expect("it has changed");
+            room.version += 1;
+            *version = room.version;
+        }
+        written
+    }
+
+    fn write_unnumbered(&mut self, now: Timestamp, record: &Record) -> Written {
         self.newest = self.newest.max(now);
         let now = self.newest;
         match record {
@@ -177,7 +203,7 @@ impl ModelStore {
             }
             Record::Name { user, name } => {
                 self.names.insert(user.clone(), Arc::clone(name));
-                Outcome::Done
+                Written::Changed(StoreChange::Name { user: user.clone(), name: Arc::clone(name) })
             }
             Record::Revoke { revocation, once } => {
                 let end = Timestamp(now.0 - FORGOTTEN_AFTER_MS);
@@ -187,8 +213,9 @@ impl ModelStore {
                     Revocation::User(user, _) => self.revoked_users.contains_key(user),
                 };
                 if is_known && *once {
-                    return Outcome::AlreadyRevoked;
+                    return Outcome::AlreadyRevoked.into();
                 }
+                let before = (self.revoked_tokens.clone(), self.revoked_users.clone());
                 match revocation {
                     Revocation::Token(jti, until) => {
                         let known = self.revoked_tokens.entry(Arc::clone(jti)).or_insert(*until);
@@ -199,20 +226,32 @@ impl ModelStore {
                         *already = (*before).max(*already);
                     }
                 }
-                Outcome::Done
+                if before == (self.revoked_tokens.clone(), self.revoked_users.clone()) {
+                    return Outcome::Done.into();
+                }
+                Written::Changed(StoreChange::Revoked(revocation.clone()))
             }
             Record::Event { stream, epoch, data, keep, id } => {
                 self.event(now, (stream, epoch), data, *keep, id.as_ref())
             }
-            Record::Repeat { of, limit, retry_after_ms } => match self.clone().write(now, of) {
-                repeat @ (Outcome::Message { is_duplicate: true, .. }
-                | Outcome::Event { is_duplicate: true, .. }
-                | Outcome::Mismatch) => repeat,
-                _ => Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms },
-            },
+            Record::Repeat { of, limit, retry_after_ms } => {
+                if let Record::Message { room, from, .. } = &**of
+                    && self.live(room).is_some_and(|room| !room.members.contains_key(from))
+                {
+                    return Outcome::NotMember.into();
+                }
+                match self.clone().write(now, of) {
+                    earlier @ Written::Unchanged(Outcome::Earlier { .. } | Outcome::Mismatch) => {
+                        earlier
+                    }
+                    _ => {
+                        Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms }.into()
+                    }
+                }
+            }
             Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if self.find(room).is_some() {
-                    return Outcome::RoomExists;
+                    return Outcome::RoomExists.into();
                 }
                 let title = title.clone().unwrap_or_else(|| "".into());
                 let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
@@ -223,57 +262,90 @@ impl ModelStore {
                         entries.push(of_room.join(now, member, Some(owner), false));
                     }
                 }
+                let mut guests = Vec::new();
                 for user in invited {
                     if !of_room.members.contains_key(user) {
                         of_room.invites.insert(user.clone(), owner.clone());
+                        guests.push(user.clone());
                     }
                 }
-                Outcome::Room { room: of_room.state.clone(), entries }
+                of_room.changed(What::Created {
+                    title: Arc::clone(&of_room.state.title),
+                    is_open: *open,
+                    owner: owner.clone(),
+                    is_own: *is_own,
+                    entries,
+                    invited: guests,
+                })
             }
-            Record::Join { room, user, by, is_own } => {
+            Record::Join { room, user, by } => {
+                let is_own = by.is_none();
                 match self.find(room) {
-                    Some(found) if found.state.is_ended => return Outcome::NotMember,
-                    Some(_) => {}
-                    None if *is_own => {
-                        let owner = Some(user.clone());
-                        self.add_room(RoomState::new(room.clone(), "".into(), true, owner));
+                    Some(found) if found.state.is_ended => return Outcome::NotMember.into(),
+                    Some(_) if by.as_ref().is_some_and(|by| !by.is_admin()) => {
+                        return Outcome::NotMember.into();
                     }
-                    None => return Outcome::NotMember,
+                    Some(_) => {}
+                    None if is_own => {
+                        let create = Record::Create {
+                            room: room.clone(),
+                            title: None,
+                            open: true,
+                            owner: user.clone(),
+                            members: Vec::new(),
+                            invited: Vec::new(),
+                            is_own: true,
+                        };
+                        return self.write_unnumbered(now, &create);
+                    }
+                    None => return Outcome::NotMember.into(),
                 }
                 let of_room = self.find(room).expect("it is there");
                 if of_room.members.contains_key(user) {
-                    return Outcome::Room { room: of_room.state.clone(), entries: Vec::new() };
+                    return Outcome::Done.into();
                 }
                 if of_room.bans.contains(user) {
-                    return Outcome::Banned;
+                    return Outcome::Banned.into();
                 }
-                if *is_own && !of_room.state.is_open && !of_room.invites.contains_key(user) {
-                    return Outcome::NotMember;
+                if is_own && !of_room.state.is_open && !of_room.invites.contains_key(user) {
+                    return Outcome::NotMember.into();
                 }
                 of_room.invites.remove(user);
                 of_room.state.owner.get_or_insert_with(|| user.clone());
-                let entries = vec![of_room.join(now, user, by.as_ref(), *is_own)];
-                Outcome::Room { room: of_room.state.clone(), entries }
+                let by = by.as_ref().and_then(Authority::named);
+                let entry = of_room.join(now, user, by, is_own);
+                let owner = of_room.state.owner.clone();
+                of_room.changed(What::Joined { entry, owner, is_own })
             }
             Record::Delivered { user, marks } => {
+                let mut moved = Vec::new();
                 for (room, seq) in marks {
-                    let Some(room) = self.live(room) else { continue };
-                    let seq = (*seq).min(room.state.head);
-                    if let Some(member) = room.members.get_mut(user) {
-                        member.delivered = member.delivered.max(seq);
+                    let Some(of_room) = self.live(room) else { continue };
+                    let seq = (*seq).min(of_room.state.head);
+                    if let Some(member) = of_room.members.get_mut(user)
+                        && member.delivered < seq
+                    {
+                        member.delivered = seq;
+                        moved.push((room.clone(), seq));
                     }
                 }
-                Outcome::Done
+                match moved.is_empty() {
+                    true => Outcome::Done.into(),
+                    false => Written::Changed(StoreChange::Delivered {
+                        user: user.clone(),
+                        marks: moved,
+                    }),
+                }
             }
             Record::Trim { room, before, older_than } => match self.find(room) {
                 Some(room) => trim(room, *before, *older_than),
-                None => Outcome::NotMember,
+                None => Outcome::NotMember.into(),
             },
             Record::Edit { room, .. }
             | Record::Delete { room, .. }
             | Record::React { room, .. }
             | Record::Update { room, .. }
-            | Record::End { room }
+            | Record::End { room, .. }
             | Record::Invite { room, .. }
             | Record::Leave { room, .. }
             | Record::Ban { room, .. }
@@ -281,7 +353,7 @@ impl ModelStore {
             | Record::Uninvite { room, .. }
             | Record::Read { room, .. } => match self.live(room) {
                 Some(room) => in_room(room, now, record),
-                None => Outcome::NotMember,
+                None => Outcome::NotMember.into(),
             },
         }
     }
@@ -293,7 +365,7 @@ impl ModelStore {
         data: &Data,
         keep: u64,
         id: Option<&Arc<PublicationId>>,
-    ) -> Outcome {
+    ) -> Written {
         let stream = self.streams.entry(name.clone()).or_insert_with(|| StreamState {
             stream: name.clone(),
             epoch: Arc::clone(epoch),
@@ -309,21 +381,20 @@ impl ModelStore {
             first.id = None;
         }
         if let Some(first) = stream.events.iter_mut().find(is_repeat) {
-            let (seq, ts, epoch) = (first.seq, first.ts, Arc::clone(&stream.epoch));
-            return match first.data == *data {
-                true => Outcome::Event { epoch, seq, ts, is_duplicate: true },
-                false => Outcome::Mismatch,
-            };
+            let earlier = Outcome::Earlier { seq: first.seq, ts: first.ts };
+            return if first.data == *data { earlier } else { Outcome::Mismatch }.into();
         }
         stream.head += 1;
         stream.ts = stream.ts.max(now);
         let (seq, ts) = (stream.head, stream.ts);
-        stream.events.push(StreamEvent { seq, ts, data: data.clone(), id: id.cloned() });
+        let event = StreamEvent { seq, ts, data: data.clone(), id: id.cloned() };
+        stream.events.push(event.clone());
         let excess = (stream.events.len() as u64).saturating_sub(keep);
         if excess > 0 && excess >= keep / 16 {
             stream.events.drain(..excess.min(TRIM_ENTRIES_MAX) as usize);
         }
-        Outcome::Event { epoch: Arc::clone(&stream.epoch), seq, ts, is_duplicate: false }
+        let epoch = Arc::clone(&stream.epoch);
+        Written::Changed(StoreChange::Event { stream: name.clone(), epoch, event })
     }
 
     fn message(
@@ -334,13 +405,11 @@ impl ModelStore {
         to: Option<&UserId>,
         body: &Body,
         cid: Option<&Arc<str>>,
-    ) -> Outcome {
-        let found = self.find(room);
-        let is_first = found.is_none();
-        match (found, to) {
-            (Some(found), _) if found.state.is_ended => return Outcome::NotMember,
+    ) -> Written {
+        match (self.find(room), to) {
+            (Some(found), _) if found.state.is_ended => return Outcome::NotMember.into(),
             (Some(_), _) => {}
-            (None, None) => return Outcome::NotMember,
+            (None, None) => return Outcome::NotMember.into(),
             (None, Some(to)) => {
                 let of_room = self.add_room(RoomState::new(room.clone(), "".into(), false, None));
                 for user in [from, to] {
@@ -349,19 +418,18 @@ impl ModelStore {
             }
         }
         let of_room = self.find(room).expect("it is there");
+        if !of_room.members.contains_key(from) {
+            return Outcome::NotMember.into();
+        }
         let is_repeat = |stored: &&Stored| {
             matches!(&stored.entry.kind, EntryKind::Message { from: by, cid: Some(of), .. }
                 if by == from && Some(of) == cid)
         };
         if let Some(first) = of_room.log.values().find(is_repeat) {
             if first.sent.as_ref() != Some(body) {
-                return Outcome::Mismatch;
+                return Outcome::Mismatch.into();
             }
-            let mut entry = first.shown();
-            if let EntryKind::Message { changes, .. } = &mut entry.kind {
-                *changes = None;
-            }
-            return Outcome::Message { entry, is_duplicate: true, is_first: false };
+            return of_room.earlier(first.entry.seq);
         }
         let kind = EntryKind::Message {
             from: from.clone(),
@@ -377,7 +445,7 @@ impl ModelStore {
             member.deleted_unread = 0;
             member.has_written = true;
         }
-        Outcome::Message { entry, is_duplicate: false, is_first }
+        of_room.changed(What::Message(entry))
     }
 
     /// Reads a page.
@@ -407,6 +475,9 @@ impl ModelStore {
         let times = self.rooms.iter().map(|room| room.state.ts);
         let of_streams = self.streams.values().map(|stream| stream.ts);
         self.newest = times.chain(of_streams).max().unwrap_or_default();
+        for room in &mut self.rooms {
+            room.version = 0;
+        }
     }
 
     /// The last entry before a time of each room.
@@ -456,20 +527,38 @@ impl ModelStore {
     }
 }
 
-fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
+fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Written {
+    let (managed_by, of_member) = match record {
+        Record::Edit { by, .. } | Record::React { by, .. } => (None, Some(by)),
+        Record::Read { user, .. } => (None, Some(user)),
+        Record::Delete { by, .. } => (None, (!by.is_admin()).then_some(&by.user)),
+        Record::Update { by, .. }
+        | Record::End { by, .. }
+        | Record::Invite { by, .. }
+        | Record::Ban { by, .. }
+        | Record::Unban { by, .. } => (Some(by), None),
+        Record::Leave { by, .. } | Record::Uninvite { by, .. } => (by.as_ref(), None),
+        _ => (None, None),
+    };
+    if of_member.is_some_and(|user| !room.members.contains_key(user)) {
+        return Outcome::NotMember.into();
+    }
+    if let Some(refused) = managed_by.and_then(|by| room.cannot_manage(by)) {
+        return refused;
+    }
     match record {
         Record::Edit { target, text, by, .. } => {
             let Some(stored) = room.log.get(target).filter(|stored| stored.is_message()) else {
-                return Outcome::NoSuchMessage;
+                return Outcome::NoSuchMessage.into();
             };
             let EntryKind::Message { from, body, .. } = &stored.entry.kind else {
-                return Outcome::NoSuchMessage;
+                return Outcome::NoSuchMessage.into();
             };
             if from != by {
-                return Outcome::NotAuthor;
+                return Outcome::NotAuthor.into();
             }
             if body.text == *text {
-                return room.unchanged(stored.edited.unwrap_or(*target));
+                return room.earlier(stored.edited.unwrap_or(*target));
             }
             let (target, text) = (*target, Arc::clone(text));
             let kind = EntryKind::Edited { target, text: Some(Arc::clone(&text)), by: by.clone() };
@@ -479,18 +568,20 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             if let EntryKind::Message { body, .. } = &mut stored.entry.kind {
                 body.text = text;
             }
-            room.changed(target, entry)
+            room.altered(target, entry)
         }
-        Record::Delete { target, by, is_moderator, .. } => {
-            let Some(stored) = room.log.get(target) else { return Outcome::NoSuchMessage };
+        Record::Delete { target, by, .. } => {
+            let is_moderator = room.cannot_manage(by).is_none();
+            let by = &by.user;
+            let Some(stored) = room.log.get(target) else { return Outcome::NoSuchMessage.into() };
             let EntryKind::Message { from, .. } = &stored.entry.kind else {
-                return Outcome::NoSuchMessage;
+                return Outcome::NoSuchMessage.into();
             };
             if from != by && !is_moderator {
-                return Outcome::NotAuthor;
+                return Outcome::NotAuthor.into();
             }
             if let Some(deleted) = stored.deleted {
-                return room.unchanged(deleted);
+                return room.earlier(deleted);
             }
             let target = *target;
             let entry = room.append(now, EntryKind::Deleted { target, by: by.clone() });
@@ -511,11 +602,11 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             for member in room.members.values_mut().filter(|member| member.read < target) {
                 member.deleted_unread += 1;
             }
-            room.changed(target, entry)
+            room.altered(target, entry)
         }
         Record::React { target, emoji, on, by, .. } => {
             let Some(stored) = room.log.get(target).filter(|stored| stored.is_message()) else {
-                return Outcome::NoSuchMessage;
+                return Outcome::NoSuchMessage.into();
             };
             let reaction = (Arc::clone(emoji), by.clone());
             if stored.reactions.contains(&reaction) == *on {
@@ -525,13 +616,13 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
                             if of == target && with == emoji && who == by)
                 };
                 let newest = room.log.values().rev().find(is_it);
-                return room.unchanged(newest.map_or(*target, |stored| stored.entry.seq));
+                return room.earlier(newest.map_or(*target, |stored| stored.entry.seq));
             }
             let emojis: BTreeSet<_> = stored.reactions.iter().map(|(emoji, _)| emoji).collect();
             let own = stored.reactions.iter().filter(|(_, who)| who == by).count();
             let is_full = own >= REACTIONS_PER_MESSAGE_MAX - emojis.len();
             if *on && is_full && !emojis.contains(emoji) {
-                return Outcome::TooManyReactions;
+                return Outcome::TooManyReactions.into();
             }
             let target = *target;
             let (emoji, by) = (Arc::clone(emoji), by.clone());
@@ -542,11 +633,12 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             } else {
                 stored.reactions.retain(|one| *one != reaction);
             }
-            room.changed(target, entry)
+            room.altered(target, entry)
         }
-        Record::Update { title, open, owner, .. } => {
+        Record::Update { title, open, owner, by, .. } => {
+            let before = room.state.clone();
             if owner.as_ref().is_some_and(|owner| !room.members.contains_key(owner)) {
-                return Outcome::NotMember;
+                return Outcome::NotMember.into();
             }
             if let Some(owner) = owner {
                 room.state.owner = Some(owner.clone());
@@ -555,63 +647,76 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
                 room.state.title = Arc::clone(title);
             }
             room.state.is_open = open.unwrap_or(room.state.is_open);
-            Outcome::Room { room: room.state.clone(), entries: Vec::new() }
+            let RoomState { title, is_open, owner, .. } = room.state.clone();
+            match room.state == before {
+                true => Outcome::Done.into(),
+                false => {
+                    room.changed(What::Updated { title, is_open, owner, by: by.named().cloned() })
+                }
+            }
         }
-        Record::End { .. } => {
+        Record::End { by, .. } => {
             room.members.clear();
             room.invites.clear();
             room.bans.clear();
             room.state.is_ended = true;
             room.state.owner = None;
             room.state.title = "".into();
-            Outcome::Room { room: room.state.clone(), entries: Vec::new() }
+            room.changed(What::Ended { by: by.named().cloned() })
         }
         Record::Invite { user, by, .. } => {
-            if !room.members.contains_key(user) && !room.bans.contains(user) {
-                room.invites.insert(user.clone(), by.clone());
+            if room.members.contains_key(user) || room.bans.contains(user) {
+                return Outcome::Done.into();
             }
-            Outcome::Done
+            room.invites.insert(user.clone(), by.user.clone());
+            room.changed(What::Invited { user: user.clone(), by: by.user.clone() })
         }
         Record::Leave { user, by, .. } => {
             if !room.members.contains_key(user) {
-                return Outcome::NotMember;
+                return Outcome::NotMember.into();
             }
-            let entries = vec![room.leave(now, user, by.as_ref())];
-            Outcome::Room { room: room.state.clone(), entries }
+            let entry = room.leave(now, user, by.as_ref().and_then(Authority::named));
+            let owner = room.state.owner.clone();
+            room.changed(What::Left { entry, owner, is_own: by.is_none() })
         }
         Record::Ban { user, by, .. } => {
-            let is_member = room.members.contains_key(user);
-            let entries = is_member.then(|| room.leave(now, user, Some(by))).into_iter().collect();
-            room.invites.remove(user);
+            let (user, by) = (user.clone(), by.user.clone());
+            let is_member = room.members.contains_key(&user);
+            let entry = is_member.then(|| room.leave(now, &user, Some(&by)));
+            room.invites.remove(&user);
             room.bans.insert(user.clone());
-            Outcome::Room { room: room.state.clone(), entries }
+            room.changed(What::Banned { user, by, entry, owner: room.state.owner.clone() })
         }
-        Record::Uninvite { user, .. } => {
-            room.invites.remove(user);
-            Outcome::Done
+        Record::Uninvite { user, by, .. } => {
+            if room.invites.remove(user).is_none() {
+                return Outcome::Done.into();
+            }
+            let (is_own, by) = (by.is_none(), by.as_ref().and_then(Authority::named).cloned());
+            room.changed(What::Uninvited { user: user.clone(), by, is_own })
         }
-        Record::Unban { user, .. } => {
-            room.bans.remove(user);
-            Outcome::Done
-        }
+        Record::Unban { user, .. } => match room.bans.remove(user) {
+            true => room.changed(What::Unbanned { user: user.clone() }),
+            false => Outcome::Done.into(),
+        },
         Record::Read { user, seq, .. } => {
             let seq = (*seq).min(room.state.head);
             let deleted = room.deleted_after(seq);
             let messages = room.log.get(&seq).map_or(0, |stored| stored.messages);
-            let Some(member) = room.members.get_mut(user) else { return Outcome::NotMember };
-            if seq > member.read {
-                member.read = seq;
-                member.read_messages = messages;
-                member.deleted_unread = deleted;
+            let Some(member) = room.members.get_mut(user) else { return Outcome::NotMember.into() };
+            if seq <= member.read {
+                return Outcome::Done.into();
             }
-            let (seq, messages) = (member.read, member.read_messages);
-            Outcome::Read { seq, messages, deleted: member.deleted_unread }
+            member.read = seq;
+            member.read_messages = messages;
+            member.deleted_unread = deleted;
+            room.changed(What::Read { user: user.clone(), seq, messages, deleted })
         }
         _ => unreachable!("it is of no room"),
     }
 }
 
-fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Outcome {
+fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Written {
+    let before_it = room.state.first;
     let newer = room.log.values().find(|stored| stored.entry.ts > older_than);
     let end = room.state.head + 1;
     let kept_from = newer.map_or(end, |newer| newer.entry.seq).max(before).min(end);
@@ -626,6 +731,9 @@ fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Outcome {
         room.state.first_ts = room.log.values().next().map_or(Timestamp(0), |one| one.entry.ts);
     }
     let first = room.state.first;
+    if first == before_it {
+        return Outcome::Done.into();
+    }
     let deleted = room.deleted_after(first - 1);
     for member in room.members.values_mut().filter(|member| member.read < first - 1) {
         member.read = first - 1;
@@ -633,5 +741,5 @@ fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Outcome {
         member.deleted_unread = deleted;
     }
     let (first_ts, messages) = (room.state.first_ts, room.state.first_messages);
-    Outcome::Trimmed { first, kept_from, first_ts, messages, deleted }
+    room.changed(What::Trimmed(Trimmed { first, kept_from, first_ts, messages, deleted }))
 }

@@ -4,7 +4,7 @@
 use super::ledger::Ledger;
 use super::model_store::ModelStore;
 use parlor::base::limits::READS_PER_BATCH;
-use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
+use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp, Told, Written};
 use parlor::store::{NotTaken, RecordStore};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ pub(crate) struct Shelf {
     pub(crate) turn: u64,
     commands: VecDeque<Command>,
     reads: VecDeque<Command>,
-    answers: Vec<(u64, Outcome, Option<Record>)>,
+    told: Vec<(Told, Option<Record>)>,
     failures: u64,
     failures_heard: u64,
     /// It takes no more than this.
@@ -43,7 +43,7 @@ impl Shelf {
             turn: 0,
             commands: VecDeque::new(),
             reads: VecDeque::new(),
-            answers: Vec::new(),
+            told: Vec::new(),
             failures: 0,
             failures_heard: 0,
             queue_max: usize::MAX,
@@ -74,17 +74,19 @@ impl Shelf {
         for command in batch {
             let Command::Write { ticket, now, record, failures_heard } = command else { continue };
             // It was decided in the belief that what is before it would be stored.
-            let outcome = if fails || failures_heard < self.failures {
-                Outcome::Unavailable
+            let written = if fails || failures_heard < self.failures {
+                Outcome::Unavailable.into()
             } else {
-                let outcome = self.disk.write(now, &record);
-                self.ledger.committed(&outcome, &record, self.turn);
-                outcome
+                let written = self.disk.write(now, &record);
+                if let Written::Changed(change) = &written {
+                    self.ledger.committed(change);
+                }
+                written
             };
             if self.is_tracing {
-                println!("{:>29}: {record:?}\n{:>31}{outcome:?}", "store", "");
+                println!("{:>29}: {record:?}\n{:>31}{written:?}", "store", "");
             }
-            self.answers.push((ticket, outcome, Some(record)));
+            self.told.push((written.told(ticket), Some(record)));
         }
         let count = self.reads.len().min(READS_PER_BATCH);
         for command in self.reads.drain(..count).collect::<Vec<_>>() {
@@ -94,7 +96,7 @@ impl Shelf {
                 Command::Write { .. } => continue,
             };
             let outcome = if fails { Outcome::Unavailable } else { outcome };
-            self.answers.push((ticket, outcome, None));
+            self.told.push((Told::Answer { ticket, outcome }, None));
         }
         fails
     }
@@ -104,7 +106,7 @@ impl Shelf {
         self.disk.restarted();
         self.commands.clear();
         self.reads.clear();
-        self.answers.clear();
+        self.told.clear();
         self.ledger.restarted(self.turn + 1);
         (self.failures, self.failures_heard) = (0, 0);
     }
@@ -154,17 +156,17 @@ impl RecordStore for SimulatedStore {
         Ok(())
     }
 
-    fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+    fn told(&mut self) -> Vec<Told> {
         let shelf = &mut *self.0.borrow_mut();
         shelf.failures_heard = shelf.failures;
-        let mut outcomes = Vec::new();
-        for (ticket, outcome, record) in std::mem::take(&mut shelf.answers) {
+        let mut all_told = Vec::new();
+        for (told, record) in std::mem::take(&mut shelf.told) {
             if let Some(record) = record {
-                shelf.ledger.heard(&outcome, &record, shelf.turn);
+                shelf.ledger.heard(&told, &record, shelf.turn);
             }
-            outcomes.push((ticket, outcome));
+            all_told.push(told);
         }
-        outcomes
+        all_told
     }
 
     fn has_died(&self) -> bool {

@@ -8,7 +8,9 @@ use super::stale::LastHeard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
 use crate::base::declaration::Declaration;
-use crate::base::{Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamEvent, StreamState};
+use crate::base::{
+    Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamEvent, StreamId, StreamState,
+};
 use std::rc::Rc;
 
 impl Streams {
@@ -65,57 +67,65 @@ impl Streams {
         PublishResult::ToStore(record)
     }
 
-    /// Handles an event's outcome. Only now do subscribers receive it.
-    pub(in crate::hub) fn stored(
-        &mut self,
-        Publication { stream: name, data, id }: Publication,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let name = &name;
+    /// A publication is no longer in flight.
+    pub(in crate::hub) fn returned(&mut self, name: &StreamId) {
         if let Some(in_flight) = self.in_flight.get_mut(name) {
             *in_flight -= 1;
             if *in_flight == 0 {
                 self.in_flight.remove(name);
             }
         }
-        let ix = self.ix(name).filter(|ix| self.streams[*ix].declaration.durable);
-        let Outcome::Event { epoch, seq, ts, is_duplicate } = outcome else {
-            if let Some(ix) = ix {
-                self.touch(effects.now.moment, ix);
-                self.forget_if_empty(ix);
-            }
-            return Err(match outcome {
-                Outcome::Mismatch => MISMATCH,
-                other => Refusal::from(other),
-            });
-        };
-        let (seq, duplicate) = (*seq, *is_duplicate);
-        let answer = Answer::Published { stream: name.clone(), seq, ts: *ts, duplicate };
-        if duplicate {
-            if let Some(ix) = ix {
-                self.touch(effects.now.moment, ix);
-            }
-            return Ok(answer);
+    }
+
+    /// The answer to a publication that has added no event.
+    pub(in crate::hub) fn not_stored(
+        &mut self,
+        now: Now,
+        name: &StreamId,
+        outcome: &Outcome,
+    ) -> Result<Answer, Refusal> {
+        let ix = self.durable_ix(name);
+        if let Some(ix) = ix {
+            self.touch(now.moment, ix);
         }
-        match ix {
-            Some(ix) => {
-                let stream = &mut self.streams[ix];
-                assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, seq), "of {name}");
-                if is_of_kind(&data, &stream.declaration) {
-                    let tree = read(&data, self.settings.read_json);
-                    self.append(ix, NewEvent { ts: *ts, data, id, tree }, effects);
-                } else {
-                    stream.skip_number(seq);
-                    self.touch(effects.now.moment, ix);
-                }
-            }
+        if let Outcome::Earlier { seq, ts } = *outcome {
+            return Ok(Answer::Published { stream: name.clone(), seq, ts, duplicate: true });
+        }
+        if let Some(ix) = ix {
+            self.forget_if_empty(ix);
+        }
+        Err(match outcome {
+            Outcome::Mismatch => MISMATCH,
+            other => Refusal::from(other),
+        })
+    }
+
+    /// An event is committed. Only now do subscribers receive it.
+    pub(in crate::hub) fn stored(
+        &mut self,
+        name: &StreamId,
+        epoch: &str,
+        StreamEvent { seq, ts, data, id }: StreamEvent,
+        effects: &mut Effects,
+    ) {
+        let Some(ix) = self.durable_ix(name) else {
             // The declaration was removed meanwhile, so nobody watches.
-            None => {
-                self.dormant.insert(name.clone(), (Rc::from(&**epoch), seq));
-            }
+            self.dormant.insert(name.clone(), (Rc::from(epoch), seq));
+            return;
+        };
+        let stream = &mut self.streams[ix];
+        assert_eq!((&*stream.epoch, stream.head + 1), (epoch, seq), "of {name}");
+        if is_of_kind(&data, &stream.declaration) {
+            let tree = read(&data, self.settings.read_json);
+            self.append(ix, NewEvent { ts, data, id, tree }, effects);
+        } else {
+            stream.skip_number(seq);
+            self.touch(effects.now.moment, ix);
         }
-        Ok(answer)
+    }
+
+    fn durable_ix(&self, name: &StreamId) -> Option<StreamIx> {
+        self.ix(name).filter(|ix| self.streams[*ix].declaration.durable)
     }
 }
 

@@ -6,7 +6,7 @@ use super::deliver::{EncodedNotice, PushForm};
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
     Answer, Class, ClockChange, ConnId, Effect, Effects, Notice, Now, Origin, Record, Refusal,
-    UserId, WallClock,
+    Told, UserId, WallClock,
 };
 use crate::hub::Input;
 use crate::protocol::Message;
@@ -130,7 +130,9 @@ impl<S: RecordStore> Chat<S> {
                 Effect::TooMany { conn } => {
                     self.close_with(net, *conn, TOO_MANY, "you have too many connections");
                 }
-                Effect::Revoked { origin, revocation } => self.revoked(net, origin, revocation),
+                Effect::Revoked { origin, revocation } => {
+                    self.revoked(net, origin.as_ref(), revocation)
+                }
                 Effect::TooSlow { conn } => {
                     let message = "what you have not read is no longer kept";
                     self.close_with(net, *conn, SLOW, message);
@@ -195,9 +197,9 @@ impl<S: RecordStore> Chat<S> {
     ) {
         let Err(reason) = self.store_client.ask(ask) else { return };
         self.counters.count_not_taken(reason);
-        let outcome = reason.into();
-        self.settle_count(net.now(), ticket, &outcome);
-        self.decisions.inputs.push_back(Input::Outcome { ticket, outcome });
+        let told = Told::Answer { ticket, outcome: reason.into() };
+        self.settle_count(net.now(), &told);
+        self.decisions.inputs.push_back(Input::Told(told));
     }
 
     /// Encodes a notice once and hands it to all its recipients.
@@ -256,18 +258,18 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Takes the store's answers.
-    pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
+    /// Takes what the store tells.
+    pub(super) fn take_told(&mut self, net: &mut Net<'_>) {
         self.store_client.fetch();
         self.decisions.deliveries = 0;
         while self.decisions.deliveries < DELIVERIES_PER_TURN {
-            let Some((ticket, outcome)) = self.store_client.next(net.now()) else { return };
-            self.counters.count_outcome(&outcome);
-            if let Some(ms) = self.store_client.took_ms(ticket, &outcome, net.now()) {
+            let Some(told) = self.store_client.next(net.now()) else { return };
+            self.counters.count_told(&told);
+            if let Some(ms) = self.store_client.took_ms(&told, net.now()) {
                 self.counters.deliveries.observe(ms * 1_000);
             }
-            self.settle_count(net.now(), ticket, &outcome);
-            self.decide(net, Input::Outcome { ticket, outcome });
+            self.settle_count(net.now(), &told);
+            self.decide(net, Input::Told(told));
         }
         // The rest comes in the next turn, when these have been sent.
         self.shared.wake.wake();

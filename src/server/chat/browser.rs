@@ -2,10 +2,10 @@
 
 use crate::auth::{AdminToken, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
-use crate::base::{RefusalCode, Request, Revocation};
+use crate::base::{RefusalCode, Request, Revocation, Rights};
 use crate::http1::response::other_methods;
 use crate::http1::{Response, Status};
-use crate::hub::{Input, Rights};
+use crate::hub::Input;
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
 use crate::server::chat::http_answer::IncomingRequest;

@@ -359,7 +359,7 @@ impl<S: RecordStore> Application for Chat<S> {
             self.decide(net, Input::Woken);
             self.declare_sources(net);
         }
-        self.take_outcomes(net);
+        self.take_told(net);
         self.take_calls(net);
         self.run_errands(net);
         self.advance_stop(net);

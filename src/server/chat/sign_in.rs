@@ -96,7 +96,12 @@ impl<S: RecordStore> Chat<S> {
 
     /// A revocation is on disk: such tokens admit nobody any more, and the sessions that they
     /// admitted end.
-    pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
+    pub(super) fn revoked(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: Option<&Origin>,
+        revocation: &Revocation,
+    ) {
         self.verifier.revocations_mut().insert(revocation);
         let revocations = self.verifier.revocations();
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
@@ -108,7 +113,9 @@ impl<S: RecordStore> Chat<S> {
         };
         let sessions = self.sessions.signed_in(None);
         let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
-        self.reply(net, origin, |w| server_encode::closed(w, ended.len()));
+        if let Some(origin) = origin {
+            self.reply(net, origin, |w| server_encode::closed(w, ended.len()));
+        }
         for conn in ended {
             self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
         }

@@ -1,7 +1,8 @@
-//! The store, with what it was asked and has not answered, and what it has answered and the hub has not been told.
+//! The store, with what it was asked and has not answered, and what it has told and the hub has not
+//! been told.
 
 use crate::base::limits::{STORE_QUEUE_MAX, STORE_REFUSED_MS};
-use crate::base::{Moment, Outcome};
+use crate::base::{Moment, Outcome, Told};
 use crate::server::metrics::pools::Used;
 use crate::store::{NotTaken, RecordStore};
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ pub(super) struct StoreClient<S> {
     pub(super) store: S,
     /// Records and queries without an answer, and answers of which the hub has not been told.
     waiting: usize,
-    outcomes: VecDeque<(u64, Outcome)>,
+    told: VecDeque<Told>,
     /// The first ticket of a record in each turn in which there was one, and the turn, as long as
     /// the store has not answered it; at most [`STORE_QUEUE_MAX`].
     written: VecDeque<(u64, Moment)>,
@@ -22,8 +23,8 @@ pub(super) struct StoreClient<S> {
 
 impl<S: RecordStore> StoreClient<S> {
     pub(super) fn new(store: S) -> StoreClient<S> {
-        let (outcomes, written) = (VecDeque::new(), VecDeque::new());
-        StoreClient { store, waiting: 0, outcomes, written, refused: None }
+        let (told, written) = (VecDeque::new(), VecDeque::new());
+        StoreClient { store, waiting: 0, told, written, refused: None }
     }
 
     /// Asks the store for something. If it takes that, it will answer it.
@@ -48,8 +49,9 @@ impl<S: RecordStore> StoreClient<S> {
 
     /// How long the store took for a record, in ms, from turn to turn; `None` for what is none. The
     /// store answers records in the order of their tickets.
-    pub(super) fn took_ms(&mut self, ticket: u64, outcome: &Outcome, now: Moment) -> Option<u64> {
-        if matches!(outcome, Outcome::Page(_) | Outcome::Positions(_)) {
+    pub(super) fn took_ms(&mut self, told: &Told, now: Moment) -> Option<u64> {
+        let ticket = told.ticket()?;
+        if let Told::Answer { outcome: Outcome::Page(_) | Outcome::Positions(_), .. } = told {
             return None;
         }
         while self.written.get(1).is_some_and(|(first, _)| *first <= ticket) {
@@ -65,19 +67,19 @@ impl<S: RecordStore> StoreClient<S> {
     /// If the store's thread has panicked: what it has acknowledged is on disk, and nothing more can be.
     pub(super) fn fetch(&mut self) {
         assert!(!self.store.has_died(), "the store's thread ended after an internal error");
-        self.outcomes.extend(self.store.outcomes());
+        self.told.extend(self.store.told());
     }
 
-    /// The next answer of which the hub is to be told.
-    pub(super) fn next(&mut self, now: Moment) -> Option<(u64, Outcome)> {
-        let (ticket, outcome) = self.outcomes.pop_front()?;
-        self.waiting -= 1;
-        match outcome {
-            Outcome::Unavailable => self.refused = Some(now),
-            Outcome::Page(_) | Outcome::Positions(_) => {}
-            _ => self.refused = None,
+    /// What the hub is to be told next.
+    pub(super) fn next(&mut self, now: Moment) -> Option<Told> {
+        let told = self.told.pop_front()?;
+        self.waiting -= usize::from(told.ticket().is_some());
+        match &told {
+            Told::Answer { outcome: Outcome::Unavailable, .. } => self.refused = Some(now),
+            Told::Answer { outcome: Outcome::Page(_) | Outcome::Positions(_), .. } => {}
+            Told::Answer { .. } | Told::Changed { .. } => self.refused = None,
         }
-        Some((ticket, outcome))
+        Some(told)
     }
 
     pub(super) fn waiting(&self) -> usize {

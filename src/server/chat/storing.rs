@@ -7,7 +7,7 @@ use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_
 use crate::base::rates::{Allowance, Asker, Rates};
 use crate::base::{
     ConnId, Data, Moment, Origin, Outcome, PublicationId, Record, Refusal, RefusalCode, StreamId,
-    StreamRights,
+    StreamRights, Told,
 };
 use crate::hub::Input;
 use crate::hub::streams::Publisher;
@@ -85,36 +85,6 @@ impl Stored {
     }
 }
 
-/// Whether nothing was added, because it existed before or was refused.
-fn adds_nothing(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Message { is_duplicate, .. } | Outcome::Event { is_duplicate, .. } => {
-            *is_duplicate
-        }
-        Outcome::Unchanged { .. }
-        | Outcome::Mismatch
-        | Outcome::NoSuchMessage
-        | Outcome::NotAuthor
-        | Outcome::Banned
-        | Outcome::TooManyReactions
-        | Outcome::RoomExists
-        | Outcome::AlreadyRevoked
-        | Outcome::OverQuota { .. }
-        | Outcome::NotMember
-        | Outcome::Damaged
-        | Outcome::Unavailable
-        | Outcome::Overloaded => true,
-        // Changes of a room, and bans of strangers, are stored without an entry.
-        Outcome::Changed { .. }
-        | Outcome::Room { .. }
-        | Outcome::Read { .. }
-        | Outcome::Done
-        | Outcome::Trimmed { .. }
-        | Outcome::Positions(_)
-        | Outcome::Page(_) => false,
-    }
-}
-
 impl<S: RecordStore> Chat<S> {
     /// The current request has made this record, which takes over what was counted. Returns what
     /// goes to the store.
@@ -139,17 +109,17 @@ impl<S: RecordStore> Chat<S> {
 
     /// Gives back what was counted for a record that added nothing, or logs that the quota is used
     /// up.
-    pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
-        match self.stored.in_flight.remove(&ticket) {
-            Some(StorageCharge::Parts { payer, weight }) if adds_nothing(outcome) => {
+    pub(super) fn settle_count(&mut self, now: Moment, told: &Told) {
+        let counted = told.ticket().and_then(|ticket| self.stored.in_flight.remove(&ticket));
+        match (counted, told) {
+            (Some(StorageCharge::Parts { payer, weight }), Told::Answer { .. }) => {
                 self.stored.rates.give_back(&payer, weight, ALLOWANCE);
             }
-            Some(StorageCharge::OverQuota { payer, .. })
-                if matches!(outcome, Outcome::OverQuota { .. }) =>
-            {
-                self.note_too_much(now, &payer, None);
-            }
-            Some(_) | None => {}
+            (
+                Some(StorageCharge::OverQuota { payer, .. }),
+                Told::Answer { outcome: Outcome::OverQuota { .. }, .. },
+            ) => self.note_too_much(now, &payer, None),
+            (Some(_) | None, _) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the chat server counts: plain numbers in closed sets, without any name that a client chose.
 
 use crate::base::counters::DELIVERY_BOUNDS_US;
-use crate::base::{Histogram, Outcome, Refusal, RefusalCode};
+use crate::base::{Histogram, Outcome, Refusal, RefusalCode, Told};
 use crate::store::NotTaken;
 use crate::web::SocketEnd;
 use crate::wire::close_codes::SLOW;
@@ -195,11 +195,11 @@ impl Counters {
         }
     }
 
-    pub(crate) fn count_outcome(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Unavailable => self.store_unavailable += 1,
-            Outcome::Damaged => self.store_damaged += 1,
-            _ => {}
+    pub(crate) fn count_told(&mut self, told: &Told) {
+        match told {
+            Told::Answer { outcome: Outcome::Unavailable, .. } => self.store_unavailable += 1,
+            Told::Answer { outcome: Outcome::Damaged, .. } => self.store_damaged += 1,
+            Told::Answer { .. } | Told::Changed { .. } => {}
         }
     }
 }
