@@ -73,13 +73,16 @@ impl Frame {
 pub struct Budget {
     used: Cell<usize>,
     limit: Cell<usize>,
+    /// Beyond this, see [`Budget::is_over`].
+    most: Cell<usize>,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Rc<Budget> {
-        Rc::new(Budget { used: Cell::new(0), limit: Cell::new(limit) })
+        let most = Cell::new(Budget::most(limit));
+        Rc::new(Budget { used: Cell::new(0), limit: Cell::new(limit), most })
     }
 
     /// The limit in bytes.
@@ -91,6 +94,12 @@ impl Budget {
     /// Changes the limit.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
+        self.most.set(Budget::most(limit));
+    }
+
+    fn most(limit: usize) -> usize {
+        let beyond = (limit / OUTBOXES_BEYOND_SHARE).max(OUTBOXES_BEYOND_BYTES);
+        limit.saturating_add(beyond)
     }
 
     /// Bytes in use.
@@ -109,9 +118,7 @@ impl Budget {
     /// closed.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let limit = self.limit.get();
-        let beyond = (limit / OUTBOXES_BEYOND_SHARE).max(OUTBOXES_BEYOND_BYTES);
-        self.used.get() > limit.saturating_add(beyond)
+        self.used.get() > self.most.get()
     }
 
     /// Whether there is room again for more than the next frame.

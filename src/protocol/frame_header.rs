@@ -112,6 +112,16 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// The encoded header of a message alone in one unmasked frame, if its length takes 7 bits.
+    #[inline]
+    #[must_use]
+    pub const fn short(opcode: Opcode, payload: &[u8]) -> Option<[u8; 2]> {
+        match payload.len() {
+            length @ 0..=125 => Some([FIN | opcode.bits(), length as u8]),
+            _ => None,
+        }
+    }
+
     /// Bytes of the encoded header.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
@@ -233,6 +243,11 @@ mod tests {
         ] {
             let bytes = encoded(text(length));
             assert_eq!(bytes.len(), header_len);
+            if length <= 0x100 {
+                let payload = vec![0; length as usize];
+                let short = FrameHeader::short(Opcode::Text, &payload);
+                assert_eq!(short, (length <= 125).then(|| [bytes[0], bytes[1]]));
+            }
             assert_eq!(FrameHeader::decode(&bytes), Ok(Some((text(length), header_len))));
         }
     }

@@ -203,7 +203,9 @@ impl<A: Application> Web<A> {
             message_bytes += self.sockets.take_weight() * ANSWER_BYTES_PER_WORK;
             // Otherwise another call would only report that nothing is left.
             let is_done = input.used() == all && open.receive.keeps_nothing();
-            self.settle(io);
+            if !self.sockets.done.is_empty() {
+                self.settle(io);
+            }
             if let Some(over) = over {
                 self.caught_up(io, conn, has_messages);
                 self.end_reading(io, conn, over, input.used() == all);

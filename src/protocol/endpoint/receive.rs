@@ -10,7 +10,7 @@ use crate::protocol::assembler::Assembler;
 use crate::protocol::close;
 use crate::protocol::deflate::inflate::compressed_bytes_max;
 use crate::protocol::deflate::{Inflater, RSV1};
-use crate::protocol::frame_header::HEADER_BYTES_MAX;
+use crate::protocol::frame_header::{CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX};
 use crate::protocol::{FrameHeader, Opcode, ProtocolError, Violation, mask};
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +42,10 @@ impl<'b> Received<'b> {
 
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
+    }
+
+    fn rest_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.used..]
     }
 
     /// Uses up at most `max` bytes and returns their range.
@@ -159,10 +163,13 @@ impl Receive {
         input: &'a mut Received<'_>,
         out: &mut Outbox,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        let complete = match self.advance(input) {
-            Ok(Some(complete)) => complete,
-            Ok(None) => return Ok(None),
-            Err(violation) => return Err(self.fail(violation, send, out)),
+        let complete = match self.short_alone(input) {
+            Some(complete) => complete,
+            None => match self.advance(input) {
+                Ok(Some(complete)) => complete,
+                Ok(None) => return Ok(None),
+                Err(violation) => return Err(self.fail(violation, send, out)),
+            },
         };
         let frame_offset = self.frame_offset;
         self.frame_offset += complete.frame_len;
@@ -203,6 +210,37 @@ impl Receive {
         if matches!(self.stage, ReceiveStage::Header) {
             pieces.control = Vec::new();
         }
+    }
+
+    /// The usual message of a client, in fewer steps than by [`Receive::advance`], which gives the
+    /// same: alone in one frame with a length of 7 bits, whole in the input, not compressed. `None`
+    /// for anything else, and nothing is used up.
+    #[inline]
+    fn short_alone(&mut self, input: &mut Received<'_>) -> Option<Complete> {
+        const TEXT_ALONE: u8 = 0x81;
+        const BINARY_ALONE: u8 = 0x82;
+        const MASKED: u8 = 0x80;
+        const HEADER_BYTES: usize = 6;
+        let is_between = matches!(self.stage, ReceiveStage::Header) && self.pieces.is_none();
+        let (header, rest) = input.rest_mut().split_first_chunk_mut::<HEADER_BYTES>()?;
+        let [first @ (TEXT_ALONE | BINARY_ALONE), second, key @ ..] = *header else { return None };
+        let payload_len = second.checked_sub(MASKED)?;
+        let EndpointLimits { frame_bytes, message_bytes, .. } = *self.limits;
+        if !is_between
+            || self.role != Role::Server
+            || u64::from(payload_len)
+                > CONTROL_PAYLOAD_BYTES_MAX.min(frame_bytes).min(message_bytes)
+        {
+            return None;
+        }
+        let payload = rest.get_mut(..payload_len.into())?;
+        mask::apply(payload, key, 0);
+        let frame_len = HEADER_BYTES + payload.len();
+        let start = input.used + HEADER_BYTES;
+        input.used += frame_len;
+        let opcode = if first == TEXT_ALONE { Opcode::Text } else { Opcode::Binary };
+        let place = PayloadPlace::Input(start..input.used);
+        Some(Complete { opcode, place, frame_len: frame_len as u64 })
     }
 
     /// Reads `input` up to the end of the next message or control frame.

@@ -80,7 +80,16 @@ impl Send {
         let (opcode, payload) = message.parts();
         match message {
             Message::Ping(_) => self.push(opcode, payload, Class::Control, out),
-            Message::Text(_) | Message::Binary(_) => self.push_data(opcode, payload, out),
+            Message::Text(_) | Message::Binary(_) => match FrameHeader::short(opcode, payload) {
+                // A short message of a server without compression, in fewer steps than below.
+                Some(header) if self.extra.is_none() => {
+                    out.push_own(header.len() + payload.len(), Class::Reply, |bytes| {
+                        bytes.extend_from_slice(&header);
+                        bytes.extend_from_slice(payload);
+                    });
+                }
+                _ => self.push_data(opcode, payload, out),
+            },
         }
         Ok(())
     }
