@@ -101,6 +101,7 @@ impl World {
         let node = &mut self.nodes[hub];
         node.effects.clear();
         node.hub.handle(self.now, input, &mut node.effects);
+        let all_recipients = std::mem::take(&mut node.effects.recipients);
         for effect in std::mem::take(&mut node.effects.list) {
             match effect {
                 Effect::Persist { ticket, record } => {
@@ -117,8 +118,8 @@ impl World {
                 }
                 Effect::Answer { answer, .. } => node.answers.push(answer),
                 Effect::Deliver { recipients, notice } => {
-                    for conn in node.effects.recipients[recipients].to_vec() {
-                        node.delivered(conn, &notice);
+                    for conn in &all_recipients[recipients] {
+                        node.delivered(*conn, &notice);
                     }
                 }
                 _ => {}
@@ -249,7 +250,7 @@ impl World {
     /// All that the users may know of rooms by a hub.
     fn known(&mut self, hub: usize) -> Vec<String> {
         let mut known = Vec::new();
-        for number in 0..USERS.len() {
+        for (number, name) in USERS.iter().enumerate() {
             let mut requests = vec![Request::Info { after: None }];
             for which in [ListedRooms::Own, ListedRooms::Joinable, ListedRooms::All] {
                 requests.push(Request::ListRooms { which, after: None, limit: 100 });
@@ -262,7 +263,7 @@ impl World {
                 requests.push(Request::ListMembers { room, after: None, limit: 100 });
             }
             for request in requests {
-                let asked = format!("{} asks {request:?}: ", USERS[number]);
+                let asked = format!("{name} asks {request:?}: ");
                 known.push(asked + &self.asked(hub, number, request));
             }
         }

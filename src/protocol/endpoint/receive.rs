@@ -10,8 +10,8 @@ use crate::protocol::assembler::Assembler;
 use crate::protocol::close;
 use crate::protocol::deflate::inflate::compressed_bytes_max;
 use crate::protocol::deflate::{Inflater, RSV1};
-use crate::protocol::frame_header::{CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX};
-use crate::protocol::{FrameHeader, Opcode, ProtocolError, Violation, mask};
+use crate::protocol::frame_header::HEADER_BYTES_MAX;
+use crate::protocol::{FrameHeader, MaskKey, Opcode, ProtocolError, Violation, mask};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -217,20 +217,22 @@ impl Receive {
     /// for anything else, and nothing is used up.
     #[inline]
     fn short_alone(&mut self, input: &mut Received<'_>) -> Option<Complete> {
+        // The first two bytes: FIN, no reserved bit and the opcode; MASK and the length.
         const TEXT_ALONE: u8 = 0x81;
         const BINARY_ALONE: u8 = 0x82;
         const MASKED: u8 = 0x80;
-        const HEADER_BYTES: usize = 6;
-        let is_between = matches!(self.stage, ReceiveStage::Header) && self.pieces.is_none();
+        const MASKED_125: u8 = MASKED + 125;
+        const HEADER_BYTES: usize = 2 + size_of::<MaskKey>();
         let (header, rest) = input.rest_mut().split_first_chunk_mut::<HEADER_BYTES>()?;
-        let [first @ (TEXT_ALONE | BINARY_ALONE), second, key @ ..] = *header else { return None };
-        let payload_len = second.checked_sub(MASKED)?;
+        let [first, second, key @ ..] = *header;
+        let (TEXT_ALONE | BINARY_ALONE, MASKED..=MASKED_125) = (first, second) else {
+            return None;
+        };
+        let payload_len = second - MASKED;
+        let is_between = matches!(self.stage, ReceiveStage::Header) && self.pieces.is_none();
         let EndpointLimits { frame_bytes, message_bytes, .. } = *self.limits;
-        if !is_between
-            || self.role != Role::Server
-            || u64::from(payload_len)
-                > CONTROL_PAYLOAD_BYTES_MAX.min(frame_bytes).min(message_bytes)
-        {
+        let is_too_long = u64::from(payload_len) > frame_bytes.min(message_bytes);
+        if !is_between || self.role != Role::Server || is_too_long {
             return None;
         }
         let payload = rest.get_mut(..payload_len.into())?;
