@@ -112,16 +112,6 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// The encoded header of a message alone in one unmasked frame, if its length takes 7 bits.
-    #[inline]
-    #[must_use]
-    pub const fn short(opcode: Opcode, payload: &[u8]) -> Option<[u8; 2]> {
-        match payload.len() {
-            length @ 0..=125 => Some([FIN | opcode.bits(), length as u8]),
-            _ => None,
-        }
-    }
-
     /// Bytes of the encoded header.
     #[must_use]
     pub const fn encoded_len(&self) -> usize {
@@ -152,6 +142,50 @@ impl FrameHeader {
         }
         if let Some(key) = self.mask {
             into.extend_from_slice(&key);
+        }
+    }
+}
+
+/// The header of a short message alone in its frame, without reserved bits: what most frames have.
+/// [`FrameHeader`] reads and writes the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShortHeader {
+    /// Text or Binary.
+    pub(super) opcode: Opcode,
+    /// A client masks each frame.
+    pub(super) key: MaskKey,
+    /// Bytes of payload; at most 125.
+    pub(super) payload_len: u8,
+}
+
+impl ShortHeader {
+    /// Its length, with the key.
+    pub(super) const BYTES: usize = 2 + size_of::<MaskKey>();
+
+    /// Reads a client's; `None` for any other header, and for an incomplete one.
+    #[inline]
+    pub(super) fn decode(bytes: &[u8]) -> Option<ShortHeader> {
+        const TEXT_ALONE: u8 = FIN | Opcode::Text.bits();
+        const BINARY_ALONE: u8 = FIN | Opcode::Binary.bits();
+        const MASKED_125: u8 = MASK | 125;
+        let [first, second, key @ ..] = *bytes.first_chunk::<{ ShortHeader::BYTES }>()?;
+        let opcode = match first {
+            TEXT_ALONE => Opcode::Text,
+            BINARY_ALONE => Opcode::Binary,
+            _ => return None,
+        };
+        match second {
+            MASK..=MASKED_125 => Some(ShortHeader { opcode, key, payload_len: second & LENGTH }),
+            _ => None,
+        }
+    }
+
+    /// Writes a server's, if the payload is short.
+    #[inline]
+    pub(super) const fn encode(opcode: Opcode, payload: &[u8]) -> Option<[u8; 2]> {
+        match payload.len() {
+            length @ 0..=125 => Some([FIN | opcode.bits(), length as u8]),
+            _ => None,
         }
     }
 }
@@ -245,10 +279,32 @@ mod tests {
             assert_eq!(bytes.len(), header_len);
             if length <= 0x100 {
                 let payload = vec![0; length as usize];
-                let short = FrameHeader::short(Opcode::Text, &payload);
+                let short = ShortHeader::encode(Opcode::Text, &payload);
                 assert_eq!(short, (length <= 125).then(|| [bytes[0], bytes[1]]));
             }
             assert_eq!(FrameHeader::decode(&bytes), Ok(Some((text(length), header_len))));
+        }
+    }
+
+    #[test]
+    fn a_short_header_is_what_the_long_way_reads() {
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let bytes = [first, second, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+                let long = FrameHeader::decode(&bytes).ok().flatten();
+                let is_short = |header: &FrameHeader| {
+                    let is_message = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+                    header.fin && header.rsv == 0 && is_message && header.payload_len <= 125
+                };
+                let expected = long.filter(|(header, _)| is_short(header));
+                let expected = expected.and_then(|(header, len)| {
+                    assert!(header.mask.is_none() || len == ShortHeader::BYTES);
+                    let payload_len = header.payload_len as u8;
+                    Some(ShortHeader { opcode: header.opcode, key: header.mask?, payload_len })
+                });
+                assert_eq!(ShortHeader::decode(&bytes), expected, "{first:02x} {second:02x}");
+                assert_eq!(ShortHeader::decode(&bytes[..ShortHeader::BYTES - 1]), None);
+            }
         }
     }
 

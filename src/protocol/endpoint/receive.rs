@@ -10,8 +10,8 @@ use crate::protocol::assembler::Assembler;
 use crate::protocol::close;
 use crate::protocol::deflate::inflate::compressed_bytes_max;
 use crate::protocol::deflate::{Inflater, RSV1};
-use crate::protocol::frame_header::HEADER_BYTES_MAX;
-use crate::protocol::{FrameHeader, MaskKey, Opcode, ProtocolError, Violation, mask};
+use crate::protocol::frame_header::{HEADER_BYTES_MAX, ShortHeader};
+use crate::protocol::{FrameHeader, Opcode, ProtocolError, Violation, mask};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,10 +42,6 @@ impl<'b> Received<'b> {
 
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
-    }
-
-    fn rest_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.used..]
     }
 
     /// Uses up at most `max` bytes and returns their range.
@@ -213,36 +209,23 @@ impl Receive {
     }
 
     /// The usual message of a client, in fewer steps than by [`Receive::advance`], which gives the
-    /// same: alone in one frame with a length of 7 bits, whole in the input, not compressed. `None`
-    /// for anything else, and nothing is used up.
+    /// same: alone in one short frame, whole in the input, not compressed. `None` for anything
+    /// else, and nothing is used up.
     #[inline]
     fn short_alone(&mut self, input: &mut Received<'_>) -> Option<Complete> {
-        // The first two bytes: FIN, no reserved bit and the opcode; MASK and the length.
-        const TEXT_ALONE: u8 = 0x81;
-        const BINARY_ALONE: u8 = 0x82;
-        const MASKED: u8 = 0x80;
-        const MASKED_125: u8 = MASKED + 125;
-        const HEADER_BYTES: usize = 2 + size_of::<MaskKey>();
-        let (header, rest) = input.rest_mut().split_first_chunk_mut::<HEADER_BYTES>()?;
-        let [first, second, key @ ..] = *header;
-        let (TEXT_ALONE | BINARY_ALONE, MASKED..=MASKED_125) = (first, second) else {
-            return None;
-        };
-        let payload_len = second - MASKED;
+        let ShortHeader { opcode, key, payload_len } = ShortHeader::decode(input.rest())?;
         let is_between = matches!(self.stage, ReceiveStage::Header) && self.pieces.is_none();
         let EndpointLimits { frame_bytes, message_bytes, .. } = *self.limits;
         let is_too_long = u64::from(payload_len) > frame_bytes.min(message_bytes);
         if !is_between || self.role != Role::Server || is_too_long {
             return None;
         }
-        let payload = rest.get_mut(..payload_len.into())?;
-        mask::apply(payload, key, 0);
-        let frame_len = HEADER_BYTES + payload.len();
-        let start = input.used + HEADER_BYTES;
-        input.used += frame_len;
-        let opcode = if first == TEXT_ALONE { Opcode::Text } else { Opcode::Binary };
-        let place = PayloadPlace::Input(start..input.used);
-        Some(Complete { opcode, place, frame_len: frame_len as u64 })
+        let start = input.used + ShortHeader::BYTES;
+        let range = start..start + usize::from(payload_len);
+        mask::apply(input.bytes.get_mut(range.clone())?, key, 0);
+        let frame_len = (range.end - input.used) as u64;
+        input.used = range.end;
+        Some(Complete { opcode, place: PayloadPlace::Input(range), frame_len })
     }
 
     /// Reads `input` up to the end of the next message or control frame.

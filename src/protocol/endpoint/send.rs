@@ -7,7 +7,7 @@ use crate::base::{Class, Frame, Moment, Outbox};
 use crate::protocol::close::{self, CloseCode};
 use crate::protocol::deflate::RSV1;
 use crate::protocol::deflate::compress::{Compressor, Forms, compress_for_many};
-use crate::protocol::frame_header::CONTROL_PAYLOAD_BYTES_MAX;
+use crate::protocol::frame_header::{CONTROL_PAYLOAD_BYTES_MAX, ShortHeader};
 use crate::protocol::{FrameHeader, MaskKey, Opcode, mask};
 
 /// A message to send in one frame.
@@ -80,7 +80,7 @@ impl Send {
         let (opcode, payload) = message.parts();
         match message {
             Message::Ping(_) => self.push(opcode, payload, Class::Control, out),
-            Message::Text(_) | Message::Binary(_) => match FrameHeader::short(opcode, payload) {
+            Message::Text(_) | Message::Binary(_) => match ShortHeader::encode(opcode, payload) {
                 // A short message of a server without compression, in fewer steps than below.
                 Some(header) if self.extra.is_none() => {
                     out.push_own(header.len() + payload.len(), Class::Reply, |bytes| {
