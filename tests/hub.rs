@@ -1085,6 +1085,99 @@ fn a_room_whose_end_cannot_be_stored_goes_on() {
 }
 
 #[test]
+fn of_names_that_are_on_their_way_the_newest_holds() {
+    let mut world = World::new(Limits::default());
+    let connects = |world: &mut World, number, name: &str| {
+        let conn = ConnId::new(number, number);
+        let mut effects = Effects::default();
+        let name = Some(name.into());
+        let input = Input::Connected { conn, user: user("ada"), name, resumes: false };
+        world.hub.handle(world.now, input, &mut effects);
+        let record = effects.list.into_iter().find_map(|effect| match effect {
+            Effect::Persist { ticket, record } => Some((ticket, record)),
+            _ => None,
+        });
+        assert_eq!(world.hub.name_of(&user("ada")), Some(name_of(&record)).flatten());
+        record.unwrap()
+    };
+    fn name_of(record: &Option<(u64, Record)>) -> Option<&str> {
+        match record {
+            Some((_, Record::Name { name, .. })) => Some(name),
+            _ => None,
+        }
+    }
+    let first = connects(&mut world, 1, "Ada L");
+    let second = connects(&mut world, 2, "Ada");
+    let told = |world: &mut World, (ticket, record): (u64, Record), is_stored: bool| {
+        let written = match is_stored {
+            true => world.store.write(world.now.timestamp, &record),
+            false => Outcome::Unavailable.into(),
+        };
+        world.comes_back(ticket, written);
+    };
+    told(&mut world, first, true);
+    assert_eq!(world.hub.name_of(&user("ada")), Some("Ada"), "a newer one is on its way");
+    told(&mut world, second, false);
+    assert_eq!(world.hub.name_of(&user("ada")), Some("Ada"));
+    let third = connects(&mut world, 3, "Lady A");
+    told(&mut world, third, true);
+    assert_eq!(world.hub.name_of(&user("ada")), Some("Lady A"));
+}
+
+#[test]
+fn who_is_invited_while_the_room_is_to_end_is_told_both() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob, root) = (world.connect("ada"), world.connect("bob"), world.connect("root"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    let records = world.on_their_way([
+        (ada, false, Request::Invite(room("tea"), user("bob"))),
+        (root, true, Request::End(room("tea"))),
+    ]);
+    let mut told = Vec::new();
+    for (ticket, record) in records {
+        let written = world.store.write(world.now.timestamp, &record);
+        world.comes_back(ticket, written);
+        told.extend(world.notices().into_iter().filter(|(conns, _)| conns.contains(&bob)));
+    }
+    let told: Vec<&str> = told.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(told, ["invited to tea by ada", "removed from tea: deleted"]);
+}
+
+#[test]
+fn a_room_that_ends_while_nothing_of_it_is_removed_is_removed_after_all() {
+    let kept = Retention { entries: 2, age_ms: 1_000 };
+    let kept = Retentions { default: kept, ..Retentions::default() };
+    let mut world = World::with(Settings::from(&Limits::default()).keep(kept));
+    let (ada, root) = (world.connect("ada"), world.connect("root"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    for number in 1..4 {
+        world.now.timestamp = Timestamp(number * 10);
+        world.request(ada, say("tea", "x")).unwrap();
+    }
+    let ending = world.on_their_way([(root, true, Request::End(room("tea")))]);
+    // The first entry would be too old now; it went because of the number.
+    world.now.age_by = Timestamp(1_000);
+    let mut effects = Effects::default();
+    world.hub.handle(world.now, Input::Woken, &mut effects);
+    let trims: Vec<(u64, Record)> = effects
+        .list
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist { ticket, record } => Some((ticket, record)),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(trims[..], [(_, Record::Trim { .. })]), "{trims:?}");
+    for (ticket, record) in ending.into_iter().chain(trims) {
+        let written = world.store.write(world.now.timestamp, &record);
+        world.input(Input::Told(written.told(ticket)));
+    }
+    assert_eq!(log_of(&world, "tea"), [0; 0]);
+    world.wait(200_000);
+    assert_eq!(world.hub.counts().rooms, 0);
+}
+
+#[test]
 fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
     let mut world = World::new(Limits::default());
     let (ada, bob) = (world.connect("ada"), world.connect("bob"));

@@ -138,6 +138,8 @@ pub enum What {
     Ended {
         /// Who ended it; `None` for the embedding program.
         by: Option<UserId>,
+        /// As [`Trimmed::is_last`].
+        is_last: bool,
     },
     /// A read mark has moved forward.
     Read {
@@ -167,9 +169,21 @@ pub struct Trimmed {
     pub messages: u64,
     /// Deleted messages from it on.
     pub deleted: u64,
+    /// Whether the room has ended and nothing of its log is left: no change of it follows.
+    pub is_last: bool,
 }
 
 impl What {
+    /// Whether no change of the room follows.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        match self {
+            What::Ended { is_last, .. } => *is_last,
+            What::Trimmed(trimmed) => trimmed.is_last,
+            _ => false,
+        }
+    }
+
     /// The new entries of the room's log, in its order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

@@ -120,7 +120,7 @@ pub enum Effect {
     },
     /// Store a record.
     Persist {
-        /// For the outcome.
+        /// For the change, or the outcome if nothing changes.
         ticket: u64,
         /// The record.
         record: Record,

@@ -1,5 +1,5 @@
-//! The records, queries and outcomes between the hub, which decides, and the store, which
-//! remembers. Neither knows the other.
+//! The records and queries that the hub, which decides, hands to the store, which remembers, and its
+//! answers. Neither knows the other. What the store has changed is in [`change`](super::change).
 
 use crate::base::{
     Authority, Body, Data, Entry, PublicationId, RoomId, StreamEvent, StreamId, Timestamp, UserId,

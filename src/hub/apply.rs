@@ -26,8 +26,10 @@ impl Hub {
             }
             StoreChange::Delivered { user, marks } => self.delivered(&user, marks, effects),
             StoreChange::Name { user, name } => {
-                if let Some(ix) = self.user_by_id.get(&user) {
-                    self.users[*ix].name = Some(name);
+                let known = self.user_by_id.get(&user).map(|ix| &mut self.users[*ix]);
+                // A newer one of this hub's own is on its way.
+                if let Some(user) = known.filter(|user| user.pending_names == 0) {
+                    user.name = Some(name);
                 }
             }
             StoreChange::Revoked(revocation) => {
@@ -92,7 +94,7 @@ impl Hub {
             What::Updated { title, is_open, owner, by } => {
                 self.updated(room, (title, is_open, owner), by, effects);
             }
-            What::Ended { by } => self.ended(room, by, effects),
+            What::Ended { by, .. } => self.ended(room, by, effects),
             What::Read { user, seq, messages, deleted } => {
                 self.has_read(room, user, (seq, messages, deleted), effects);
             }

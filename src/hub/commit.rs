@@ -42,20 +42,20 @@ impl Hub {
                 self.trim_returned(room);
                 self.apply(change, None, effects);
             }
-            Some(
-                Pending::Nobody
-                | Pending::Seek { .. }
-                | Pending::Feed { .. }
-                | Pending::History { .. },
-            )
-            | None => self.apply(change, None, effects),
+            Some(Pending::Name { user }) => {
+                self.name_returned(&user);
+                self.apply(change, None, effects);
+            }
+            Some(Pending::Seek { .. } | Pending::Feed { .. } | Pending::History { .. }) | None => {
+                self.apply(change, None, effects);
+            }
         }
     }
 
     fn answered(&mut self, ticket: u64, outcome: Outcome, effects: &mut Effects) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         match pending {
-            Pending::Nobody => {}
+            Pending::Name { user } => self.name_returned(&user),
             Pending::Seek { conn } => self.places_found(conn, outcome, effects),
             Pending::Feed { conn, room } => {
                 let page = if let Outcome::Page(page) = outcome { Some(page) } else { None };
@@ -79,6 +79,10 @@ impl Hub {
                 self.write_done(&asker, done, effects);
             }
         }
+    }
+
+    fn name_returned(&mut self, user: &UserId) {
+        self.take_from(user, |user| user.pending_names = user.pending_names.saturating_sub(1));
     }
 
     /// Answers a request whose record is no longer in flight.

@@ -69,8 +69,9 @@ impl Hub {
             && (user.name.is_some() || *name != *id.as_str())
         {
             user.name = Some(Arc::clone(&name));
+            user.pending_names = user.pending_names.saturating_add(1);
             let record = Record::Name { user: id.clone(), name };
-            let ticket = self.ticket(Pending::Nobody);
+            let ticket = self.ticket(Pending::Name { user: id.clone() });
             effects.push(Effect::Persist { ticket, record });
         }
         let connection = HubConnection {

@@ -80,8 +80,11 @@ impl Hub {
         }
     }
 
-    /// Stops a cursor: the membership is to end.
+    /// Stops a cursor: the membership is to end. Once is enough.
     pub(super) fn halt(&mut self, conn: ConnId, room: RoomIx) {
+        if matches!(self.cursor(conn, room), Some(Cursor::Leaving { .. })) {
+            return;
+        }
         let head = self.rooms[room].head;
         self.drop_behind(conn, room);
         let is_live = self.cursor(conn, room).is_some_and(|cursor| *cursor == Cursor::Live);
@@ -93,7 +96,7 @@ impl Hub {
             Cursor::Behind { next } => Cursor::Leaving { next, was: Standing::Following },
             Cursor::Waiting { from } => Cursor::Leaving { next: from + 1, was: Standing::Waiting },
             Cursor::Refused => Cursor::Leaving { next: 0, was: Standing::Refused },
-            leaving @ Cursor::Leaving { .. } => leaving,
+            Cursor::Leaving { .. } => return,
         };
     }
 

@@ -165,6 +165,12 @@ impl Hub {
     /// The store has removed nothing.
     pub(super) fn not_trimmed(&mut self, room: RoomIx, outcome: &Outcome, effects: &mut Effects) {
         match outcome {
+            // Its end came meanwhile, and all of its log is due.
+            Outcome::Done if self.rooms[room].life == Life::Ended => {
+                self.trim_later(room);
+                self.forget_ended_room(room, effects);
+                self.trim_due(effects);
+            }
             // Nothing was due, and asking again at once would loop forever. Or the room cannot be
             // read at all.
             Outcome::Done | Outcome::Damaged => self.trim_due(effects),
@@ -177,7 +183,7 @@ impl Hub {
 
     /// Entries were removed.
     pub(super) fn trimmed(&mut self, room: RoomIx, to: Trimmed, effects: &mut Effects) {
-        let Trimmed { first, kept_from, first_ts, messages, deleted } = to;
+        let Trimmed { first, kept_from, first_ts, messages, deleted, is_last: _ } = to;
         let of_room = &mut self.rooms[room];
         of_room.stored_first = first;
         of_room.first_ts = first_ts;

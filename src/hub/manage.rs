@@ -113,10 +113,7 @@ impl Hub {
     ) {
         let info = self.invite_info(room, &by);
         self.add_invite(room, user, by);
-        // If the room's end is decided and fails, they find it in their list.
-        if self.rooms[room].life == Life::Live {
-            effects.deliver(Notice::Invited(info), self.connections_of(user).to_vec());
-        }
+        effects.deliver(Notice::Invited(info), self.connections_of(user).to_vec());
     }
 
     pub(super) fn add_invite(&mut self, room: RoomIx, user: &UserId, by: UserId) {

@@ -21,8 +21,8 @@ pub(super) enum Pending {
     Seek { conn: ConnId },
     /// A page for a cursor that is behind.
     Feed { conn: ConnId, room: RoomIx },
-    /// Nobody waits.
-    Nobody,
+    /// A display name, which is in force here since it was decided.
+    Name { user: UserId },
 }
 
 /// What a request has the store write.
@@ -70,7 +70,7 @@ impl Pending {
             Pending::Trim { room } | Pending::History { room, .. } | Pending::Feed { room, .. } => {
                 Some(*room)
             }
-            Pending::Publish { .. } | Pending::Seek { .. } | Pending::Nobody => None,
+            Pending::Publish { .. } | Pending::Seek { .. } | Pending::Name { .. } => None,
         }
     }
 }

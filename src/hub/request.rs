@@ -124,7 +124,7 @@ impl Hub {
                 self.resume(asker, &epoch, rooms, more, effects)
             }
         };
-        // Otherwise it is answered already, or the store's outcome brings the answer.
+        // Otherwise it is answered already, or will be when the store has told what became of it.
         if let Some(answer) = done.transpose() {
             effects.answer(asker.origin.clone(), answer);
         }
@@ -184,7 +184,8 @@ impl Hub {
         self.persist(asker, record, Write::Revoke { revocation }, false, effects)
     }
 
-    /// Hands a record to the store. The asker waits for its outcome.
+    /// Hands a record to the store. The asker is answered when its change has been applied, or the
+    /// store says why there is none.
     pub(super) fn persist(
         &mut self,
         asker: &Requester,

@@ -12,6 +12,8 @@ pub(super) struct User {
     pub(super) id: UserId,
     /// Their display name, if it differs from their id.
     pub(super) name: Option<Arc<str>>,
+    /// Names of theirs that this hub has decided and that are in flight.
+    pub(super) pending_names: u16,
     pub(super) conns: SmallList<ConnId>,
     pub(super) rooms: SmallList<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
@@ -45,6 +47,7 @@ impl User {
         User {
             id,
             name: None,
+            pending_names: 0,
             conns: SmallList::new(),
             rooms: SmallList::new(),
             own_rooms: 0,

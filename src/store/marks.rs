@@ -96,7 +96,8 @@ impl RecordWriter<'_> {
             messages as i64,
             deleted as i64,
         ])?;
-        let trimmed = Trimmed { first, kept_from, first_ts, messages, deleted };
+        let is_last = row.state.is_ended && first > row.state.head;
+        let trimmed = Trimmed { first, kept_from, first_ts, messages, deleted, is_last };
         Ok(Written::room(row.state.room, What::Trimmed(trimmed)))
     }
 }

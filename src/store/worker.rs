@@ -91,7 +91,8 @@ pub(super) struct Worker {
     /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
-    /// The newest version of each room that has changed since the store was opened.
+    /// The newest version of each room that has changed since the store was opened, and can change
+    /// again.
     pub(super) versions: HashMap<RoomId, u64>,
     /// The time of the newest entry. The next entry of any room is not dated earlier.
     pub(super) newest: Timestamp,
@@ -290,12 +291,53 @@ impl Worker {
             mark.committed(&self.db, &heads_of(&all_written));
         }
         for written in &mut all_written {
-            if let Written::Changed(StoreChange::Room { room, version, .. }) = written {
+            if let Written::Changed(StoreChange::Room { room, version, what }) = written {
                 let newest = self.versions.entry(room.clone()).or_insert(0);
                 *newest += 1;
                 *version = *newest;
+                if what.is_last() {
+                    self.versions.remove(room);
+                }
             }
         }
         Ok(all_written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+    use crate::base::{Authority, Rights, UserId};
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn nothing_is_remembered_of_rooms_that_are_gone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        rows::add_row_sum(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let mut worker = Worker {
+            db,
+            commands: channel().1,
+            output: Arc::default(),
+            clock: Box::new(|| Duration::ZERO),
+            counters: StoreCounters::default(),
+            versions: HashMap::new(),
+            newest: Timestamp(0),
+            failure_log: Timestamp(0),
+            held: None,
+            mark: None,
+            wake: WakeAtEnd(Box::new(|| {})),
+        };
+        let mut write = |record| {
+            let command = WriteCommand { ticket: 1, now: Timestamp(1), record, failures_heard: 0 };
+            worker.commit(&[command], false).unwrap();
+            worker.versions.len()
+        };
+        let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
+        let by = Authority { user: user.clone(), rights: Rights::User };
+        assert_eq!(write(Record::Join { room: room.clone(), user, by: None }), 1);
+        assert_eq!(write(Record::End { room: room.clone(), by }), 1);
+        assert_eq!(write(Record::Trim { room, before: 2, older_than: Timestamp(0) }), 0);
     }
 }

@@ -271,7 +271,8 @@ impl RecordWriter<'_> {
         row.state.title = "".into();
         row.people = 0;
         save_room(self.db, &row)?;
-        Ok(Written::room(row.state.room, What::Ended { by: by.named().cloned() }))
+        let is_last = row.state.first > row.state.head;
+        Ok(Written::room(row.state.room, What::Ended { by: by.named().cloned(), is_last }))
     }
 
     fn join(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {

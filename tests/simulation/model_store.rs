@@ -662,7 +662,8 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Written {
             room.state.is_ended = true;
             room.state.owner = None;
             room.state.title = "".into();
-            room.changed(What::Ended { by: by.named().cloned() })
+            let is_last = room.state.first > room.state.head;
+            room.changed(What::Ended { by: by.named().cloned(), is_last })
         }
         Record::Invite { user, by, .. } => {
             if room.members.contains_key(user) || room.bans.contains(user) {
@@ -741,5 +742,6 @@ fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Written {
         member.deleted_unread = deleted;
     }
     let (first_ts, messages) = (room.state.first_ts, room.state.first_messages);
-    room.changed(What::Trimmed(Trimmed { first, kept_from, first_ts, messages, deleted }))
+    let is_last = room.state.is_ended && first > room.state.head;
+    room.changed(What::Trimmed(Trimmed { first, kept_from, first_ts, messages, deleted, is_last }))
 }
