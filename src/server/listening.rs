@@ -8,6 +8,12 @@ use crate::reactor::{ListeningSocket, ReactorListener, SocketAccess};
 use crate::store::{Place, Store};
 use std::io;
 use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Looks whether the system has freed the address and data of a killed server, for half a second.
+const KILLED_LOOKS: u32 = 25;
+const KILLED_LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A socket that listens already, passed by another process.
 #[derive(Debug)]
@@ -66,7 +72,7 @@ impl Listening {
         for (listener, taken) in wanted.into_iter().zip(taken) {
             let socket = match taken {
                 Some(passed) => take(passed, &listener, config)?,
-                None => bind(&listener, config)?,
+                None => bind_soon(&listener, config)?,
             };
             let address = address_of(&socket);
             listening.listeners.push(Listener { address, ..listener });
@@ -182,6 +188,18 @@ fn access(listener: &Listener, config: &Config) -> Result<SocketAccess, ServerEr
     let user = owner.as_ref().and_then(|owner| Some(owner.user.as_ref()?.id.as_raw()));
     let group = owner.and_then(|owner| owner.group).map(|group| group.as_raw());
     Ok(SocketAccess { mode: listener.mode, user, group })
+}
+
+/// Binds an address. A server with the same data that has it may have been killed a moment ago: it
+/// is waited for.
+fn bind_soon(listener: &Listener, config: &Config) -> Result<ListeningSocket, ServerError> {
+    for _ in 0..KILLED_LOOKS {
+        match bind(listener, config) {
+            Err(ServerError::Twice(..)) => sleep(KILLED_LOOK_AGAIN),
+            bound => return bound,
+        }
+    }
+    bind(listener, config)
 }
 
 fn bind(listener: &Listener, config: &Config) -> Result<ListeningSocket, ServerError> {

@@ -53,6 +53,18 @@ class TestStart:
         finally:
             assert server.stop() == 0
 
+    def test_it_takes_the_place_of_one_that_was_killed_a_moment_ago(self, servers):
+        first = servers.parlor()
+        command = [harness.parlor_binary(), "--listen", f"{HOST}:{first.port}", "--data", first.data]
+        killing = threading.Timer(0.15, first.kill)
+        killing.start()
+        # It begins while the other one still has its address and data.
+        second = harness.Server(
+            command, first.port, "parlor", lambda server: "Chat:" in server.output() and harness._is_healthy(server)
+        )
+        killing.join()
+        assert second.stop() == 0
+
     def test_port_0_is_a_free_one_and_said(self, servers):
         command = [harness.parlor_binary(), "--listen", f"{HOST}:0", "--data", ":memory:"]
 
