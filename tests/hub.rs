@@ -569,6 +569,44 @@ fn a_greeting_lists_so_many_rooms_and_info_the_others() {
 }
 
 #[test]
+fn of_what_others_wrote_to_a_user_who_never_answered_the_newest_is_listed_page_by_page() {
+    let mut snapshot = Snapshot { epoch: "epoch".into(), ..Snapshot::default() };
+    // Several are of one time.
+    for number in 0..130i64 {
+        let other = user(&format!("u{:03}", number * 77 % 130));
+        let name = RoomId::direct(&user("ada"), &other);
+        let state = RoomState::new(name.clone(), "".into(), false, None);
+        let ts = Timestamp(number / 3);
+        snapshot.rooms.push(RoomState { head: 1, messages: 1, ts, ..state });
+        let wrote = MemberState { has_written: true, ..MemberState::default() };
+        snapshot.members.push((name.clone(), user("ada"), MemberState::default()));
+        snapshot.members.push((name, other, wrote));
+    }
+    let mut newest: Vec<_> =
+        snapshot.rooms.iter().map(|room| (-room.ts.0, room.room.clone())).collect();
+    newest.sort();
+    let mut expected: Vec<RoomId> = newest.into_iter().take(100).map(|(_, room)| room).collect();
+    expected.sort();
+    let limits = Limits { listed_rooms: 7, ..Limits::default() };
+    let mut world = World::new(limits.clone());
+    world.hub = Hub::new(Settings::from(&limits), snapshot, 2);
+    let ada = world.connect("ada");
+    let mut listed: Vec<RoomId> = Vec::new();
+    loop {
+        let after = listed.last().cloned();
+        let Ok(Answer::Info { rooms, .. }) = world.request(ada, Request::Info { after }) else {
+            panic!("no info")
+        };
+        assert!(rooms.rooms.len() <= 7);
+        listed.extend(rooms.rooms.iter().map(|one| one.room.clone()));
+        if !rooms.more {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+}
+
+#[test]
 fn limits_of_rooms_and_members_and_connections_are_kept() {
     let limits = Limits { rooms: 2, room_members: 2, connections_per_user: 2, ..Limits::default() };
     let mut world = World::new(limits);

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::hub::Hub;
 use super::pending::Pending;
 use super::request::Requester;
-use super::room::RoomIx;
+use super::room::{Room, RoomIx};
 use super::user::UserIx;
 use crate::base::answer::RoomPage;
 use crate::base::limits::{
@@ -12,6 +12,7 @@ use crate::base::limits::{
 };
 use crate::base::request::Target;
 use crate::base::{ConnId, Effect, Effects, Origin, Record, Request, RequestId, RoomId, UserId};
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -40,6 +41,17 @@ pub(super) struct HubConnection {
     pub(super) unsent_updates: Option<Box<Vec<RoomIx>>>,
     /// A request that must wait for those before it.
     deferred: Option<Box<(bool, RequestId, Request)>>,
+}
+
+/// Keeps the first `max` of a list, in no order. Returns whether there were more. It does not sort
+/// what it drops.
+fn keep_first<T>(list: &mut Vec<T>, max: usize, order: impl FnMut(&T, &T) -> Ordering) -> bool {
+    let has_more = list.len() > max;
+    if has_more {
+        list.select_nth_unstable_by(max, order);
+        list.truncate(max);
+    }
+    has_more
 }
 
 impl Hub {
@@ -131,13 +143,15 @@ impl Hub {
                 listed.push(room);
             }
         }
-        unwritten.sort_by_key(|room| std::cmp::Reverse(room.ts));
-        listed.extend(unwritten.into_iter().take(UNWRITTEN_DIRECT_ROOMS_MAX));
+        keep_first(&mut unwritten, UNWRITTEN_DIRECT_ROOMS_MAX, |one: &&Room, other| {
+            (other.ts, &one.name).cmp(&(one.ts, &other.name))
+        });
+        listed.extend(unwritten);
         listed.retain(|room| after.is_none_or(|after| room.name > *after));
-        listed.sort_by(|one, other| one.name.cmp(&other.name));
-        let max = self.settings.limits.listed_rooms as usize;
-        let rooms = listed.iter().take(max).map(|room| room.summary(id)).collect();
-        RoomPage { rooms, more: listed.len() > max }
+        let by_name = |one: &&Room, other: &&Room| one.name.cmp(&other.name);
+        let more = keep_first(&mut listed, self.settings.limits.listed_rooms as usize, by_name);
+        listed.sort_unstable_by(by_name);
+        RoomPage { rooms: listed.into_iter().map(|room| room.summary(id)).collect(), more }
     }
 
     /// Makes a connection follow a room from its head, or wait there for its `resume`.
