@@ -40,15 +40,26 @@ impl RecordWriter<'_> {
                 self.create(state, owner, *is_own, members, invited)
             }
             Record::Update { room, title, open, owner, by } => {
-                self.update(room, title.as_ref(), *open, owner.as_ref(), by)
+                let (title, owner) = (title.as_ref(), owner.as_ref());
+                self.managing(room, Some(by), |row| self.update(row, title, *open, owner, by))
             }
-            Record::End { room, by } => self.end(room, by),
+            Record::End { room, by } => self.managing(room, Some(by), |row| self.end(row, by)),
             Record::Join { room, user, by } => self.join(room, user, by.as_ref()),
-            Record::Invite { room, user, by } => self.invite(room, user, by),
-            Record::Uninvite { room, user, by } => self.uninvite(room, user, by.as_ref()),
-            Record::Leave { room, user, by } => self.leave(room, user, by.as_ref()),
-            Record::Ban { room, user, by } => self.ban(room, user, by),
-            Record::Unban { room, user, by } => self.unban(room, user, by),
+            Record::Invite { room, user, by } => {
+                self.managing(room, Some(by), |row| self.invite(row, user, by))
+            }
+            Record::Uninvite { room, user, by } => {
+                self.managing(room, by.as_ref(), |row| self.uninvite(row, user, by.as_ref()))
+            }
+            Record::Leave { room, user, by } => {
+                self.managing(room, by.as_ref(), |row| self.leave(row, user, by.as_ref()))
+            }
+            Record::Ban { room, user, by } => {
+                self.managing(room, Some(by), |row| self.ban(row, user, by))
+            }
+            Record::Unban { room, user, by } => {
+                self.managing(room, Some(by), |row| self.unban(row, user))
+            }
             Record::Read { room, user, seq } => self.read(room, user, *seq),
             Record::Delivered { user, marks } => self.delivered(user, marks),
             Record::Trim { room, before, older_than } => self.trim(room, *before, *older_than),
@@ -88,20 +99,24 @@ impl RecordWriter<'_> {
         Ok(find_member(self.db, row.id, user)?.map(|_| row))
     }
 
-    /// The room, if they may manage it: its owner may, and admins. Otherwise why they may not.
-    /// Without `by`, a user does what needs no right.
-    fn managed_room(
+    /// Changes a room, if they may manage it: its owner may, and admins. Without `by`, a user does
+    /// what needs no right.
+    fn managing(
         &self,
         room: &RoomId,
         by: Option<&Authority>,
-    ) -> Result<std::result::Result<RoomRow, Written>> {
+        change: impl FnOnce(RoomRow) -> Result<Written>,
+    ) -> Result<Written> {
         let Some(row) = find_live_room(self.db, room)? else {
-            return Ok(Err(Outcome::NotMember.into()));
+            return Ok(Outcome::NotMember.into());
         };
-        let Some(by) = by.filter(|by| !by.manages(&row.state)) else { return Ok(Ok(row)) };
-        let is_member = find_member(self.db, row.id, &by.user)?.is_some();
-        let outcome = if is_member { Outcome::NotOwner } else { Outcome::NotMember };
-        Ok(Err(outcome.into()))
+        match by {
+            Some(by) if !by.manages(&row.state) => {
+                let is_member = find_member(self.db, row.id, &by.user)?.is_some();
+                Ok(if is_member { Outcome::NotOwner } else { Outcome::NotMember }.into())
+            }
+            _ => change(row),
+        }
     }
 
     fn name(&self, user: &UserId, name: &Arc<str>) -> Result<Written> {
@@ -117,12 +132,8 @@ impl RecordWriter<'_> {
         Ok(Written::Changed(StoreChange::Name { user, name }))
     }
 
-    fn invite(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
+    fn invite(&self, mut row: RoomRow, user: &UserId, by: &Authority) -> Result<Written> {
         let db = self.db;
-        let mut row = match self.managed_room(room, Some(by))? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
         // They may have joined in another way, or been banned, after this was decided.
         if find_member(db, row.id, user)?.is_some() || permits::has(db, BANS, row.id, user)? {
             return Ok(Outcome::Done.into());
@@ -134,11 +145,7 @@ impl RecordWriter<'_> {
     }
 
     /// Withdraws an invitation. Who is invited may decline it.
-    fn uninvite(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {
-        let mut row = match self.managed_room(room, by)? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
+    fn uninvite(&self, mut row: RoomRow, user: &UserId, by: Option<&Authority>) -> Result<Written> {
         if !permits::take(self.db, INVITES, &mut row, user)? {
             return Ok(Outcome::Done.into());
         }
@@ -149,11 +156,7 @@ impl RecordWriter<'_> {
     }
 
     /// Ends a membership. Members may leave.
-    fn leave(&self, room: &RoomId, user: &UserId, by: Option<&Authority>) -> Result<Written> {
-        let mut row = match self.managed_room(room, by)? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
+    fn leave(&self, mut row: RoomRow, user: &UserId, by: Option<&Authority>) -> Result<Written> {
         if find_member(self.db, row.id, user)?.is_none() {
             return Ok(Outcome::NotMember.into());
         }
@@ -163,12 +166,8 @@ impl RecordWriter<'_> {
         Ok(Written::room(room, What::Left { entry, owner, is_own }))
     }
 
-    fn ban(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
+    fn ban(&self, mut row: RoomRow, user: &UserId, by: &Authority) -> Result<Written> {
         let db = self.db;
-        let mut row = match self.managed_room(room, Some(by))? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
         let entry = match find_member(db, row.id, user)? {
             Some(_) => Some(self.end_membership(&mut row, user, Some(&by.user))?),
             None => None,
@@ -181,11 +180,7 @@ impl RecordWriter<'_> {
         Ok(Written::room(room, What::Banned { user, by, entry, owner }))
     }
 
-    fn unban(&self, room: &RoomId, user: &UserId, by: &Authority) -> Result<Written> {
-        let mut row = match self.managed_room(room, Some(by))? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
+    fn unban(&self, mut row: RoomRow, user: &UserId) -> Result<Written> {
         if !permits::take(self.db, BANS, &mut row, user)? {
             return Ok(Outcome::Done.into());
         }
@@ -226,16 +221,12 @@ impl RecordWriter<'_> {
 
     fn update(
         &self,
-        room: &RoomId,
+        mut row: RoomRow,
         title: Option<&Arc<str>>,
         open: Option<bool>,
         owner: Option<&UserId>,
         by: &Authority,
     ) -> Result<Written> {
-        let mut row = match self.managed_room(room, Some(by))? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
         let before = row.state.clone();
         if let Some(owner) = owner {
             if find_member(self.db, row.id, owner)?.is_none() {
@@ -257,11 +248,7 @@ impl RecordWriter<'_> {
     }
 
     /// The log is removed later, some entries at a time: see [`RecordWriter::trim`].
-    fn end(&self, room: &RoomId, by: &Authority) -> Result<Written> {
-        let mut row = match self.managed_room(room, Some(by))? {
-            Ok(row) => row,
-            Err(refused) => return Ok(refused),
-        };
+    fn end(&self, mut row: RoomRow, by: &Authority) -> Result<Written> {
         for table in ["members", INVITES, BANS] {
             let sql = format!("DELETE FROM {table} WHERE room = ?1");
             self.db.prepare_cached(&sql)?.execute([row.id])?;
