@@ -149,6 +149,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "auth/",
             "server/",
             "store/data/lines.rs",
+            "store/journal.rs",
             "cli/admin.rs",
             "cli/check/chat/",
             "cli/server_link.rs",

@@ -105,7 +105,8 @@ fn killed(directory: &Path) -> Files {
     let mut server = serve(directory).unwrap();
     // The first commit is brought into the file at once.
     server.say("later", 1);
-    server.say("latest", 20);
+    // More than the pages that the journal has left free.
+    server.say("latest", 300);
     files(directory)
 }
 
@@ -173,7 +174,10 @@ fn a_checkpoint_may_end_anywhere() {
     let image = killed(&folder.path().join("sound"));
     let done = laid_out(folder.path().join("done"), &image);
     let lines = exported(&done).unwrap();
-    drop(serve(&done).unwrap());
+    // By SQLite alone: a server would also merge the journal.
+    let db = rusqlite::Connection::open(done.join("parlor.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).unwrap();
+    drop(db);
     let (before, after) = (&image["parlor.db"], &files(&done)["parlor.db"]);
     assert!(after.len() > before.len(), "the log has pages that the file has not");
     // SQLite brings them into the file in the order of their numbers, the head first.

@@ -192,6 +192,24 @@ pub const CLOCK_JUMP_MS: i64 = 60_000;
 pub const CLOCK_HELD_MS: u64 = 60 * 60 * 1_000;
 /// Records committed in one transaction.
 pub const BATCH_RECORDS_MAX: usize = 512;
+/// Entries and marks that are in the store's journal and in no table of rooms. When there are more,
+/// a slice of them is merged after each commit; with twice as many nothing more is taken.
+pub const UNMERGED_MAX: usize = 16_384;
+/// Such an entry counts once more for so many bytes of its text and data.
+pub const UNMERGED_UNIT_BYTES: usize = 512;
+/// A room with more of them comes first, so that a request that needs it in the tables does not
+/// wait for long.
+pub const ROOM_UNMERGED_MAX: usize = 2_048;
+/// Rows of the journal: after so many commits the oldest are merged.
+pub const JOURNAL_ROWS_MAX: u64 = 65_536;
+/// How long a slice takes, in ms, during which no commit begins.
+pub const SLICE_MS: u64 = 2;
+/// Entries that are merged between two looks at the clock.
+pub const MERGE_CHUNK: usize = 32;
+/// An idle store begins to merge after so long, in ms.
+pub const MERGE_IDLE_MS: u64 = 20;
+/// Rooms and members that the store looks up before it forgets those with nothing to merge.
+pub const HOT_LOOKUPS_MAX: usize = 16_384;
 /// The mark beside the database is rewritten when it has this many bytes, or twice what the last
 /// rewrite began with.
 pub const MARK_BYTES: u64 = 1024 * 1024;

@@ -7,13 +7,14 @@ use super::disk::{self, real};
 use super::integrity::{self, NotWhole, WAL, with};
 use super::mark::{self, Heads, MarkState};
 use super::rows::{self, check, damaged, each, meta, parsed};
+use super::{journal, schema};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What a database says of its commits, in two rows of `meta`.
+/// What a database says of its commits, in its journal and in `meta`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     /// The number of commits.
@@ -22,10 +23,11 @@ pub(super) struct Count {
     pub(super) calls_for_log: bool,
 }
 
+/// Where files of the version [`schema::OLDEST`] have the number of commits.
 const COMMITS: &str = "commits";
 const CALLS_FOR_LOG: &str = "calls_for_log";
 
-/// The count of a database; zeros if no server that counts commits has opened it yet.
+/// The count of a database; zeros if no server has written to it yet.
 pub(super) fn count(db: &Connection) -> Result<Count> {
     let mut count = Count::default();
     let sql =
@@ -41,40 +43,21 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
         }
         Ok(())
     })?;
+    if schema::version(db)? > schema::OLDEST {
+        count.commits = journal::newest(db)?;
+    }
     Ok(count)
 }
 
-/// Adds the rows to a database that lacks them.
-pub(super) fn add_count(db: &Connection) -> Result<()> {
-    let rows = "SELECT count(*) FROM meta WHERE key IN (?1, ?2)";
-    if db.query_row(rows, [COMMITS, CALLS_FOR_LOG], |row| row.get::<_, i64>(0))? == 2 {
-        return Ok(());
-    }
-    db.execute(
-        "INSERT OR IGNORE INTO meta (key, value, sum) VALUES (?1, '0', row_sum('meta', ?1, '0')), \
-         (?2, '0', row_sum('meta', ?2, '0'))",
-        [COMMITS, CALLS_FOR_LOG],
-    )?;
-    Ok(())
-}
-
-/// Returns how many rows were changed.
-fn set(db: &Connection, key: &str, value: &str) -> Result<usize> {
+fn set(db: &Connection, key: &str, value: &str) -> Result<()> {
     // A damaged row stays damaged.
     let sql = "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
          WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)";
-    db.prepare_cached(sql)?.execute([key, value])
-}
-
-pub(super) fn set_commits(db: &Connection, commits: u64) -> Result<()> {
-    match set(db, COMMITS, &commits.to_string())? {
-        1 => Ok(()),
-        _ => Err(damaged("the number of commits".into())),
-    }
+    db.prepare_cached(sql)?.execute([key, value]).map(drop)
 }
 
 pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
-    set(db, CALLS_FOR_LOG, if calls { "1" } else { "0" }).map(|_| ())
+    set(db, CALLS_FOR_LOG, if calls { "1" } else { "0" })
 }
 
 /// The count in a database's file, without its log; `None` if it cannot be read.
@@ -134,7 +117,12 @@ impl StoreTraces {
 
     /// What a database has lost, its log included.
     pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
-        let Count { commits, calls_for_log } = count(db)?;
+        self.loss_of(db, count(db)?)
+    }
+
+    /// As [`StoreTraces::loss`], of a database that had this `count` before its journal was merged.
+    pub(super) fn loss_of(&self, db: &Connection, count: Count) -> Result<Option<Loss>> {
+        let Count { commits, calls_for_log } = count;
         let no_mark = match &self.mark {
             MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;

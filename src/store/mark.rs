@@ -188,19 +188,19 @@ impl Mark {
         Ok(Mark { of: of.to_owned(), file, at, end, content, is_log_called_for, has_failed: false })
     }
 
-    /// Counts the commit that a transaction is about to be, within it.
-    pub(super) fn count(&self, transaction: &Connection) -> rusqlite::Result<()> {
-        loss::set_commits(transaction, self.content.commits + 1)?;
+    /// Says within a transaction that a server writes, so that a log must be there.
+    pub(super) fn call_for_log(&self, transaction: &Connection) -> rusqlite::Result<()> {
         if self.is_log_called_for { Ok(()) } else { loss::call_for_log(transaction, true) }
     }
 
-    /// Records that the transaction was committed, and the heads that it moved.
+    /// Records that the store has so many commits, and the heads that the last one moved.
     pub(super) fn committed(
         &mut self,
         db: &Connection,
+        commits: u64,
         heads: &BTreeMap<(&'static str, &str), u64>,
     ) {
-        self.content.commits += 1;
+        self.content.commits = commits;
         let mut text = self.content.commits.to_string();
         for ((kind, name), head) in heads {
             let _ = write!(text, " {kind}:{name}={head}");
@@ -277,6 +277,12 @@ mod tests {
         MarkContent { epoch: "life".into(), in_file: 3, begun: 5, commits, heads }
     }
 
+    impl Mark {
+        fn add(&mut self, db: &Connection, heads: &BTreeMap<(&'static str, &str), u64>) {
+            self.committed(db, self.content.commits + 1, heads);
+        }
+    }
+
     fn mark(of: &Path) -> Mark {
         Mark::begin(of, marked(5, &[]), true).unwrap()
     }
@@ -289,9 +295,9 @@ mod tests {
         let db = Connection::open_in_memory().unwrap();
         let mut mark = mark(&of);
         assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(5, &[])));
-        mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 4), (("stream", "a"), 2)]));
-        mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 6)]));
-        mark.committed(&db, &BTreeMap::new());
+        mark.add(&db, &BTreeMap::from([(("room", "dm:a:b"), 4), (("stream", "a"), 2)]));
+        mark.add(&db, &BTreeMap::from([(("room", "dm:a:b"), 6)]));
+        mark.add(&db, &BTreeMap::new());
         let expected = marked(8, &[("room:dm:a:b", 6), ("stream:a", 2)]);
         assert_eq!(read(&of).unwrap(), MarkState::Mark(expected));
         remove(&of).unwrap();
@@ -306,7 +312,7 @@ mod tests {
         let db = Connection::open_in_memory().unwrap();
         let mut mark = mark(&of);
         for seq in 1..=4 {
-            mark.committed(&db, &BTreeMap::from([(("room", "tea"), seq)]));
+            mark.add(&db, &BTreeMap::from([(("room", "tea"), seq)]));
         }
         let bytes = std::fs::read(of.with_extension(ENDING)).unwrap();
         let first = bytes.iter().position(|byte| *byte == b'\n').unwrap();
@@ -346,13 +352,13 @@ mod tests {
         let mut mark = mark(&of);
         let only_to_read = File::open(of.with_extension(ENDING)).unwrap();
         let file = std::mem::replace(&mut mark.file, only_to_read);
-        mark.committed(&db, &BTreeMap::from([(("room", "tea"), 1)]));
+        mark.add(&db, &BTreeMap::from([(("room", "tea"), 1)]));
         assert!(mark.has_failed);
         assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(5, &[])));
         // Half of the line was written.
         file.write_all_at(b"6 room:tea=1 0123456789abcdef and more", mark.at).unwrap();
         mark.file = file;
-        mark.committed(&db, &BTreeMap::from([(("room", "den"), 3)]));
+        mark.add(&db, &BTreeMap::from([(("room", "den"), 3)]));
         assert!(!mark.has_failed);
         assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(7, &[("room:den", 3)])));
     }
@@ -368,7 +374,7 @@ mod tests {
         let heads: BTreeMap<_, _> = names.iter().map(|name| (("room", name.as_str()), 1)).collect();
         let fill = |mark: &mut Mark| {
             for _ in 0..2 * MARK_BYTES / 7_000 {
-                mark.committed(&db, &heads);
+                mark.add(&db, &heads);
                 assert!(of.with_extension(ENDING).metadata().unwrap().len() < MARK_BYTES + 10_000);
             }
             let MarkState::Mark(found) = read(&of).unwrap() else { panic!("it is damaged") };

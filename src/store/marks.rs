@@ -1,52 +1,13 @@
-//! How far members have read and received, and how much of a log is kept.
+//! How much of a log is kept, and the marks that move by that.
 
-use super::rows::{
-    entry_at, find_entry, find_live_room, find_member, find_room, save_member, save_room, unsigned,
-};
+use super::rows::{entry_at, find_entry, find_room, save_room, unsigned};
 use super::seek::first_not;
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
-use crate::base::{Outcome, RoomId, StoreChange, Timestamp, Trimmed, UserId, What, Written};
+use crate::base::{Outcome, RoomId, Timestamp, Trimmed, What, Written};
 use rusqlite::{Connection, Result, params};
 
 impl RecordWriter<'_> {
-    pub(super) fn read(&self, room: &RoomId, user: &UserId, seq: u64) -> Result<Written> {
-        let db = self.db;
-        let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember.into()) };
-        let Some(mut member) = find_member(db, row.id, user)? else {
-            return Ok(Outcome::NotMember.into());
-        };
-        let seq = seq.min(row.state.head);
-        if seq <= member.read {
-            return Ok(Outcome::Done.into());
-        }
-        let messages = entry_at(db, &row, seq)?.messages;
-        let deleted = deleted_after(db, row.id, seq)?;
-        (member.read, member.read_messages, member.deleted_unread) = (seq, messages, deleted);
-        save_member(db, row.id, user, &member)?;
-        let what = What::Read { user: user.clone(), seq, messages, deleted };
-        Ok(Written::room(row.state.room, what))
-    }
-
-    /// Skips rooms that do not exist or that the user is not in: they may have left meanwhile.
-    pub(super) fn delivered(&self, user: &UserId, marks: &[(RoomId, u64)]) -> Result<Written> {
-        let mut moved = Vec::with_capacity(marks.len());
-        for (room, seq) in marks {
-            let Some(row) = find_live_room(self.db, room)? else { continue };
-            let Some(mut member) = find_member(self.db, row.id, user)? else { continue };
-            let seq = (*seq).min(row.state.head);
-            if seq > member.delivered {
-                member.delivered = seq;
-                save_member(self.db, row.id, user, &member)?;
-                moved.push((row.state.room, seq));
-            }
-        }
-        if moved.is_empty() {
-            return Ok(Outcome::Done.into());
-        }
-        Ok(Written::Changed(StoreChange::Delivered { user: user.clone(), marks: moved }))
-    }
-
     /// Removes the oldest entries: those before an entry, and those no newer than a time, but at
     /// most [`TRIM_ENTRIES_MAX`].
     pub(super) fn trim(

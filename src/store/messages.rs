@@ -1,86 +1,17 @@
-//! Messages: sent, edited, deleted, reacted to.
+//! Messages: edited, deleted, reacted to. How they are sent is in `hot`.
 
+use super::append::insert_entry;
 use super::pages;
-use super::repeats::find_message_by_cid;
 use super::rows::{
-    EntryRow, INSERT_ENTRY, RoomRow, check, digest, entry_at, find_entry, find_live_room,
-    find_member, find_room, find_row, insert_room, save_member, save_room,
+    EntryRow, RoomRow, check, entry_at, find_entry, find_live_room, find_row, save_room,
 };
 use super::write::RecordWriter;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
-use crate::base::{
-    Authority, Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, UserId, What,
-    Written,
-};
-use rusqlite::types::Null;
+use crate::base::{Authority, Entry, EntryKind, Outcome, RoomId, UserId, What, Written};
 use rusqlite::{Result, params};
 use std::sync::Arc;
 
 impl RecordWriter<'_> {
-    pub(super) fn send(
-        &self,
-        room: &RoomId,
-        from: &UserId,
-        to: Option<&UserId>,
-        body: &Body,
-        cid: Option<&Arc<str>>,
-    ) -> Result<Written> {
-        let db = self.db;
-        let mut row = match (find_room(db, room)?, to) {
-            (Some(row), _) if row.state.is_ended => return Ok(Outcome::NotMember.into()),
-            (Some(row), _) => row,
-            (None, None) => return Ok(Outcome::NotMember.into()),
-            (None, Some(to)) => {
-                let mut row =
-                    insert_room(db, RoomState::new(room.clone(), "".into(), false, None))?;
-                row.people = if from == to { 1 } else { 2 };
-                for user in [from, to] {
-                    save_member(db, row.id, user, &MemberState::default())?;
-                }
-                row
-            }
-        };
-        let Some(mut member) = find_member(db, row.id, from)? else {
-            return Ok(Outcome::NotMember.into());
-        };
-        // A repeat is found in the transaction that would add it, so it is also found if its first
-        // copy is in the same batch.
-        if let Some(repeat) = self.sent_before(&row, from, body, cid)? {
-            return Ok(repeat.into());
-        }
-        let kind = EntryKind::Message {
-            from: from.clone(),
-            body: Box::new(body.clone()),
-            cid: cid.cloned(),
-            changes: None,
-        };
-        let entry = self.append(&mut row, kind)?;
-        // A user who writes has read what came before.
-        member.read = entry.seq;
-        member.read_messages = row.state.messages;
-        member.deleted_unread = 0;
-        member.has_written = true;
-        save_member(db, row.id, from, &member)?;
-        Ok(Written::room(row.state.room, What::Message(entry)))
-    }
-
-    /// The outcome of a message that was sent before with the same id, if one was.
-    pub(super) fn sent_before(
-        &self,
-        row: &RoomRow,
-        from: &UserId,
-        body: &Body,
-        cid: Option<&Arc<str>>,
-    ) -> Result<Option<Outcome>> {
-        let Some(cid) = cid else { return Ok(None) };
-        let first = find_message_by_cid(self.db, row, from, cid)?;
-        Ok(first.map(|first| {
-            let Entry { seq, ts, .. } = first.entry;
-            let is_same = first.digest == Some(digest(body));
-            if is_same { Outcome::Earlier { seq, ts } } else { Outcome::Mismatch }
-        }))
-    }
-
     pub(super) fn edit(
         &self,
         room: &RoomId,
@@ -257,54 +188,9 @@ impl RecordWriter<'_> {
 
     /// Adds an entry to a room's log, with the next `seq`.
     pub(super) fn append(&self, row: &mut RoomRow, kind: EntryKind) -> Result<Entry> {
-        let state = &mut row.state;
-        state.head += 1;
-        state.ts = state.ts.max(self.now);
-        state.messages += u64::from(matches!(kind, EntryKind::Message { .. }));
-        if state.first == state.head {
-            state.first_ts = state.ts;
-        }
-        let (seq, ts) = (state.head, state.ts);
-        let (name, user, by, target) = match &kind {
-            EntryKind::Message { from, .. } => ("message", from, None, None),
-            EntryKind::Edited { target, by, .. } => ("edited", by, None, Some(*target)),
-            EntryKind::Deleted { target, by } => ("deleted", by, None, Some(*target)),
-            EntryKind::Reacted { target, by, .. } => ("reacted", by, None, Some(*target)),
-            EntryKind::Joined { user, by } => ("joined", user, by.as_ref(), None),
-            EntryKind::Left { user, by } => ("left", user, by.as_ref(), None),
-        };
-        let (body, cid) = match &kind {
-            EntryKind::Message { body, cid, .. } => (Some(body), cid.as_deref()),
-            _ => (None, None),
-        };
-        let text = match &kind {
-            EntryKind::Edited { text, .. } => text.as_deref(),
-            _ => body.map(|body| &*body.text),
-        };
-        let (emoji, is_on) = match &kind {
-            EntryKind::Reacted { emoji, on, .. } => (Some(&**emoji), Some(*on)),
-            _ => (None, None),
-        };
-        self.db.prepare_cached(INSERT_ENTRY)?.execute(params![
-            row.id,
-            seq as i64,
-            ts.0,
-            name,
-            user.as_str(),
-            by.map(UserId::as_str),
-            text,
-            body.and_then(|body| body.data.as_deref()),
-            body.and_then(|body| body.reply_to).map(|seq| seq as i64),
-            target.map(|seq| seq as i64),
-            emoji,
-            is_on,
-            cid,
-            body.filter(|_| cid.is_some()).map(|body| digest(body)),
-            state.messages as i64,
-            Null,
-            Null,
-        ])?;
+        let entry = row.append(self.now, kind);
+        insert_entry(self.db, row.id, &entry, row.state.messages)?;
         save_room(self.db, row)?;
-        Ok(Entry { room: row.state.room.clone(), seq, ts, kind })
+        Ok(entry)
     }
 }

@@ -4,14 +4,18 @@
 //! The data are in a file that the `sqlite3` shell opens (`docs/store.md` describes it). The store
 //! decides nothing: what may be written was decided before.
 
+mod append;
 pub mod data;
 mod disk;
 mod events;
+mod hot;
 mod integrity;
+mod journal;
 mod lock;
 mod loss;
 mod mark;
 mod marks;
+mod merge;
 mod messages;
 mod open_files;
 mod opening;
@@ -19,12 +23,14 @@ mod pages;
 mod permits;
 mod record_store;
 mod repeats;
+mod replay;
 mod revocations;
 mod rows;
 mod schema;
 mod seek;
 #[allow(clippy::module_inception)]
 mod store;
+mod undo;
 mod wal;
 mod worker;
 mod write;

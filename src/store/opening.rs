@@ -2,8 +2,9 @@
 
 use super::events::EventsWanted;
 use super::integrity::{self, FILE_NAME, Served};
-use super::loss::{self, StoreTraces};
+use super::loss::{self, Count, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
+use super::merge::merge_all;
 use super::store::OpenError;
 use super::{pages, rows, schema};
 use crate::base::Snapshot;
@@ -25,15 +26,18 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Logs what was lost. Returns whether anything was.
-    fn has_lost(&self, db: &Connection) -> rusqlite::Result<bool> {
+    /// Logs what was lost of a database that had this count at first. Returns whether anything
+    /// was.
+    fn has_lost(&self, db: &Connection, count: Count) -> rusqlite::Result<bool> {
         if let Some(at) = self.log_damaged_at {
             log::error!(
                 at; "the write-ahead log is damaged: what was committed behind that is lost, and the epoch is a new \
                 one, as its numbers will be used again"
             );
         }
-        let Some(loss) = self.seen.loss(db)? else { return Ok(self.log_damaged_at.is_some()) };
+        let Some(loss) = self.seen.loss_of(db, count)? else {
+            return Ok(self.log_damaged_at.is_some());
+        };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
         for missing in loss.missing().iter().take(LOSSES_SHOWN_MAX) {
             log::error!("{missing}");
@@ -89,23 +93,23 @@ pub(super) fn begin(
     };
     let found = match schema::version(db)? {
         0 => None,
-        schema::VERSION => {
+        version @ schema::OLDEST..=schema::VERSION => {
             if let Some(Files { file, seen, .. }) = files
                 && let Some(fault) = seen.mixture(db, file)?
             {
                 return Err(OpenError::Damaged(file.clone(), fault.to_string()));
             }
-            Some(pages::snapshot(db, wanted)?)
+            let count = loss::count(db)?;
+            Some((count, up_to_date(db, version, wanted)?))
         }
         other => return Err(wrong_version(other)),
     };
     db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
-        Some(mut snapshot) => {
+        Some((count, mut snapshot)) => {
             schema::add_indexes(db)?;
-            loss::add_count(db)?;
             if let Some(files) = files
-                && files.has_lost(db)?
+                && files.has_lost(db, count)?
             {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 schema::set_epoch(&transaction, epoch)?;
@@ -128,6 +132,25 @@ pub(super) fn begin(
             Ok(pages::snapshot(db, wanted)?)
         }
     }
+}
+
+/// Updates the file, if it is of an older version, and brings what the journal has into the tables;
+/// then reads everything but the logs. If something is damaged, nothing is changed.
+fn up_to_date(
+    db: &mut Connection,
+    version: u32,
+    wanted: &EventsWanted<'_>,
+) -> rusqlite::Result<Snapshot> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if version < schema::VERSION {
+        schema::update(&transaction)?;
+    }
+    let has_merged = merge_all(&transaction)?;
+    let snapshot = pages::snapshot(&transaction, wanted)?;
+    if version < schema::VERSION || has_merged {
+        transaction.commit()?;
+    }
+    Ok(snapshot)
 }
 
 /// Opens the database of a locked directory. Files that are not whole, or not of one store, are

@@ -417,8 +417,15 @@ pub(super) fn what(error: &rusqlite::Error) -> String {
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
+            // A row is in the way that no row says to be there.
+            let is_in_the_way = matches!(
+                failure.extended_code,
+                rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                    | rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+            );
             // A page beyond the end of the file was read: the file was cut.
-            failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
+            is_in_the_way
+                || failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
                 || matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         }
         rusqlite::Error::FromSqlConversionFailure(..)

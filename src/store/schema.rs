@@ -1,23 +1,32 @@
 //! The tables, and the settings of the database.
 
-use super::loss;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
 
 /// The version of the files that this program writes. Files from before the first release have a
 /// lower one and are not read.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
+/// The oldest version that a start updates: it has no journal.
+pub(super) const OLDEST: u32 = 4;
 
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
-    -- 'revocations' and 'streams' are how many rows these tables have; 'commits' is how many commits
-    -- there were, and 'calls_for_log' 1 while a server writes, so that a log must be there.
+    -- 'revocations' and 'streams' are how many rows these tables have, and
+    -- 'calls_for_log' is 1 while a server writes, so that a log must be there.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
         sum   INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+
+    -- What was committed and is not in the tables of rooms yet. The newest row stays, as its number
+    -- is how many commits there were.
+    CREATE TABLE journal (
+        n       INTEGER PRIMARY KEY,
+        records TEXT    NOT NULL,  -- messages and marks: a list in JSON
+        sum     INTEGER NOT NULL
+    ) STRICT;
 
     CREATE TABLE rooms (
         id             INTEGER PRIMARY KEY,
@@ -171,19 +180,40 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            let counts = ["rooms", "users", "revocations", "streams"].map(|table| (table, "0"));
+            let zeros = ["rooms", "users", "revocations", "streams", "calls_for_log"];
+            let counts = zeros.map(|key| (key, "0"));
             for row in [("epoch", epoch)].into_iter().chain(counts) {
                 transaction.execute(
                     "INSERT INTO meta (key, value, sum) VALUES (?1, ?2, row_sum('meta', ?1, ?2))",
                     row,
                 )?;
             }
-            loss::add_count(&transaction)?;
         }
         other => return Ok(Err(other)),
     }
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+/// The declaration of a table or an index.
+pub(super) fn declaration(name: &str) -> rusqlite::Result<String> {
+    let own = Connection::open_in_memory()?;
+    own.execute_batch(TABLES)?;
+    own.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
+}
+
+/// Updates a file of the version [`OLDEST`], within a transaction.
+pub(super) fn update(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(&declaration("journal")?)?;
+    db.execute_batch(
+        "INSERT INTO journal (n, records, sum)
+             SELECT n, '[]', row_sum('journal', n, '[]') FROM
+                 (SELECT CAST(value AS INTEGER) AS n FROM meta WHERE key = 'commits') WHERE n > 0;
+         DELETE FROM meta WHERE key = 'commits';
+         INSERT OR IGNORE INTO meta (key, value, sum)
+             VALUES ('calls_for_log', '0', row_sum('meta', 'calls_for_log', '0'));",
+    )?;
+    db.pragma_update(None, "user_version", VERSION)
 }
 
 /// The tables and indexes that a file declares in another way than this program, or not at all;
@@ -243,10 +273,16 @@ pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Sets whether a commit waits until it is on disk.
+pub(super) fn set_synced(db: &Connection, is_synced: bool) -> rusqlite::Result<()> {
+    // With a write-ahead log, FULL means that each commit waits until the log is on disk, and NORMAL
+    // that a checkpoint alone does. It takes effect when it is prepared, so it is not cached.
+    db.pragma_update(None, "synchronous", if is_synced { "FULL" } else { "NORMAL" })
+}
+
 /// Sets how the database is used: acknowledged means on disk. Writes nothing.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
-    // With a write-ahead log, FULL means that each commit waits until the log is on disk.
-    db.pragma_update(None, "synchronous", "FULL")?;
+    set_synced(db, true)?;
     // SQLite checks each page that it reads more closely, so that a damaged one is not made sense
     // of.
     db.pragma_update(None, "cell_size_check", true)?;

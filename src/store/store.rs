@@ -1,6 +1,7 @@
 //! The reactor's side of the store: commands in, changes and answers out; neither blocks.
 
 use super::events::EventsWanted;
+use super::hot::HotRooms;
 use super::integrity::Served;
 use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
@@ -9,7 +10,7 @@ use super::record_store::RecordStore;
 use super::worker::{
     ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
 };
-use super::{rows, schema};
+use super::{loss, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
@@ -63,10 +64,8 @@ pub enum OpenError {
         /// The file's version.
         version: u32,
     },
-    /// The file was written before the first release.
-    #[error(
-        "the data was written before the first release (schema version {version}), and cannot be read any more: use another --data"
-    )]
+    /// The file was written by an older parlor, and is not read here.
+    #[error("the data was written by an older parlor (schema version {version}): {}", advice(*.version))]
     Older {
         /// The file's version.
         version: u32,
@@ -80,6 +79,15 @@ pub enum OpenError {
     /// The thread could not be started.
     #[error("cannot start the store's thread: {0}")]
     Thread(std::io::Error),
+}
+
+/// What to do about a file of an older version.
+fn advice(version: u32) -> &'static str {
+    if version < schema::OLDEST {
+        "it is from before the first release, and cannot be read any more: use another --data"
+    } else {
+        "start a server with it once, which updates it"
+    }
 }
 
 /// Why a store does not take something.
@@ -170,6 +178,7 @@ impl Store {
         // All statements of a connection fit, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
+        let commits = loss::count(&db)?.commits;
         // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
         let output = Arc::new(Mutex::new(WorkerOutput::default()));
@@ -187,6 +196,9 @@ impl Store {
             clock: Box::new(clock),
             counters: StoreCounters::default(),
             versions: HashMap::new(),
+            hot: HotRooms { oldest: commits, ..HotRooms::default() },
+            commits,
+            has_failed_to_merge: false,
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
             failure_log: Timestamp(i64::MIN),
             held,

@@ -1,17 +1,19 @@
 //! The store's thread: takes the commands that wait, commits them together, and answers.
 
+use super::hot::{HotPoint, HotRooms};
 use super::mark::{Mark, heads_of};
+use super::merge::MergedPart;
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
-use super::{loss, pages, rows, seek};
+use super::{journal, loss, pages, rows, schema, seek};
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
-    SEEK_WEIGHT,
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READ_WEIGHT_SHARE,
+    READS_PER_BATCH, SEEK_WEIGHT, SLICE_MS,
 };
 use crate::base::{
     Outcome, Query, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written,
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +67,21 @@ impl ReadWanted {
             ReadWanted::Places(rooms, _) => rooms.len() * SEEK_WEIGHT,
         }
     }
+
+    fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        match self {
+            ReadWanted::Page(query) => std::slice::from_ref(&query.room),
+            ReadWanted::Places(rooms, _) => rooms,
+        }
+        .iter()
+    }
+
+    fn read(&self, db: &Connection) -> rusqlite::Result<Outcome> {
+        match self {
+            ReadWanted::Page(query) => pages::read(db, query),
+            ReadWanted::Places(rooms, since) => seek::seek(db, rooms, *since),
+        }
+    }
 }
 
 /// An answer of the thread.
@@ -94,6 +111,12 @@ pub(super) struct Worker {
     /// The newest version of each room that has changed since the store was opened, and can change
     /// again.
     pub(super) versions: HashMap<RoomId, u64>,
+    /// Rooms in memory, and what of them is in the journal alone.
+    pub(super) hot: HotRooms,
+    /// How many commits there were, as the journal counts them.
+    pub(super) commits: u64,
+    /// The last slice could not be merged.
+    pub(super) has_failed_to_merge: bool,
     /// The time of the newest entry. The next entry of any room is not dated earlier.
     pub(super) newest: Timestamp,
     /// Until then no failure is logged.
@@ -143,6 +166,12 @@ impl Worker {
             let count = reads.len().min(READS_PER_BATCH);
             let pages = reads.drain(..count).map(|read| self.read(read)).collect();
             self.answer(pages);
+            if self.hot.is_due(self.commits) {
+                self.merge();
+            }
+        }
+        while self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
+            self.merge();
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
         if let Err(error) = loss::call_for_log(&self.db, false) {
@@ -164,28 +193,100 @@ impl Worker {
         }
     }
 
-    /// Waits for a command, and checks the files meanwhile; `None` at the end.
+    /// Waits for a command; meanwhile it merges what the journal has, and checks the files. `None`
+    /// at the end.
     fn next(&mut self) -> Option<StoreCommand> {
-        let Some(held) = &mut self.held else { return self.commands.recv().ok() };
-        let every = Duration::from_millis(FILES_CHECKED_MS);
         loop {
-            match self.commands.recv_timeout(every) {
+            let merges = self.hot.is_waiting(self.commits) && !self.has_failed_to_merge;
+            let wait = match &self.held {
+                _ if merges => MERGE_IDLE_MS,
+                Some(_) => FILES_CHECKED_MS,
+                None => return self.commands.recv().ok(),
+            };
+            match self.commands.recv_timeout(Duration::from_millis(wait)) {
                 Ok(command) => return Some(command),
-                Err(RecvTimeoutError::Timeout) => {
-                    held.is_lost();
-                }
                 Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            // A slice that failed is tried again after a longer wait.
+            self.has_failed_to_merge = self.held.as_mut().is_some_and(OpenFiles::is_lost);
+            while merges && self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
+                self.merge();
+                if let Ok(command) = self.commands.try_recv() {
+                    return Some(command);
+                }
+            }
+            self.hot.rest();
+        }
+    }
+
+    /// Merges a slice of what the journal has.
+    fn merge(&mut self) {
+        let merged = self.merge_slice();
+        self.has_failed_to_merge = merged.is_err();
+        if let Err(error) = merged {
+            self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
+        }
+    }
+
+    fn merge_slice(&mut self) -> rusqlite::Result<()> {
+        let begun = (self.clock)();
+        let slice = Duration::from_millis(SLICE_MS);
+        let go_on = || (self.clock)().saturating_sub(begun) < slice;
+        let unsynced = Unsynced::begin(&self.db)?;
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let parts = self.hot.write_oldest(&transaction, go_on)?;
+        let oldest = self.count_merge(&transaction, &parts)?;
+        transaction.commit()?;
+        drop(unsynced);
+        self.merged(&parts, oldest);
+        Ok(())
+    }
+
+    /// Reads what is in the tables, after it has brought there what is wanted. If that cannot be
+    /// stored, as on a full disk, it is read all the same.
+    fn read_merged(&mut self, now: Timestamp, wanted: &ReadWanted) -> rusqlite::Result<Outcome> {
+        if !self.hot.has_unmerged(wanted.rooms()) {
+            return wanted.read(&self.db);
+        }
+        let is_lost = self.held.as_mut().is_some_and(OpenFiles::is_lost);
+        let unsynced = Unsynced::begin(&self.db)?;
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let parts = self.hot.write_rooms(&transaction, wanted.rooms())?;
+        let outcome = wanted.read(&transaction)?;
+        if is_lost {
+            return Ok(outcome);
+        }
+        let counted = self.count_merge(&transaction, &parts);
+        let merged = counted.and_then(|oldest| transaction.commit().map(|()| oldest));
+        drop(unsynced);
+        match merged {
+            Ok(oldest) => self.merged(&parts, oldest),
+            Err(error) => self.log_failure(now, &format!("cannot merge its journal: {error}")),
+        }
+        Ok(outcome)
+    }
+
+    /// Counts a transaction that brings rooms into the tables.
+    /// Returns the oldest row of the journal that stays.
+    fn count_merge(&self, db: &Connection, parts: &[MergedPart]) -> rusqlite::Result<u64> {
+        self.mark.as_ref().map_or(Ok(()), |mark| mark.call_for_log(db))?;
+        self.hot.count(db, self.commits + 1, parts)
+    }
+
+    /// The transaction that was counted is committed. The mark does not say so, as it may not be on
+    /// disk yet.
+    fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
+        self.commits += 1;
+        self.hot.merged(parts, oldest);
+        if let Some(held) = &mut self.held {
+            held.committed();
         }
     }
 
     fn read(&mut self, command: ReadCommand) -> WorkerAnswer {
         let ReadCommand { ticket, now, wanted } = command;
-        let read = match &wanted {
-            ReadWanted::Page(query) => pages::read(&self.db, query),
-            ReadWanted::Places(rooms, since) => seek::seek(&self.db, rooms, *since),
-        };
-        let outcome = read.unwrap_or_else(|error| {
+        let outcome = self.read_merged(now, &wanted).unwrap_or_else(|error| {
             // For places, the damage names its room itself.
             let of_room = match &wanted {
                 ReadWanted::Page(query) => format!(" room {}", query.room),
@@ -215,6 +316,13 @@ impl Worker {
         let Some(first) = batch.first() else { return Vec::new() };
         let nothing = || vec![Written::Unchanged(Outcome::Unavailable); batch.len()];
         if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
+            self.counters.failures += 1;
+            return nothing();
+        }
+        if self.hot.is_full() {
+            self.merge();
+        }
+        if self.hot.is_full() {
             self.counters.failures += 1;
             return nothing();
         }
@@ -248,6 +356,19 @@ impl Worker {
     /// Commits records together. If it `spares` the others, a record that meets damaged data is
     /// left out, which costs a savepoint for each record.
     fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Written>> {
+        let committed = self.commit_or_leave(batch, spares);
+        if committed.is_err() {
+            self.hot.back_to(HotPoint::default());
+        }
+        committed
+    }
+
+    /// As [`Worker::commit`]. After an error, rooms in memory still have what is not committed.
+    fn commit_or_leave(
+        &mut self,
+        batch: &[WriteCommand],
+        spares: bool,
+    ) -> rusqlite::Result<Vec<Written>> {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes_before = transaction.total_changes();
@@ -264,31 +385,47 @@ impl Worker {
             all_written.push(if *failures_heard < failures {
                 Written::Unchanged(Outcome::Unavailable)
             } else if spares {
+                let point = self.hot.point();
                 let savepoint = transaction.savepoint()?;
-                match (RecordWriter { db: &savepoint, now }).write(record) {
+                match (RecordWriter { db: &savepoint, now }).write(&mut self.hot, record) {
                     Ok(written) => {
                         savepoint.commit()?;
                         written
                     }
-                    Err(error) if rows::is_damage(&error) => Written::Unchanged(Outcome::Damaged),
+                    Err(error) if rows::is_damage(&error) => {
+                        self.hot.back_to(point);
+                        Written::Unchanged(Outcome::Damaged)
+                    }
                     Err(error) => return Err(error),
                 }
             } else {
-                RecordWriter { db: &transaction, now }.write(record)?
+                RecordWriter { db: &transaction, now }.write(&mut self.hot, record)?
             });
         }
         // A batch that changes nothing costs no write, and is no commit.
-        let has_changed = transaction.total_changes() != changes_before;
-        if let Some(mark) = self.mark.as_ref().filter(|_| has_changed) {
-            mark.count(&transaction)?;
+        let is_in_tables = transaction.total_changes() != changes_before;
+        let has_changed = is_in_tables || !self.hot.added.is_empty();
+        let n = self.commits + u64::from(has_changed);
+        if has_changed {
+            journal::append(&transaction, n, &self.hot.added.take())?;
+            if !self.hot.needs_rows() {
+                journal::remove_before(&transaction, n)?;
+            }
+            if let Some(mark) = &self.mark {
+                mark.call_for_log(&transaction)?;
+            }
         }
         transaction.commit()?;
-        self.newest = newest;
+        (self.newest, self.commits) = (newest, n);
+        if !self.hot.needs_rows() {
+            self.hot.oldest = n;
+        }
+        self.hot.committed(n);
         if let Some(held) = &mut self.held {
             held.committed();
         }
         if let Some(mark) = self.mark.as_mut().filter(|_| has_changed) {
-            mark.committed(&self.db, &heads_of(&all_written));
+            mark.committed(&self.db, n, &heads_of(&all_written));
         }
         for written in &mut all_written {
             if let Written::Changed(StoreChange::Room { room, version, what }) = written {
@@ -304,9 +441,27 @@ impl Worker {
     }
 }
 
+/// While it is there, a commit does not wait until it is on disk.
+struct Unsynced<'a>(&'a Connection);
+
+impl Unsynced<'_> {
+    fn begin(db: &Connection) -> rusqlite::Result<Unsynced<'_>> {
+        schema::set_synced(db, false)?;
+        Ok(Unsynced(db))
+    }
+}
+
+impl Drop for Unsynced<'_> {
+    fn drop(&mut self) {
+        // Without this, what is acknowledged would not be on disk: then the thread ends, and the
+        // server says so.
+        let set = schema::set_synced(self.0, true);
+        assert!(set.is_ok() || std::thread::panicking(), "commits are not synced: {set:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::schema;
     use super::*;
     use crate::base::{Authority, Rights, UserId};
     use std::sync::mpsc::channel;
@@ -323,6 +478,9 @@ mod tests {
             clock: Box::new(|| Duration::ZERO),
             counters: StoreCounters::default(),
             versions: HashMap::new(),
+            hot: HotRooms::default(),
+            commits: 0,
+            has_failed_to_merge: false,
             newest: Timestamp(0),
             failure_log: Timestamp(0),
             held: None,

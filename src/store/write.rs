@@ -1,6 +1,7 @@
 //! Records as SQL: rooms and their members. Everything runs within the worker's transaction.
 
 use super::events::PublishedEvent;
+use super::hot::{HotRooms, SentMessage};
 use super::permits::{self, BANS, INVITES};
 use super::rows::{
     RoomRow, count, find_live_room, find_member, find_room, find_row, insert_room, save_member,
@@ -13,6 +14,32 @@ use crate::base::{
 use rusqlite::{Connection, Result, params};
 use std::sync::Arc;
 
+/// The room that a record changes in the tables.
+fn room_in_tables(record: &Record) -> Option<&RoomId> {
+    match record {
+        Record::Edit { room, .. }
+        | Record::Delete { room, .. }
+        | Record::React { room, .. }
+        | Record::Create { room, .. }
+        | Record::Update { room, .. }
+        | Record::End { room, .. }
+        | Record::Join { room, .. }
+        | Record::Invite { room, .. }
+        | Record::Uninvite { room, .. }
+        | Record::Leave { room, .. }
+        | Record::Ban { room, .. }
+        | Record::Unban { room, .. }
+        | Record::Trim { room, .. } => Some(room),
+        Record::Message { .. }
+        | Record::Read { .. }
+        | Record::Delivered { .. }
+        | Record::Event { .. }
+        | Record::Repeat { .. }
+        | Record::Revoke { .. }
+        | Record::Name { .. } => None,
+    }
+}
+
 /// Writes records at a time. It checks a record before it changes anything, so an error is the
 /// database's, and the whole batch is rolled back.
 pub(super) struct RecordWriter<'a> {
@@ -21,10 +48,17 @@ pub(super) struct RecordWriter<'a> {
 }
 
 impl RecordWriter<'_> {
-    pub(super) fn write(&self, record: &Record) -> Result<Written> {
+    /// Writes a record: to rooms in memory, if it is a message or a mark. Another one changes the
+    /// tables, so its room must be there.
+    pub(super) fn write(&self, hot: &mut HotRooms, record: &Record) -> Result<Written> {
+        if let Some(room) = room_in_tables(record) {
+            hot.evict(self.db, room)?;
+        }
+        hot.now = self.now;
         match record {
             Record::Message { room, from, to, body, cid } => {
-                self.send(room, from, to.as_ref(), body, cid.as_ref())
+                let (to, cid) = (to.as_ref(), cid.as_ref());
+                hot.send(self.db, room, SentMessage { from, to, body, cid })
             }
             Record::Edit { room, target, text, by } => self.edit(room, *target, text, by),
             Record::Delete { room, target, by } => self.delete(room, *target, by),
@@ -60,15 +94,15 @@ impl RecordWriter<'_> {
             Record::Unban { room, user, by } => {
                 self.managing(room, Some(by), |row| self.unban(row, user))
             }
-            Record::Read { room, user, seq } => self.read(room, user, *seq),
-            Record::Delivered { user, marks } => self.delivered(user, marks),
+            Record::Read { room, user, seq } => hot.read(self.db, room, user, *seq),
+            Record::Delivered { user, marks } => hot.delivered(self.db, user, marks),
             Record::Trim { room, before, older_than } => self.trim(room, *before, *older_than),
             Record::Event { stream, epoch, data, keep, id } => {
                 self.publish(&PublishedEvent { stream, data, keep: *keep, id: id.as_ref() }, epoch)
             }
             Record::Repeat { of, limit, retry_after_ms } => {
                 let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
-                Ok(self.repeat(of)?.unwrap_or(over).into())
+                Ok(self.repeat(hot, of)?.unwrap_or(over).into())
             }
             Record::Revoke { revocation, once } => self.revoke(revocation, *once),
             Record::Name { user, name } => self.name(user, name),
@@ -76,14 +110,11 @@ impl RecordWriter<'_> {
     }
 
     /// What was stored before with the same id, if a record is only a repeat of it.
-    fn repeat(&self, of: &Record) -> Result<Option<Outcome>> {
+    fn repeat(&self, hot: &mut HotRooms, of: &Record) -> Result<Option<Outcome>> {
         match of {
             Record::Message { room, from, body, cid, .. } => {
-                let Some(row) = find_live_room(self.db, room)? else { return Ok(None) };
-                if find_member(self.db, row.id, from)?.is_none() {
-                    return Ok(Some(Outcome::NotMember));
-                }
-                self.sent_before(&row, from, body, cid.as_ref())
+                let message = SentMessage { from, to: None, body, cid: cid.as_ref() };
+                hot.sent_before(self.db, room, message)
             }
             Record::Event { stream, data, keep, id, .. } => {
                 let event = PublishedEvent { stream, data, keep: *keep, id: id.as_ref() };

@@ -4,12 +4,13 @@
 //! who ever came or wrote, and the numbers of its deleted messages. It changes nothing, and goes on
 //! after a fault as far as it can.
 
+use super::as_merged::{PLACES_OF_ENTRIES, show_merged};
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
 use super::progress::{EntryCounter, TaskWatch};
 use super::readable_rows::Sql;
-use super::{DataError, Result, database_of, failed, of_this_version, open_read_only};
+use super::{DataError, Result, database_of, failed, of_this_version, open_read_only, open_whole};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId};
 use crate::store::loss::{BrokenRule, Loss, StoreTraces};
@@ -56,16 +57,20 @@ pub fn check(
     let lost = find_losses(&file)?;
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
     lost.into_iter().for_each(&mut *report);
-    let opened = open_read_only(&file).and_then(|db| {
+    let mut damages = Vec::new();
+    let opened = open_whole(&file).and_then(|db| {
         // Everything read from here on is of one moment.
         db.execute_batch("BEGIN")?;
         of_this_version(&db)?;
-        Ok(db)
+        let has_late = show_merged(&db, &mut |what| damages.push(what))?;
+        Ok((db, has_late))
     });
     let what = match opened {
-        Ok(db) => {
+        Ok((db, has_late)) => {
             let counted = EntryCounter::begin(&db, "checking", watch);
-            let mut checker = Checker { report, db: &db, room: None, done, counted };
+            let places = &PLACES_OF_ENTRIES[..if has_late { 2 } else { 1 }];
+            let mut checker = Checker { report, db: &db, places, room: None, done, counted };
+            damages.into_iter().for_each(|what| checker.fault(what));
             checker.all()?;
             return Ok(checker.done);
         }
@@ -128,6 +133,8 @@ fn loss_of(file: &Path) -> Result<Option<Loss>> {
 pub(super) struct Checker<'a> {
     report: &'a mut dyn FnMut(BrokenRule),
     pub(super) db: &'a Connection,
+    /// Where entries are.
+    pub(super) places: &'static [&'static str],
     /// The room whose rules are checked, if any.
     room: Option<RoomId>,
     pub(super) done: Checked,

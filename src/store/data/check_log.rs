@@ -242,13 +242,17 @@ impl LogChecker<'_, '_> {
 
     /// Checks that the index of client ids leads to this entry, and to no other.
     fn cid(&mut self, seq: u64, from: &UserId, cid: &str) -> Result<()> {
-        let sql = "SELECT seq FROM entries INDEXED BY entries_by_cid \
-             WHERE room = ?1 AND user = ?2 AND cid = ?3 AND cid IS NOT NULL";
         let mut found = Vec::new();
-        each(self.checker.db, sql, params![self.row.id, from.as_str(), cid], |row| {
-            found.push(unsigned(row, 0)?);
-            Ok(())
-        })?;
+        for place in self.checker.places {
+            let sql = format!(
+                "SELECT seq FROM {place} INDEXED BY entries_by_cid \
+                 WHERE room = ?1 AND user = ?2 AND cid = ?3 AND cid IS NOT NULL"
+            );
+            each(self.checker.db, &sql, params![self.row.id, from.as_str(), cid], |row| {
+                found.push(unsigned(row, 0)?);
+                Ok(())
+            })?;
+        }
         let is_found = found.contains(&seq);
         self.rule(is_found, || format!("entry {seq} is not found by its client id"));
         for other in found.into_iter().filter(|other| *other > seq) {

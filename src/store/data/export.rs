@@ -32,8 +32,6 @@ pub fn export(path: &Path, out: &mut dyn Write, watch: TaskWatch<'_>) -> Result<
         return Err(DataError::Lost(lost, count));
     }
     let db = open_sound(&file)?;
-    // Everything read from here on is of one moment.
-    db.execute_batch("BEGIN")?;
     let counted = EntryCounter::begin(&db, "writing", watch);
     let mut writer =
         LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default(), counted };

@@ -3,10 +3,14 @@
 use super::atomic_file::AtomicFile;
 use super::check::{Checked, check, find_losses};
 use super::progress::{TaskProgress, TaskWatch};
-use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
+use super::{
+    DataError, Result, damaged, database_of, exists_or_failed, failed, of_a_version_to_update,
+    open_whole,
+};
 use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
 use crate::store::lock::DirectoryLock;
 use crate::store::loss::BrokenRule;
+use crate::store::merge::merge_all;
 use crate::store::store::OpenError;
 use crate::store::{disk, loss, mark, rows, schema};
 use rusqlite::Connection;
@@ -83,6 +87,7 @@ impl NewStore {
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
         vacuum(from, self.file())?;
         write_alone(self.file(), |db| {
+            merge_journal(db)?;
             schema::set_epoch(db, epoch)?;
             Ok(loss::call_for_log(db, false)?)
         })
@@ -198,11 +203,11 @@ impl Drop for NewStore {
     }
 }
 
-/// Writes to a file without a journal, because an incomplete file is thrown away.
+/// Writes to a file with its rollback journal in memory, because an incomplete file is thrown away.
 fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
     let mut db = Connection::open(file)?;
     rows::add_row_sum(&db)?;
-    db.pragma_update(None, "journal_mode", "OFF")?;
+    db.pragma_update(None, "journal_mode", "MEMORY")?;
     db.pragma_update(None, "synchronous", "OFF")?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
     db.set_prepared_statement_cache_capacity(32);
@@ -228,8 +233,14 @@ pub fn backup(
     let copy = AtomicFile::begin(to)?;
     watch(TaskProgress { part: "copying", done: 0, total: 0 });
     vacuum(&from, copy.part())?;
-    // It is whole without a log.
-    write_alone(copy.part(), |db| Ok(loss::call_for_log(db, false)?))?;
+    // It is whole without a log. If its journal cannot be merged, the check says why.
+    write_alone(copy.part(), |db| {
+        match merge_journal(db) {
+            Err(error) if !rows::is_damage(&error) => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(loss::call_for_log(db, false)?)
+    })?;
     copy.finish()?;
     // What is missing cannot be seen in the copy.
     let lost = find_losses(&from)?;
@@ -266,9 +277,21 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
     new.finish(&mut |_| {})
 }
 
+/// Brings what the journal has into the tables, after an update to this version. If something is
+/// damaged, nothing changes.
+fn merge_journal(db: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = db.transaction()?;
+    if schema::version(&transaction)? < schema::VERSION {
+        schema::update(&transaction)?;
+    }
+    merge_all(&transaction)?;
+    transaction.commit()
+}
+
 /// Copies everything in a database to an empty file.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
-    let db = open_sound(from)?;
+    let db = open_whole(from).map_err(|error| damaged(from, error))?;
+    of_a_version_to_update(&db)?;
     let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
     let name = to.to_str().ok_or_else(not_text)?;
     db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;

@@ -1,6 +1,7 @@
 //! What can be told of a store in a moment: who holds it, whether its files are whole and complete,
 //! how new it is. It reads no log, and leaves no trace: no lock, and no file of SQLite's.
 
+use super::as_merged::show_merged_sound;
 use super::check::log_damaged_at;
 use super::{Result, database_of, failed, fault_of_files, of_this_version};
 use crate::base::Timestamp;
@@ -70,6 +71,8 @@ fn read(file: &Path, how: &str) -> Result<(Option<String>, Option<Timestamp>)> {
         let db = open_by_uri(file, how)?;
         rows::add_row_sum(&db)?;
         of_this_version(&db)?;
+        db.execute_batch("BEGIN")?;
+        show_merged_sound(&db)?;
         let mixture = traces.mixture(&db, file)?.map(|fault| fault.to_string());
         let loss = traces.loss(&db)?.map(|loss| loss.to_string());
         Ok((mixture.or(loss), db))

@@ -4,6 +4,7 @@
 //! An existing store is never written to: a new file is made beside it, and takes its place when it
 //! is whole and checked.
 
+mod as_merged;
 mod atomic_file;
 mod check;
 mod check_log;
@@ -129,8 +130,19 @@ fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
     integrity::fault(file).map_err(failed(file))
 }
 
-/// Opens a database to read it only, also while a server uses it.
+/// Opens a database to read it only, also while a server uses it, as it is at this moment, with what
+/// its journal has.
 fn open_read_only(file: &Path) -> Result<Connection> {
+    let db = open_whole(file)?;
+    db.execute_batch("BEGIN")?;
+    if schema::version(&db)? == schema::VERSION {
+        as_merged::show_merged_sound(&db)?;
+    }
+    Ok(db)
+}
+
+/// Opens a database to read its tables only, also while a server uses it.
+fn open_whole(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
     }
@@ -143,7 +155,7 @@ fn open_read_only(file: &Path) -> Result<Connection> {
 
 /// A file and a log of different times are not read together.
 fn refuse_mixture(seen: &StoreTraces, db: &Connection, file: &Path) -> Result<()> {
-    if schema::version(db)? != schema::VERSION {
+    if !(schema::OLDEST..=schema::VERSION).contains(&schema::version(db)?) {
         return Ok(());
     }
     match seen.mixture(db, file)? {
@@ -165,7 +177,8 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Opens a database of this version to read it only; one that cannot be read is damaged.
+/// Opens a database of this version to read it only, as it is at this moment; one that cannot be
+/// read is damaged.
 fn open_sound(file: &Path) -> Result<Connection> {
     let opened = open_read_only(file).and_then(|db| of_this_version(&db).map(|()| db));
     opened.map_err(|error| damaged(file, error))
@@ -178,6 +191,14 @@ fn damaged(file: &Path, error: DataError) -> DataError {
             DataError::Damaged(file.to_owned(), rows::what(&error))
         }
         other => other,
+    }
+}
+
+/// As [`of_this_version`], or of one that a start updates.
+fn of_a_version_to_update(db: &Connection) -> Result<()> {
+    match schema::version(db)? {
+        schema::OLDEST => Ok(()),
+        _ => of_this_version(db),
     }
 }
 

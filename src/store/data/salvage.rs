@@ -1,8 +1,9 @@
 //! Keeps what is sound of one room of a damaged store.
 
+use super::as_merged::show_merged;
 use super::check_log::LogSummary;
 use super::readable_rows::{Sql, each_readable, if_readable};
-use super::{DataError, of_this_version, open_untouched, set_up};
+use super::{DataError, of_a_version_to_update, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
 use crate::store::loss::{BrokenRule, are};
 use crate::store::marks::deleted_after;
@@ -10,6 +11,7 @@ use crate::store::rows::{
     EntryRow, INSERT_ENTRY, RoomRow, damaged, entry, entry_at, entry_columns, insert_room, meta,
     room_columns, room_row, save_room,
 };
+use crate::store::schema;
 use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
@@ -25,7 +27,7 @@ pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
     // Without this, SQLite does not read a file whose end is missing.
     db.pragma_update(None, "writable_schema", true)?;
     set_up(&db)?;
-    of_this_version(&db).map_err(into_sql)?;
+    of_a_version_to_update(&db).map_err(into_sql)?;
     for table in ["rooms", "members", "invites", "bans", "entries", "users", "revocations"] {
         // The table's first page may be beyond the end.
         if db.prepare(&format!("SELECT 1 FROM {table}")).is_err() {
@@ -58,6 +60,11 @@ impl Salvage<'_> {
 
     /// Copies what is sound into a store with this epoch.
     pub(super) fn all(&mut self, epoch: &str) -> Sql<()> {
+        if schema::version(self.old)? == schema::VERSION {
+            let mut lost = Vec::new();
+            show_merged(self.old, &mut |what| lost.push(what))?;
+            lost.into_iter().for_each(|what| self.lost(None, what));
+        }
         self.users()?;
         self.revocations()?;
         self.streams(epoch)?;
@@ -87,8 +94,8 @@ impl Salvage<'_> {
         if let Some(row) = if_readable(read)? {
             return Ok(Some((row, true)));
         }
-        let sql = "SELECT t.name FROM rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
-             FROM rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
+        let sql = "SELECT t.name FROM main.rooms AS t NOT INDEXED WHERE t.id = ?1 AND EXISTS (SELECT 1 \
+             FROM main.rooms AS i INDEXED BY sqlite_autoindex_rooms_1 \
              WHERE i.name = t.name AND i.id = ?1)";
         let name: Sql<Option<String>> =
             self.old.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional();

@@ -70,6 +70,12 @@ impl Salvage<'_> {
     /// Keeps streams with undamaged rows, each with the newest of its sound events that have no
     /// hole between them. They get `epoch`, because lost events had numbers, too.
     pub(super) fn streams(&mut self, epoch: &str) -> Sql<()> {
+        for table in ["streams", "events"] {
+            if self.old.prepare(&format!("SELECT 1 FROM {table}")).is_err() {
+                self.lost(None, format!("the durable streams are lost, as there are no {table}"));
+                return Ok(());
+            }
+        }
         let (mut sound, mut lost) = (Vec::new(), Vec::new());
         let sql = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY id");
         let read = each(self.old, sql, (), |row| {

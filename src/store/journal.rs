@@ -1,0 +1,164 @@
+//! The journal: what was committed and is not in the tables of rooms yet.
+//!
+//! A commit adds one row to the end of one table, with its number and its messages and marks as
+//! JSON. So it writes one or two pages, however many rooms and users it is about. Later
+//! [`HotRooms::merge`](super::hot::HotRooms::merge) brings many of them into the tables at once,
+//! room by room, and removes the rows. Numbers are absolute: who reads a row again, after a part of
+//! it was merged, passes over what the tables have.
+
+use super::rows::{check, damaged, each};
+use rusqlite::{Connection, OptionalExtension, Result};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The records of a commit that changes nothing of rooms in memory.
+pub(super) const NO_RECORDS: &str = "[]";
+
+/// A message, or a mark that was moved. A room is given by its id.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum JournalRecord<'a> {
+    Message {
+        room: i64,
+        seq: u64,
+        ts: i64,
+        /// How many messages there are up to it.
+        messages: u64,
+        #[serde(borrow)]
+        from: Cow<'a, str>,
+        #[serde(borrow)]
+        text: Cow<'a, str>,
+        /// JSON as it came.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        data: Option<Cow<'a, str>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<u64>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        cid: Option<Cow<'a, str>>,
+    },
+    Read {
+        room: i64,
+        #[serde(borrow)]
+        user: Cow<'a, str>,
+        seq: u64,
+        messages: u64,
+        deleted: u64,
+    },
+    Delivered {
+        room: i64,
+        #[serde(borrow)]
+        user: Cow<'a, str>,
+        seq: u64,
+    },
+}
+
+/// Records as a row has them: a list in JSON.
+#[derive(Debug, Default)]
+pub(super) struct JournalText(Vec<u8>);
+
+impl JournalText {
+    /// Adds a record.
+    pub(super) fn add(&mut self, record: &JournalRecord<'_>) {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+        // Numbers and texts are always JSON, and a vector takes every byte.
+        let _ = serde_json::to_writer(&mut self.0, record);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes back what was added since it had this length.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// The list, which then begins anew.
+    pub(super) fn take(&mut self) -> String {
+        if self.0.is_empty() {
+            return NO_RECORDS.to_owned();
+        }
+        self.0.push(b']');
+        String::from_utf8(std::mem::take(&mut self.0)).unwrap_or_default()
+    }
+}
+
+/// Adds a row.
+pub(super) fn append(db: &Connection, n: u64, records: &str) -> Result<()> {
+    let sql = "INSERT INTO journal (n, records, sum) VALUES (?1, ?2, row_sum('journal', ?1, ?2))";
+    db.prepare_cached(sql)?.execute((n as i64, records)).map(drop)
+}
+
+/// Removes the rows before one.
+pub(super) fn remove_before(db: &Connection, n: u64) -> Result<()> {
+    db.prepare_cached("DELETE FROM journal WHERE n < ?1")?.execute([n as i64]).map(drop)
+}
+
+/// The number of the newest commit; 0 if there was none.
+pub(super) fn newest(db: &Connection) -> Result<u64> {
+    let sql = "SELECT n, sum = row_sum('journal', n, records) FROM journal ORDER BY n DESC LIMIT 1";
+    let found = db.prepare_cached(sql)?.query_row((), |row| {
+        check(row, 1, "the number of commits")?;
+        super::rows::unsigned(row, 0)
+    });
+    Ok(found.optional()?.unwrap_or(0))
+}
+
+/// Hands each row to `found`: its number and its records, or that it is damaged.
+pub(super) fn read(
+    db: &Connection,
+    mut found: impl FnMut(u64, Result<Vec<JournalRecord<'_>>>) -> Result<()>,
+) -> Result<()> {
+    let sql = "SELECT n, records, sum = row_sum('journal', n, records) FROM journal ORDER BY n";
+    each(db, sql, (), |row| {
+        let n = super::rows::unsigned(row, 0)?;
+        let records = check(row, 2, "a commit of the journal").and_then(|()| {
+            let text = row.get_ref(1)?.as_str()?;
+            serde_json::from_str(text).map_err(|error| damaged(format!("commit {n}: {error}")))
+        });
+        found(n, records)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_what_was_added_and_not_taken_back() {
+        let mut text = JournalText::default();
+        assert_eq!(text.take(), NO_RECORDS);
+        let (room, user) = (7, Cow::from("ada"));
+        text.add(&JournalRecord::Delivered { room, user: user.clone(), seq: 3 });
+        let before = text.len();
+        text.add(&JournalRecord::Read { room, user, seq: 4, messages: 2, deleted: 1 });
+        text.truncate(before);
+        text.add(&JournalRecord::Message {
+            room,
+            seq: 5,
+            ts: 1,
+            messages: 3,
+            from: "bob".into(),
+            text: "\"\\\n\u{1}é".into(),
+            data: Some("{\"a\":1.50}".into()),
+            reply_to: None,
+            cid: None,
+        });
+        let list = text.take();
+        assert_eq!(
+            list,
+            "[{\"delivered\":{\"room\":7,\"user\":\"ada\",\"seq\":3}},{\"message\":{\"room\":7,\
+             \"seq\":5,\"ts\":1,\"messages\":3,\"from\":\"bob\",\"text\":\"\\\"\\\\\\n\\u0001é\",\
+             \"data\":\"{\\\"a\\\":1.50}\"}}]"
+        );
+        let again: Vec<JournalRecord<'_>> = serde_json::from_str(&list).unwrap();
+        let mut copy = JournalText::default();
+        again.iter().for_each(|record| copy.add(record));
+        assert_eq!(copy.take(), list);
+        assert!(text.is_empty());
+    }
+}

@@ -1,0 +1,390 @@
+//! Brings rooms from memory into the tables.
+
+use super::append::insert_entry;
+use super::hot::{HotEntry, HotRoom, HotRooms, Undo};
+use super::journal::{self, JournalRecord, JournalText};
+use super::replay::JournalReplay;
+use super::rows::{is_damage, save_member, save_room};
+use crate::base::limits::{
+    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, ROOM_UNMERGED_MAX, UNMERGED_MAX,
+};
+use crate::base::{EntryKind, RoomId};
+use rusqlite::{Connection, Result};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// What was written of a room.
+#[derive(Debug)]
+pub(super) struct MergedPart {
+    room: RoomId,
+    /// How many of its entries, the oldest first.
+    entries: usize,
+    /// Whether that is all of it.
+    is_all: bool,
+}
+
+impl HotRoom {
+    /// Writes its entries, the oldest first, while it may `go_on`, and with the last one the rest.
+    fn write(&self, db: &Connection, mut go_on: impl FnMut() -> bool) -> Result<(usize, bool)> {
+        let mut count = 0usize;
+        for HotEntry { entry, messages } in &self.entries {
+            insert_entry(db, self.row.id, entry, *messages)?;
+            count += 1;
+            if count.is_multiple_of(MERGE_CHUNK) && count < self.entries.len() && !go_on() {
+                let mut row = self.row.clone();
+                let state = &mut row.state;
+                (state.head, state.ts, state.messages) = (entry.seq, entry.ts, *messages);
+                save_room(db, &row)?;
+                return Ok((count, false));
+            }
+        }
+        for (user, member) in self.changed_members() {
+            save_member(db, self.row.id, user, member)?;
+        }
+        if count > 0 {
+            save_room(db, &self.row)?;
+        }
+        Ok((count, true))
+    }
+
+    /// Adds to a row of the journal what is in no table.
+    fn put_again(&self, text: &mut JournalText) {
+        let room = self.row.id;
+        for HotEntry { entry, messages } in &self.entries {
+            if let EntryKind::Message { from, body, cid, .. } = &entry.kind {
+                text.add(&JournalRecord::Message {
+                    room,
+                    seq: entry.seq,
+                    ts: entry.ts.0,
+                    messages: *messages,
+                    from: Cow::from(from.as_str()),
+                    text: Cow::from(&*body.text),
+                    data: body.data.as_deref().map(Cow::from),
+                    reply_to: body.reply_to,
+                    cid: cid.as_deref().map(Cow::from),
+                });
+            }
+        }
+        for (user, member) in self.changed_members() {
+            let user = user.as_str();
+            let (seq, messages, deleted) =
+                (member.read, member.read_messages, member.deleted_unread);
+            text.add(&JournalRecord::Read { room, user: user.into(), seq, messages, deleted });
+            let seq = member.delivered;
+            text.add(&JournalRecord::Delivered { room, user: user.into(), seq });
+        }
+    }
+}
+
+impl HotRooms {
+    /// Writes rooms, those first that wait longest, while it may `go_on`. What is written is
+    /// [`merged`](HotRooms::merged) once it is committed.
+    ///
+    /// # Errors
+    /// Damage of a room, too; that one stays in memory and in the journal from then on.
+    pub(super) fn write_oldest(
+        &mut self,
+        db: &Connection,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Vec<MergedPart>> {
+        let mut parts = Vec::new();
+        let waiting = self.queue.iter().filter(|(n, room)| self.since(room) == Some(*n));
+        let others = waiting.map(|(_, room)| room).filter(|room| !self.large.contains(room));
+        let mut damaged = None;
+        for room in self.large.iter().chain(others) {
+            let found = self.rooms.get(room).filter(|hot| hot.unmerged > 0 && !hot.is_stuck);
+            let Some(hot) = found else { continue };
+            match hot.write(db, &mut go_on) {
+                Ok((entries, is_all)) => {
+                    parts.push(MergedPart { room: room.clone(), entries, is_all });
+                }
+                Err(error) => {
+                    damaged = Some((room.clone(), error));
+                    break;
+                }
+            }
+            if !go_on() {
+                break;
+            }
+        }
+        let Some((room, error)) = damaged else { return Ok(parts) };
+        if is_damage(&error)
+            && let Some(hot) = self.rooms.get_mut(&room)
+        {
+            hot.is_stuck = true;
+            self.large.retain(|one| *one != room);
+        }
+        Err(error)
+    }
+
+    /// Writes some rooms whole.
+    pub(super) fn write_rooms<'a>(
+        &self,
+        db: &Connection,
+        rooms: impl Iterator<Item = &'a RoomId>,
+    ) -> Result<Vec<MergedPart>> {
+        let mut parts: Vec<MergedPart> = Vec::new();
+        for room in rooms {
+            let is_written = parts.iter().any(|part| part.room == *room);
+            if let Some(hot) = self.rooms.get(room).filter(|hot| hot.unmerged > 0 && !is_written) {
+                let (entries, is_all) = hot.write(db, || true)?;
+                parts.push(MergedPart { room: room.clone(), entries, is_all });
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Whether something of one of these rooms is in no table.
+    pub(super) fn has_unmerged<'a>(&self, mut rooms: impl Iterator<Item = &'a RoomId>) -> bool {
+        rooms.any(|room| self.since(room).is_some())
+    }
+
+    /// Counts the transaction that has written these parts as commit `n`, and removes the rows of
+    /// the journal that nothing needs any more. Returns the oldest that stays.
+    pub(super) fn count(&self, db: &Connection, n: u64, parts: &[MergedPart]) -> Result<u64> {
+        let mut again = JournalText::default();
+        let merged: HashSet<&RoomId> =
+            parts.iter().filter(|part| part.is_all).map(|part| &part.room).collect();
+        let oldest = self.queue.iter().find(|(n, room)| {
+            let Some(hot) = self.rooms.get(room).filter(|hot| hot.since == Some(*n)) else {
+                return false;
+            };
+            if hot.is_stuck {
+                hot.put_again(&mut again);
+            }
+            !hot.is_stuck && !merged.contains(room)
+        });
+        let oldest = oldest.map_or(n, |(oldest, _)| *oldest);
+        journal::append(db, n, &again.take())?;
+        journal::remove_before(db, oldest)?;
+        Ok(oldest)
+    }
+
+    /// These parts are in the tables, and the journal begins with this row.
+    pub(super) fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
+        self.oldest = oldest;
+        for MergedPart { room, entries, is_all } in parts {
+            let Some(hot) = self.rooms.get_mut(room) else { continue };
+            let before = hot.unmerged;
+            if *is_all {
+                hot.is_merged();
+            } else {
+                hot.forget_entries(*entries);
+            }
+            self.unmerged -= before - hot.unmerged;
+        }
+        self.large.retain(|room| self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0));
+        self.forget_places();
+    }
+
+    /// Forgets places in the queue of rooms that have left it.
+    pub(super) fn forget_places(&mut self) {
+        // Those in the middle go when they are more than the others.
+        let is_waiting = |(n, room): &(u64, RoomId)| {
+            self.rooms.get(room).is_some_and(|hot| hot.since == Some(*n))
+        };
+        if self.queue.len() > 2 * self.rooms.len() {
+            self.queue.retain(is_waiting);
+        }
+        while self.queue.pop_front_if(|first| !is_waiting(first)).is_some() {}
+    }
+
+    /// Brings a room into the tables, because something is about to change it there. It leaves
+    /// memory.
+    pub(super) fn evict(&mut self, db: &Connection, room: &RoomId) -> Result<()> {
+        let Some(hot) = self.rooms.get(room) else { return Ok(()) };
+        if hot.unmerged > 0 {
+            hot.write(db, || true)?;
+        }
+        if let Some(hot) = self.rooms.remove(room) {
+            self.unmerged -= hot.unmerged;
+            self.undo.push(Undo::Left(room.clone(), hot));
+        }
+        Ok(())
+    }
+
+    /// Whether so much waits, after commit `n`, that it has to be merged before more comes.
+    pub(super) fn is_due(&self, n: u64) -> bool {
+        let has_many_rows = n - self.oldest > JOURNAL_ROWS_MAX;
+        self.unmerged > UNMERGED_MAX || has_many_rows || !self.large.is_empty()
+    }
+
+    /// Whether so much waits that nothing more is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.unmerged > 2 * UNMERGED_MAX
+    }
+
+    /// Whether the journal has rows before commit `n`, the newest.
+    pub(super) fn is_waiting(&self, n: u64) -> bool {
+        self.oldest < n
+    }
+
+    /// Forgets what was only looked up, when that may be much.
+    pub(super) fn forget(&mut self) {
+        if self.lookups < HOT_LOOKUPS_MAX {
+            return;
+        }
+        self.lookups = 0;
+        self.rooms.retain(|_, hot| {
+            hot.forget_members();
+            hot.unmerged > 0
+        });
+    }
+
+    /// Nothing comes for now: forgets what was only looked up.
+    pub(super) fn rest(&mut self) {
+        self.rooms.retain(|_, hot| hot.unmerged > 0);
+        self.rooms.shrink_to_fit();
+    }
+
+    fn since(&self, room: &RoomId) -> Option<u64> {
+        self.rooms.get(room).and_then(|hot| hot.since)
+    }
+
+    /// A room has got so much that it comes first.
+    pub(super) fn note_large(&mut self, room: &RoomId) {
+        let hot = self.rooms.get(room);
+        let is_large = hot.is_some_and(|hot| hot.unmerged > ROOM_UNMERGED_MAX && !hot.is_stuck);
+        if is_large && !self.large.contains(room) {
+            self.large.push(room.clone());
+        }
+    }
+}
+
+/// Brings all that the journal has into the tables, and returns whether there was anything. One
+/// empty row stays, with the number of commits.
+pub(super) fn merge_all(db: &Connection) -> Result<bool> {
+    let mut replay = JournalReplay::new(db);
+    let (mut newest, mut rows) = (0, 0);
+    journal::read(db, |n, records| {
+        (newest, rows) = (n, rows + 1);
+        records?.into_iter().try_for_each(|record| replay.redo(n, record))
+    })?;
+    if rows == 0 || (rows == 1 && replay.is_empty()) {
+        return Ok(false);
+    }
+    let hot = replay.hot;
+    hot.write_rooms(db, hot.rooms.keys())?;
+    journal::append(db, newest + 1, journal::NO_RECORDS)?;
+    journal::remove_before(db, newest + 1)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hot::HotPoint;
+    use super::super::rows::add_row_sum;
+    use super::super::schema;
+    use super::super::write::RecordWriter;
+    use super::*;
+    use crate::base::{Body, Record, Timestamp, UserId};
+
+    /// All rows of the tables that are merged.
+    fn rows(db: &Connection) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (table, columns) in [
+            ("rooms", "name, head, messages, ts, first, first_ts, people, sum"),
+            ("members", "room, user, joined, read, read_messages, delivered, has_written, sum"),
+            ("entries", "room, seq, ts, kind, user, text, cid, digest, messages, sum"),
+        ] {
+            let sql = format!("SELECT json_array({columns}) FROM {table} ORDER BY 1");
+            let mut statement = db.prepare(&sql).unwrap();
+            let found = statement.query_map((), |row| row.get(0)).unwrap();
+            rows.extend(found.map(Result::unwrap));
+        }
+        rows
+    }
+
+    /// What the tables are when all is merged from the journal, by a start.
+    fn merged_rows(db: &Connection) -> Vec<String> {
+        db.execute_batch("SAVEPOINT before").unwrap();
+        merge_all(db).unwrap();
+        let rows = rows(db);
+        db.execute_batch("ROLLBACK TO before; RELEASE before").unwrap();
+        rows
+    }
+
+    #[test]
+    fn after_each_part_a_start_comes_to_the_same() {
+        let mut db = Connection::open_in_memory().unwrap();
+        add_row_sum(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let mut hot = HotRooms::default();
+        let (rooms, users) = (["tea", "den"], ["ada", "bob"]);
+        let id = |name: &str| (RoomId::parse(name).unwrap(), UserId::parse(name).unwrap());
+        let mut records = Vec::new();
+        for (room, user) in rooms.iter().flat_map(|room| users.map(|user| (room, user))) {
+            records.push(Record::Join { room: id(room).0, user: id(user).1, by: None });
+        }
+        for number in 0..300u64 {
+            let (room, user) = (id(rooms[usize::from(number % 3 == 0)]).0, id(users[0]).1);
+            let body = Body { text: number.to_string().into(), data: None, reply_to: None };
+            let cid = Some(number.to_string().into());
+            records.push(Record::Message { room: room.clone(), from: user, to: None, body, cid });
+            let (user, seq) = (id(users[1]).1, number / 3);
+            match number % 7 {
+                0 => records.push(Record::Read { room, user, seq }),
+                1 => records.push(Record::Delivered { user, marks: vec![(room, seq)] }),
+                _ => {}
+            }
+        }
+        let mut n = 0u64;
+        for record in records {
+            n += 1;
+            let now = Timestamp(n.cast_signed());
+            RecordWriter { db: &db, now }.write(&mut hot, &record).unwrap();
+            journal::append(&db, n, &hot.added.take()).unwrap();
+            hot.committed(n);
+        }
+        let expected = merged_rows(&db);
+        assert_ne!(rows(&db), expected);
+        let mut slices = 0;
+        while hot.is_waiting(n) {
+            let parts = hot.write_oldest(&db, || false).unwrap();
+            n += 1;
+            let oldest = hot.count(&db, n, &parts).unwrap();
+            hot.merged(&parts, oldest);
+            assert_eq!(merged_rows(&db), expected, "after slice {slices}");
+            slices += 1;
+        }
+        assert!(slices > 300 / MERGE_CHUNK, "{slices} slices");
+        assert_eq!((rows(&db), hot.unmerged, hot.queue.len()), (expected, 0, 0));
+        assert!(!merge_all(&db).unwrap());
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace() {
+        let mut db = Connection::open_in_memory().unwrap();
+        add_row_sum(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let mut hot = HotRooms::default();
+        let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
+        let writer = RecordWriter { db: &db, now: Timestamp(1) };
+        let say = |text: &str| Record::Message {
+            room: room.clone(),
+            from: user.clone(),
+            to: None,
+            body: Body { text: text.into(), data: None, reply_to: None },
+            cid: Some(text.into()),
+        };
+        let join = Record::Join { room: room.clone(), user: user.clone(), by: None };
+        writer.write(&mut hot, &join).unwrap();
+        writer.write(&mut hot, &say("kept")).unwrap();
+        hot.committed(1);
+        hot.added.take();
+        let state =
+            |hot: &HotRooms| format!("{:?} {:?}", hot.rooms, (hot.unmerged, hot.added.len()));
+        let before = state(&hot);
+        // A message, a mark, and what brings the room to the tables.
+        db.execute_batch("SAVEPOINT batch").unwrap();
+        writer.write(&mut hot, &say("taken back")).unwrap();
+        let marks = vec![(room.clone(), 3)];
+        writer.write(&mut hot, &Record::Delivered { user: user.clone(), marks }).unwrap();
+        let leave = Record::Leave { room: room.clone(), user: user.clone(), by: None };
+        writer.write(&mut hot, &leave).unwrap();
+        assert!(!hot.rooms.contains_key(&room));
+        hot.back_to(HotPoint::default());
+        db.execute_batch("ROLLBACK TO batch").unwrap();
+        assert_eq!(state(&hot), before);
+    }
+}
