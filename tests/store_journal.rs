@@ -265,6 +265,9 @@ fn a_flood_is_merged_while_it_comes() {
             assert!(head > 8_000, "only {head} of the large room are merged");
         }
     }
+    // Beside the server, with much in the journal: no reading is of a whole log for each entry.
+    assert!(rows_with_records(&folder.path().join("parlor.db")) > 0);
+    assert_eq!(faults(folder.path()), [""; 0]);
     drop(server);
     assert_eq!(faults(folder.path()), [""; 0]);
     let total: u64 = sent.iter().sum();

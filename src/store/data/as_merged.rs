@@ -22,8 +22,8 @@ const VIEWS: &str = "
         SELECT * FROM main.rooms WHERE id NOT IN (SELECT id FROM temp.late_rooms)
         UNION ALL SELECT * FROM temp.late_rooms;
     CREATE TEMP VIEW members AS
-        SELECT * FROM main.members
-        WHERE (room, user) NOT IN (SELECT room, user FROM temp.late_members)
+        SELECT * FROM main.members AS early WHERE NOT EXISTS (SELECT 1 FROM temp.late_members AS late
+            WHERE late.room = early.room AND late.user = early.user)
         UNION ALL SELECT * FROM temp.late_members;
     CREATE TEMP VIEW entries AS
         SELECT * FROM main.entries UNION ALL SELECT * FROM temp.late_entries;

@@ -229,10 +229,11 @@ impl LogChecker<'_, '_> {
         }
     }
 
-    /// The newest entry of a kind about a message, and how many there are.
+    /// The newest entry of a kind about a message, and how many there are. The journal has none: in
+    /// the table alone an index finds them.
     fn follow(&self, seq: u64, kind: &str) -> Result<(Option<u64>, u64)> {
-        let sql =
-            "SELECT max(seq), count(*) FROM entries WHERE room = ?1 AND target = ?2 AND kind = ?3";
+        let sql = "SELECT max(seq), count(*) FROM main.entries \
+             WHERE room = ?1 AND target = ?2 AND kind = ?3";
         let mut statement = self.checker.db.prepare_cached(sql)?;
         statement.query_row(params![self.row.id, seq as i64, kind], |found| {
             let newest: Option<i64> = found.get(0)?;
@@ -281,7 +282,7 @@ impl LogChecker<'_, '_> {
         let db = self.checker.db;
         let (room, target_seq, seq) = (self.row.id, *target as i64, read.seq as i64);
         let key = params![room, target_seq, &**emoji, by.as_str()];
-        let sql = "SELECT max(seq) FROM entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
+        let sql = "SELECT max(seq) FROM main.entries WHERE room = ?1 AND target = ?2 AND emoji = ?3 \
              AND user = ?4 AND kind = 'reacted'";
         let newest: Option<i64> = db.prepare_cached(sql)?.query_row(key, |found| found.get(0))?;
         if newest != Some(seq) {
