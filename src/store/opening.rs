@@ -1,6 +1,7 @@
 //! Opens a database: looks at its files and its mark first, and logs what is lost.
 
 use super::events::EventsWanted;
+use super::hot::HotRooms;
 use super::integrity::{self, FILE_NAME, Served};
 use super::loss::{self, Count, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
@@ -60,7 +61,7 @@ impl Files {
         let in_file = self.seen.in_file.unwrap_or_default();
         let said = MarkContent {
             epoch: epoch.to_owned(),
-            in_file: in_file.commits,
+            in_file: in_file.noted,
             begun: count.commits,
             commits: count.commits,
             heads: Heads::new(),
@@ -84,13 +85,14 @@ pub(super) fn begin(
     epoch: &str,
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
-) -> Result<Snapshot, OpenError> {
+) -> Result<(Snapshot, HotRooms), OpenError> {
     rows::add_row_sum(db)?;
     schema::configure(db)?;
     let wrong_version = |version| {
         let is_newer = version > schema::VERSION;
         if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
     };
+    let mut hot = HotRooms::default();
     let found = match schema::version(db)? {
         0 => None,
         version @ schema::OLDEST..=schema::VERSION => {
@@ -100,7 +102,9 @@ pub(super) fn begin(
                 return Err(OpenError::Damaged(file.clone(), fault.to_string()));
             }
             let count = loss::count(db)?;
-            Some((count, up_to_date(db, version, wanted)?))
+            let (snapshot, left) = up_to_date(db, version, wanted)?;
+            hot = left;
+            Some((count, snapshot))
         }
         other => return Err(wrong_version(other)),
     };
@@ -124,33 +128,41 @@ pub(super) fn begin(
                     stream.epoch = epoch.into();
                 }
             }
-            Ok(snapshot)
+            Ok((snapshot, hot))
         }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
             schema::add_indexes(db)?;
-            Ok(pages::snapshot(db, wanted)?)
+            Ok((pages::snapshot(db, wanted)?, hot))
         }
     }
 }
 
 /// Updates the file, if it is of an older version, and brings what the journal has into the tables;
-/// then reads everything but the logs. If something is damaged, nothing is changed.
+/// then reads everything but the logs. If something is damaged, nothing is changed. Returns what the
+/// journal has, if the disk is too full to merge it.
 fn up_to_date(
     db: &mut Connection,
     version: u32,
     wanted: &EventsWanted<'_>,
-) -> rusqlite::Result<Snapshot> {
+) -> rusqlite::Result<(Snapshot, HotRooms)> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if version < schema::VERSION {
         schema::update(&transaction)?;
     }
-    let has_merged = merge_all(&transaction)?;
+    let merged = merge_all(&transaction)?;
     let snapshot = pages::snapshot(&transaction, wanted)?;
-    if version < schema::VERSION || has_merged {
-        transaction.commit()?;
+    if version == schema::VERSION && merged.is_none() {
+        return Ok((snapshot, HotRooms::default()));
     }
-    Ok(snapshot)
+    match (transaction.commit(), merged) {
+        (Ok(()), _) => Ok((snapshot, HotRooms::default())),
+        (Err(error), Some(hot)) if version == schema::VERSION && !rows::is_damage(&error) => {
+            log::warn!("the journal is not merged yet: {error}");
+            Ok((snapshot, hot))
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
 /// Opens the database of a locked directory. Files that are not whole, or not of one store, are

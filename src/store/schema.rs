@@ -13,7 +13,8 @@ pub(super) const OLDEST: u32 = 4;
 const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
     -- 'revocations' and 'streams' are how many rows these tables have, and
-    -- 'calls_for_log' is 1 while a server writes, so that a log must be there.
+    -- 'calls_for_log' is 1 while a server writes, so that a log must be there; 'commits' is the number
+    -- of the last commit that merged the journal.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -180,7 +181,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            let zeros = ["rooms", "users", "revocations", "streams", "calls_for_log"];
+            let zeros = ["rooms", "users", "revocations", "streams", "calls_for_log", "commits"];
             let counts = zeros.map(|key| (key, "0"));
             for row in [("epoch", epoch)].into_iter().chain(counts) {
                 transaction.execute(
@@ -209,9 +210,9 @@ pub(super) fn update(db: &Connection) -> rusqlite::Result<()> {
         "INSERT INTO journal (n, records, sum)
              SELECT n, '[]', row_sum('journal', n, '[]') FROM
                  (SELECT CAST(value AS INTEGER) AS n FROM meta WHERE key = 'commits') WHERE n > 0;
-         DELETE FROM meta WHERE key = 'commits';
          INSERT OR IGNORE INTO meta (key, value, sum)
-             VALUES ('calls_for_log', '0', row_sum('meta', 'calls_for_log', '0'));",
+             VALUES ('calls_for_log', '0', row_sum('meta', 'calls_for_log', '0')),
+                 ('commits', '0', row_sum('meta', 'commits', '0'));",
     )?;
     db.pragma_update(None, "user_version", VERSION)
 }

@@ -164,11 +164,11 @@ impl Store {
                 (db, Some(files), Some(served), Some(lock))
             }
         };
-        let begun = begin(&mut db, epoch, wanted, files.as_ref()).and_then(|snapshot| {
+        let begun = begin(&mut db, epoch, wanted, files.as_ref()).and_then(|(snapshot, hot)| {
             let mark = files.as_ref().map(|files| files.mark(&db, &snapshot.epoch)).transpose()?;
-            Ok((snapshot, mark.flatten()))
+            Ok((snapshot, hot, mark.flatten()))
         });
-        let (snapshot, mark) = begun.map_err(|error| match (&files, error) {
+        let (snapshot, hot, mark) = begun.map_err(|error| match (&files, error) {
             (Some(files), OpenError::Database(error)) if rows::is_damage(&error) => {
                 OpenError::Damaged(files.file.clone(), rows::what(&error))
             }
@@ -196,7 +196,7 @@ impl Store {
             clock: Box::new(clock),
             counters: StoreCounters::default(),
             versions: HashMap::new(),
-            hot: HotRooms { oldest: commits, ..HotRooms::default() },
+            hot: if hot.needs_rows() { hot } else { HotRooms { oldest: commits, ..hot } },
             commits,
             has_failed_to_merge: false,
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),

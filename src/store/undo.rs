@@ -17,7 +17,11 @@ impl HotRooms {
                 Some(Undo::Created(room)) => {
                     self.rooms.remove(&room);
                 }
-                Some(Undo::Left(room, hot)) => {
+                // What was read since is not committed.
+                Some(Undo::Left(room, None)) => {
+                    self.rooms.remove(&room);
+                }
+                Some(Undo::Left(room, Some(hot))) => {
                     self.unmerged += hot.unmerged;
                     self.rooms.insert(room, hot);
                 }

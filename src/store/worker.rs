@@ -278,7 +278,7 @@ impl Worker {
     /// disk yet.
     fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
         self.commits += 1;
-        self.hot.merged(parts, oldest);
+        self.hot.merged(self.commits, parts, oldest);
         if let Some(held) = &mut self.held {
             held.committed();
         }
@@ -319,7 +319,7 @@ impl Worker {
             self.counters.failures += 1;
             return nothing();
         }
-        if self.hot.is_full() {
+        while self.hot.is_full() && !self.has_failed_to_merge {
             self.merge();
         }
         if self.hot.is_full() {
@@ -359,6 +359,7 @@ impl Worker {
         let committed = self.commit_or_leave(batch, spares);
         if committed.is_err() {
             self.hot.back_to(HotPoint::default());
+            self.hot.forget();
         }
         committed
     }

@@ -294,7 +294,7 @@ impl<'a> Checker<'a> {
         let sql = "SELECT r.target, r.user, r.sum = row_sum('reactions', r.room, r.target, \
              r.emoji, r.user, r.seq), e.kind IS 'reacted' AND e.target = r.target \
              AND e.emoji = r.emoji AND e.user = r.user AND e.is_on = 1 \
-             FROM reactions r LEFT JOIN entries e ON e.room = r.room AND e.seq = r.seq \
+             FROM reactions r LEFT JOIN main.entries e ON e.room = r.room AND e.seq = r.seq \
              WHERE r.room = ?1";
         each(self.db, sql, [room], |found| {
             let read = rows::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));

@@ -209,6 +209,8 @@ fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>)
     rows::add_row_sum(&db)?;
     db.pragma_update(None, "journal_mode", "MEMORY")?;
     db.pragma_update(None, "synchronous", "OFF")?;
+    // A journal that is merged may have texts that were deleted since.
+    db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
     db.set_prepared_statement_cache_capacity(32);
     let written = write(&mut db)?;
