@@ -3,7 +3,7 @@
 use super::events::EventsWanted;
 use super::hot::HotRooms;
 use super::integrity::{self, FILE_NAME, Served};
-use super::loss::{self, Count, StoreTraces};
+use super::loss::{self, Loss, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
 use super::merge::merge_all;
 use super::store::OpenError;
@@ -27,18 +27,15 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Logs what was lost of a database that had this count at first. Returns whether anything
-    /// was.
-    fn has_lost(&self, db: &Connection, count: Count) -> rusqlite::Result<bool> {
+    /// Logs what was lost. Returns whether anything was.
+    fn has_lost(&self, loss: Option<&Loss>) -> bool {
         if let Some(at) = self.log_damaged_at {
             log::error!(
                 at; "the write-ahead log is damaged: what was committed behind that is lost, and the epoch is a new \
                 one, as its numbers will be used again"
             );
         }
-        let Some(loss) = self.seen.loss_of(db, count)? else {
-            return Ok(self.log_damaged_at.is_some());
-        };
+        let Some(loss) = loss else { return self.log_damaged_at.is_some() };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
         for missing in loss.missing().iter().take(LOSSES_SHOWN_MAX) {
             log::error!("{missing}");
@@ -47,7 +44,7 @@ impl Files {
             0 => {}
             more => log::error!(more; "entries of more logs are lost"),
         }
-        Ok(true)
+        true
     }
 
     /// Begins the mark of a database that was read.
@@ -101,19 +98,18 @@ pub(super) fn begin(
             {
                 return Err(OpenError::Damaged(file.clone(), fault.to_string()));
             }
-            let count = loss::count(db)?;
-            let (snapshot, left) = up_to_date(db, version, wanted)?;
-            hot = left;
-            Some((count, snapshot))
+            let found = up_to_date(db, version, wanted, files)?;
+            hot = found.hot;
+            Some((found.loss, found.snapshot))
         }
         other => return Err(wrong_version(other)),
     };
     db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
-        Some((count, mut snapshot)) => {
+        Some((loss, mut snapshot)) => {
             schema::add_indexes(db)?;
             if let Some(files) = files
-                && files.has_lost(db, count)?
+                && files.has_lost(loss.as_ref())
             {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 schema::set_epoch(&transaction, epoch)?;
@@ -138,31 +134,43 @@ pub(super) fn begin(
     }
 }
 
+/// What a store has that was there.
+struct FoundStore {
+    snapshot: Snapshot,
+    /// What the journal has, if the disk is too full to merge it.
+    hot: HotRooms,
+    loss: Option<Loss>,
+}
+
 /// Updates the file, if it is of an older version, and brings what the journal has into the tables;
-/// then reads everything but the logs. If something is damaged, nothing is changed. Returns what the
-/// journal has, if the disk is too full to merge it.
+/// then reads everything but the logs. If something is damaged, nothing is changed.
 fn up_to_date(
     db: &mut Connection,
     version: u32,
     wanted: &EventsWanted<'_>,
-) -> rusqlite::Result<(Snapshot, HotRooms)> {
+    files: Option<&Files>,
+) -> rusqlite::Result<FoundStore> {
+    let count = loss::count(db)?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if version < schema::VERSION {
         schema::update(&transaction)?;
     }
     let merged = merge_all(&transaction)?;
     let snapshot = pages::snapshot(&transaction, wanted)?;
+    let loss = files.map(|files| files.seen.loss_of(&transaction, count)).transpose()?.flatten();
+    let mut found = FoundStore { snapshot, hot: HotRooms::default(), loss };
     if version == schema::VERSION && merged.is_none() {
-        return Ok((snapshot, HotRooms::default()));
+        return Ok(found);
     }
     match (transaction.commit(), merged) {
-        (Ok(()), _) => Ok((snapshot, HotRooms::default())),
+        (Ok(()), _) => {}
         (Err(error), Some(hot)) if version == schema::VERSION && !rows::is_damage(&error) => {
             log::warn!("the journal is not merged yet: {error}");
-            Ok((snapshot, hot))
+            found.hot = hot;
         }
-        (Err(error), _) => Err(error),
+        (Err(error), _) => return Err(error),
     }
+    Ok(found)
 }
 
 /// Opens the database of a locked directory. Files that are not whole, or not of one store, are

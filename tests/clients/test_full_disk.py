@@ -152,6 +152,23 @@ def test_after_a_restart_all_that_was_acknowledged_is_there_and_nothing_else(ful
         assert sent["seq"] == len(acknowledged) + 3 and "duplicate" not in sent
 
 
+def test_a_start_on_a_disk_that_is_full_serves_what_was_acknowledged(full, servers):
+    server, ada, bob, acknowledged, (cid, text) = full
+    epoch = ada.hello["epoch"]
+    server.kill()
+    server = servers.parlor(data=server.data, preexec=small_files)
+    with Chat(server, "ada") as ada:
+        assert ada.hello["epoch"] == epoch
+        assert texts(ada) == acknowledged
+        assert ada.refused("chat:send", room="lobby", text=text, cid=cid) == "unavailable"
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        assert say_until_it_works(ada, text, cid)["seq"] == len(acknowledged) + 3
+        assert texts(ada) == [*acknowledged, text]
+    server.stop()
+    checked = harness.run_parlor("data", "check", "--data", server.data)
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_it_stops_in_order_although_it_is_full(full, servers):
     server, ada, bob, acknowledged, _ = full
     server.signal(signal.SIGTERM)
