@@ -403,6 +403,7 @@ fn the_sqlite3_shell_reads_the_file_and_a_person_understands_it() {
     drop(opened);
     assert_eq!(shell(&file, sql), rows);
     assert_eq!(shell(&file, "SELECT count(*), max(records) FROM journal"), "1|[]");
+    assert_eq!(shell(&file, "SELECT count(*) FROM journal, json_each(records);"), "0");
     assert_eq!(shell(&file, "PRAGMA integrity_check"), "ok");
     assert_eq!(shell(&file, "PRAGMA journal_mode"), "wal");
 }
