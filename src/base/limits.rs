@@ -207,7 +207,7 @@ pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.
 pub const MERGE_CHUNK: usize = 32;
 /// An idle store begins to merge after so long, in ms.
-pub const MERGE_IDLE_MS: u64 = 20;
+pub const MERGE_IDLE_MS: u64 = 1_000;
 /// Rooms and members that the store looks up before it forgets those with nothing to merge.
 pub const HOT_LOOKUPS_MAX: usize = 16_384;
 /// The mark beside the database is rewritten when it has this many bytes, or twice what the last
