@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -153,6 +154,9 @@ def test_a_covered_camera_pockets_nothing_and_is_told(billiards):
         guest.watch("events")
         guest.request("billiards.start")
         until(lambda: billiards.health()[0] == 200)
+        # What is told follows with the next picture: that parlor is there now. Without it there is no
+        # change to be told when the camera is covered.
+        time.sleep(1)
         assert billiards.ask("PUT", "/api/v1/config", {"covered": True})[0] == 200
         until(lambda: billiards.health()[0] == 503)
         assert "the camera sees nothing" in billiards.health()[1]["reasons"]
