@@ -453,8 +453,7 @@ impl HotRooms {
         self.unmerged += 1;
     }
 
-    /// Whether a row of the journal before the batch's own, or that, has something that is in no
-    /// table.
+    /// Whether the journal, with what the batch adds, has something that is in no table.
     pub(super) fn needs_rows(&self) -> bool {
         self.unmerged + self.stuck > 0
     }

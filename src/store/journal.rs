@@ -2,8 +2,8 @@
 //!
 //! A commit adds one row to the end of one table, with its number and its messages and marks as
 //! JSON. So it writes one or two pages, however many rooms and users it is about. Later
-//! [`HotRooms::merge`](super::hot::HotRooms::merge) brings many of them into the tables at once,
-//! room by room, and removes the rows. Numbers are absolute: who reads a row again, after a part of
+//! [`HotRooms::write_oldest`](super::hot::HotRooms::write_oldest) brings many of them into the
+//! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a row again, after a part of
 //! it was merged, passes over what the tables have.
 
 use super::rows::{check, damaged, each};

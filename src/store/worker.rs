@@ -267,8 +267,8 @@ impl Worker {
         Ok(outcome)
     }
 
-    /// Counts a transaction that brings rooms into the tables.
-    /// Returns the oldest row of the journal that stays.
+    /// Counts a transaction that brings rooms into the tables. Returns the oldest row of the journal
+    /// that stays.
     fn count_merge(&self, db: &Connection, parts: &[MergedPart]) -> rusqlite::Result<u64> {
         self.mark.as_ref().map_or(Ok(()), |mark| mark.call_for_log(db))?;
         self.hot.count(db, self.commits + 1, parts)

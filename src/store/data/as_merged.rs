@@ -12,8 +12,6 @@ use rusqlite::{Connection, Result};
 /// Where the entries of logs are, beside each other: queries that name an index need it.
 pub(super) const PLACES_OF_ENTRIES: [&str; 2] = ["main.entries", "temp.late_entries"];
 
-const INDEXES: [&str; 3] = ["entries_by_cid", "entries_by_target", "entries_deleted"];
-
 const VIEWS: &str = "
     ALTER TABLE temp.rooms RENAME TO late_rooms;
     ALTER TABLE temp.members RENAME TO late_members;
@@ -54,7 +52,7 @@ pub(super) fn show_merged(db: &Connection, lost: &mut dyn FnMut(String)) -> Resu
         return Ok(false);
     }
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    for name in ["rooms", "members", "entries"].into_iter().chain(INDEXES) {
+    for name in ["rooms", "members", "entries", "entries_by_cid"] {
         let sql = schema::declaration(name)?;
         db.execute_batch(&sql.replacen("TABLE ", "TEMP TABLE ", 1).replacen(
             "INDEX ",
