@@ -1,14 +1,16 @@
 //! The files of a store: which belong together, which error says that they do not, and that nothing
 //! is changed then.
 
+mod store_image;
+
 use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
-use parlor::store::data::{self, BrokenRule, DataError};
+use parlor::store::data::{self, DataError};
 use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use store_image::{Files, faults, files, laid_out};
 
 const PAGE: usize = 4_096;
 
@@ -75,30 +77,6 @@ impl Server {
     }
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// The files of a directory, but those that are no part of what is stored.
-fn files(directory: &Path) -> Files {
-    let mut found = Files::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name != "parlor.lock" && !name.ends_with("-shm") {
-            found.insert(name.clone(), fs::read(directory.join(name)).unwrap());
-        }
-    }
-    found
-}
-
-/// A directory with these files, and nothing else.
-fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir(&directory).unwrap();
-    for (name, bytes) in files {
-        fs::write(directory.join(name), bytes).unwrap();
-    }
-    directory
-}
-
 /// What a kill leaves: a file of many pages, and a log that has some of them and some more.
 fn killed(directory: &Path) -> Files {
     serve(directory).unwrap().say("before", 120);
@@ -114,12 +92,6 @@ fn exported(path: &Path) -> Result<String, DataError> {
     let mut out = Vec::new();
     data::export(path, &mut out, &mut |_| {})?;
     Ok(String::from_utf8(out).unwrap())
-}
-
-fn faults(path: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {}).unwrap();
-    found
 }
 
 /// The server and all that reads refuse, with these words, and change nothing.

@@ -1,18 +1,20 @@
 //! The journal: what is committed there alone is shown by all that reads a store, survives a kill at
 //! any moment, and comes into the tables once.
 
+mod store_image;
+
 use parlor::base::{
     Authority, Body, Outcome, Query, Record, Rights, RoomId, StoreChange, Timestamp, Told, UserId,
     What,
 };
-use parlor::store::data::{self, BrokenRule};
+use parlor::store::data;
 use parlor::store::{Place, RecordStore, Store};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use store_image::{faults, files, laid_out};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -111,34 +113,6 @@ fn seq(told: &Told) -> (u64, bool) {
         Told::Answer { outcome: Outcome::Earlier { seq, .. }, .. } => (*seq, true),
         other => panic!("{other:?}"),
     }
-}
-
-type Files = BTreeMap<String, Vec<u8>>;
-
-fn files(directory: &Path) -> Files {
-    let mut found = Files::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name != "parlor.lock" && !name.ends_with("-shm") {
-            found.insert(name.clone(), fs::read(directory.join(name)).unwrap());
-        }
-    }
-    found
-}
-
-fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir(&directory).unwrap();
-    for (name, bytes) in files {
-        fs::write(directory.join(name), bytes).unwrap();
-    }
-    directory
-}
-
-fn faults(path: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {}).unwrap();
-    found
 }
 
 fn exported(path: &Path) -> String {

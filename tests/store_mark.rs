@@ -1,16 +1,19 @@
 //! The write-ahead log or the mark is missing, cut, emptied or an older one. The store reports it,
 //! and uses no number twice in one epoch. It never reports a loss for intact files.
 
+mod store_image;
+
 use parlor::base::{
     Body, Chance, Data, Outcome, Record, RoomId, StoreChange, StreamId, Timestamp, Told, UserId,
 };
-use parlor::store::data::{self, BrokenRule};
+use parlor::store::data;
 use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use store_image::{Files, faults, files, laid_out};
 
 const WAL: &str = "parlor.db-wal";
 const MARK: &str = "parlor.mark";
@@ -93,34 +96,6 @@ impl Server {
         let data = Data::Json("1".into());
         self.put(Record::Event { stream, epoch, data, keep: 100, id: None })
     }
-}
-
-type Files = BTreeMap<String, Vec<u8>>;
-
-fn files(directory: &Path) -> Files {
-    let mut found = Files::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name != "parlor.lock" && !name.ends_with("-shm") {
-            found.insert(name.clone(), fs::read(directory.join(name)).unwrap());
-        }
-    }
-    found
-}
-
-fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir(&directory).unwrap();
-    for (name, bytes) in files {
-        fs::write(directory.join(name), bytes).unwrap();
-    }
-    directory
-}
-
-fn faults(path: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string()), &mut |_| {}).unwrap();
-    found
 }
 
 /// What a kill leaves after each of some commits, and which numbers were given by then.
