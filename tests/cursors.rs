@@ -425,6 +425,9 @@ impl World {
                     self.deliver(*conn, notice, inputs, refused);
                 }
             }
+            Effect::Tell(_) | Effect::CatchUp | Effect::CaughtUp => {
+                panic!("{effect:?}, and there is no other hub")
+            }
             Effect::Watched { .. } => {}
             Effect::TellDrained { conn } => {
                 if let Some(client) = self.clients.get_mut(conn) {

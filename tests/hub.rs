@@ -643,6 +643,36 @@ fn limits_of_rooms_and_members_and_connections_are_kept() {
     assert_eq!(world.request(cy, many), Err(RefusalCode::Quota));
 }
 
+/// Also where the room is not there yet, and one of them is to create it.
+#[test]
+fn members_who_come_at_once_count_all() {
+    let mut world = World::new(Limits { room_members: 2, ..Limits::default() });
+    let joins = |world: &mut World, conns: &[ConnId], request: fn() -> Request| {
+        // Nobody hands these on to the store.
+        let mut effects = Effects::default();
+        for &conn in conns {
+            let request = request();
+            let input = Input::Request { conn, is_admin: false, id: None, request };
+            world.hub.handle(world.now, input, &mut effects);
+        }
+        let written = effects.list.iter().filter(|effect| matches!(effect, Effect::Persist { .. }));
+        written.count()
+    };
+    let conns = ["ada", "bob", "cy"].map(|name| world.connect(name));
+    assert_eq!(joins(&mut world, &conns, || Request::Join(room("a"))), 2);
+    let dee = world.connect("dee");
+    let create = || {
+        let (room, members) = (Some(room("b")), vec![user("x")]);
+        Request::Create { room, title: None, open: true, members }
+    };
+    assert_eq!(joins(&mut world, &[dee], create), 1);
+    let eve = world.connect("eve");
+    assert_eq!(joins(&mut world, &[eve], || Request::Join(room("b"))), 1, "x was only invited");
+    let fay = world.connect("fay");
+    assert_eq!(joins(&mut world, &[fay], || Request::Join(room("b"))), 0);
+    assert_eq!(joins(&mut world, &[fay], create), 0);
+}
+
 #[test]
 fn rooms_that_are_on_their_way_to_the_store_count() {
     let limits = Limits { rooms: 2, all_rooms: 5, direct_rooms: 1, ..Limits::default() };

@@ -1,5 +1,5 @@
 //! Several hubs on one store: each is told every change, its own and the others', in one order, and
-//! has in the end what a hub has that begins then.
+//! has in the end what a hub has that begins then. Hubs that know of each other are as good as one.
 
 #[path = "simulation/model_store.rs"]
 #[allow(dead_code)]
@@ -11,9 +11,11 @@ use parlor::base::{
     Answer, Body, ConnId, Effect, Effects, Entry, EntryKind, Limits, Moment, Notice, Now, Outcome,
     Query, Record, Refusal, Request, RoomId, StoreChange, Told, UserId, What, Written,
 };
-use parlor::hub::{Hub, Input, Retention, Retentions, Settings};
+use parlor::hub::{Common, Hub, Input, Retention, Retentions, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const USERS: [&str; 4] = ["ada", "bob", "cy", "dee"];
 const ROOMS: [&str; 3] = ["tea", "den", "attic"];
@@ -46,6 +48,8 @@ struct Node {
     effects: Effects,
     /// What the store has told it and it has not heard.
     told: VecDeque<Told>,
+    /// How many changes and news that were, if it knows of the others.
+    count: Arc<AtomicU64>,
     held: BTreeSet<ConnId>,
     asked: usize,
     answers: Vec<Result<Answer, Refusal>>,
@@ -56,6 +60,8 @@ struct Node {
 
 struct World {
     store: ModelStore,
+    /// What the hubs have in common, if they know of each other.
+    common: Option<Common>,
     nodes: Vec<Node>,
     commands: VecDeque<(usize, Command)>,
     now: Now,
@@ -73,17 +79,35 @@ fn conn(user: usize) -> ConnId {
     ConnId::new(user as u32, 1)
 }
 
+/// So small that users come to know them.
+fn limits() -> Limits {
+    Limits {
+        tail_entries: 8,
+        rooms: 2,
+        room_members: 3,
+        direct_rooms: 2,
+        invites: 2,
+        all_rooms: 6,
+        connections_per_user: HUBS as u32,
+        ..Limits::default()
+    }
+}
+
 fn settings() -> Settings {
     let kept = Retention { entries: 40, age_ms: u64::MAX };
     let retentions = Retentions { default: kept, ..Retentions::default() };
-    Settings::from(&Limits { tail_entries: 8, ..Limits::default() }).keep(retentions)
+    Settings::from(&limits()).keep(retentions)
 }
 
 impl World {
-    fn new() -> World {
+    /// Hubs that know of each other, or each on its own.
+    fn new(is_together: bool) -> World {
         let store = ModelStore::new("epoch");
-        let nodes = (0..HUBS).map(|seed| Node::new(&store, seed as u64)).collect();
-        let mut world = World { store, nodes, commands: VecDeque::new(), now: Now::default() };
+        let common = is_together.then(|| Common::new(&limits(), 1));
+        let node = |seed: usize| Node::new(&store, seed as u64, common.as_ref());
+        let nodes = (0..HUBS).map(node).collect();
+        let mut world =
+            World { store, common, nodes, commands: VecDeque::new(), now: Now::default() };
         for hub in 0..HUBS {
             for user in 0..USERS.len() {
                 world.connect(hub, user);
@@ -102,6 +126,8 @@ impl World {
         node.effects.clear();
         node.hub.handle(self.now, input, &mut node.effects);
         let all_recipients = std::mem::take(&mut node.effects.recipients);
+        let mut news_of_it = Vec::new();
+        let mut catches_up = false;
         for effect in std::mem::take(&mut node.effects.list) {
             match effect {
                 Effect::Persist { ticket, record } => {
@@ -110,6 +136,8 @@ impl World {
                 Effect::Load { ticket, query } => {
                     self.commands.push_back((hub, Command::Read(ticket, query)));
                 }
+                Effect::Tell(news) => news_of_it.push(news),
+                Effect::CatchUp => catches_up = true,
                 Effect::Seek { .. } => panic!("nobody goes on at a time"),
                 Effect::Hold { conn } => assert!(node.held.insert(conn)),
                 Effect::Release { conn } => assert!(node.held.remove(&conn)),
@@ -125,6 +153,49 @@ impl World {
                 _ => {}
             }
         }
+        for news in news_of_it {
+            for other in self.nodes.iter_mut().enumerate().filter(|(other, _)| *other != hub) {
+                other.1.is_told(Told::News(news.clone()));
+            }
+        }
+        if catches_up {
+            self.hear(hub, usize::MAX);
+        }
+    }
+
+    fn hear(&mut self, hub: usize, most: usize) {
+        for _ in 0..most {
+            let Some(told) = self.nodes[hub].told.pop_front() else { break };
+            self.give(hub, Input::Told(told));
+        }
+    }
+
+    /// No limit is exceeded, however many hubs take requests at once.
+    fn keeps_the_limits(&self) {
+        let (limits, snapshot) = (limits(), self.store.snapshot());
+        let live: Vec<&RoomId> =
+            snapshot.rooms.iter().filter(|room| !room.is_ended).map(|room| &room.room).collect();
+        assert!(live.len() <= limits.all_rooms as usize, "rooms: {live:?}");
+        let mut of_room: BTreeMap<&RoomId, usize> = BTreeMap::new();
+        let mut of_user: BTreeMap<&UserId, (u32, u32)> = BTreeMap::new();
+        for (room, user, member) in &snapshot.members {
+            *of_room.entry(room).or_default() += 1;
+            let (own, direct) = of_user.entry(user).or_default();
+            *own += u32::from(member.is_own);
+            // Whoever answers may have more of them.
+            let has_begun = |entry: &Entry| matches!(&entry.kind, EntryKind::Message { from, .. } if from == user);
+            *direct +=
+                u32::from(room.is_direct() && self.store.log(room).first().is_some_and(has_begun));
+        }
+        assert!(of_room.values().all(|all| *all <= limits.room_members as usize), "{of_room:?}");
+        let fits =
+            |(own, direct): &(u32, u32)| *own <= limits.rooms && *direct <= limits.direct_rooms;
+        assert!(of_user.values().all(fits), "own and direct rooms: {of_user:?}");
+        let mut invites: BTreeMap<&UserId, u32> = BTreeMap::new();
+        for invite in &snapshot.invites {
+            *invites.entry(&invite.user).or_default() += 1;
+        }
+        assert!(invites.values().all(|all| *all <= limits.invites), "{invites:?}");
     }
 
     fn step(&mut self, step: Step) {
@@ -151,15 +222,10 @@ impl World {
                 for (hub, command) in std::mem::take(&mut self.commands) {
                     let (Command::Write(ticket, _) | Command::Read(ticket, _)) = command;
                     let outcome = Outcome::Unavailable;
-                    self.nodes[hub].told.push_back(Told::Answer { ticket, outcome });
+                    self.nodes[hub].is_told(Told::Answer { ticket, outcome });
                 }
             }
-            Step::Hear { hub, most } => {
-                for _ in 0..most {
-                    let Some(told) = self.nodes[hub].told.pop_front() else { break };
-                    self.give(hub, Input::Told(told));
-                }
-            }
+            Step::Hear { hub, most } => self.hear(hub, most),
             Step::Wait(millis) => {
                 self.now.moment = self.now.moment.plus_millis(millis);
                 for hub in 0..HUBS {
@@ -203,17 +269,20 @@ impl World {
         match command {
             Command::Read(ticket, query) => {
                 let outcome = self.store.read(&query);
-                self.nodes[of].told.push_back(Told::Answer { ticket, outcome });
+                self.nodes[of].is_told(Told::Answer { ticket, outcome });
             }
             Command::Write(ticket, record) => {
                 let written = self.store.write(self.now.timestamp, &record);
                 if let Written::Changed(change) = &written {
                     for other in (0..HUBS).filter(|hub| *hub != of) {
                         let change = change.clone();
-                        self.nodes[other].told.push_back(Told::Changed { change, ticket: None });
+                        self.nodes[other].is_told(Told::Changed { change, ticket: None });
                     }
                 }
-                self.nodes[of].told.push_back(written.told(ticket));
+                self.nodes[of].is_told(written.told(ticket));
+                if self.common.is_some() {
+                    self.keeps_the_limits();
+                }
             }
         }
     }
@@ -272,9 +341,15 @@ impl World {
 }
 
 impl Node {
-    fn new(store: &ModelStore, seed: u64) -> Node {
+    fn new(store: &ModelStore, seed: u64, common: Option<&Common>) -> Node {
+        let mut hub = Hub::new(settings(), store.snapshot(), seed);
+        let count = Arc::new(AtomicU64::new(0));
+        if let Some(common) = common {
+            hub.join_others(common.clone(), Arc::clone(&count));
+        }
         Node {
-            hub: Hub::new(settings(), store.snapshot(), seed),
+            hub,
+            count,
             effects: Effects::default(),
             told: VecDeque::new(),
             held: BTreeSet::new(),
@@ -283,6 +358,11 @@ impl Node {
             wakes: BTreeSet::new(),
             followed: BTreeMap::new(),
         }
+    }
+
+    fn is_told(&mut self, told: Told) {
+        self.count.fetch_add(u64::from(!matches!(told, Told::Answer { .. })), Ordering::Relaxed);
+        self.told.push_back(told);
     }
 
     /// A connection is told the log of each of its rooms without a hole, from its user's coming to
@@ -384,9 +464,10 @@ proptest! {
 
     #[test]
     fn every_hub_has_what_a_hub_has_that_begins_now(
-        steps in proptest::collection::vec(any_step(), 0..300)
+        steps in proptest::collection::vec(any_step(), 0..300),
+        is_together in any::<bool>(),
     ) {
-        let mut world = World::new();
+        let mut world = World::new(is_together);
         for step in steps {
             world.step(step);
         }
@@ -397,7 +478,7 @@ proptest! {
         let known: Vec<Vec<String>> = (0..HUBS).map(|hub| world.known(hub)).collect();
         // As one that begins on what is stored.
         world.store.restarted();
-        world.nodes[0] = Node::new(&world.store, 9);
+        world.nodes[0] = Node::new(&world.store, 9, None);
         for user in 0..USERS.len() {
             world.connect(0, user);
         }
@@ -414,7 +495,7 @@ proptest! {
 /// it away.
 #[test]
 fn what_another_hub_has_decided_first_holds() {
-    let mut world = World::new();
+    let mut world = World::new(false);
     let ask = |world: &mut World, hub, user, request| {
         world.step(Step::Ask { hub, user, is_admin: false, request });
     };
@@ -475,7 +556,7 @@ fn what_another_hub_has_decided_first_holds() {
 #[test]
 #[should_panic(expected = "the changes of tea have a hole")]
 fn a_change_that_a_hub_was_not_told_is_noticed() {
-    let mut world = World::new();
+    let mut world = World::new(false);
     let body = || Body { text: "x".into(), data: None, reply_to: None };
     let send = || Request::Send { target: Target::Room(room("tea")), body: body(), cid: None };
     for request in [Request::Join(room("tea")), send(), send()] {
@@ -492,4 +573,62 @@ fn a_change_that_a_hub_was_not_told_is_noticed() {
     let place = world.nodes[1].told.iter().position(is_message).unwrap();
     world.nodes[1].told.remove(place);
     world.settle();
+}
+
+/// What a client has seen of one hub every other hub knows before it answers, whatever it was told
+/// and has not heard.
+#[test]
+fn what_one_hub_has_shown_another_one_knows() {
+    let mut world = World::new(true);
+    let body = || Body { text: "x".into(), data: None, reply_to: None };
+    let send = || Request::Send { target: Target::Room(room("tea")), body: body(), cid: None };
+    world.asked(0, 0, Request::Join(room("tea")));
+    for seq in 2..40 {
+        let (one, other) = (seq as usize % HUBS, (seq as usize + 1) % HUBS);
+        let sent = world.asked(one, 0, send());
+        assert!(sent.contains(&format!("seq: {seq}")), "{sent}");
+        let read = world.asked(other, 0, Request::Read(room("tea"), seq));
+        assert!(read.contains(&format!("seq: {seq}")), "{read}");
+        let edit = Request::Edit { room: room("tea"), seq, text: "y".into() };
+        if seq == 39 {
+            assert!(world.asked(other, 0, edit).contains("seq: 40"));
+        }
+    }
+    // Another connection, which comes when its hub has not heard anything for long.
+    let hub = 2;
+    world.give(hub, Input::Disconnected { conn: conn(0) });
+    world.give(hub, Input::Connected { conn: conn(0), user: user(0), name: None, resumes: true });
+    let rooms = vec![(room("tea"), 40)];
+    let resume = Request::Resume { epoch: "epoch".into(), rooms, more: false };
+    let resumed = world.asked(hub, 0, resume);
+    assert!(resumed.contains("refused: []"), "{resumed}");
+}
+
+/// A user may have so many connections at all hubs together, and is online as long as they have one.
+#[test]
+fn users_are_counted_at_all_hubs_together() {
+    let mut world = World::new(true);
+    let online = |world: &mut World, hub| {
+        world.hear(hub, usize::MAX);
+        let (users, _) = world.nodes[hub].hub.online(None, 10);
+        let ada = users.iter().find(|one| one.user == user(0));
+        ada.map(|ada| ada.connections)
+    };
+    assert_eq!(online(&mut world, 1), Some(HUBS));
+    let more = ConnId::new(9, 1);
+    world.give(1, Input::Connected { conn: more, user: user(0), name: None, resumes: false });
+    assert_eq!(world.nodes[1].hub.user_on(more), None, "one too many");
+    for hub in 0..HUBS {
+        assert_eq!(online(&mut world, hub), Some(HUBS - hub));
+        world.give(hub, Input::Disconnected { conn: conn(0) });
+    }
+    for hub in 0..HUBS {
+        assert_eq!(online(&mut world, hub), None);
+    }
+    world.settle();
+    for node in &world.nodes {
+        assert_eq!(node.hub.census().users, USERS.len() - 1, "nobody is left behind");
+    }
+    world.give(1, Input::Connected { conn: more, user: user(0), name: None, resumes: false });
+    assert_eq!(world.nodes[1].hub.user_on(more), Some(&user(0)));
 }

@@ -40,6 +40,7 @@ impl Opened {
             self.woken.recv_timeout(Duration::from_secs(10)).unwrap();
             all_written.extend(self.store.told().into_iter().map(|told| match told {
                 Told::Changed { change, .. } => Written::Changed(change),
+                Told::News(news) => panic!("{news:?}, and there is one end"),
                 Told::Answer { outcome, .. } => Written::Unchanged(outcome),
             }));
         }

@@ -237,9 +237,38 @@ impl Written {
     }
 }
 
-/// What a store tells a hub, in one order for changes and answers.
+/// What a hub tells the others of its store. It is stored nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A user's first connection there has opened.
+    Came {
+        /// The user.
+        user: UserId,
+        /// Their display name, if it differs from their id.
+        name: Option<Arc<str>>,
+    },
+    /// A user's last connection there has closed.
+    Went {
+        /// The user.
+        user: UserId,
+    },
+    /// A member is typing, or no longer is. Whoever writes a message or goes is not typing: that is
+    /// not told apart.
+    Typing {
+        /// The room.
+        room: RoomId,
+        /// The member.
+        user: UserId,
+        /// Whether they are typing.
+        typing: bool,
+    },
+}
+
+/// What a store tells a hub, in one order for changes, answers and what other hubs tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
+    /// Another hub tells something.
+    News(News),
     /// The answer to a query, or to a record that changed nothing.
     Answer {
         /// The ticket of the query or record.
@@ -263,6 +292,7 @@ impl Told {
         match self {
             Told::Answer { ticket, .. } => Some(*ticket),
             Told::Changed { ticket, .. } => *ticket,
+            Told::News(_) => None,
         }
     }
 }

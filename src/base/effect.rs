@@ -1,6 +1,7 @@
 //! The effects that the hub asks for.
 
 use super::answer::{Answer, InviteInfo, RoomPage};
+use super::change::News;
 use super::conn_id::ConnId;
 use super::moment::{Moment, Now, Timestamp};
 use super::names::{RoomId, StreamId};
@@ -118,6 +119,13 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
+    /// Tell the other hubs of the store.
+    Tell(News),
+    /// Give the hub everything that it has been told by now, before anything else is decided. It has
+    /// kept the input, or the request of it that was to be carried out.
+    CatchUp,
+    /// What follows is of the input or request that was kept first.
+    CaughtUp,
     /// Store a record.
     Persist {
         /// For the change, or the outcome if nothing changes.

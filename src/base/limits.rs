@@ -222,6 +222,13 @@ pub const LOSSES_SHOWN_MAX: usize = 20;
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.
 pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What the store has told one of several hubs that is not heard there, in number and in bytes of its
+/// records: beyond that, nothing is committed for any of them until it is heard.
+pub const TOLD_QUEUE_MAX: usize = 65_536;
+/// See [`TOLD_QUEUE_MAX`].
+pub const TOLD_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often the store looks whether it may go on then, in ms.
+pub const TOLD_LOOK_EVERY_MS: u64 = 1;
 /// Requests of one connection that may wait for the store or a handler, before nothing more is read
 /// from it.
 pub const REQUESTS_IN_FLIGHT_MAX: u16 = 64;

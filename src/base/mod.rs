@@ -49,7 +49,7 @@ pub use answer::Answer;
 pub use authority::{Authority, Rights};
 pub use buffer::Buffer;
 pub use chance::Chance;
-pub use change::{StoreChange, Told, Trimmed, What, Written};
+pub use change::{News, StoreChange, Told, Trimmed, What, Written};
 pub use class::{Class, Priority};
 pub use conn_id::ConnId;
 pub use counters::{Histogram, LoopCounters, StoreCounters};

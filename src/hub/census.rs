@@ -38,6 +38,8 @@ pub struct Census {
     pub behind: usize,
     /// Requests that wait for the store.
     pub pending: usize,
+    /// Rooms and users for which limits count what is in flight, at all hubs of the store.
+    pub reserved: usize,
     /// Invitations and bans.
     pub permits: usize,
     /// Users who are typing, per room.
@@ -74,6 +76,7 @@ impl Hub {
             users: self.users.len().max(self.user_by_id.len()),
             rooms: self.rooms.len(),
             pending: self.pending.len(),
+            reserved: self.common.lock().len(),
             ..Census::default()
         };
         for (_, connection) in self.connections.following(None) {

@@ -12,7 +12,14 @@ use crate::base::{Answer, Effect, Effects, Outcome, Refusal, RoomId, StoreChange
 impl Hub {
     pub(super) fn told(&mut self, told: Told, effects: &mut Effects) {
         match told {
-            Told::Changed { change, ticket } => self.changed(change, ticket, effects),
+            Told::Changed { change, ticket } => {
+                self.hears();
+                self.changed(change, ticket, effects);
+            }
+            Told::News(news) => {
+                self.hears();
+                self.heard_news(news, effects);
+            }
             Told::Answer { ticket, outcome } => self.answered(ticket, outcome, effects),
         }
     }
@@ -103,33 +110,31 @@ impl Hub {
         effects: &mut Effects,
     ) {
         match write {
-            Write::Send { is_first: true, .. } => self.first_message_finished(&asker.user),
-            Write::Join { user, ix, by_themselves, invited, added, .. } => {
-                match *ix {
-                    Some(room) => self.rooms[room].pending_members -= 1,
-                    None => {
-                        self.pending_rooms -= 1;
-                        self.return_invites(invited, user);
-                        if done(outcome).is_err() {
-                            self.makers.give_back(effects.now.moment, user);
-                        }
+            Write::Send { is_first: true, .. } => {
+                self.common.lock().first_message_returns(&asker.user);
+            }
+            Write::Join { user, room, ix, members, by_themselves, invited, added } => {
+                let mut reserved = self.common.lock();
+                reserved.with_room(room, |room| room.members -= members);
+                if ix.is_none() {
+                    reserved.rooms -= 1;
+                    reserved.return_invites(invited, user);
+                    if done(outcome).is_err() {
+                        reserved.makers.give_back(effects.now.moment, user);
                     }
                 }
                 for one in added {
-                    self.take_from(one, |user| {
-                        user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
-                    });
+                    reserved.with_user(one, |user| user.added_rooms -= 1);
                 }
                 if *by_themselves {
-                    self.take_from(user, |user| {
-                        user.pending_rooms = user.pending_rooms.saturating_sub(1);
-                    });
+                    reserved.with_user(user, |user| user.rooms -= 1);
                 }
             }
             Write::Leave { room, user, reason: Reason::Banned } => self.ban_returned(*room, user),
             Write::Invite { room, user } => {
-                self.return_invites(std::slice::from_ref(user), &asker.user);
-                self.rooms[*room].pending_invites -= 1;
+                let mut reserved = self.common.lock();
+                reserved.return_invites(std::slice::from_ref(user), &asker.user);
+                reserved.with_room(&self.rooms[*room].name, |room| room.invites -= 1);
             }
             _ => {}
         }

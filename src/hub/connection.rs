@@ -11,7 +11,9 @@ use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
 use crate::base::request::Target;
-use crate::base::{ConnId, Effect, Effects, Origin, Record, Request, RequestId, RoomId, UserId};
+use crate::base::{
+    ConnId, Effect, Effects, News, Origin, Record, Request, RequestId, RoomId, UserId,
+};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,18 +66,16 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let ix = self.user_ix(&id);
-        let connections_max = self.quotas_of(&id).connections;
-        if self.users[ix].conns.as_slice().len() >= connections_max as usize {
+        if !self.may_connect(&id, self.quotas_of(&id).connections) {
             self.forget_quotas(ix);
             self.forget_if_unneeded(ix);
             effects.push(Effect::TooMany { conn });
             return;
         }
         let user = &mut self.users[ix];
-        if !user.is_online() {
-            user.since = effects.now.timestamp;
-        }
+        let was_online = user.is_online();
         user.conns.push(conn);
+        let is_first = user.conns.as_slice().len() == 1;
         if let Some(name) = name
             && user.name.as_ref() != Some(&name)
             && (user.name.is_some() || *name != *id.as_str())
@@ -113,7 +113,13 @@ impl Hub {
         let invites = self.invites_of(&id);
         effects.push(Effect::Greet { conn, rooms, invites });
         self.trim_due(effects);
-        self.connection_opened(ix, effects);
+        if !was_online {
+            self.came_online(ix, effects);
+        }
+        if is_first {
+            let name = self.users[ix].name.clone();
+            self.tell_others(|| News::Came { user: id, name }, effects);
+        }
     }
 
     pub(super) fn rooms_of(&mut self, asker: &Requester, after: Option<&RoomId>) -> RoomPage {
@@ -169,17 +175,19 @@ impl Hub {
         let ix = connection.user;
         let user = &mut self.users[ix];
         user.conns.retain(|one| *one != conn);
-        let is_last = !user.is_online();
-        let rooms = user.rooms.as_slice().to_vec();
-        for &room in &rooms {
+        let id = user.id.clone();
+        let is_last = user.conns.as_slice().is_empty();
+        let is_online = user.is_online();
+        for room in user.rooms.as_slice().to_vec() {
             self.rooms[room].followers.remove(&conn);
-            if is_last {
-                self.stop_typing(room, ix, effects);
-            }
         }
+        self.connection_ended(&id);
         if is_last {
             self.forget_quotas(ix);
-            self.last_connection_closed(ix, effects);
+            self.tell_others(|| News::Went { user: id }, effects);
+        }
+        if !is_online {
+            self.went_offline(ix, effects);
         }
     }
 

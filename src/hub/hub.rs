@@ -1,10 +1,11 @@
 //! The state, and one match over the input.
 
+use super::common::{Common, rooms_a_day};
 use super::connection::HubConnection;
-use super::daily::Daily;
 use super::input::Input;
 use super::keep::{PendingRemovals, Retentions};
 use super::left_rooms::LeftRooms;
+use super::peers::Peers;
 use super::pending::Pending;
 use super::position::Position;
 use super::presence::{Presence, Scope};
@@ -14,7 +15,6 @@ use super::room::{Ban, Life, Member, Room, RoomIx};
 use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::by_connection::ByConnection;
-use crate::base::limits::{FIRST_MESSAGES_A_DAY, ROOMS_MADE_A_DAY};
 use crate::base::{
     Chance, ConnId, Effects, Limits, MemberState, Now, Origin, Refusal, RoomId, SeededHash,
     Snapshot, Timestamp, UserId,
@@ -61,10 +61,6 @@ impl Settings {
         self
     }
 
-    pub(super) fn rooms_a_day(&self) -> u32 {
-        self.limits.rooms.max(ROOMS_MADE_A_DAY)
-    }
-
     /// Sets which streams there are.
     #[must_use]
     pub fn streams(mut self, streams: StreamSettings) -> Settings {
@@ -104,20 +100,16 @@ pub struct Hub {
     pub(super) positions: HashMap<ConnId, Position, SeededHash>,
     /// The time of the newest entry of all rooms.
     pub(super) newest: Timestamp,
-    /// Daily limits of rooms created, and of first messages to people who were never here.
-    pub(super) makers: Daily,
-    pub(super) first_messages: Daily,
+    /// What it has in common with the other hubs of its store.
+    pub(super) common: Common,
+    /// The other hubs, if there are any.
+    pub(super) peers: Option<Box<Peers>>,
     pub(super) streams: Streams,
     /// Users with quotas of their own.
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     pub(super) left_rooms: LeftRooms,
-    /// Rooms whose creation is in flight.
-    pub(super) pending_rooms: usize,
-    /// Invitations in flight: each invited user, with those who invite them. The store's queue
-    /// bounds them.
-    pub(super) pending_invites: BTreeMap<UserId, Vec<UserId>>,
     /// See [`HubCounts::behind`](super::HubCounts::behind).
     pub(super) behind: usize,
     next_ticket: u64,
@@ -129,8 +121,7 @@ impl Hub {
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
-        let makers = Daily::new(settings.rooms_a_day(), hash);
-        let first_messages = Daily::new(FIRST_MESSAGES_A_DAY, hash);
+        let common = Common::new(&settings.limits, chance.next_u64());
         let streams = Streams::new(settings.streams.clone(), snapshot.streams, chance.next_u64());
         let mut hub = Hub {
             settings,
@@ -149,14 +140,12 @@ impl Hub {
             keeping: PendingRemovals::default(),
             positions: HashMap::with_hasher(hash),
             newest: Timestamp(0),
-            makers,
-            first_messages,
+            common,
+            peers: None,
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
             left_rooms: LeftRooms::default(),
-            pending_rooms: 0,
-            pending_invites: BTreeMap::new(),
             behind: 0,
             next_ticket: 0,
         };
@@ -204,7 +193,7 @@ impl Hub {
     /// not change, because existing state depends on them. Existing streams change at
     /// [`Input::Redeclared`].
     pub fn reconfigure(&mut self, settings: Settings) {
-        self.makers.set_a_day(settings.rooms_a_day());
+        self.common.lock().makers.set_a_day(rooms_a_day(&settings.limits));
         let retentions = std::mem::take(&mut self.settings.retentions);
         self.streams.settings = settings.streams.clone();
         self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
@@ -213,6 +202,12 @@ impl Hub {
     /// Handles an input, and appends the effects. It never fails.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
         effects.now = now;
+        if let Some(input) = self.judged_now(input, effects) {
+            self.decide(input, effects);
+        }
+    }
+
+    pub(super) fn decide(&mut self, input: Input, effects: &mut Effects) {
         match input {
             Input::Connected { conn, user, name, resumes } => {
                 self.connected(conn, user, name, resumes, effects);
@@ -229,7 +224,10 @@ impl Hub {
             Input::Call { call, user, rights, request } => {
                 self.called(call, user, rights, request, effects);
             }
-            Input::Told(told) => self.told(told, effects),
+            Input::Told(told) => {
+                self.told(told, effects);
+                self.go_on(effects);
+            }
             Input::Behind { conn, source, seq, ts } => {
                 self.fell_behind(conn, RoomIx(source), seq, ts);
             }
@@ -364,11 +362,6 @@ impl Hub {
 
     pub(super) fn user(&self, id: &UserId) -> Option<&User> {
         self.user_by_id.get(id).map(|ix| &self.users[*ix])
-    }
-
-    pub(super) fn user_or_new(&mut self, id: &UserId) -> &mut User {
-        let ix = self.user_ix(id);
-        &mut self.users[ix]
     }
 
     /// Takes something from a user, if known. They are forgotten if nothing is left.

@@ -1,5 +1,6 @@
 //! Coming into rooms: creating one, joining one, being added to one, and a first direct message.
 
+use super::common::{Reservations, rooms_a_day};
 use super::hub::Hub;
 use super::manage::Progress;
 use super::pending::Write;
@@ -19,43 +20,31 @@ impl Hub {
         mut members: Vec<UserId>,
         effects: &mut Effects,
     ) -> Progress {
-        const NAME_LEN: usize = 12;
         if !self.settings.anyone_creates && !asker.is_admin {
             let message = "only admins can create rooms here";
             return Err(Refusal::new(RefusalCode::Forbidden, message));
         }
-        let room = match room {
-            Some(room) if room.is_direct() => {
-                let message = "names that begin with dm: are reserved";
-                return Err(Refusal::new(RefusalCode::Forbidden, message));
-            }
-            Some(room) if self.room_ix(&room).is_some() => {
-                return Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"));
-            }
-            Some(room) => room,
-            None => loop {
-                let name = RoomId::parse(&self.chance.word(NAME_LEN));
-                if let Ok(name) = name
-                    && self.room_ix(&name).is_none()
-                {
-                    break name;
-                }
-            },
-        };
-        if !asker.is_program {
-            self.check_quota(&asker.user)?;
+        let room = self.new_name(room)?;
+        let common = self.common.clone();
+        let mut reserved = common.lock();
+        if self.is_behind() {
+            return self.comes_again();
         }
-        self.check_all_rooms(asker)?;
+        if !asker.is_program {
+            self.check_quota(&reserved, &asker.user)?;
+        }
+        self.check_all_rooms(&reserved, asker)?;
         let named = members.clone();
         members.retain(|member| *member != asker.user);
         members.sort();
         members.dedup();
-        self.check_members(members.len() + 1)?;
-        self.check_made(effects.now, asker)?;
-        let (members, invited) = self.with_consent(asker, members);
+        // Others may be joining by that name.
+        self.check_members(reserved.of_room(&room).0 + members.len() + 1)?;
+        self.check_made(&mut reserved, effects.now, asker)?;
+        let (members, invited) = self.with_consent(&reserved, asker, members);
         for user in &invited {
-            if let Err(refusal) = self.check_invites(asker, user) {
-                self.makers.give_back(effects.now.moment, &asker.user);
+            if let Err(refusal) = self.check_invites(&reserved, asker, user) {
+                reserved.makers.give_back(effects.now.moment, &asker.user);
                 let index = named.iter().position(|one| one == user);
                 let field = index.map(|index| format!("members[{index}]").into());
                 return Err(Refusal { field, ..refusal });
@@ -64,21 +53,54 @@ impl Hub {
         // A room that the program creates counts towards no user's number of rooms.
         let is_own = !asker.is_program;
         if is_own {
-            self.user_or_new(&asker.user).pending_rooms += 1;
+            reserved.with_user(&asker.user, |user| user.rooms += 1);
         }
-        self.pending_rooms += 1;
-        self.invites_come(&invited, &asker.user);
+        reserved.rooms += 1;
+        let added_members = members.len() as u32 + 1;
+        reserved.with_room(&room, |room| room.members += added_members);
+        reserved.invites_come(&invited, &asker.user);
         let added = if asker.is_admin { Vec::new() } else { members.clone() };
         for user in &added {
-            self.user_or_new(user).pending_added_rooms += 1;
+            reserved.with_user(user, |user| user.added_rooms += 1);
         }
+        drop(reserved);
         let owner = asker.user.clone();
         let user = asker.user.clone();
         let (by_themselves, told) = (is_own, invited.clone());
-        let write =
-            Write::Join { user, room: room.clone(), ix: None, by_themselves, invited: told, added };
+        let write = Write::Join {
+            user,
+            room: room.clone(),
+            ix: None,
+            members: added_members,
+            by_themselves,
+            invited: told,
+            added,
+        };
         let record = Record::Create { room, title, open, owner, members, invited, is_own };
         self.persist(asker, record, write, true, effects)
+    }
+
+    /// The name of a new room, made up if none is wanted.
+    fn new_name(&mut self, wanted: Option<RoomId>) -> Result<RoomId, Refusal> {
+        const NAME_LEN: usize = 12;
+        match wanted {
+            Some(room) if room.is_direct() => {
+                let message = "names that begin with dm: are reserved";
+                Err(Refusal::new(RefusalCode::Forbidden, message))
+            }
+            Some(room) if self.room_ix(&room).is_some() => {
+                Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"))
+            }
+            Some(room) => Ok(room),
+            None => loop {
+                let name = RoomId::parse(&self.chance.word(NAME_LEN));
+                if let Ok(name) = name
+                    && self.room_ix(&name).is_none()
+                {
+                    break Ok(name);
+                }
+            },
+        }
     }
 
     pub(super) fn join(
@@ -87,6 +109,11 @@ impl Hub {
         name: &RoomId,
         effects: &mut Effects,
     ) -> Progress {
+        let common = self.common.clone();
+        let mut reserved = common.lock();
+        if self.is_behind() {
+            return self.comes_again();
+        }
         match self.room(name) {
             Some((_, room)) => {
                 if room.member(&asker.user).is_some() {
@@ -99,8 +126,7 @@ impl Hub {
                 if room.is_banned(&asker.user) {
                     return Err(Refusal::BANNED);
                 }
-                let members = room.members.len() + room.pending_members as usize;
-                self.check_members(members + 1)?;
+                self.check_members(room.members.len() + reserved.of_room(name).0 + 1)?;
             }
             // The name of an ended room stays taken.
             None if self.room_ix(name).is_some() => return Err(Refusal::NOT_MEMBER),
@@ -108,18 +134,20 @@ impl Hub {
             None if !self.settings.anyone_creates && !asker.is_admin => {
                 return Err(Refusal::NOT_MEMBER);
             }
-            None => self.check_all_rooms(asker)?,
-        }
-        self.check_quota(&asker.user)?;
-        let room = self.room_ix(name);
-        match room {
-            Some(room) => self.rooms[room].pending_members += 1,
             None => {
-                self.check_made(effects.now, asker)?;
-                self.pending_rooms += 1;
+                self.check_members(reserved.of_room(name).0 + 1)?;
+                self.check_all_rooms(&reserved, asker)?;
             }
         }
-        self.user_or_new(&asker.user).pending_rooms += 1;
+        self.check_quota(&reserved, &asker.user)?;
+        let room = self.room_ix(name);
+        if room.is_none() {
+            self.check_made(&mut reserved, effects.now, asker)?;
+            reserved.rooms += 1;
+        }
+        reserved.with_room(name, |room| room.members += 1);
+        reserved.with_user(&asker.user, |user| user.rooms += 1);
+        drop(reserved);
         let user = asker.user.clone();
         let record = Record::Join { room: name.clone(), user: user.clone(), by: None };
         self.persist(asker, record, Write::join(user, (name.clone(), room), true), true, effects)
@@ -143,19 +171,24 @@ impl Hub {
         if of_room.is_banned(&user) {
             return Err(Refusal::BANNED);
         }
-        let members = of_room.members.len() + of_room.pending_members as usize;
-        self.check_members(members + 1)?;
-        self.rooms[room].pending_members += 1;
+        let common = self.common.clone();
+        let mut reserved = common.lock();
+        if self.is_behind() {
+            return self.comes_again();
+        }
+        self.check_members(of_room.members.len() + reserved.of_room(&name).0 + 1)?;
+        reserved.with_room(&name, |room| room.members += 1);
+        drop(reserved);
         let by = Some(asker.authority());
         let record = Record::Join { room: name.clone(), user: user.clone(), by };
         self.persist(asker, record, Write::join(user, (name, Some(room)), false), true, effects)
     }
 
-    fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
+    fn check_quota(&self, reserved: &Reservations, user: &UserId) -> Result<(), Refusal> {
         let limit = self.quotas_of(user).rooms;
-        let user = self.user(user);
+        let own = self.user(user).map_or(0, |user| user.own_rooms);
         // Rooms in flight count too, so that twenty requests at once do not exceed the limit.
-        if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
+        if own + reserved.user(user).rooms >= limit {
             let message = "you are in as many rooms as a user may be in";
             return Err(Refusal::quota("rooms", message, u64::from(limit)));
         }
@@ -163,39 +196,34 @@ impl Hub {
     }
 
     /// Checks the daily limit before a room is created. Admins have none.
-    fn check_made(&mut self, now: Now, asker: &Requester) -> Result<(), Refusal> {
-        if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
+    fn check_made(
+        &self,
+        reserved: &mut Reservations,
+        now: Now,
+        asker: &Requester,
+    ) -> Result<(), Refusal> {
+        if asker.is_admin || reserved.makers.may_take(now.moment, &asker.user) {
             return Ok(());
         }
         let message = "you have created as many rooms as a user may create in a day";
-        Err(Refusal::quota("rooms", message, u64::from(self.settings.rooms_a_day())))
-    }
-
-    /// Counts a message in flight that is to create a direct room.
-    pub(super) fn first_message_comes(&mut self, author: &UserId) {
-        self.pending_rooms += 1;
-        self.user_or_new(author).pending_direct_rooms += 1;
-    }
-
-    /// A message that was to create a direct room has come back.
-    pub(super) fn first_message_finished(&mut self, author: &UserId) {
-        self.pending_rooms -= 1;
-        self.take_from(author, |user| {
-            user.pending_direct_rooms = user.pending_direct_rooms.saturating_sub(1);
-        });
+        Err(Refusal::quota("rooms", message, u64::from(rooms_a_day(&self.settings.limits))))
     }
 
     /// Whether the asker may have one more room. A user's rooms (created, joined, begun or left
     /// empty) must be fewer than the free ones.
-    fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
+    fn check_all_rooms(&self, reserved: &Reservations, asker: &Requester) -> Result<(), Refusal> {
         let limit = self.settings.limits.all_rooms as usize;
-        let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
-        let user = self.user(&asker.user).filter(|_| !asker.is_admin);
-        let own = user.map_or(0, |user| {
-            user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
-        });
-        let left = if asker.is_admin { 0 } else { self.left_rooms.of(&asker.user) };
-        if u64::from(own) + left >= free as u64 {
+        let free = limit.saturating_sub(self.live_rooms + reserved.rooms);
+        let own = if asker.is_admin {
+            0
+        } else {
+            let committed =
+                self.user(&asker.user).map_or(0, |user| user.own_rooms + user.direct_rooms);
+            let in_flight = reserved.user(&asker.user);
+            u64::from(committed + in_flight.rooms + in_flight.direct_rooms)
+                + self.left_rooms.of(&asker.user)
+        };
+        if own >= free as u64 {
             let message = match free {
                 0 => "the server's limit of rooms is reached",
                 _ => "the few rooms that are left are for other users",
@@ -216,22 +244,23 @@ impl Hub {
 
     /// Checks the limits before the first message between two users, which creates their room.
     pub(super) fn check_first_message(
-        &mut self,
+        &self,
+        reserved: &mut Reservations,
         now: Now,
         asker: &Requester,
         to: Option<&UserId>,
     ) -> Result<(), Refusal> {
-        self.check_all_rooms(asker)?;
+        self.check_all_rooms(reserved, asker)?;
         let limit = self.quotas_of(&asker.user).direct_rooms;
-        let user = self.user(&asker.user);
-        if user.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
+        let direct_rooms = self.user(&asker.user).map_or(0, |user| user.direct_rooms);
+        if direct_rooms + reserved.user(&asker.user).direct_rooms >= limit {
             let message = "you have as many direct conversations as a user may have";
             return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
         }
         if asker.is_admin || to.is_none_or(|user| self.is_known(user)) {
             return Ok(());
         }
-        if self.first_messages.may_take(now.moment, &asker.user) {
+        if reserved.first_messages.may_take(now.moment, &asker.user) {
             return Ok(());
         }
         let message =
@@ -249,7 +278,12 @@ impl Hub {
     /// Splits the named users into those who are added directly and those who are invited instead.
     /// A user is invited if they share no room with the asker, or were already added to many rooms.
     /// Admins and the embedding program add everybody directly.
-    fn with_consent(&self, asker: &Requester, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
+    fn with_consent(
+        &self,
+        reserved: &Reservations,
+        asker: &Requester,
+        named: Vec<UserId>,
+    ) -> (Vec<UserId>, Vec<UserId>) {
         if asker.is_admin {
             return (named, Vec::new());
         }
@@ -260,8 +294,8 @@ impl Hub {
             // Walk the shorter list: a user may be in thousands of rooms and name hundreds of
             // users.
             let theirs = rooms_of(user);
-            let of_user = self.user(user);
-            let brought = of_user.map_or(0, |user| user.added_rooms + user.pending_added_rooms);
+            let committed = self.user(user).map_or(0, |user| user.added_rooms);
+            let brought = committed + reserved.user(user).added_rooms;
             if brought >= self.settings.limits.added_rooms {
                 return false;
             }

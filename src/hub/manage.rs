@@ -1,5 +1,6 @@
 //! Requests of owners and admins: invitations, removals, bans, a room's properties and its end.
 
+use super::common::Reservations;
 use super::hub::Hub;
 use super::pending::Write;
 use super::request::Requester;
@@ -48,47 +49,40 @@ impl Hub {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
         let limit = self.settings.limits.room_members as usize;
-        let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
-        if of_room_invites + of_room.pending_invites as usize >= limit {
+        let invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
+        let common = self.common.clone();
+        let mut reserved = common.lock();
+        if self.is_behind() {
+            return self.comes_again();
+        }
+        if invites + reserved.of_room(name).1 >= limit {
             let message = "the room has as many invitations as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
-        self.check_invites(asker, &user)?;
-        self.invites_come(std::slice::from_ref(&user), &asker.user);
-        self.rooms[room].pending_invites += 1;
+        self.check_invites(&reserved, asker, &user)?;
+        reserved.invites_come(std::slice::from_ref(&user), &asker.user);
+        reserved.with_room(name, |room| room.invites += 1);
+        drop(reserved);
         let by = asker.authority();
         let record = Record::Invite { room: name.clone(), user: user.clone(), by };
         self.persist(asker, record, Write::Invite { room, user }, true, effects)
     }
 
-    pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
-        for user in users {
-            self.pending_invites.entry(user.clone()).or_default().push(by.clone());
-        }
-    }
-
-    pub(super) fn return_invites(&mut self, users: &[UserId], by: &UserId) {
-        for user in users {
-            let Some(coming) = self.pending_invites.get_mut(user) else { continue };
-            if let Some(place) = coming.iter().position(|one| one == by) {
-                coming.swap_remove(place);
-            }
-            if coming.is_empty() {
-                self.pending_invites.remove(user);
-            }
-        }
-    }
-
     /// Checks that a user may have one more invitation. The asker's invitations to that user must
     /// be fewer than the free ones.
-    pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
+    pub(super) fn check_invites(
+        &self,
+        reserved: &Reservations,
+        asker: &Requester,
+        user: &UserId,
+    ) -> Result<(), Refusal> {
         let limit = self.settings.limits.invites as usize;
         let rooms = self.user(user).map(|user| user.invites.as_slice()).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
             let permits = self.rooms[**room].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
         };
-        let coming = self.pending_invites.get(user).map(Vec::as_slice).unwrap_or_default();
+        let coming = &reserved.user(user).invited_by;
         let free = limit.saturating_sub(rooms.len() + coming.len());
         let own = rooms.iter().filter(is_theirs).count()
             + coming.iter().filter(|by| **by == asker.user).count();

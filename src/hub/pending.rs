@@ -37,6 +37,8 @@ pub(super) enum Write {
         user: UserId,
         room: RoomId,
         ix: Option<RoomIx>,
+        /// How many members it adds.
+        members: u32,
         by_themselves: bool,
         /// Users invited to a created room.
         invited: Vec<UserId>,
@@ -82,7 +84,8 @@ impl Write {
         (room, ix): (RoomId, Option<RoomIx>),
         by_themselves: bool,
     ) -> Write {
-        Write::Join { user, room, ix, by_themselves, invited: Vec::new(), added: Vec::new() }
+        let (invited, added) = (Vec::new(), Vec::new());
+        Write::Join { user, room, ix, members: 1, by_themselves, invited, added }
     }
 
     fn room(&self) -> Option<RoomIx> {

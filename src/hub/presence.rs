@@ -112,12 +112,10 @@ impl PresenceChanges {
 }
 
 impl Hub {
-    /// A connection opened. The user's first one brings them online.
-    pub(super) fn connection_opened(&mut self, ix: UserIx, effects: &mut Effects) {
+    /// A user's first connection has opened, here or at another hub.
+    pub(super) fn came_online(&mut self, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
-        if user.conns.as_slice().len() > 1 {
-            return;
-        }
+        user.since = effects.now.timestamp;
         self.presence.online.insert(user.id.clone(), ix);
         for room in user.rooms.as_slice() {
             self.rooms[*room].online.insert(user.id.clone(), ix);
@@ -134,8 +132,11 @@ impl Hub {
         }
     }
 
-    /// A user's last connection closed. It is told after the grace.
-    pub(super) fn last_connection_closed(&mut self, ix: UserIx, effects: &mut Effects) {
+    /// A user's last connection has closed, wherever it was. It is told after the grace.
+    pub(super) fn went_offline(&mut self, ix: UserIx, effects: &mut Effects) {
+        for room in self.users[ix].rooms.as_slice().to_vec() {
+            self.stop_typing(room, ix, effects);
+        }
         let grace = effects.now.moment.plus_millis(self.settings.limits.presence_grace_ms);
         let user = &mut self.users[ix];
         self.presence.online.remove(&user.id);

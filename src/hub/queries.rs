@@ -62,7 +62,7 @@ impl Hub {
         PresenceInfo {
             user: user.id.clone(),
             name: user.name.clone(),
-            connections: user.conns.as_slice().len(),
+            connections: self.connections_everywhere(&user.id),
             since: user.since,
         }
     }

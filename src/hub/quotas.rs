@@ -53,7 +53,7 @@ impl Hub {
     /// Removes an exception: the user has no connection any more, or was refused one.
     pub(super) fn forget_quotas(&mut self, ix: UserIx) {
         let user = &self.users[ix];
-        if !user.is_online() && !self.quotas.is_empty() {
+        if user.conns.as_slice().is_empty() && !self.quotas.is_empty() {
             self.quotas.remove(&user.id);
         }
     }

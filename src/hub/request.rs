@@ -72,8 +72,13 @@ impl Hub {
         self.dispatch(&asker, request, effects);
     }
 
-    fn dispatch(&mut self, asker: &Requester, request: Request, effects: &mut Effects) {
-        let done = match request {
+    pub(super) fn carry_out(
+        &mut self,
+        asker: &Requester,
+        request: Request,
+        effects: &mut Effects,
+    ) -> Progress {
+        match request {
             Request::Send { target, body, cid } => self.send(asker, target, body, cid, effects),
             Request::Create { room, title, open, members } => {
                 self.create(asker, room, title, open, members, effects)
@@ -123,10 +128,6 @@ impl Hub {
             Request::Resume { epoch, rooms, more } => {
                 self.resume(asker, &epoch, rooms, more, effects)
             }
-        };
-        // Otherwise it is answered already, or will be when the store has told what became of it.
-        if let Some(answer) = done.transpose() {
-            effects.answer(asker.origin.clone(), answer);
         }
     }
 
@@ -162,8 +163,13 @@ impl Hub {
         // The first direct message creates its room and so widens rights: later requests must wait.
         let is_barrier = known.is_none();
         if is_barrier {
-            self.check_first_message(effects.now, asker, to.as_ref())?;
-            self.first_message_comes(&asker.user);
+            let common = self.common.clone();
+            let mut reserved = common.lock();
+            if self.is_behind() {
+                return self.comes_again();
+            }
+            self.check_first_message(&mut reserved, effects.now, asker, to.as_ref())?;
+            reserved.first_message_comes(&asker.user);
         }
         let write = Write::Send { room: room.clone(), is_first: is_barrier };
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };

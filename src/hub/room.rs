@@ -33,8 +33,6 @@ pub(super) struct Room {
     /// Entries are being removed from its beginning.
     pub(super) is_trimming: bool,
     pub(super) life: Life,
-    pub(super) pending_members: u32,
-    pub(super) pending_invites: u32,
     pub(super) permits: Option<Box<Permits>>,
     pub(super) members: BTreeMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
@@ -108,8 +106,6 @@ impl Room {
             first_ts: state.first_ts,
             is_trimming: false,
             life: if state.is_ended { Life::Ended } else { Life::Live },
-            pending_members: 0,
-            pending_invites: 0,
             permits: None,
             members: BTreeMap::new(),
             followers: BTreeMap::new(),

@@ -5,7 +5,7 @@ use super::request::Requester;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::{TYPING_EVERY_MS, TYPING_LASTS_MS, TYPING_MEMBERS_MAX};
-use crate::base::{Answer, Effects, Notice, Refusal, RoomId};
+use crate::base::{Answer, Effects, News, Notice, Refusal, RoomId};
 
 impl Hub {
     pub(super) fn typing(
@@ -17,35 +17,57 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let (room, of_room, member) = self.room_of_member(asker, name)?;
         let user = member.user;
-        if !typing {
-            self.stop_typing(room, user, effects);
-        } else if of_room.members.len() <= TYPING_MEMBERS_MAX {
-            self.start_typing(room, user, effects);
+        let is_told = if typing {
+            of_room.members.len() <= TYPING_MEMBERS_MAX && self.start_typing(room, user, effects)
+        } else {
+            self.stop_typing(room, user, effects)
+        };
+        if is_told {
+            let (room, user) = (name.clone(), asker.user.clone());
+            self.tell_others(|| News::Typing { room, user, typing }, effects);
         }
         Ok(Answer::Noted)
     }
 
-    fn start_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
+    /// Tells that a user is typing, unless that was told a moment ago. Returns whether it was told.
+    pub(super) fn start_typing(
+        &mut self,
+        room: RoomIx,
+        user: UserIx,
+        effects: &mut Effects,
+    ) -> bool {
         let typing = &mut self.rooms[room].typing;
         typing.retain(|(_, told)| effects.now.moment.millis_since(*told) < TYPING_LASTS_MS);
         match typing.iter_mut().find(|(one, _)| *one == user) {
             // A repeat that comes too soon is answered but not told.
-            Some((_, told)) if effects.now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
+            Some((_, told)) if effects.now.moment.millis_since(*told) < TYPING_EVERY_MS => {
+                return false;
+            }
             Some((_, told)) => *told = effects.now.moment,
             None => typing.push((user, effects.now.moment)),
         }
         self.tell_typing(room, user, true, effects);
+        true
     }
 
     /// Typing ends by request, by a message, with the last connection or with the membership.
-    pub(super) fn stop_typing(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
+    /// Returns whether the user was typing.
+    pub(super) fn stop_typing(
+        &mut self,
+        room: RoomIx,
+        user: UserIx,
+        effects: &mut Effects,
+    ) -> bool {
         let typing = &mut self.rooms[room].typing;
-        let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
+        let Some(place) = typing.iter().position(|(one, _)| *one == user) else {
+            return false;
+        };
         let (_, told) = typing.swap_remove(place);
         // Clients have forgotten an older notice by themselves.
         if effects.now.moment.millis_since(told) < TYPING_LASTS_MS {
             self.tell_typing(room, user, false, effects);
         }
+        true
     }
 
     fn tell_typing(&self, room: RoomIx, user: UserIx, typing: bool, effects: &mut Effects) {

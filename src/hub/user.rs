@@ -14,20 +14,16 @@ pub(super) struct User {
     pub(super) name: Option<Arc<str>>,
     /// Names of theirs that this hub has decided and that are in flight.
     pub(super) pending_names: u16,
+    /// At how many other hubs they have connections.
+    pub(super) elsewhere: u16,
     pub(super) conns: SmallList<ConnId>,
     pub(super) rooms: SmallList<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
-    /// Rooms that they are creating or joining, in flight.
-    pub(super) pending_rooms: u32,
     /// Direct rooms in which they wrote.
     pub(super) direct_rooms: u32,
-    /// Their first direct messages in flight.
-    pub(super) pending_direct_rooms: u32,
     /// Rooms to which others added them, except direct rooms.
     pub(super) added_rooms: u32,
-    /// Such rooms in flight.
-    pub(super) pending_added_rooms: u32,
     pub(super) invites: SmallList<super::room::RoomIx>,
     /// When they came online.
     pub(super) since: Timestamp,
@@ -48,14 +44,12 @@ impl User {
             id,
             name: None,
             pending_names: 0,
+            elsewhere: 0,
             conns: SmallList::new(),
             rooms: SmallList::new(),
             own_rooms: 0,
-            pending_rooms: 0,
             direct_rooms: 0,
-            pending_direct_rooms: 0,
             added_rooms: 0,
-            pending_added_rooms: 0,
             invites: SmallList::new(),
             since: Timestamp(0),
             is_announced: false,
@@ -66,17 +60,14 @@ impl User {
     }
 
     pub(super) fn is_online(&self) -> bool {
-        !self.conns.as_slice().is_empty()
+        self.elsewhere > 0 || !self.conns.as_slice().is_empty()
     }
 
     /// Whether nothing needs this user to be remembered.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.conns.as_slice().is_empty()
+        !self.is_online()
             && self.rooms.as_slice().is_empty()
             && self.invites.as_slice().is_empty()
-            && self.pending_rooms == 0
-            && self.pending_direct_rooms == 0
-            && self.pending_added_rooms == 0
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

@@ -13,7 +13,7 @@ use crate::auth::cookie_secret;
 use crate::base::{Chance, StreamId};
 use crate::config::{Config, Listener};
 use crate::reactor::{ListeningSocket, Machine, Reactor, SIGINT, SIGTERM, on_signal};
-use crate::store::{EventsWanted, Store};
+use crate::store::{EventsWanted, Store, Waker};
 use crate::tls::{ShownCertificates, TlsAcceptor, server_config};
 use crate::web::Web;
 use std::io;
@@ -82,22 +82,24 @@ impl Server {
         let wake = reactor.wake();
         let clock = reactor.clock();
         let epoch = chance.word(EPOCH_LEN);
-        let (wake, elapsed) = (move || wake.wake(), move || clock.elapsed());
+        let (wakers, elapsed): (Vec<Waker>, _) =
+            (vec![Box::new(move || wake.wake())], move || clock.elapsed());
         let keep = |stream: &StreamId| config.kept_on_disk(stream);
         let wanted = EventsWanted {
             keep: &keep,
             stream_bytes: config.limits.stream_bytes as usize,
             all_bytes: config.limits.all_streams_bytes,
         };
-        let opened = Store::open_timed(&config.data, &epoch, &wanted, wake, elapsed);
-        let opened = opened.map_err(ServerError::Store)?;
+        let opened = Store::open_ends(&config.data, &epoch, &wanted, wakers, elapsed);
+        let (mut ends, snapshot) = opened.map_err(ServerError::Store)?;
+        let store = ends.remove(0);
         let (wake, started) = (reactor.wake(), reactor.io().now());
         // `Chat::woken` must run once at the beginning; see there.
         wake.wake();
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
         let seed = chance.next_u64();
-        let mut web = Chat::build(config, listeners, keys, opened, wake, started, seed);
+        let mut web = Chat::build(config, listeners, keys, (store, snapshot), wake, started, seed);
         web.application_mut().prove_by(secret, admin_token);
         web.application_mut().measure_memory(resident_bytes, memory_bytes());
         if has_challenges {

@@ -7,6 +7,7 @@
 mod append;
 pub mod data;
 mod disk;
+mod ends;
 mod events;
 mod hot;
 mod integrity;
@@ -35,6 +36,7 @@ mod wal;
 mod worker;
 mod write;
 
+pub use ends::Waker;
 pub use events::EventsWanted;
 pub use lock::LockError;
 pub use open_files::Space;

@@ -2,7 +2,9 @@
 
 use super::open_files::Space;
 use super::store::NotTaken;
-use crate::base::{Query, Record, RoomId, StoreCounters, Timestamp, Told};
+use crate::base::{News, Query, Record, RoomId, StoreCounters, Timestamp, Told};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Stores records and reads pages, without ever blocking. Changes and answers come later, in the
 /// order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
@@ -37,6 +39,16 @@ pub trait RecordStore {
     /// The changes and answers since the last call, in the order of the commits. The versions of a
     /// room are in order, without a gap.
     fn told(&mut self) -> Vec<Told>;
+
+    /// Tells the other hubs of the store something, in one order with its changes. By default there
+    /// are none.
+    fn tell(&mut self, _news: &News) {}
+
+    /// Counts the changes and news that this hub was told. It rises before [`RecordStore::told`] of
+    /// any hub can give that change. By default it does not count.
+    fn told_count(&self) -> Arc<AtomicU64> {
+        Arc::default()
+    }
 
     /// What the store's thread has counted, as of its last answer. By default nothing is counted.
     fn counters(&self) -> StoreCounters {

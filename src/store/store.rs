@@ -1,5 +1,6 @@
 //! The reactor's side of the store: commands in, changes and answers out; neither blocks.
 
+use super::ends::{Ends, WakeAtEnd, Waker};
 use super::events::EventsWanted;
 use super::hot::HotRooms;
 use super::integrity::Served;
@@ -7,17 +8,16 @@ use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
 use super::opening::{begin, open_in};
 use super::record_store::RecordStore;
-use super::worker::{
-    ReadCommand, ReadWanted, StoreCommand, WakeAtEnd, Worker, WorkerOutput, WriteCommand,
-};
+use super::worker::{ReadCommand, ReadWanted, StoreCommand, Worker, WriteCommand};
 use super::{loss, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
-use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
+use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -108,18 +108,53 @@ impl From<NotTaken> for Outcome {
     }
 }
 
-/// A store, open for one server.
+/// A store, open for one server; one of its ends, of which each of the server's hubs has one.
 #[derive(Debug)]
 pub struct Store {
     commands: Option<Sender<StoreCommand>>,
-    output: Arc<Mutex<WorkerOutput>>,
+    ends: Arc<Ends>,
+    /// Its number among them.
+    end: usize,
     waiting: usize,
     waiting_bytes: usize,
     failures_heard: u64,
-    thread: Option<JoinHandle<()>>,
     seen: Arc<FilesStatus>,
+    /// Of all ends together.
+    open: Arc<OpenStore>,
+}
+
+/// How often an end that is closed before the others looks whether it has been answered.
+const CLOSING_LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// What is closed with the last end.
+#[derive(Debug)]
+struct OpenStore {
+    ends_open: AtomicUsize,
+    thread: Mutex<Option<JoinHandle<()>>>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
+}
+
+impl OpenStore {
+    fn with_ends(
+        self,
+        commands: &Sender<StoreCommand>,
+        ends: &Arc<Ends>,
+        seen: &Arc<FilesStatus>,
+    ) -> Vec<Store> {
+        let open = Arc::new(self);
+        let store = |end| Store {
+            commands: Some(commands.clone()),
+            ends: Arc::clone(ends),
+            end,
+            waiting: 0,
+            waiting_bytes: 0,
+            failures_heard: 0,
+            seen: Arc::clone(seen),
+            open: Arc::clone(&open),
+        };
+        (0..ends.len()).map(store).collect()
+    }
 }
 
 impl Store {
@@ -131,24 +166,28 @@ impl Store {
     pub fn open(
         place: &Place,
         epoch: &str,
-        wake: impl Fn() + Send + 'static,
+        wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        Store::open_timed(place, epoch, &EventsWanted::ALL, wake, || Duration::ZERO)
+        let wakers: Vec<Waker> = vec![Box::new(wake)];
+        let all = &EventsWanted::ALL;
+        let (ends, snapshot) = Store::open_ends(place, epoch, all, wakers, || Duration::ZERO)?;
+        let [store] = ends.try_into().map_err(|_| rusqlite::Error::InvalidQuery)?;
+        Ok((store, snapshot))
     }
 
     /// As [`Store::open`], which reads all of the durable streams, but only with what is `wanted`
-    /// of them. The thread measures transactions by `clock`, which gives the time since a fixed
-    /// moment.
+    /// of them, and with an end for each of `wakers`. The thread measures transactions by `clock`,
+    /// which gives the time since a fixed moment.
     ///
     /// # Errors
     /// As there.
-    pub fn open_timed(
+    pub fn open_ends(
         place: &Place,
         epoch: &str,
         wanted: &EventsWanted<'_>,
-        wake: impl Fn() + Send + 'static,
+        wakers: Vec<Waker>,
         clock: impl Fn() -> Duration + Send + 'static,
-    ) -> Result<(Store, Snapshot), OpenError> {
+    ) -> Result<(Vec<Store>, Snapshot), OpenError> {
         let (mut db, files, served, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
             Place::Directory(directory) => {
@@ -181,7 +220,7 @@ impl Store {
         let commits = loss::count(&db)?.commits;
         // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
-        let output = Arc::new(Mutex::new(WorkerOutput::default()));
+        let ends = Arc::new(Ends::new(wakers));
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         let seen = Arc::new(FilesStatus::default());
@@ -192,9 +231,9 @@ impl Store {
         let worker = Worker {
             db,
             commands: receiver,
-            output: Arc::clone(&output),
             clock: Box::new(clock),
             counters: StoreCounters::default(),
+            failures: vec![0; ends.len()],
             versions: HashMap::new(),
             hot: if hot.needs_rows() { hot } else { HotRooms { oldest: commits, ..hot } },
             commits,
@@ -203,24 +242,19 @@ impl Store {
             failure_log: Timestamp(i64::MIN),
             held,
             mark,
-            wake: WakeAtEnd(Box::new(wake)),
+            ends: WakeAtEnd(Arc::clone(&ends)),
         };
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
             .spawn(move || worker.run())
             .map_err(OpenError::Thread)?;
-        let store = Store {
-            commands: Some(commands),
-            output,
-            waiting: 0,
-            waiting_bytes: 0,
-            failures_heard: 0,
-            thread: Some(thread),
-            seen,
+        let open = OpenStore {
+            ends_open: AtomicUsize::new(ends.len()),
+            thread: Mutex::new(Some(thread)),
             _served: served,
             _lock: lock,
         };
-        Ok((store, snapshot))
+        Ok((open.with_ends(&commands, &ends, &seen), snapshot))
     }
 
     /// The error that names the process that holds the data, if another one does.
@@ -252,12 +286,13 @@ impl Store {
 impl RecordStore for Store {
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let failures_heard = self.failures_heard;
-        self.submit(StoreCommand::Write(WriteCommand { ticket, now, record, failures_heard }))
+        let end = self.end;
+        self.submit(StoreCommand::Write(WriteCommand { end, ticket, now, record, failures_heard }))
     }
 
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
-        let wanted = ReadWanted::Page(query);
-        self.submit(StoreCommand::Read(ReadCommand { ticket, now, wanted }))
+        let (end, wanted) = (self.end, ReadWanted::Page(query));
+        self.submit(StoreCommand::Read(ReadCommand { end, ticket, now, wanted }))
     }
 
     fn seek(
@@ -267,26 +302,34 @@ impl RecordStore for Store {
         rooms: Vec<RoomId>,
         since: Timestamp,
     ) -> Result<(), NotTaken> {
-        let wanted = ReadWanted::Places(rooms, since);
-        self.submit(StoreCommand::Read(ReadCommand { ticket, now, wanted }))
+        let (end, wanted) = (self.end, ReadWanted::Places(rooms, since));
+        self.submit(StoreCommand::Read(ReadCommand { end, ticket, now, wanted }))
     }
 
     fn told(&mut self) -> Vec<Told> {
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = std::mem::take(&mut output.answers);
-        drop(output);
+        let answers = self.ends.take(self.end);
         let mut told = Vec::with_capacity(answers.len());
         for answer in answers {
-            self.waiting -= 1;
-            self.waiting_bytes -= answer.weight;
-            self.failures_heard = self.failures_heard.max(answer.failures);
+            if answer.is_own {
+                self.waiting -= 1;
+                self.waiting_bytes -= answer.weight;
+                self.failures_heard = self.failures_heard.max(answer.failures);
+            }
             told.push(answer.told);
         }
         told
     }
 
+    fn tell(&mut self, news: &News) {
+        self.ends.tell(self.end, news);
+    }
+
+    fn told_count(&self) -> Arc<AtomicU64> {
+        self.ends.count(self.end)
+    }
+
     fn counters(&self) -> StoreCounters {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
+        self.ends.counters()
     }
 
     fn has_lost_files(&self) -> bool {
@@ -298,14 +341,25 @@ impl RecordStore for Store {
     }
 
     fn has_died(&self) -> bool {
-        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+        self.commands.is_some() && self.ends.has_ended()
     }
 
     fn close(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        if self.commands.take().is_none() {
+            return;
+        }
+        self.ends.begin_to_close(self.end);
+        // The thread ends when no end can give a command.
+        let is_last = self.open.ends_open.fetch_sub(1, Ordering::AcqRel) == 1;
+        while !is_last && !self.ends.has_ended() && self.ends.own_answers(self.end) < self.waiting {
+            std::thread::sleep(CLOSING_LOOK_EVERY);
+        }
+        self.ends.close(self.end);
+        if !is_last {
+            return;
+        }
+        let thread = self.open.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
             log::error!("the store's thread has panicked");
         }
     }

@@ -1,5 +1,6 @@
 //! The store's thread: takes the commands that wait, commits them together, and answers.
 
+use super::ends::{EndAnswer, WakeAtEnd};
 use super::hot::{HotPoint, HotRooms};
 use super::mark::{Mark, heads_of};
 use super::merge::MergedPart;
@@ -8,7 +9,7 @@ use super::write::RecordWriter;
 use super::{journal, loss, pages, rows, schema, seek};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READ_WEIGHT_SHARE,
-    READS_PER_BATCH, SEEK_WEIGHT, SLICE_MS,
+    READS_PER_BATCH, SEEK_WEIGHT, SLICE_MS, TOLD_LOOK_EVERY_MS,
 };
 use crate::base::{
     Outcome, Query, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written,
@@ -16,7 +17,6 @@ use crate::base::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A command to the thread.
@@ -29,16 +29,20 @@ pub(super) enum StoreCommand {
 /// A record to commit.
 #[derive(Debug)]
 pub(super) struct WriteCommand {
+    /// The end that gave it.
+    pub(super) end: usize,
     pub(super) ticket: u64,
     pub(super) now: Timestamp,
     pub(super) record: Record,
-    /// How many failed batches were known when this record was decided.
+    /// How many batches with a record of this end were known to have failed when this record was
+    /// decided.
     pub(super) failures_heard: u64,
 }
 
 /// Something to read.
 #[derive(Debug)]
 pub(super) struct ReadCommand {
+    pub(super) end: usize,
     pub(super) ticket: u64,
     pub(super) now: Timestamp,
     pub(super) wanted: ReadWanted,
@@ -84,30 +88,14 @@ impl ReadWanted {
     }
 }
 
-/// An answer of the thread.
-#[derive(Debug)]
-pub(super) struct WorkerAnswer {
-    pub(super) told: Told,
-    /// The weight of the command, see [`StoreCommand::weight`].
-    pub(super) weight: usize,
-    /// How many batches have failed so far.
-    pub(super) failures: u64,
-}
-
-/// What the thread has answered and the reactor has not taken yet.
-#[derive(Debug, Default)]
-pub(super) struct WorkerOutput {
-    pub(super) answers: Vec<WorkerAnswer>,
-    pub(super) counters: StoreCounters,
-}
-
 pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<StoreCommand>,
-    pub(super) output: Arc<Mutex<WorkerOutput>>,
     /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
+    /// By end, how many batches with a record of it have failed.
+    pub(super) failures: Vec<u64>,
     /// The newest version of each room that has changed since the store was opened, and can change
     /// again.
     pub(super) versions: HashMap<RoomId, u64>,
@@ -125,19 +113,8 @@ pub(super) struct Worker {
     pub(super) held: Option<OpenFiles>,
     /// The count of its commits outside its log.
     pub(super) mark: Option<Mark>,
-    /// Wakes the reactor. It is the last field, so that the others are closed when it tells the
-    /// end.
-    pub(super) wake: WakeAtEnd,
-}
-
-/// Wakes the reactor, also when the thread ends, however it ends. The reactor then looks whether
-/// that was meant.
-pub(super) struct WakeAtEnd(pub(super) Box<dyn Fn() + Send>);
-
-impl Drop for WakeAtEnd {
-    fn drop(&mut self) {
-        (self.0)();
-    }
+    /// Whom it answers. It is the last field, so that the others are closed when it tells the end.
+    pub(super) ends: WakeAtEnd,
 }
 
 impl Worker {
@@ -161,11 +138,22 @@ impl Worker {
             }
             // Records first, answered at once, so that no message waits for others' pages. A page
             // shows what was committed of all that was asked for before it.
-            let answers = self.write(&mut batch);
-            self.answer(answers);
+            while self.ends.0.len() > 1 && self.ends.0.is_full() {
+                std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
+            }
+            if !batch.is_empty() {
+                let answers = self.write(&mut batch);
+                self.ends.0.answer(answers, &self.counters);
+            }
             let count = reads.len().min(READS_PER_BATCH);
-            let pages = reads.drain(..count).map(|read| self.read(read)).collect();
-            self.answer(pages);
+            if count > 0 {
+                let mut pages = self.no_answers();
+                for read in reads.drain(..count) {
+                    let end = read.end;
+                    pages[end].push(self.read(read));
+                }
+                self.ends.0.answer(pages, &self.counters);
+            }
             if self.hot.is_due(self.commits) {
                 self.merge();
             }
@@ -182,15 +170,9 @@ impl Worker {
         }
     }
 
-    /// Hands answers to the reactor, with the counts until now.
-    fn answer(&self, new: Vec<WorkerAnswer>) {
-        if !new.is_empty() {
-            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.answers.extend(new);
-            output.counters.clone_from(&self.counters);
-            drop(output);
-            (self.wake.0)();
-        }
+    /// For each end, a list of what it is told.
+    fn no_answers(&self) -> Vec<Vec<EndAnswer>> {
+        (0..self.ends.0.len()).map(|_| Vec::new()).collect()
     }
 
     /// Waits for a command; meanwhile it merges what the journal has, and checks the files. `None`
@@ -284,8 +266,8 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, command: ReadCommand) -> WorkerAnswer {
-        let ReadCommand { ticket, now, wanted } = command;
+    fn read(&mut self, command: ReadCommand) -> EndAnswer {
+        let ReadCommand { end, ticket, now, wanted } = command;
         let outcome = self.read_merged(now, &wanted).unwrap_or_else(|error| {
             // For places, the damage names its room itself.
             let of_room = match &wanted {
@@ -296,35 +278,51 @@ impl Worker {
             if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
         });
         self.counters.pages += 1;
-        let (weight, failures) = (wanted.weight(), self.counters.failures);
-        WorkerAnswer { told: Told::Answer { ticket, outcome }, weight, failures }
+        let (weight, failures) = (wanted.weight(), self.failures[end]);
+        EndAnswer { told: Told::Answer { ticket, outcome }, weight, is_own: true, failures }
     }
 
-    fn write(&mut self, batch: &mut Vec<WriteCommand>) -> Vec<WorkerAnswer> {
+    /// Commits the batch. Every end is told what has changed, and whoever asked what came of it.
+    fn write(&mut self, batch: &mut Vec<WriteCommand>) -> Vec<Vec<EndAnswer>> {
         let written = self.written(batch);
-        let failures = self.counters.failures;
-        let answers = batch.drain(..).zip(written).map(|(command, written)| {
-            let (told, weight) = (written.told(command.ticket), command.record.weight());
-            WorkerAnswer { told, weight, failures }
-        });
-        answers.collect()
+        let mut answers = self.no_answers();
+        for (command, written) in batch.drain(..).zip(written) {
+            let weight = command.record.weight();
+            if let Written::Changed(change) = &written {
+                for (_, others) in
+                    answers.iter_mut().enumerate().filter(|(end, _)| *end != command.end)
+                {
+                    let told = Told::Changed { change: change.clone(), ticket: None };
+                    others.push(EndAnswer { told, weight, is_own: false, failures: 0 });
+                }
+            }
+            let (told, failures) = (written.told(command.ticket), self.failures[command.end]);
+            answers[command.end].push(EndAnswer { told, weight, is_own: true, failures });
+        }
+        answers
+    }
+
+    /// Nothing of a batch is stored.
+    fn nothing_of(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
+        self.counters.failures += 1;
+        for (end, failures) in self.failures.iter_mut().enumerate() {
+            *failures += u64::from(batch.iter().any(|command| command.end == end));
+        }
+        vec![Written::Unchanged(Outcome::Unavailable); batch.len()]
     }
 
     /// What each record has come to, in order. If one cannot be committed for another reason than
     /// damage, none is.
     fn written(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
         let Some(first) = batch.first() else { return Vec::new() };
-        let nothing = || vec![Written::Unchanged(Outcome::Unavailable); batch.len()];
         if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
-            self.counters.failures += 1;
-            return nothing();
+            return self.nothing_of(batch);
         }
         while self.hot.is_full() && !self.has_failed_to_merge {
             self.merge();
         }
         if self.hot.is_full() {
-            self.counters.failures += 1;
-            return nothing();
+            return self.nothing_of(batch);
         }
         let begun = (self.clock)();
         let committed = match self.commit(batch, false) {
@@ -338,9 +336,9 @@ impl Worker {
         self.counters.commits.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         self.counters.batches.observe(batch.len() as u64);
         committed.unwrap_or_else(|error| {
-            self.counters.failures += 1;
+            let nothing = self.nothing_of(batch);
             self.log_failure(first.now, &format!("cannot write, nothing was stored: {error}"));
-            nothing()
+            nothing
         })
     }
 
@@ -370,12 +368,11 @@ impl Worker {
         batch: &[WriteCommand],
         spares: bool,
     ) -> rusqlite::Result<Vec<Written>> {
-        let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let changes_before = transaction.total_changes();
         let mut all_written = Vec::with_capacity(batch.len());
         let mut newest = self.newest;
-        for WriteCommand { now, record, failures_heard, .. } in batch {
+        for WriteCommand { end, now, record, failures_heard, .. } in batch {
             // If the clock was set back, times stand still until it catches up, because one time
             // stands for a position in all logs.
             newest = newest.max(*now);
@@ -383,7 +380,7 @@ impl Worker {
             let is_revocation = matches!(record, Record::Revoke { .. });
             let now = if is_revocation { *now } else { newest };
             // It was decided in the belief that the records before it would be stored.
-            all_written.push(if *failures_heard < failures {
+            all_written.push(if *failures_heard < self.failures[*end] {
                 Written::Unchanged(Outcome::Unavailable)
             } else if spares {
                 let point = self.hot.point();
@@ -465,6 +462,8 @@ impl Drop for Unsynced<'_> {
 mod tests {
     use super::*;
     use crate::base::{Authority, Rights, UserId};
+    use crate::store::ends::Ends;
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     #[test]
@@ -475,9 +474,9 @@ mod tests {
         let mut worker = Worker {
             db,
             commands: channel().1,
-            output: Arc::default(),
             clock: Box::new(|| Duration::ZERO),
             counters: StoreCounters::default(),
+            failures: vec![0],
             versions: HashMap::new(),
             hot: HotRooms::default(),
             commits: 0,
@@ -486,10 +485,11 @@ mod tests {
             failure_log: Timestamp(0),
             held: None,
             mark: None,
-            wake: WakeAtEnd(Box::new(|| {})),
+            ends: WakeAtEnd(Arc::new(Ends::new(vec![Box::new(|| {})]))),
         };
         let mut write = |record| {
-            let command = WriteCommand { ticket: 1, now: Timestamp(1), record, failures_heard: 0 };
+            let (end, ticket, now) = (0, 1, Timestamp(1));
+            let command = WriteCommand { end, ticket, now, record, failures_heard: 0 };
             worker.commit(&[command], false).unwrap();
             worker.versions.len()
         };

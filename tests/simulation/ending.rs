@@ -30,7 +30,7 @@ impl World {
         self.streams.is_stored(&stored);
         self.coverage.add_all(&self.streams.coverage);
         let shelf = self.shelf.borrow();
-        self.coverage.add("entries", shelf.ledger.entries);
+        self.coverage.add("entries", shelf.ledger().entries);
         self.coverage.add("acknowledged", self.checker.acked());
         self.coverage.add("repeats", self.checker.repeats);
         self.coverage.add("turns", self.turn);
@@ -129,9 +129,9 @@ impl World {
     /// The rooms of which a user is a member, and how far their logs go.
     fn heads(&self, client: &Client) -> BTreeMap<String, u64> {
         let shelf = self.shelf.borrow();
-        let members = shelf.ledger.memberships();
+        let members = shelf.ledger().memberships();
         let own = members.into_iter().filter(|(_, user)| *user == client.user);
-        own.map(|(room, _)| (room.clone(), shelf.ledger.head(&room))).collect()
+        own.map(|(room, _)| (room.clone(), shelf.ledger().head(&room))).collect()
     }
 
     fn catches_up(&mut self) {
@@ -192,7 +192,7 @@ impl World {
         let is_calm = self.clients.iter().map(|client| client.link).eq(links);
         assert!(is_calm, "connections end although all is well");
         let there: BTreeSet<String> = self.behaving().map(|client| client.user.clone()).collect();
-        let members = self.shelf.borrow().ledger.memberships();
+        let members = self.shelf.borrow().ledger().memberships();
         let shares = |one: &String, other: &String| {
             one == other
                 || members.iter().any(|(room, user)| {
@@ -217,8 +217,9 @@ impl World {
             let Some(online) = online else { continue };
             assert_eq!(*online, seen, "who is online, as c{} knows it", client.index);
         }
-        let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
-        assert_eq!(connections, Some(self.behaving().count()), "connections of the server");
+        let servers = self.servers.iter_mut();
+        let connections: usize = servers.map(|server| server.reactor.io().connections()).sum();
+        assert_eq!(connections, self.behaving().count(), "connections of the server");
     }
 
     /// Somebody leaves a room on one connection, comes anew on another while that is at the store, and the
@@ -226,7 +227,7 @@ impl World {
     fn leaves_in_vain(&mut self) {
         const AT_STORE_MS: u64 = 4_000;
         const FULL_MS: u64 = 2_000;
-        let rooms = self.shelf.borrow().ledger.memberships();
+        let rooms = self.shelf.borrow().ledger().memberships();
         let found = rooms.into_iter().filter(|(room, _)| !room.starts_with("dm:")).find_map(
             |(room, user)| {
                 let mut own =
@@ -266,13 +267,13 @@ impl World {
 
     /// Everybody follows the rooms that are theirs, and no others, and knows what they are like.
     fn knows_all_rooms(&self) {
-        let members = self.shelf.borrow().ledger.memberships();
+        let members = self.shelf.borrow().ledger().memberships();
         for client in self.behaving() {
             let of_user = members.iter().filter(|(_, user)| *user == client.user);
             let rooms: BTreeSet<&str> = of_user.map(|(room, _)| room.as_str()).collect();
             assert_eq!(client.session.rooms(), rooms, "the rooms of c{}", client.index);
             for (room, (state, _)) in &client.session.states {
-                let newest = self.shelf.borrow().ledger.newest_state(room);
+                let newest = self.shelf.borrow().ledger().newest_state(room);
                 assert_eq!(Some(state), newest.as_ref(), "{room}, as c{} knows it", client.index);
             }
         }
@@ -296,7 +297,7 @@ impl World {
             });
         }
         self.catches_up();
-        let members = self.shelf.borrow().ledger.memberships();
+        let members = self.shelf.borrow().ledger().memberships();
         let mut told = BTreeSet::new();
         for client in self.behaving() {
             let of_program = client.program.iter().flat_map(|program| program.rooms());
@@ -304,7 +305,7 @@ impl World {
             let of_raw = client.rooms.iter().filter(|_| raw).map(|(room, head)| (room, *head));
             for (room, head) in of_program.chain(of_raw) {
                 told.insert((room.clone(), client.user.clone()));
-                assert_eq!(head, self.shelf.borrow().ledger.head(room), "the head of {room}");
+                assert_eq!(head, self.shelf.borrow().ledger().head(room), "the head of {room}");
             }
         }
         let expected: BTreeSet<(String, String)> =
@@ -325,7 +326,7 @@ impl World {
         }
         let shelf = self.shelf.borrow();
         for (room, kept) in read {
-            self.checker.whole(&shelf.ledger, &room, kept, self.latest_believed().0);
+            self.checker.whole(shelf.ledger(), &room, kept, self.latest_believed().0);
         }
     }
 
@@ -345,20 +346,22 @@ impl World {
         }
         self.run_until(self.now + REST_MS, |_| false);
         // What has become too old at this moment may be on its way to the store.
-        self.run_until(self.now + REST_MS, |world| {
-            world.census().is_some_and(|one| one.pending == 0)
-        });
-        let server = self.server.as_mut().expect("it lives");
-        assert_eq!(server.reactor.io().connections(), 0, "connections that are left");
-        assert_eq!(server.reactor.io().waiting_bytes(), 0, "bytes that wait for nobody");
+        self.run_until(self.now + REST_MS, |world| world.census().all(|one| one.pending == 0));
+        for server in &mut self.servers {
+            assert_eq!(server.reactor.io().connections(), 0, "connections that are left");
+            assert_eq!(server.reactor.io().waiting_bytes(), 0, "bytes that wait for nobody");
+        }
         let snapshot = self.shelf.borrow().snapshot();
         let kept = Retentions { default: self.plan.kept, ..Retentions::default() };
         let settings = Settings::from(&self.plan.limits).keep(kept);
         let fresh = Hub::new(settings, snapshot, 1).census();
-        assert_eq!(self.census(), Some(fresh), "what is left in memory");
+        assert_eq!(self.servers.len(), self.hubs, "hubs that live");
+        for census in self.census() {
+            assert_eq!(census, fresh, "what is left in memory");
+        }
     }
 
-    fn census(&self) -> Option<Census> {
-        self.server.as_ref().map(|server| server.web.application().hub().census())
+    fn census(&self) -> impl Iterator<Item = Census> {
+        self.servers.iter().map(|server| server.web.application().hub().census())
     }
 }

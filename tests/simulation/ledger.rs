@@ -3,7 +3,12 @@
 //! was said it knows from the wire alone.
 
 use parlor::base::{EntryKind, Outcome, Record, RoomId, StoreChange, Told, Trimmed, UserId, What};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// How many by room, user and `cid`.
+type Repeats = BTreeMap<(String, String, String), u64>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -11,8 +16,8 @@ pub(crate) struct Ledger {
     /// Memberships that are to end, by decision: room and user.
     leaving: BTreeSet<(String, String)>,
     ending: BTreeSet<String>,
-    /// How many repeats the server heard of while their author was a member.
-    good_repeats: BTreeMap<(String, String, String), u64>,
+    /// How many repeats all hubs together heard of while their author was a member.
+    good_repeats: Rc<RefCell<Repeats>>,
     pub(crate) entries: u64,
     /// The turn in which the server heard of each event of a durable stream; none if it has not.
     events: BTreeMap<String, Vec<Option<u64>>>,
@@ -48,6 +53,11 @@ pub(crate) struct Stay {
 }
 
 impl Ledger {
+    /// The ledger of another hub of the same server.
+    pub(crate) fn another(&self) -> Ledger {
+        Ledger { good_repeats: Rc::clone(&self.good_repeats), ..Ledger::default() }
+    }
+
     /// A record was handed over: rights that narrow hold from here.
     pub(crate) fn decided(&mut self, record: &Record) {
         match record {
@@ -129,7 +139,7 @@ impl Ledger {
                 Record::Message { room, from, cid: Some(cid), .. },
             ) if self.is_member(room, from) => {
                 let key = (room.to_string(), from.to_string(), cid.to_string());
-                *self.good_repeats.entry(key).or_insert(0) += 1;
+                *self.good_repeats.borrow_mut().entry(key).or_insert(0) += 1;
             }
             _ => {}
         }
@@ -202,7 +212,7 @@ impl Ledger {
     /// How many repeats may have been answered with the first result.
     pub(crate) fn good_repeats(&self, room: &str, user: &str, cid: &str) -> u64 {
         let key = (room.to_owned(), user.to_owned(), cid.to_owned());
-        self.good_repeats.get(&key).copied().unwrap_or(0)
+        self.good_repeats.borrow().get(&key).copied().unwrap_or(0)
     }
 
     /// When the server heard of an entry, if it has.

@@ -2,7 +2,8 @@
 //! code; clocks, network and store are made up, and all from one seed.
 //!
 //! `SEEDS=n` or `SEEDS=from..to` says which seeds, `SEED=n TRACE=1` tells what happens in one. One in
-//! sixteen seeds has TLS, with `TLS=1` every one.
+//! sixteen seeds has TLS, with `TLS=1` every one. Three in eight have several hubs on one store; with
+//! `HUBS=n` all have so many.
 
 mod checker;
 mod client;
@@ -48,6 +49,7 @@ const FAULTS: &[&str] = &[
     "full disks",
     "gone",
     "half-dead connections",
+    "hubs that hear late",
     "jumps of the wall clock",
     "kills",
     "late ends of old connections",
@@ -187,7 +189,9 @@ fn run(seeds: Range<u64>, threads: usize, stops_at_first: bool) -> ExitCode {
         failures.len()
     );
     const ENOUGH: u64 = 500;
-    let is_thin = total.runs >= ENOUGH && !faults.is_empty();
+    // With several hubs in all of them, some kinds of streams are in none.
+    let is_mixed = std::env::var("HUBS").map_or(true, |hubs| hubs.is_empty());
+    let is_thin = is_mixed && total.runs >= ENOUGH && !faults.is_empty();
     if is_thin {
         print!("{faults}");
     }

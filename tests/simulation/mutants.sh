@@ -29,7 +29,9 @@ for patch in tests/simulation/mutants/*.patch; do
     # Cargo goes by times, and a file that has come back from the bug before has an old one.
     sed -n 's/^+++ b\///p' tests/simulation/mutants/*.patch | while read -r file; do touch "$copy/$file"; done
     (cd "$copy" && sh tests/simulation/cargo.sh --no-run)
-    found=$(cd "$copy" && SEEDS=$seeds FIRST=1 sh tests/simulation/cargo.sh 2>/dev/null |
+    # Bugs of several hubs are looked for where there are some.
+    case $name in hubs-*) hubs=3 ;; *) hubs= ;; esac
+    found=$(cd "$copy" && HUBS=$hubs SEEDS=$seeds FIRST=1 sh tests/simulation/cargo.sh 2>/dev/null |
         grep -A 2 'FAILED' | head -n 3) || true
     seed=$(printf '%s\n' "$found" | sed -n 's/^seed \([0-9]*\) FAILED.*/\1/p' | head -n 1)
     why=$(printf '%s\n' "$found" | sed -n 2p | cut -c 1-100)

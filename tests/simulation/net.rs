@@ -31,6 +31,8 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: usize,
+    /// The hub to which it leads.
+    pub(crate) hub: usize,
     /// The server's end, while it has one.
     pub(crate) conn: Option<ConnId>,
     /// Of which life of the server that is.
@@ -51,9 +53,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(client: usize) -> Link {
+    pub(crate) fn new(client: usize, hub: usize) -> Link {
         Link {
             client,
+            hub,
             conn: None,
             life: 0,
             up: Way::default(),

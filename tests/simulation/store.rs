@@ -4,31 +4,52 @@
 use super::ledger::Ledger;
 use super::model_store::ModelStore;
 use parlor::base::limits::READS_PER_BATCH;
-use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp, Told, Written};
+use parlor::base::{News, Outcome, Query, Record, RoomId, Snapshot, Timestamp, Told, Written};
 use parlor::store::{NotTaken, RecordStore};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 enum Command {
-    Write { ticket: u64, now: Timestamp, record: Record, failures_heard: u64 },
-    Read { ticket: u64, query: Query },
-    Seek { ticket: u64, rooms: Vec<RoomId>, since: Timestamp },
+    Write { end: usize, ticket: u64, now: Timestamp, record: Record, failures_heard: u64 },
+    Read { end: usize, ticket: u64, query: Query },
+    Seek { end: usize, ticket: u64, rooms: Vec<RoomId>, since: Timestamp },
+}
+
+/// What one of the server's hubs has to do with it.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// When this hub heard of what.
+    pub(crate) ledger: Ledger,
+    told: Vec<(Told, Option<Record>)>,
+    /// How many changes and news it was told.
+    count: Arc<AtomicU64>,
+    failures: u64,
+    failures_heard: u64,
+    /// It was told something, and is to be woken.
+    pub(crate) is_to_wake: bool,
+}
+
+impl End {
+    fn tell(&mut self, told: Told, record: Option<Record>) {
+        self.count.fetch_add(u64::from(!matches!(told, Told::Answer { .. })), Ordering::Relaxed);
+        self.told.push((told, record));
+        self.is_to_wake = true;
+    }
 }
 
 /// The disk, and what waits for it.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     disk: ModelStore,
-    pub(crate) ledger: Ledger,
+    pub(crate) ends: Vec<End>,
     /// The server's turns, counted over all of its lives.
     pub(crate) turn: u64,
     commands: VecDeque<Command>,
     reads: VecDeque<Command>,
-    told: Vec<(Told, Option<Record>)>,
-    failures: u64,
-    failures_heard: u64,
     /// It takes no more than this.
     pub(crate) queue_max: usize,
     pub(crate) is_full: bool,
@@ -36,16 +57,14 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(crate) fn new(epoch: &str, is_tracing: bool) -> Shelf {
+    pub(crate) fn new(epoch: &str, ends: usize, is_tracing: bool) -> Shelf {
+        let first = Ledger::default();
         Shelf {
             disk: ModelStore::new(epoch),
-            ledger: Ledger::default(),
+            ends: (0..ends).map(|_| End { ledger: first.another(), ..End::default() }).collect(),
             turn: 0,
             commands: VecDeque::new(),
             reads: VecDeque::new(),
-            told: Vec::new(),
-            failures: 0,
-            failures_heard: 0,
             queue_max: usize::MAX,
             is_full: false,
             is_tracing,
@@ -70,33 +89,47 @@ impl Shelf {
             }
         }
         let fails = !batch.is_empty() && (fails || self.is_full);
-        self.failures += u64::from(fails);
+        for (number, end) in self.ends.iter_mut().enumerate() {
+            let is_its =
+                |one: &Command| matches!(one, Command::Write { end, .. } if *end == number);
+            end.failures += u64::from(fails && batch.iter().any(is_its));
+        }
         for command in batch {
-            let Command::Write { ticket, now, record, failures_heard } = command else { continue };
+            let Command::Write { end, ticket, now, record, failures_heard } = command else {
+                continue;
+            };
             // It was decided in the belief that what is before it would be stored.
-            let written = if fails || failures_heard < self.failures {
+            let written = if fails || failures_heard < self.ends[end].failures {
                 Outcome::Unavailable.into()
             } else {
                 let written = self.disk.write(now, &record);
                 if let Written::Changed(change) = &written {
-                    self.ledger.committed(change);
+                    for (number, other) in self.ends.iter_mut().enumerate() {
+                        other.ledger.committed(change);
+                        if number != end {
+                            let told = Told::Changed { change: change.clone(), ticket: None };
+                            other.tell(told, Some(record.clone()));
+                        }
+                    }
                 }
                 written
             };
             if self.is_tracing {
                 println!("{:>29}: {record:?}\n{:>31}{written:?}", "store", "");
             }
-            self.told.push((written.told(ticket), Some(record)));
+            self.ends[end].tell(written.told(ticket), Some(record));
         }
         let count = self.reads.len().min(READS_PER_BATCH);
         for command in self.reads.drain(..count).collect::<Vec<_>>() {
-            let (ticket, outcome) = match command {
-                Command::Read { ticket, query } => (ticket, self.disk.read(&query)),
-                Command::Seek { ticket, rooms, since } => (ticket, self.disk.seek(&rooms, since)),
+            let (end, ticket, outcome) = match command {
+                Command::Read { end, ticket, query } => (end, ticket, self.disk.read(&query)),
+                Command::Seek { end, ticket, rooms, since } => {
+                    (end, ticket, self.disk.seek(&rooms, since))
+                }
                 Command::Write { .. } => continue,
             };
             let outcome = if fails { Outcome::Unavailable } else { outcome };
-            self.told.push((Told::Answer { ticket, outcome }, None));
+            self.ends[end].tell(Told::Answer { ticket, outcome }, None);
         }
         fails
     }
@@ -106,9 +139,15 @@ impl Shelf {
         self.disk.restarted();
         self.commands.clear();
         self.reads.clear();
-        self.told.clear();
-        self.ledger.restarted(self.turn + 1);
-        (self.failures, self.failures_heard) = (0, 0);
+        for end in &mut self.ends {
+            end.ledger.restarted(self.turn + 1);
+            *end = End { ledger: std::mem::take(&mut end.ledger), ..End::default() };
+        }
+    }
+
+    /// What is committed, and when the first hub heard of it.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ends[0].ledger
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -116,28 +155,32 @@ impl Shelf {
     }
 }
 
-/// The server's end of it.
+/// The end of one of the server's hubs.
 #[derive(Debug)]
-pub(crate) struct SimulatedStore(pub(crate) Rc<RefCell<Shelf>>);
+pub(crate) struct SimulatedStore {
+    pub(crate) shelf: Rc<RefCell<Shelf>>,
+    pub(crate) end: usize,
+}
 
 impl RecordStore for SimulatedStore {
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
-        let shelf = &mut *self.0.borrow_mut();
+        let shelf = &mut *self.shelf.borrow_mut();
         if shelf.commands.len() >= shelf.queue_max {
             return Err(NotTaken::Overloaded);
         }
-        shelf.ledger.decided(&record);
-        let failures_heard = shelf.failures_heard;
-        shelf.commands.push_back(Command::Write { ticket, now, record, failures_heard });
+        let end = self.end;
+        shelf.ends[end].ledger.decided(&record);
+        let failures_heard = shelf.ends[end].failures_heard;
+        shelf.commands.push_back(Command::Write { end, ticket, now, record, failures_heard });
         Ok(())
     }
 
     fn read(&mut self, ticket: u64, _: Timestamp, query: Query) -> Result<(), NotTaken> {
-        let shelf = &mut *self.0.borrow_mut();
+        let shelf = &mut *self.shelf.borrow_mut();
         if shelf.commands.len() >= shelf.queue_max {
             return Err(NotTaken::Overloaded);
         }
-        shelf.commands.push_back(Command::Read { ticket, query });
+        shelf.commands.push_back(Command::Read { end: self.end, ticket, query });
         Ok(())
     }
 
@@ -148,25 +191,37 @@ impl RecordStore for SimulatedStore {
         rooms: Vec<RoomId>,
         since: Timestamp,
     ) -> Result<(), NotTaken> {
-        let shelf = &mut *self.0.borrow_mut();
+        let shelf = &mut *self.shelf.borrow_mut();
         if shelf.commands.len() >= shelf.queue_max {
             return Err(NotTaken::Overloaded);
         }
-        shelf.commands.push_back(Command::Seek { ticket, rooms, since });
+        shelf.commands.push_back(Command::Seek { end: self.end, ticket, rooms, since });
         Ok(())
     }
 
     fn told(&mut self) -> Vec<Told> {
-        let shelf = &mut *self.0.borrow_mut();
-        shelf.failures_heard = shelf.failures;
+        let shelf = &mut *self.shelf.borrow_mut();
+        let (end, turn) = (&mut shelf.ends[self.end], shelf.turn);
+        end.failures_heard = end.failures;
         let mut all_told = Vec::new();
-        for (told, record) in std::mem::take(&mut shelf.told) {
+        for (told, record) in std::mem::take(&mut end.told) {
             if let Some(record) = record {
-                shelf.ledger.heard(&told, &record, shelf.turn);
+                end.ledger.heard(&told, &record, turn);
             }
             all_told.push(told);
         }
         all_told
+    }
+
+    fn tell(&mut self, news: &News) {
+        let shelf = &mut *self.shelf.borrow_mut();
+        for (_, other) in shelf.ends.iter_mut().enumerate().filter(|(end, _)| *end != self.end) {
+            other.tell(Told::News(news.clone()), None);
+        }
+    }
+
+    fn told_count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shelf.borrow().ends[self.end].count)
     }
 
     fn has_died(&self) -> bool {

@@ -14,6 +14,7 @@ use super::tls::{self, ClientEnd};
 use parlor::auth::{Claims, Keys, Secret};
 use parlor::base::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
 use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
+use parlor::hub::Common;
 use parlor::protocol::deflate::Codecs;
 use parlor::reactor::Wake;
 use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
@@ -50,6 +51,8 @@ pub(crate) enum Event {
     ServerTold(usize),
     ClientTold(usize),
     Store,
+    /// A hub that was told something by others is woken.
+    Wake(usize),
     Kill,
     Start,
     Cut,
@@ -69,7 +72,7 @@ pub(crate) struct Token {
     expires_s: i64,
 }
 
-/// The server, while it lives.
+/// A hub of the server, with the connections that it has, while it lives.
 pub(crate) struct Server {
     pub(crate) reactor: SimulatedReactor<TlsAcceptor>,
     pub(crate) web: Web<Chat<SimulatedStore>>,
@@ -92,7 +95,10 @@ pub(crate) struct World {
     pub(crate) turn: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
-    pub(crate) server: Option<Server>,
+    /// How many hubs the server has.
+    pub(crate) hubs: usize,
+    /// They all live, or none.
+    pub(crate) servers: Vec<Server>,
     pub(crate) shelf: Rc<RefCell<Shelf>>,
     pub(crate) is_store_at_work: bool,
     store_fails: u64,
@@ -135,8 +141,14 @@ pub(crate) struct World {
 const SEEDS_WITH_TLS: u64 = 16;
 const FIRST_WITH_TLS: u64 = 12;
 
+/// How many hubs the server has, by seed.
+const HUBS_OF_SEEDS: [usize; 8] = [1, 1, 2, 1, 1, 3, 1, 4];
+
 /// One in so many clients is not the product's: it does what that would not, and sees all that comes.
 const RAW_ONE_IN: u64 = 4;
+
+/// A hub hears what others have told it no later than this, in ms, unless it has to know it sooner.
+const HUB_LATE_MS: u64 = 200;
 
 /// More than any run has.
 const EVENTS_MAX: u64 = 1_000_000;
@@ -146,7 +158,12 @@ const START_OF_TIME: i64 = 1_800_000_000_000;
 impl World {
     pub(crate) fn new(seed: u64, is_tracing: bool) -> World {
         let mut dice = Dice::new(seed);
-        let plan = Plan::draw(&mut dice);
+        let mut plan = Plan::draw(&mut dice);
+        let hubs = std::env::var("HUBS").ok().and_then(|hubs| hubs.parse().ok());
+        let hubs = hubs.unwrap_or(HUBS_OF_SEEDS[seed as usize % HUBS_OF_SEEDS.len()]);
+        if hubs > 1 {
+            plan.streams.retain(|stream| stream.durable);
+        }
         let has_tls = seed % SEEDS_WITH_TLS == FIRST_WITH_TLS || std::env::var_os("TLS").is_some();
         let secret =
             Secret::new(b"a secret of the simulator, 32 bytes").expect("it is long enough");
@@ -159,7 +176,7 @@ impl World {
         config.compression.enabled = plan.compression;
         config.compression.codecs.threshold_bytes = 100;
         let keys = config.key_sources().read().expect("keys");
-        let shelf = Rc::new(RefCell::new(Shelf::new("epoch", is_tracing)));
+        let shelf = Rc::new(RefCell::new(Shelf::new("epoch", hubs, is_tracing)));
         let mut clients = Vec::new();
         for (user, devices) in plan.devices.iter().enumerate() {
             for _ in 0..*devices {
@@ -179,7 +196,8 @@ impl World {
             turn: 0,
             events: BinaryHeap::new(),
             order: 0,
-            server: None,
+            hubs,
+            servers: Vec::new(),
             shelf,
             is_store_at_work: false,
             store_fails: 0,
@@ -332,7 +350,8 @@ impl World {
     /// Runs until `is_done`, or until `end`; tells whether it was done.
     pub(crate) fn run_until(&mut self, end: u64, mut is_done: impl FnMut(&World) -> bool) -> bool {
         loop {
-            let due = self.server.as_ref().map_or(Moment::NEVER, |one| one.reactor.next_turn());
+            let turns = self.servers.iter().map(|one| one.reactor.next_turn());
+            let due = turns.min().unwrap_or(Moment::NEVER);
             let next = self.events.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
             let next = next.min(due.as_millis()).max(self.now);
             if next > end {
@@ -376,12 +395,17 @@ impl World {
             Event::Up(link) => self.arrives_up(link),
             Event::Down(link) => self.arrives_down(link),
             Event::ServerTold(link) => {
-                if let (Some(conn), Some(server)) = (self.links[link].conn, &mut self.server) {
+                if let Some((server, conn)) = self.end_of(link) {
                     server.reactor.reset(conn);
                 }
             }
             Event::ClientTold(link) => self.tell_client(link, Parcel::Reset),
             Event::Store => self.store_works(),
+            Event::Wake(hub) => {
+                if let Some(server) = self.servers.get(hub) {
+                    server.wake.wake();
+                }
+            }
             Event::Start => self.starts(),
             _ if self.is_quiet => {}
             Event::Kill => self.kills(),
@@ -454,31 +478,65 @@ impl World {
     // The server.
 
     fn starts(&mut self) {
-        if self.server.is_some() {
+        if !self.servers.is_empty() {
             return;
         }
         self.latest_believed = self.latest_believed();
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
-        let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
-        let reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
-        let snapshot = self.shelf.borrow().snapshot();
-        let store = SimulatedStore(Rc::clone(&self.shelf));
-        let wake = reactor.wake();
-        let web = Chat::build(
-            self.config.clone(),
-            self.config.all_listeners(),
-            self.keys.clone(),
-            (store, snapshot),
-            wake.clone(),
-            now,
-            self.dice.seed(),
-        );
-        // As `Server::bind` does.
-        wake.wake();
+        let common = (self.hubs > 1).then(|| Common::new(&self.plan.limits, self.dice.seed()));
+        for end in 0..self.hubs {
+            let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
+            let reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
+            let snapshot = self.shelf.borrow().snapshot();
+            let store = SimulatedStore { shelf: Rc::clone(&self.shelf), end };
+            let wake = reactor.wake();
+            let mut web = Chat::build(
+                self.config.clone(),
+                self.config.all_listeners(),
+                self.keys.clone(),
+                (store, snapshot),
+                wake.clone(),
+                now,
+                self.dice.seed(),
+            );
+            if let Some(common) = &common {
+                web.application_mut().join_others(common.clone());
+            }
+            // As `Server::bind` does.
+            wake.wake();
+            self.servers.push(Server { reactor, web, wake, links: BTreeMap::new() });
+        }
         self.life += 1;
         self.trace(|| "the server starts".to_owned());
-        self.server = Some(Server { reactor, web, wake, links: BTreeMap::new() });
+    }
+
+    /// The hub to which a client is connected.
+    pub(crate) fn hub_of(&self, client: &Client) -> usize {
+        client.link.map_or(0, |link| self.links[link].hub)
+    }
+
+    /// The server's end of a connection.
+    fn end_of(&mut self, link: usize) -> Option<(&mut Server, ConnId)> {
+        let Link { hub, conn, .. } = &self.links[link];
+        Some((self.servers.get_mut(*hub)?, (*conn)?))
+    }
+
+    /// Wakes hubs that were told something: one at once, several each in its own time.
+    fn wakes_hubs(&mut self) {
+        for hub in 0..self.hubs {
+            if !std::mem::take(&mut self.shelf.borrow_mut().ends[hub].is_to_wake) {
+                continue;
+            }
+            let wait = match self.hubs > 1 && self.dice.one_in(2) {
+                true => {
+                    self.coverage.count("hubs that hear late");
+                    self.dice.skewed(0, HUB_LATE_MS)
+                }
+                false => 0,
+            };
+            self.at(self.now + wait, Event::Wake(hub));
+        }
     }
 
     /// Turns of the loop, until it would wait.
@@ -487,23 +545,31 @@ impl World {
         let first = self.turn;
         let (now, wall) = (Moment::from_millis(self.now), self.wall());
         loop {
-            let Some(server) = &mut self.server else { return };
-            if server.reactor.next_turn() > now {
-                return;
-            }
+            let due: Vec<usize> = (0..self.servers.len())
+                .filter(|hub| self.servers[*hub].reactor.next_turn() <= now)
+                .collect();
+            let hub = match &due[..] {
+                [] => return,
+                [hub] => *hub,
+                _ => *self.dice.pick(&due),
+            };
             self.turn += 1;
             assert!(self.turn - first < TURNS_MAX, "the loop spins");
             self.shelf.borrow_mut().turn = self.turn;
+            let server = &mut self.servers[hub];
             server.reactor.set_time(now, wall);
             server.reactor.turn(&mut server.web);
-            self.departs();
+            self.departs(hub);
+            if self.hubs > 1 {
+                self.wakes_hubs();
+            }
             self.set_store_to_work();
         }
     }
 
     /// What the server has sent is on its way.
-    fn departs(&mut self) {
-        let Some(server) = &mut self.server else { return };
+    fn departs(&mut self, hub: usize) {
+        let server = &mut self.servers[hub];
         if self.tls.is_some() {
             for (conn, link) in &server.links {
                 if let Some(tls) = &mut self.links[*link].tls {
@@ -513,7 +579,7 @@ impl World {
         }
         let senders: Vec<ConnId> = server.reactor.senders().collect();
         for conn in senders {
-            let Some(server) = &mut self.server else { return };
+            let server = &mut self.servers[hub];
             let (bytes, end) = server.reactor.fetch(conn);
             let Some(&link) = server.links.get(&conn) else { continue };
             let is_over = matches!(end, ServerEnd::Closed | ServerEnd::Reset);
@@ -543,7 +609,10 @@ impl World {
 
     fn kills(&mut self) {
         self.again(self.plan.kill_ms, Event::Kill);
-        let Some(server) = self.server.take() else { return };
+        if self.servers.is_empty() {
+            return;
+        }
+        let servers = std::mem::take(&mut self.servers);
         self.coverage.count("kills");
         {
             let shelf = &mut *self.shelf.borrow_mut();
@@ -555,7 +624,7 @@ impl World {
             shelf.crash();
         }
         self.trace(|| "the server is killed".to_owned());
-        for link in server.links.into_values() {
+        for link in servers.into_iter().flat_map(|server| server.links.into_values()) {
             self.links[link].conn = None;
             let wait = self.dice.skewed(0, 400);
             self.at(self.now + wait, Event::ClientTold(link));
@@ -588,8 +657,9 @@ impl World {
             self.coverage.count("failed batches");
             self.trace(|| "a batch fails".to_owned());
         }
-        if let Some(server) = &self.server {
-            server.wake.wake();
+        match &self.servers[..] {
+            [server] => server.wake.wake(),
+            _ => self.wakes_hubs(),
         }
         self.set_store_to_work();
     }
@@ -606,7 +676,8 @@ impl World {
     }
 
     pub(crate) fn open_link(&mut self, client: usize) -> usize {
-        self.links.push(Link::new(client));
+        let hub = if self.hubs > 1 { self.dice.below(self.hubs) } else { 0 };
+        self.links.push(Link::new(client, hub));
         let link = self.links.len() - 1;
         let at = self.now + self.latency();
         self.links[link].up.last_at = at;
@@ -629,7 +700,8 @@ impl World {
 
     fn opens(&mut self, link: usize) {
         let window = self.dice.range(self.plan.window_bytes / 2, self.plan.window_bytes) as usize;
-        let Some(server) = self.server.as_mut().filter(|server| server.reactor.is_accepting())
+        let hub = self.links[link].hub;
+        let Some(server) = self.servers.get_mut(hub).filter(|one| one.reactor.is_accepting())
         else {
             self.coverage.count("connections refused");
             self.tell_client(link, Parcel::Reset);
@@ -787,7 +859,7 @@ impl World {
             return;
         }
         let Some(parcel) = self.links[link].up.parcels.pop_front() else { return };
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = self.servers.get_mut(self.links[link].hub) else { return };
         let Some(conn) = self.links[link].conn else {
             if matches!(parcel, Parcel::Bytes(_)) && !self.links[link].is_left {
                 // The server has closed it: what comes is answered by a reset.
@@ -809,8 +881,8 @@ impl World {
             return;
         }
         let Some(parcel) = self.links[link].down.parcels.pop_front() else { return };
-        if let (Parcel::Bytes(bytes), Some(conn), Some(server)) =
-            (&parcel, self.links[link].conn, &mut self.server)
+        if let Parcel::Bytes(bytes) = &parcel
+            && let Some((server, conn)) = self.end_of(link)
         {
             server.reactor.make_room(conn, bytes.len());
         }

@@ -108,10 +108,21 @@ impl Streams {
         StreamEvent { seq, ts, data, id }: StreamEvent,
         effects: &mut Effects,
     ) {
-        let Some(ix) = self.durable_ix(name) else {
-            // The declaration was removed meanwhile, so nobody watches.
-            self.dormant.insert(name.clone(), (Rc::from(epoch), seq));
-            return;
+        let ix = match self.durable_ix(name) {
+            Some(ix) => ix,
+            None => {
+                self.dormant.insert(name.clone(), (Rc::from(epoch), seq - 1));
+                let declaration = self.declaration(name).filter(|one| one.durable).cloned();
+                let Some(declaration) = declaration else {
+                    // The declaration was removed meanwhile, so nobody watches.
+                    self.dormant.insert(name.clone(), (Rc::from(epoch), seq));
+                    return;
+                };
+                // It was begun at another hub.
+                let ix = self.add(name.clone(), declaration);
+                self.touch(effects.now.moment, ix);
+                ix
+            }
         };
         let stream = &mut self.streams[ix];
         assert_eq!((&*stream.epoch, stream.head + 1), (epoch, seq), "of {name}");

@@ -10,6 +10,7 @@ use crate::base::{
 };
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::rc::Rc;
 
 /// The part of the configuration that the streams use.
@@ -50,11 +51,16 @@ pub(super) struct WatchedStreams {
     pub(super) scanned: usize,
 }
 
+/// The length of an epoch.
+const EPOCH_LEN: usize = 16;
+
 /// All streams and their subscriptions.
 #[derive(Debug)]
 pub struct Streams {
     pub(in crate::hub) settings: StreamSettings,
     pub(super) chance: Chance,
+    /// Gives durable streams their epochs: all hubs of a store have the same.
+    epochs: SeededHash,
     pub(super) streams: Slab<Stream>,
     pub(super) holdings: Holdings,
     /// Epoch and newest number of durable streams that are no longer declared. They may be declared
@@ -87,6 +93,7 @@ impl Streams {
         let hash = SeededHash::new(chance.next_u64());
         let mut streams = Streams {
             settings,
+            epochs: SeededHash::new(chance.next_u64()),
             chance,
             streams: Slab::new(),
             holdings: Holdings::default(),
@@ -104,6 +111,23 @@ impl Streams {
         }
         streams.add_named();
         streams
+    }
+
+    /// Takes the epochs that all hubs of the store give to durable streams. Nobody has seen one of
+    /// its own.
+    pub(in crate::hub) fn share_epochs(&mut self, seed: u64) {
+        self.epochs = SeededHash::new(seed);
+        let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
+        for ix in all {
+            let stream = &self.streams[ix];
+            if stream.declaration.durable && stream.head == 0 {
+                self.streams[ix].epoch = self.durable_epoch(&stream.name);
+            }
+        }
+    }
+
+    fn durable_epoch(&self, name: &StreamId) -> Rc<str> {
+        Chance::new(self.epochs.hash_one(name)).word(EPOCH_LEN).into()
     }
 
     fn add_named(&mut self) {
@@ -290,9 +314,11 @@ impl Streams {
     }
 
     pub(super) fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
-        const EPOCH_LEN: usize = 16;
-        let epoch = self.chance.word(EPOCH_LEN).into();
         let is_durable = declaration.durable;
+        let epoch = match is_durable {
+            true => self.durable_epoch(&name),
+            false => self.chance.word(EPOCH_LEN).into(),
+        };
         let mut stream = Stream::new(name.clone(), declaration, epoch);
         // What it had is read at the next start; its numbers go on.
         if is_durable && let Some((epoch, head)) = self.dormant.remove(&name) {

@@ -46,6 +46,9 @@ pub(super) struct Decisions {
     pub(super) is_under_way: bool,
     /// Frames that were handed to connections in this turn.
     deliveries: usize,
+    /// The hub is to be told everything that has come, before it decides anything else. That does
+    /// not wait for another turn: the frames of it are bounded by what may wait for a connection.
+    catches_up: bool,
     wall_clock: WallClock,
 }
 
@@ -59,7 +62,7 @@ impl<S: RecordStore> Chat<S> {
     /// Hands an input to the hub, and carries out its effects and what follows from them.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.decisions.inputs.push_back(input);
-        while let Some(input) = self.decisions.inputs.pop_front().or_else(|| self.next_scan(net)) {
+        while let Some(input) = self.next_input(net) {
             let now = self.read_clocks(net);
             // A panic in here leaves the hub in doubt, so the process ends. What was acknowledged
             // is on disk.
@@ -74,6 +77,21 @@ impl<S: RecordStore> Chat<S> {
             self.write_resumed(net);
         }
         self.check_pools(net);
+    }
+
+    /// What follows from what was decided comes first, so that no cursor takes a later entry of what
+    /// the hub is told for one that it has.
+    fn next_input(&mut self, net: &mut Net<'_>) -> Option<Input> {
+        if let Some(input) = self.decisions.inputs.pop_front() {
+            return Some(input);
+        }
+        if self.decisions.catches_up {
+            if let Some(told) = self.next_told(net) {
+                return Some(Input::Told(told));
+            }
+            self.decisions.catches_up = false;
+        }
+        self.next_scan(net)
     }
 
     fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
@@ -107,6 +125,13 @@ impl<S: RecordStore> Chat<S> {
                     self.scan_queue.count(net.now(), *bytes);
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
+                Effect::Tell(news) => self.store_client.store.tell(news),
+                Effect::CatchUp => {
+                    self.keep_count();
+                    self.store_client.fetch();
+                    self.decisions.catches_up = true;
+                }
+                Effect::CaughtUp => self.resume_count(),
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => self.persist(net, now, *ticket, record),
                 Effect::Load { ticket, query } => {
@@ -263,16 +288,32 @@ impl<S: RecordStore> Chat<S> {
         self.store_client.fetch();
         self.decisions.deliveries = 0;
         while self.decisions.deliveries < DELIVERIES_PER_TURN {
-            let Some(told) = self.store_client.next(net.now()) else { return };
-            self.counters.count_told(&told);
-            if let Some(ms) = self.store_client.took_ms(&told, net.now()) {
-                self.counters.deliveries.observe(ms * 1_000);
-            }
-            self.settle_count(net.now(), &told);
+            let Some(told) = self.next_told(net) else { return };
             self.decide(net, Input::Told(told));
         }
         // The rest comes in the next turn, when these have been sent.
         self.shared.wake.wake();
+    }
+
+    /// What the hub is to be told next.
+    fn next_told(&mut self, net: &Net<'_>) -> Option<Told> {
+        let told = self.store_client.next(net.now())?;
+        self.counters.count_told(&told);
+        if let Some(ms) = self.store_client.took_ms(&told, net.now()) {
+            self.counters.deliveries.observe(ms * 1_000);
+        }
+        self.settle_count(net.now(), &told);
+        Some(told)
+    }
+
+    /// Before something from outside is judged: it may be about what others have been told.
+    pub(super) fn hear_first(&mut self, net: &mut Net<'_>) {
+        if self.hub.is_behind() {
+            self.store_client.fetch();
+            while let Some(told) = self.next_told(net) {
+                self.decide(net, Input::Told(told));
+            }
+        }
     }
 
     /// Reads from a connection, unless the hub holds it, too many of its calls wait for handlers,

@@ -21,7 +21,7 @@ use crate::backend::{Finish, Outbound};
 use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
 use crate::config::{Config, Listener, https_port};
 use crate::http1::{RequestHead, Response};
-use crate::hub::{Hub, Input};
+use crate::hub::{Common, Hub, Input};
 use crate::reactor::Wake;
 use crate::server::embed::Paths;
 use crate::server::embed::challenges::Challenges;
@@ -187,6 +187,12 @@ impl<S: RecordStore> Chat<S> {
         &mut self.store_client.store
     }
 
+    /// Makes its hub one of several on the store, all of which have `common`.
+    pub fn join_others(&mut self, common: Common) {
+        let told = self.store_client.store.told_count();
+        self.hub.join_others(common, told);
+    }
+
     /// The state of rooms and users.
     pub fn hub(&self) -> &Hub {
         &self.hub
@@ -230,6 +236,7 @@ impl<S: RecordStore> Application for Chat<S> {
         exchange: Exchange,
         request: &WebRequest<'_>,
     ) -> HttpAnswer {
+        self.hear_first(net);
         self.answered(net, exchange, request)
     }
 
@@ -272,6 +279,7 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        self.hear_first(net);
         match self.visitor(conn) {
             Some(Visitor::Watch(_)) => self.ignore_message(net, conn),
             Some(Visitor::Own(_)) => self.own_message(net, conn, message),

@@ -77,7 +77,9 @@ impl<S: RecordStore> StoreClient<S> {
         match &told {
             Told::Answer { outcome: Outcome::Unavailable, .. } => self.refused = Some(now),
             Told::Answer { outcome: Outcome::Page(_) | Outcome::Positions(_), .. } => {}
+            // What another hub has asked for is stored, too.
             Told::Answer { .. } | Told::Changed { .. } => self.refused = None,
+            Told::News(_) => {}
         }
         Some(told)
     }

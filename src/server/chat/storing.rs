@@ -15,7 +15,7 @@ use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The last part of the limit's key.
@@ -74,6 +74,9 @@ pub(super) struct Stored {
     rates: Rates,
     /// For the current request.
     counted: Option<StorageCharge>,
+    /// For requests that the hub keeps until it has caught up, in their order; `None` where nothing
+    /// was counted. The hub has at most one of a connection or call, and is caught up in the same turn.
+    kept: VecDeque<Option<StorageCharge>>,
     /// For records on their way to the store, by ticket: at most `STORE_QUEUE_MAX`.
     in_flight: HashMap<u64, StorageCharge>,
 }
@@ -81,7 +84,7 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(seed: u64) -> Stored {
         let rates = Rates::new(STORERS_MAX, seed);
-        Stored { rates, counted: None, in_flight: HashMap::new() }
+        Stored { rates, counted: None, kept: VecDeque::new(), in_flight: HashMap::new() }
     }
 }
 
@@ -105,6 +108,18 @@ impl<S: RecordStore> Chat<S> {
         if let Some(StorageCharge::Parts { payer, weight }) = self.stored.counted.take() {
             self.stored.rates.give_back(&payer, weight, ALLOWANCE);
         }
+    }
+
+    /// The current request is carried out later.
+    pub(super) fn keep_count(&mut self) {
+        let counted = self.stored.counted.take();
+        self.stored.kept.push_back(counted);
+    }
+
+    /// From here on, the current request is the one that was kept first.
+    pub(super) fn resume_count(&mut self) {
+        self.count_nothing();
+        self.stored.counted = self.stored.kept.pop_front().flatten();
     }
 
     /// Gives back what was counted for a record that added nothing, or logs that the quota is used

@@ -199,7 +199,7 @@ impl Counters {
         match told {
             Told::Answer { outcome: Outcome::Unavailable, .. } => self.store_unavailable += 1,
             Told::Answer { outcome: Outcome::Damaged, .. } => self.store_damaged += 1,
-            Told::Answer { .. } | Told::Changed { .. } => {}
+            Told::Answer { .. } | Told::Changed { .. } | Told::News(_) => {}
         }
     }
 }

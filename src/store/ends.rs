@@ -1,0 +1,174 @@
+//! What the store's thread tells its ends, of which each hub has one. All of their queues are filled
+//! before any can be emptied: no hub knows of a change that another one has not been told.
+
+use crate::base::limits::{TOLD_QUEUE_BYTES_MAX, TOLD_QUEUE_MAX};
+use crate::base::{News, StoreCounters, Told};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Wakes the reactor of an end, from any thread.
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// Something that an end is told.
+#[derive(Debug)]
+pub(super) struct EndAnswer {
+    pub(super) told: Told,
+    /// The weight of the command, see
+    /// [`StoreCommand::weight`](super::worker::StoreCommand::weight).
+    pub(super) weight: usize,
+    /// Whether this end gave the command.
+    pub(super) is_own: bool,
+    /// How many batches with a record of this end have failed so far.
+    pub(super) failures: u64,
+}
+
+/// All ends of a store.
+pub(super) struct Ends {
+    ends: Vec<StoreEnd>,
+    counters: Mutex<StoreCounters>,
+    /// The store's thread has ended.
+    has_ended: AtomicBool,
+}
+
+struct StoreEnd {
+    queue: Mutex<EndQueue>,
+    told: Arc<AtomicU64>,
+    wake: Waker,
+}
+
+/// What an end was told and has not taken.
+#[derive(Debug, Default)]
+struct EndQueue {
+    answers: Vec<EndAnswer>,
+    bytes: usize,
+    /// The end waits for its last answers, and takes nothing until they are there.
+    is_closing: bool,
+    /// The end takes nothing any more.
+    is_closed: bool,
+}
+
+impl EndQueue {
+    fn push(&mut self, answer: EndAnswer, told: &AtomicU64) {
+        if !self.is_closed {
+            self.bytes += answer.weight;
+            // Before the queue can be emptied: whoever sees what this has come to sees this count.
+            let is_answer = matches!(answer.told, Told::Answer { .. });
+            told.fetch_add(u64::from(!is_answer), Ordering::Release);
+            self.answers.push(answer);
+        }
+    }
+}
+
+impl Ends {
+    pub(super) fn new(wakers: Vec<Waker>) -> Ends {
+        let end = |wake| StoreEnd { queue: Mutex::default(), told: Arc::default(), wake };
+        let (ends, counters) = (wakers.into_iter().map(end).collect(), Mutex::default());
+        Ends { ends, counters, has_ended: AtomicBool::new(false) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Tells each end what is for it. Returns when all of them can take it.
+    pub(super) fn answer(&self, new: Vec<Vec<EndAnswer>>, counters: &StoreCounters) {
+        locked(&self.counters).clone_from(counters);
+        let is_told: Vec<bool> = new.iter().map(|new| !new.is_empty()).collect();
+        let mut queues: Vec<_> = self.ends.iter().map(|end| locked(&end.queue)).collect();
+        for ((end, queue), new) in self.ends.iter().zip(&mut queues).zip(new) {
+            for answer in new {
+                queue.push(answer, &end.told);
+            }
+        }
+        drop(queues);
+        for (end, _) in self.ends.iter().zip(is_told).filter(|(_, is_told)| *is_told) {
+            (end.wake)();
+        }
+    }
+
+    /// Tells the other ends some news.
+    pub(super) fn tell(&self, from: usize, news: &News) {
+        for (_, end) in self.ends.iter().enumerate().filter(|(end, _)| *end != from) {
+            let told = Told::News(news.clone());
+            let answer = EndAnswer { told, weight: 0, is_own: false, failures: 0 };
+            locked(&end.queue).push(answer, &end.told);
+            (end.wake)();
+        }
+    }
+
+    /// Takes what an end was told.
+    pub(super) fn take(&self, end: usize) -> Vec<EndAnswer> {
+        let Some(end) = self.ends.get(end) else { return Vec::new() };
+        let mut queue = locked(&end.queue);
+        queue.bytes = 0;
+        std::mem::take(&mut queue.answers)
+    }
+
+    /// How many answers to its own commands an end has not taken.
+    pub(super) fn own_answers(&self, end: usize) -> usize {
+        let Some(end) = self.ends.get(end) else { return 0 };
+        locked(&end.queue).answers.iter().filter(|answer| answer.is_own).count()
+    }
+
+    /// How many changes and news an end was told.
+    pub(super) fn count(&self, end: usize) -> Arc<AtomicU64> {
+        self.ends.get(end).map(|end| Arc::clone(&end.told)).unwrap_or_default()
+    }
+
+    /// An end waits for its last answers: nobody else waits for it any more.
+    pub(super) fn begin_to_close(&self, end: usize) {
+        if let Some(end) = self.ends.get(end) {
+            locked(&end.queue).is_closing = true;
+        }
+    }
+
+    /// An end takes nothing any more.
+    pub(super) fn close(&self, end: usize) {
+        if let Some(end) = self.ends.get(end) {
+            locked(&end.queue).is_closed = true;
+        }
+    }
+
+    /// Whether an end has so much to take that no more is committed.
+    pub(super) fn is_full(&self) -> bool {
+        self.ends.iter().any(|end| {
+            let queue = locked(&end.queue);
+            let is_full =
+                queue.answers.len() >= TOLD_QUEUE_MAX || queue.bytes >= TOLD_QUEUE_BYTES_MAX;
+            is_full && !queue.is_closing
+        })
+    }
+
+    pub(super) fn counters(&self) -> StoreCounters {
+        locked(&self.counters).clone()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+}
+
+/// Tells all ends when the store's thread ends, however it ends. Their reactors then look whether
+/// that was meant.
+pub(super) struct WakeAtEnd(pub(super) Arc<Ends>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Release);
+        for end in &self.0.ends {
+            (end.wake)();
+        }
+    }
+}
+
+impl fmt::Debug for Ends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ends").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+// Whoever panics while they hold one of these leaves nothing half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
