@@ -76,6 +76,9 @@ impl Settings {
     }
 }
 
+/// Memberships of a snapshot whose memory is freed together.
+const FREED_AT_ONCE: usize = 65_536;
+
 /// Users, rooms and presence: decides who may do what, and who receives what.
 #[derive(Debug)]
 pub struct Hub {
@@ -157,7 +160,14 @@ impl Hub {
             }
             hub.add_room(Room::new(state));
         }
-        for (room, user, state) in snapshot.members {
+        // Taken from the end of a list that is turned round, so that what is done with is freed: a large
+        // store needs its memory once.
+        let mut members = snapshot.members;
+        members.reverse();
+        while let Some((room, user, state)) = members.pop() {
+            if members.len().is_multiple_of(FREED_AT_ONCE) {
+                members.shrink_to_fit();
+            }
             // An ended room has no members, whatever is on disk.
             let Some((room, _)) = hub.room(&room) else { continue };
             let ix = hub.user_ix(&user);

@@ -89,7 +89,7 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let (_, room) = self.room_of_reader(asker, room)?;
         let limit = limit.min(self.settings.limits.page as usize);
-        let mut found = following(&room.members, after.as_ref());
+        let mut found = room.members.following(after.as_ref());
         let tells_online = self.settings.presence != Scope::Off;
         let members: Vec<MemberInfo> = found
             .by_ref()

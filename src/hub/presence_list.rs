@@ -29,9 +29,7 @@ impl Hub {
                 let message = "this server does not tell who is online";
                 return Err(Refusal::new(RefusalCode::Forbidden, message));
             }
-            (Some(room), _) => {
-                following(&room.online, after).map(|(_, ix)| *ix).take(most).collect()
-            }
+            (Some(room), _) => room.online.following(after).map(|(_, ix)| *ix).take(most).collect(),
             (None, Scope::Everyone) => {
                 following(&self.presence.online, after).map(|(_, ix)| *ix).take(most).collect()
             }
@@ -65,7 +63,7 @@ impl Hub {
         let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
         for room in rooms {
             let online = &self.rooms[room].online;
-            all.extend(following(online, after).take(most).map(|(id, ix)| (id, *ix)));
+            all.extend(online.following(after).take(most).map(|(id, ix)| (id, *ix)));
         }
         // A user in no room is still online.
         if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {

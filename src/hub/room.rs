@@ -6,7 +6,8 @@ use super::user::UserIx;
 use crate::base::answer::RoomSummary;
 use crate::base::table::index_in_slab;
 use crate::base::{
-    ConnId, Entry, EntryKind, Limits, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
+    ConnId, Entry, EntryKind, Limits, MemberState, Moment, RoomId, RoomState, SmallMap, Timestamp,
+    UserId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -34,11 +35,11 @@ pub(super) struct Room {
     pub(super) is_trimming: bool,
     pub(super) life: Life,
     pub(super) permits: Option<Box<Permits>>,
-    pub(super) members: BTreeMap<UserId, Member>,
+    pub(super) members: SmallMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
-    pub(super) followers: BTreeMap<ConnId, Cursor>,
+    pub(super) followers: SmallMap<ConnId, Cursor>,
     /// Members who are online, in the order of lists, and how many were announced.
-    pub(super) online: BTreeMap<UserId, UserIx>,
+    pub(super) online: SmallMap<UserId, UserIx>,
     pub(super) tally: Tally,
     /// The newest entries, without a gap up to `head`.
     tail: VecDeque<Rc<Entry>>,
@@ -107,9 +108,9 @@ impl Room {
             is_trimming: false,
             life: if state.is_ended { Life::Ended } else { Life::Live },
             permits: None,
-            members: BTreeMap::new(),
-            followers: BTreeMap::new(),
-            online: BTreeMap::new(),
+            members: SmallMap::new(),
+            followers: SmallMap::new(),
+            online: SmallMap::new(),
             tally: Tally::default(),
             tail: VecDeque::new(),
             tail_bytes: 0,
@@ -193,7 +194,7 @@ impl Room {
     }
 
     /// Forgets everything but the name and the numbers. Returns its members and permits.
-    pub(super) fn end(&mut self) -> (BTreeMap<UserId, Member>, Option<Box<Permits>>) {
+    pub(super) fn end(&mut self) -> (SmallMap<UserId, Member>, Option<Box<Permits>>) {
         self.life = Life::Ended;
         self.title = "".into();
         self.owner = None;
