@@ -202,7 +202,9 @@ impl Ledger {
     fn is_member(&self, room: &RoomId, user: &UserId) -> bool {
         let (name, user) = (room.to_string(), user.to_string());
         let Some(of_room) = self.rooms.get(&name) else { return false };
-        let is_in = of_room.ended.is_none() && !self.ending.contains(&name);
+        // An end that this hub has neither decided nor heard of comes behind what it hears now.
+        let is_there = of_room.ended.is_none_or(|heard| heard == u64::MAX);
+        let is_in = is_there && !self.ending.contains(&name);
         let stay = of_room.members.get(&user).and_then(|stays| stays.last());
         let is_member =
             stay.is_some_and(|stay| stay.joined_heard.is_some() && stay.left_heard.is_none());
