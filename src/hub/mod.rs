@@ -1,9 +1,9 @@
 //! Decides about users, rooms, cursors, presence and typing. It is a pure state machine: an input
 //! and the time go in, effects come out. It never fails, does no I/O, and has no clock and no
 //! randomness of its own, so that the same inputs give the same effects in a simulator and in the
-//! server.
+//! server. Several hubs on one store share only [`Common`], and what they are told.
 //!
-//! To find who gets a chat message: [`Hub::handle`] → `commit::Hub::committed` →
+//! To find who gets a chat message: [`Hub::handle`] → `commit::Hub::told` → `apply::Hub::apply` →
 //! `fan_out::Hub::fan_out`.
 
 mod apply;
