@@ -3,8 +3,8 @@
 
 use parlor::base::request::{ListedRooms, Part, Target};
 use parlor::base::{
-    Answer, Body, Chance, ConnId, Effect, Effects, Entry, EntryKind, Limits, Moment, Now, Origin,
-    Refusal, Request, Rights, RoomId, Snapshot, StoreChange, Timestamp, Told, UserId, What,
+    Answer, Body, Chance, ConnId, Effect, Effects, Entry, EntryKind, Limits, Now, Origin, Refusal,
+    Request, Rights, RoomId, Snapshot, StoreChange, Timestamp, Told, UserId, What,
 };
 use parlor::hub::{Common, Hub, Input, Settings};
 use parlor::store::{EventsWanted, Place, RecordStore, Store, Waker};
@@ -73,7 +73,6 @@ struct Node {
     answers: BTreeMap<u64, Result<Answer, Refusal>>,
     calls: u64,
     now: Now,
-    waits: Vec<Moment>,
     refused: BTreeSet<ConnId>,
     members: Members,
     shown: Arc<Shown>,
@@ -125,9 +124,8 @@ impl Members {
             let user = user(number);
             let own = self.0.values().filter(|members| members.get(&user) == Some(&true)).count();
             assert!(own <= limits.rooms as usize, "{user} is in {own} rooms: {:?}", self.0);
-            let is_direct = |room: &RoomId| room.is_direct();
             let of_user = self.0.iter().filter(|(_, members)| members.contains_key(&user));
-            let direct = of_user.filter(|(room, _)| is_direct(room)).count();
+            let direct = of_user.filter(|(room, _)| room.is_direct()).count();
             assert!(direct <= limits.direct_rooms as usize, "{user} has {direct} direct rooms");
         }
     }
@@ -147,7 +145,6 @@ impl Node {
                 }
                 Effect::Tell(news) => self.store.tell(&news),
                 Effect::CatchUp => catches_up = true,
-                Effect::WakeAt(at) => self.waits.push(at),
                 Effect::TooMany { conn } => {
                     self.refused.insert(conn);
                 }
@@ -289,7 +286,6 @@ fn lives(
         answers: BTreeMap::new(),
         calls: 0,
         now,
-        waits: Vec::new(),
         refused: BTreeSet::new(),
         members: Members::default(),
         shown,
@@ -363,7 +359,6 @@ fn hubs_on_threads_are_as_good_as_one() {
             answers: BTreeMap::new(),
             calls: 0,
             now: Now::default(),
-            waits: Vec::new(),
             refused: BTreeSet::new(),
             members: Members::default(),
             shown,
