@@ -143,10 +143,19 @@ def test_a_token_of_another_user_sends_nothing_of_an_outbox(servers, tmp_path):
     status, out, error = send(server, *of["bob"], "--outbox", box, "--timeout", 1, "--join", "tea", "hers")
     assert (status, out) == (4, ""), (status, out, error)
     assert error == f"parlor: --user is ada, and the token is that of bob; the messages of --user are kept in {box}\n"
+    # Online for long when the message comes.
+    command = ["--url", server.url(), "--user", "ada", *map(str, of["bob"]), "--outbox", str(box), "--timeout", "1", "tea"]
+    command = [harness.parlor_binary(), "send", *command]
+    environment = harness.clean_environment()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as late:
+        time.sleep(0.5)
+        out, error = late.communicate("late\n", timeout=PATIENCE)
+    assert (late.returncode, out) == (4, ""), (out, error)
     status, out, error = send(server, *of["ada"], "--outbox", box, "--join", "tea", "third")
     assert (status, error) == (0, ""), (status, out, error)
     entries = server.api("GET", "rooms/tea/messages", token=harness.token("ada"))[1]["entries"]
-    assert [one["payload"]["text"] for one in entries if "text" in one["payload"]] == ["mine", "hers", "third"]
+    assert [one["payload"]["text"] for one in entries if "text" in one["payload"]] == ["mine", "hers", "late", "third"]
 
 
 def test_what_a_full_disk_does_not_keep_is_said(tmp_path):

@@ -46,7 +46,7 @@ pub(super) struct ClientArgs {
 
     /// Who you are, at a server in open mode; with --outbox, whose messages are in it
     #[arg(long, value_name = "ID", value_parser = UserId::parse_any)]
-    user: Option<UserId>,
+    pub(super) user: Option<UserId>,
 
     /// A file with your token, read each time that one is needed [default: the environment variable PARLOR_TOKEN]
     #[arg(long, value_name = "FILE", conflicts_with = "token_cmd")]

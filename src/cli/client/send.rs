@@ -1,10 +1,10 @@
 //! `parlor send`.
 
 use super::link::{ClientArgs, refused};
-use crate::base::RoomId;
 use crate::base::limits::JSON_DEPTH_MAX;
+use crate::base::{RoomId, UserId};
 use crate::cli::{CommandFailure, Exit, print_out, shown};
-use crate::client::{Client, FileOutbox, Room, State, Ticket};
+use crate::client::{Client, FileOutbox, NewMessage, Room, State, Ticket};
 use crate::reactor::Clock;
 use crate::wire::json::{object, whole};
 use clap::Args;
@@ -107,14 +107,15 @@ pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
             if let Some(cid) = &args.cid {
                 message = message.id(cid);
             }
-            let sent = Sent { ticket: message.send(), begun: clock.elapsed() };
+            let ticket = of_user(message, args.client.user.as_ref()).send();
+            let sent = Sent { ticket, begun: clock.elapsed() };
             // It has room for the only one.
             let _ = under_way.send(sent);
             drop(under_way);
         }
         None => {
-            let (room, rate) = (room.clone(), args.rate);
-            let reads = move || read_lines(&room, rate, clock, &under_way);
+            let (room, user, rate) = (room.clone(), args.client.user.clone(), args.rate);
+            let reads = move || read_lines(&room, user.as_ref(), rate, clock, &under_way);
             let reader = std::thread::Builder::new().name("parlor-lines".to_owned()).spawn(reads);
             let reader = reader.map_err(CommandFailure::new)?;
             let outcome = args.settle(&client, &sent, clock);
@@ -133,9 +134,18 @@ pub(in crate::cli) fn run(args: SendArgs) -> Result<(), CommandFailure> {
     is_read.map_err(|error| CommandFailure::new(format!("standard input: {error}")))
 }
 
+/// A token of somebody else must not send what is of --user.
+fn of_user(message: NewMessage, user: Option<&UserId>) -> NewMessage {
+    match user {
+        Some(user) => message.of(user.clone()),
+        None => message,
+    }
+}
+
 /// Sends each line; ends with the last, or when nobody waits for more.
 fn read_lines(
     room: &Room,
+    user: Option<&UserId>,
     rate: Option<f64>,
     clock: Clock,
     under_way: &SyncSender<Sent>,
@@ -147,7 +157,8 @@ fn read_lines(
             std::thread::sleep(next.saturating_sub(clock.elapsed()));
             next += Duration::from_secs_f64(1.0 / rate);
         }
-        let sent = Sent { begun: clock.elapsed(), ticket: room.send(&line) };
+        let begun = clock.elapsed();
+        let sent = Sent { ticket: of_user(room.message(&line), user).send(), begun };
         if under_way.send(sent).is_err() {
             break;
         }

@@ -211,7 +211,7 @@ impl Core {
             let status = TicketStatus::Failed(RequestError::own(code));
             return self.effects.push(CoreEffect::Ticket { id, status });
         }
-        let user = self.unsent.user.clone();
+        let user = kept.user.or_else(|| self.unsent.user.clone());
         let kept = Kept { user, at: self.now.timestamp, failed: None, ..kept };
         let unsent = Outgoing { kept, state: SendStage::Queued, was_sent: false };
         self.unsent.messages.insert(Arc::clone(&id), unsent);
@@ -588,6 +588,20 @@ mod tests {
         assert_eq!(ids, ["c"]);
         scene.input(CoreInput::Retry("c"));
         assert_eq!(scene.asked("chat:send")["payload"]["cid"], "c");
+    }
+
+    #[test]
+    fn a_message_that_names_its_writer_waits_for_them_though_another_is_here() {
+        let mut scene = Scene::online(quiet(), &[("tea", 0)]);
+        let bob = UserId::parse_any("bob").ok();
+        scene.input(CoreInput::Send(Kept { user: bob, ..kept("a", "tea") }));
+        assert!(!scene.is_asked("chat:send"));
+        assert_eq!(status(&scene, "a"), TicketStatus::Queued);
+        assert_eq!(scene.core.unsent().count(), 0);
+        assert!(scene.core.has_unsent("a"));
+        let ada = UserId::parse_any("ada").ok();
+        scene.input(CoreInput::Send(Kept { user: ada, ..kept("b", "tea") }));
+        assert_eq!(scene.asked("chat:send")["payload"]["cid"], "b");
     }
 
     #[test]

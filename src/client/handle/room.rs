@@ -239,6 +239,13 @@ impl NewMessage {
         self
     }
 
+    /// Of whom it is, for a program that knows: it waits until the server says that they are here. Without this it is of
+    /// whoever is here by then.
+    pub fn of(mut self, user: UserId) -> NewMessage {
+        self.kept = self.kept.map(|kept| Kept { user: Some(user), ..kept });
+        self
+    }
+
     /// Sends it.
     pub fn send(self) -> Ticket {
         match self.kept {
