@@ -425,7 +425,7 @@ impl World {
                     self.deliver(*conn, notice, inputs, refused);
                 }
             }
-            Effect::Tell(_) | Effect::CatchUp | Effect::CaughtUp => {
+            Effect::Tell { .. } | Effect::CatchUp | Effect::CaughtUp => {
                 panic!("{effect:?}, and there is no other hub")
             }
             Effect::Watched { .. } => {}

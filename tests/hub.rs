@@ -307,6 +307,7 @@ fn what_a_room_is_like_is_told_to_every_connection_of_its_members() {
         call: 1,
         user: UserId::program(),
         rights: Rights::Program,
+        quotas: None,
         request: titled("tea", "Ours"),
     };
     world.input(of_program);
@@ -1186,7 +1187,7 @@ fn of_names_that_are_on_their_way_the_newest_holds() {
     told(&mut world, first, true);
     assert_eq!(world.hub.name_of(&user("ada")), Some("Ada"), "a newer one is on its way");
     told(&mut world, second, false);
-    assert_eq!(world.hub.name_of(&user("ada")), Some("Ada"));
+    assert_eq!(world.hub.name_of(&user("ada")), Some("Ada L"), "as all hubs and the disk have it");
     let third = connects(&mut world, 3, "Lady A");
     told(&mut world, third, true);
     assert_eq!(world.hub.name_of(&user("ada")), Some("Lady A"));
@@ -1323,6 +1324,17 @@ fn who_was_refused_while_leaving_is_ended_if_the_leaving_comes_to_nothing() {
     let mut world = World::new(Limits::default());
     let other = resumed_while_leaving(&mut world, &[]);
     assert_eq!(told_wrong(&world), [], "{other} was told nothing of it");
+}
+
+#[test]
+fn who_may_not_join_while_leaving_is_ended_if_the_leaving_comes_to_nothing() {
+    let mut world = World::new(Limits { rooms: 1, ..Limits::default() });
+    let (ada, other) = (world.connect("ada"), world.connect("ada"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    let leaving = world.on_their_way([(ada, false, Request::Leave(room("tea")))]);
+    world.request(other, Request::Join(room("tea"))).unwrap_err();
+    world.comes_back(leaving[0].0, Outcome::Unavailable.into());
+    assert_eq!(told_wrong(&world), [other]);
 }
 
 #[test]

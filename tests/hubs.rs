@@ -103,8 +103,8 @@ impl World {
     /// Hubs that know of each other, or each on its own.
     fn new(is_together: bool) -> World {
         let store = ModelStore::new("epoch");
-        let common = is_together.then(|| Common::new(&limits(), 1));
-        let node = |seed: usize| Node::new(&store, seed as u64, common.as_ref());
+        let common = is_together.then(|| Common::new(&settings(), Vec::new(), HUBS, 1));
+        let node = |hub: usize| Node::new(&store, hub, common.as_ref());
         let nodes = (0..HUBS).map(node).collect();
         let mut world =
             World { store, common, nodes, commands: VecDeque::new(), now: Now::default() };
@@ -136,7 +136,8 @@ impl World {
                 Effect::Load { ticket, query } => {
                     self.commands.push_back((hub, Command::Read(ticket, query)));
                 }
-                Effect::Tell(news) => news_of_it.push(news),
+                Effect::Tell { hub: None, news } => news_of_it.push(news),
+                Effect::Tell { hub: Some(_), .. } => panic!("there are no streams"),
                 Effect::CatchUp => catches_up = true,
                 Effect::Seek { .. } => panic!("nobody goes on at a time"),
                 Effect::Hold { conn } => assert!(node.held.insert(conn)),
@@ -341,11 +342,11 @@ impl World {
 }
 
 impl Node {
-    fn new(store: &ModelStore, seed: u64, common: Option<&Common>) -> Node {
-        let mut hub = Hub::new(settings(), store.snapshot(), seed);
+    fn new(store: &ModelStore, number: usize, common: Option<&Common>) -> Node {
+        let mut hub = Hub::new(settings(), store.snapshot(), number as u64);
         let count = Arc::new(AtomicU64::new(0));
         if let Some(common) = common {
-            hub.join_others(common.clone(), Arc::clone(&count));
+            hub.join_others(common.clone(), number, Arc::clone(&count));
         }
         Node {
             hub,

@@ -143,7 +143,7 @@ impl Node {
                 Effect::Load { ticket, query } => {
                     self.store.read(ticket, self.now.timestamp, query).unwrap();
                 }
-                Effect::Tell(news) => self.store.tell(&news),
+                Effect::Tell { hub, news } => self.store.tell(hub, &news),
                 Effect::CatchUp => catches_up = true,
                 Effect::TooMany { conn } => {
                     self.refused.insert(conn);
@@ -180,7 +180,7 @@ impl Node {
     fn ask(&mut self, by: usize, is_admin: bool, request: Request) -> u64 {
         self.calls += 1;
         let rights = if is_admin { Rights::Admin } else { Rights::User };
-        self.give(Input::Call { call: self.calls, user: user(by), rights, request });
+        self.give(Input::Call { call: self.calls, user: user(by), rights, quotas: None, request });
         self.calls
     }
 
@@ -276,7 +276,7 @@ fn lives(
 ) -> Vec<String> {
     let told = store.told_count();
     let mut hub = Hub::new(Settings::from(&limits()), snapshot, seed);
-    hub.join_others(common, told);
+    hub.join_others(common, number, told);
     let now = Now { timestamp: Timestamp(1_000), ..Now::default() };
     let mut node = Node {
         hub,
@@ -332,7 +332,7 @@ fn hubs_on_threads_are_as_good_as_one() {
         let wakers: Vec<Waker> = (0..THREADS).map(|_| Box::new(|| {}) as Waker).collect();
         let opened = Store::open_ends(&place, "e", &EventsWanted::ALL, wakers, || Duration::ZERO);
         let (ends, snapshot) = opened.unwrap();
-        let common = Common::new(&limits(), seed);
+        let common = Common::new(&Settings::from(&limits()), Vec::new(), THREADS, seed);
         let (shown, meeting) = (Arc::new(Shown::default()), Meeting::default());
         let known: Vec<Vec<String>> = std::thread::scope(|scope| {
             let start = |(number, store)| {

@@ -16,7 +16,7 @@ use parlor::hub::{Hub, Input, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::rc::Rc;
+use std::sync::Arc;
 
 const CONNS_EACH: u32 = 2;
 const MOST: u32 = 40;
@@ -85,7 +85,7 @@ impl World {
             if pattern.starts_with("l:") {
                 declaration.keep = Keep::Log(5);
             }
-            Rc::new(declaration)
+            Arc::new(declaration)
         };
         let all = patterns.iter().map(declare).collect();
         let settings = StreamSettings::new(all, |text| Some(Tree::Text(text.into())), limits);
@@ -178,8 +178,8 @@ impl World {
             return answer.unwrap().map(|_| ());
         }
         let seq = self.stored.get(name).map_or(0, |(_, head)| *head) + 1;
-        let epoch = self.hub.streams().epoch(&StreamId::parse(name).unwrap()).unwrap();
-        let epoch = (**epoch).into();
+        let epoch = self.hub.streams().epoch(&StreamId::parse(name).unwrap()).unwrap().clone();
+        let epoch = (*epoch).into();
         let ts = Timestamp(self.now as i64);
         let stream = StreamId::parse(name).unwrap();
         let event = StreamEvent { seq, ts, data: data(units), id: None };
@@ -483,9 +483,9 @@ fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
     }
     assert!(tickets.len() > 3, "they were let through one by one");
     for (at, (ticket, name)) in tickets.into_iter().enumerate() {
-        let epoch = world.hub.streams().epoch(&StreamId::parse(&name).unwrap()).unwrap();
+        let epoch = world.hub.streams().epoch(&StreamId::parse(&name).unwrap()).unwrap().clone();
         let (seq, ts) = (at as u64 / 3 + 1, Timestamp(1));
-        let epoch = (**epoch).into();
+        let epoch = (*epoch).into();
         let stream = StreamId::parse(&name).unwrap();
         let event = StreamEvent { seq, ts, data: data(400), id: None };
         let change = StoreChange::Event { stream, epoch, event };
@@ -585,7 +585,7 @@ fn nobody_takes_all_filters_of_a_stream() {
         let filter = Filter::new(vec![Condition::new("", equal).unwrap()]);
         let ask = Ask {
             stream: StreamId::parse("named").unwrap(),
-            filter: Some(Rc::new(filter)),
+            filter: Some(Arc::new(filter)),
             max_rate: None,
             since: None,
             epoch: None,

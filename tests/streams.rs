@@ -16,21 +16,20 @@ use parlor::hub::{Census, Hub, Input, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::sync::Arc;
 
 const STREAMS: &[&str] = &["state", "log", "slow:1", "slow:2", "slow_state"];
 const LOG_EVENTS: u32 = 6;
 
-fn declarations() -> Vec<Rc<Declaration>> {
+fn declarations() -> Vec<Arc<Declaration>> {
     let declare = |pattern: &str, keep, max_rate| {
         let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
         (declaration.keep, declaration.max_rate) = (keep, max_rate);
         (declaration.publish, declaration.ack) = (true, true);
-        Rc::new(declaration)
+        Arc::new(declaration)
     };
     let mut state = declare("state", Keep::Latest, None);
-    Rc::make_mut(&mut state).priority = Priority::High;
+    Arc::make_mut(&mut state).priority = Priority::High;
     vec![
         state,
         declare("log", Keep::Log(LOG_EVENTS), None),
@@ -56,10 +55,10 @@ fn stream(name: &str) -> StreamId {
 }
 
 /// Only numbers from `bound` on.
-fn from(bound: i64) -> Rc<Filter> {
+fn from(bound: i64) -> Arc<Filter> {
     let compare =
         Compare::Ordered(parlor::base::filter::Order::GreaterOrEqual, Tree::Integer(bound));
-    Rc::new(Filter::new(vec![Condition::new("", compare).unwrap()]))
+    Arc::new(Filter::new(vec![Condition::new("", compare).unwrap()]))
 }
 
 /// What one subscriber knows.
@@ -489,7 +488,7 @@ fn who_waits_for_what_is_looked_into_has_it_also_where_that_is_a_state_from_now_
         if declares {
             let mut declared = declarations();
             for one in declared.iter_mut().filter(|one| one.pattern.as_str() == "log") {
-                Rc::make_mut(one).keep = Keep::Latest;
+                Arc::make_mut(one).keep = Keep::Latest;
             }
             let limits = Limits::default();
             let settings = StreamSettings::new(declared, read, &limits);
@@ -514,7 +513,7 @@ impl Polled {
         let limits = Limits::default();
         let mut declaration = Declaration::new(Pattern::parse(family).unwrap());
         declaration.has_feed = has_feed;
-        let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
+        let settings = StreamSettings::new(vec![Arc::new(declaration)], read, &limits);
         Settings::from(&limits).streams(settings)
     }
 
@@ -632,7 +631,7 @@ impl Durable {
         (declaration.keep, declaration.publish) = (Keep::Log(3), true);
         declaration.durable = is_durable;
         declaration.stale_ms = stale_ms;
-        let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
+        let settings = StreamSettings::new(vec![Arc::new(declaration)], read, &limits);
         Settings::from(&limits).streams(settings)
     }
 

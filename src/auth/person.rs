@@ -2,7 +2,7 @@
 
 use super::claims::Identity;
 use crate::base::{Limits, StreamRights, UserId};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub(crate) struct Person {
     /// Their rights on streams.
     pub(crate) streams: StreamRights,
     /// Their limits, if they differ from everybody's.
-    pub(crate) limits: Option<Rc<Limits>>,
+    pub(crate) limits: Option<Arc<Limits>>,
 }
 
 impl Person {
     /// A user with a proof, and their own limits.
-    pub(crate) fn of(identity: Identity, limits: Option<Rc<Limits>>) -> Person {
+    pub(crate) fn of(identity: Identity, limits: Option<Arc<Limits>>) -> Person {
         let Identity { user, admin: is_admin, is_named, rights: streams, .. } = identity;
         Person { user, is_admin, is_guest: false, is_named, streams, limits }
     }

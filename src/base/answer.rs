@@ -2,7 +2,6 @@
 
 use super::subscription::{StreamInfo, Subscribed, SubscriberInfo};
 use super::{Entry, RefusalCode, RoomId, StreamId, Timestamp, UserId};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The answer to a request.
@@ -60,7 +59,7 @@ pub enum Answer {
         /// The room.
         room: RoomId,
         /// The entries, oldest first.
-        entries: Vec<Rc<Entry>>,
+        entries: Vec<Arc<Entry>>,
         /// The asker, who also gets their own `cid`s.
         asker: UserId,
         /// The `seq` of the room's newest entry.

@@ -262,6 +262,8 @@ pub enum News {
         /// Whether they are typing.
         typing: bool,
     },
+    /// Something of streams waits for this hub's connections, where all hubs have their streams.
+    Streams,
 }
 
 /// What a store tells a hub, in one order for changes, answers and what other hubs tell.

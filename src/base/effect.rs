@@ -119,8 +119,13 @@ pub enum Effect {
         /// The connection.
         conn: ConnId,
     },
-    /// Tell the other hubs of the store.
-    Tell(News),
+    /// Tell other hubs of the store.
+    Tell {
+        /// Which one; `None` for all.
+        hub: Option<usize>,
+        /// What.
+        news: News,
+    },
     /// Give the hub everything that it has been told by now, before anything else is decided. It has
     /// kept the input, or the request of it that was to be carried out.
     CatchUp,

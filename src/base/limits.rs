@@ -227,6 +227,11 @@ pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const TOLD_QUEUE_MAX: usize = 65_536;
 /// See [`TOLD_QUEUE_MAX`].
 pub const TOLD_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What streams have for the connections of one of several hubs and it has not taken, in number and in
+/// bytes of events: beyond that, its connections are fed when it takes that, as slow ones are.
+pub const STREAM_INBOX_MAX: usize = 16_384;
+/// See [`STREAM_INBOX_MAX`].
+pub const STREAM_INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the store looks whether it may go on then, in ms.
 pub const TOLD_LOOK_EVERY_MS: u64 = 1;
 /// Requests of one connection that may wait for the store or a handler, before nothing more is read

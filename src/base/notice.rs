@@ -4,16 +4,15 @@ use super::answer::InviteInfo;
 use super::declaration::Declaration;
 use super::subscription::{Form, Stale};
 use super::{Entry, RoomId, StreamEvent, StreamId, Timestamp, UserId};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// A notice.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// An entry of a room's log.
     Entry {
         /// The entry.
-        entry: Rc<Entry>,
+        entry: Arc<Entry>,
         /// Whether the recipients get the `cid`: the author's own connections do.
         with_cid: bool,
         /// The room, for `Input::Behind` and `Effect::TakeBack`.
@@ -91,9 +90,9 @@ pub enum Notice {
         /// The stream.
         stream: StreamId,
         /// Its declaration.
-        declaration: Rc<Declaration>,
+        declaration: Arc<Declaration>,
         /// The event.
-        event: Rc<StreamEvent>,
+        event: Arc<StreamEvent>,
         /// The `seq` sent to the recipients before; 0 if none.
         prev: u64,
         /// How it is sent.
@@ -113,7 +112,7 @@ pub enum Notice {
         /// The stream.
         stream: StreamId,
         /// Its declaration.
-        declaration: Rc<Declaration>,
+        declaration: Arc<Declaration>,
         /// Since when nothing was heard of it; `None` if it is no longer stale.
         age: Option<Stale>,
         /// The time of this notice.

@@ -3,11 +3,10 @@
 use super::conn_id::ConnId;
 use super::moment::Timestamp;
 use super::{Body, Revocation, RoomId, UserId};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// A client's id for its request, as it stood in its JSON; `None` if it wants no answer.
-pub type RequestId = Option<Rc<str>>;
+pub type RequestId = Option<Arc<str>>;
 
 /// A user's request. Names and sizes have been checked.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::declaration::Declaration;
 use super::filter::Filter;
 use super::{ConnId, StreamEvent, StreamId, Timestamp};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A request to watch a stream.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct Ask {
     /// The stream.
     pub stream: StreamId,
     /// Only events that pass this filter.
-    pub filter: Option<Rc<Filter>>,
+    pub filter: Option<Arc<Filter>>,
     /// At most this many events a second; at least 1.
     pub max_rate: Option<u32>,
     /// Start after this event.
@@ -45,7 +45,7 @@ pub struct Subscribed {
     /// The `seq` of its newest event.
     pub seq: u64,
     /// Its epoch.
-    pub epoch: Rc<str>,
+    pub epoch: Arc<str>,
     /// The subscriber has everything up to here, except events no longer kept. The rest follows.
     pub position: u64,
     /// The kept events, if they come with the reply.
@@ -60,9 +60,9 @@ pub struct Subscribed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamSnapshot {
     /// The newest event of a state.
-    Latest(Rc<StreamEvent>),
+    Latest(Arc<StreamEvent>),
     /// The newest events of a log, oldest first.
-    Log(Vec<Rc<StreamEvent>>),
+    Log(Vec<Arc<StreamEvent>>),
 }
 
 /// Since when nothing was heard of a stream.
@@ -103,13 +103,13 @@ pub struct StreamInfo {
     /// Its name.
     pub stream: StreamId,
     /// Its declaration.
-    pub declaration: Rc<Declaration>,
+    pub declaration: Arc<Declaration>,
     /// The `seq` of its newest event; 0 if none.
     pub seq: u64,
     /// Its epoch; `None` for a stream of a family that does not exist yet.
-    pub epoch: Option<Rc<str>>,
+    pub epoch: Option<Arc<str>>,
     /// Its newest event.
-    pub newest: Option<Rc<StreamEvent>>,
+    pub newest: Option<Arc<StreamEvent>>,
     /// The number of its subscribers.
     pub subscribers: usize,
 }

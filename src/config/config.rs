@@ -24,7 +24,6 @@ use crate::wire::json::tree;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// A server's settings.
@@ -266,9 +265,9 @@ impl Config {
         let settings = Settings::from(&self.limits);
         let declare = |declaration: &Declaration| {
             let has_feed = self.feeds.iter().any(|feed| feed.pattern == declaration.pattern);
-            Rc::new(Declaration { has_feed, ..declaration.clone() })
+            Arc::new(Declaration { has_feed, ..declaration.clone() })
         };
-        let own = own_streams(self.is_open()).map(Rc::new);
+        let own = own_streams(self.is_open()).map(Arc::new);
         let declarations = own.into_iter().chain(self.streams.iter().map(declare)).collect();
         let streams = StreamSettings::new(declarations, tree, &self.limits);
         let settings = settings.presence(self.presence).keep(self.retention.clone());

@@ -13,7 +13,7 @@ use crate::base::user_limits::NotALimit;
 use crate::base::{Limits, UserId, UserLimit, UserLimits};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -35,7 +35,7 @@ impl Exceptions {
         limits: &Limits,
         user: &UserId,
         asked: Option<&UserLimits>,
-    ) -> Option<Rc<Limits>> {
+    ) -> Option<Arc<Limits>> {
         let own = self.users.get(user);
         if own.is_none() && asked.is_none() {
             return None;
@@ -47,7 +47,7 @@ impl Exceptions {
         if let Some(asked) = asked {
             asked.ask(&mut of_user, &self.ceilings);
         }
-        (of_user != *limits).then(|| Rc::new(of_user))
+        (of_user != *limits).then(|| Arc::new(of_user))
     }
 }
 

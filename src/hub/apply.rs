@@ -9,7 +9,6 @@ use crate::base::{
     Effect, Effects, Entry, EntryKind, MemberState, Origin, RoomId, RoomState, StoreChange, UserId,
     What,
 };
-use std::rc::Rc;
 use std::sync::Arc;
 
 impl Hub {
@@ -26,17 +25,17 @@ impl Hub {
             }
             StoreChange::Delivered { user, marks } => self.delivered(&user, marks, effects),
             StoreChange::Name { user, name } => {
-                let known = self.user_by_id.get(&user).map(|ix| &mut self.users[*ix]);
-                // A newer one of this hub's own is on its way.
-                if let Some(user) = known.filter(|user| user.pending_names == 0) {
-                    user.name = Some(name);
+                if let Some(&ix) = self.user_by_id.get(&user) {
+                    self.users[ix].name_stored(name);
                 }
             }
             StoreChange::Revoked(revocation) => {
                 effects.push(Effect::Revoked { origin, revocation })
             }
             StoreChange::Event { stream, epoch, event } => {
-                self.streams.stored(&stream, &epoch, event, effects);
+                self.streams.with(effects, |all, effects| {
+                    all.stored(&stream, &epoch, event, effects);
+                });
             }
         }
     }
@@ -144,7 +143,7 @@ impl Hub {
     /// Adds an entry to a room and delivers it to its followers. Who joins and `is_own` came by
     /// themselves.
     fn append(&mut self, room: RoomIx, entry: Entry, is_own: bool, effects: &mut Effects) {
-        let entry = Rc::new(entry);
+        let entry = Arc::new(entry);
         self.newest = self.newest.max(entry.ts);
         match &entry.kind {
             EntryKind::Message { from, .. } => {

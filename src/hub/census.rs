@@ -54,7 +54,8 @@ impl Hub {
     /// Counts for metrics, without walking the state.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
-        let (streams, subscriptions) = self.streams.counts();
+        let of_streams = self.streams.lock();
+        let (streams, subscriptions) = of_streams.counts();
         HubCounts {
             connections: self.connected,
             online: self.presence.online.len(),
@@ -62,14 +63,14 @@ impl Hub {
             behind: self.behind,
             streams,
             subscriptions,
-            cut_events: self.streams.cut_events(),
+            cut_events: of_streams.cut_events(),
         }
     }
 
     /// Counts everything by walking the state.
     #[must_use]
     pub fn census(&self) -> Census {
-        let (subscriptions, of_subscriptions) = self.streams.census();
+        let (subscriptions, of_subscriptions) = self.streams.lock().census();
         let mut census = Census {
             subscriptions,
             of_subscriptions,

@@ -6,6 +6,7 @@ use super::manage::{Progress, Reason};
 use super::pending::{Pending, Write};
 use super::request::Requester;
 use super::room::{Life, RoomIx};
+use super::user::User;
 use crate::base::request::Part;
 use crate::base::{Answer, Effect, Effects, Outcome, Refusal, RoomId, StoreChange, Told, UserId};
 
@@ -34,7 +35,7 @@ impl Hub {
                 self.write_done(&asker, done, effects);
             }
             Some(Pending::Publish { origin, stream }) => {
-                self.streams.returned(&stream);
+                self.streams.lock().returned(&stream);
                 let answer = match &change {
                     StoreChange::Event { event, .. } => {
                         let (seq, ts) = (event.seq, event.ts);
@@ -76,8 +77,8 @@ impl Hub {
                 self.not_trimmed(room, &outcome, effects);
             }
             Pending::Publish { origin, stream } => {
-                self.streams.returned(&stream);
-                let answer = self.streams.not_stored(effects.now, &stream, &outcome);
+                self.streams.lock().returned(&stream);
+                let answer = self.streams.lock().not_stored(effects.now, &stream, &outcome);
                 self.publication_returned(origin, answer, effects);
             }
             Pending::Write(asker, write) => {
@@ -89,7 +90,7 @@ impl Hub {
     }
 
     fn name_returned(&mut self, user: &UserId) {
-        self.take_from(user, |user| user.pending_names = user.pending_names.saturating_sub(1));
+        self.take_from(user, User::name_returned);
     }
 
     /// Answers a request whose record is no longer in flight.

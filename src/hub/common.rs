@@ -1,9 +1,12 @@
 //! What the hubs of one store have in common: what each has decided and is not committed yet, as far
-//! as it counts towards a limit, and the daily limits. So a limit holds for all of them together.
+//! as it counts towards a limit, and the daily limits, so that a limit holds for all of them
+//! together; and the streams.
 
 use super::daily::Daily;
+use super::hub::Settings;
+use super::streams::{AllStreams, SharedStreams};
 use crate::base::limits::{FIRST_MESSAGES_A_DAY, ROOMS_MADE_A_DAY};
-use crate::base::{Chance, Limits, RoomId, SeededHash, UserId};
+use crate::base::{Chance, Limits, RoomId, SeededHash, StreamState, UserId};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Debug)]
 pub struct Common {
     reservations: Arc<Mutex<Reservations>>,
-    /// For the epochs of durable streams.
-    pub(super) epochs: u64,
+    streams: Arc<Mutex<AllStreams>>,
 }
 
 /// What is decided and not committed, and the daily limits.
@@ -25,6 +27,8 @@ pub(super) struct Reservations {
     pub(super) rooms: usize,
     users: HashMap<UserId, OfUser, SeededHash>,
     of_rooms: HashMap<RoomId, OfRoom, SeededHash>,
+    /// Users' connections at all hubs: not in flight, and counted only where there are several.
+    connections: HashMap<UserId, u32, SeededHash>,
     /// Rooms created in a day, and first messages to people who were never here.
     pub(super) makers: Daily,
     pub(super) first_messages: Daily,
@@ -41,8 +45,6 @@ pub(super) struct OfUser {
     pub(super) added_rooms: u32,
     /// Who invites them, once for each invitation.
     pub(super) invited_by: Vec<UserId>,
-    /// Their connections at all hubs: not in flight, and counted only where there are several.
-    pub(super) connections: u32,
 }
 
 /// What is in flight for a room.
@@ -50,26 +52,39 @@ pub(super) struct OfUser {
 pub(super) struct OfRoom {
     pub(super) members: u32,
     pub(super) invites: u32,
+    pub(super) bans: u32,
 }
 
 static NOBODY: OfUser =
-    OfUser { rooms: 0, direct_rooms: 0, added_rooms: 0, invited_by: Vec::new(), connections: 0 };
+    OfUser { rooms: 0, direct_rooms: 0, added_rooms: 0, invited_by: Vec::new() };
+static NOTHING: OfRoom = OfRoom { members: 0, invites: 0, bans: 0 };
 
 impl Common {
-    /// Nothing is in flight; `seed` is for hashing and for the epochs of durable streams.
+    /// What so many hubs have in common, with the streams of their store. Nothing is in flight;
+    /// `seed` is for hashing and for epochs.
     #[must_use]
-    pub fn new(limits: &Limits, seed: u64) -> Common {
+    pub fn new(settings: &Settings, streams: Vec<StreamState>, hubs: usize, seed: u64) -> Common {
+        let limits = &settings.limits;
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
         let reservations = Reservations {
             rooms: 0,
             users: HashMap::with_hasher(hash),
             of_rooms: HashMap::with_hasher(hash),
+            connections: HashMap::with_hasher(hash),
             makers: Daily::new(rooms_a_day(limits), hash),
             first_messages: Daily::new(FIRST_MESSAGES_A_DAY, hash),
         };
-        let epochs = chance.next_u64();
-        Common { reservations: Arc::new(Mutex::new(reservations)), epochs }
+        let streams = AllStreams::new(settings.streams.clone(), streams, hubs, chance.next_u64());
+        Common {
+            reservations: Arc::new(Mutex::new(reservations)),
+            streams: Arc::new(Mutex::new(streams)),
+        }
+    }
+
+    /// The streams, for the hub of this number.
+    pub(super) fn streams(&self, hub: usize) -> SharedStreams {
+        SharedStreams::new(Arc::clone(&self.streams), hub)
     }
 
     /// A thread that panics while it holds this ends the process.
@@ -88,10 +103,18 @@ impl Reservations {
         self.users.get(user).unwrap_or(&NOBODY)
     }
 
-    pub(super) fn of_room(&self, room: &RoomId) -> (usize, usize) {
-        self.of_rooms
-            .get(room)
-            .map_or((0, 0), |room| (room.members as usize, room.invites as usize))
+    pub(super) fn of_room(&self, room: &RoomId) -> &OfRoom {
+        self.of_rooms.get(room).unwrap_or(&NOTHING)
+    }
+
+    /// How many connections a user has at all hubs, if there are several.
+    pub(super) fn connections(&self, user: &UserId) -> u32 {
+        self.connections.get(user).copied().unwrap_or(0)
+    }
+
+    /// A connection of a user has opened or closed.
+    pub(super) fn with_connections(&mut self, user: &UserId, change: impl FnOnce(&mut u32)) {
+        changed(&mut self.connections, user, change);
     }
 
     /// Changes what is in flight for a user.

@@ -80,8 +80,7 @@ impl Hub {
             && user.name.as_ref() != Some(&name)
             && (user.name.is_some() || *name != *id.as_str())
         {
-            user.name = Some(Arc::clone(&name));
-            user.pending_names = user.pending_names.saturating_add(1);
+            user.rename(Arc::clone(&name));
             let record = Record::Name { user: id.clone(), name };
             let ticket = self.ticket(Pending::Name { user: id.clone() });
             effects.push(Effect::Persist { ticket, record });
@@ -208,7 +207,7 @@ impl Hub {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));
         } else {
-            self.handle_request(conn, is_admin, id, request, effects);
+            self.handle_request(conn, (is_admin, id, request), false, effects);
         }
         self.settle_hold(conn, effects);
     }
@@ -251,9 +250,7 @@ impl Hub {
         if connection.writes == 0 {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {
-                let (is_admin, id, request) = *deferred;
-                effects.push(Effect::Resume { conn });
-                self.handle_request(conn, is_admin, id, request, effects);
+                self.handle_request(conn, *deferred, true, effects);
             }
         }
         self.settle_hold(conn, effects);

@@ -9,7 +9,7 @@ use super::hub::Hub;
 use super::pending::Pending;
 use super::room::RoomIx;
 use crate::base::{ConnId, Effect, Effects, Entry, Query, Timestamp};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A connection's place in a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +151,13 @@ impl Hub {
                 self.load_for_feeding(conn, room, next, effects);
                 return;
             };
-            let mut page: Vec<Rc<Entry>> = Vec::new();
+            let mut page: Vec<Arc<Entry>> = Vec::new();
             for entry in recent {
                 if entry.weight() > budget && !page.is_empty() {
                     break;
                 }
                 budget = budget.saturating_sub(entry.weight());
-                page.push(Rc::clone(entry));
+                page.push(Arc::clone(entry));
             }
             self.deliver_page(conn, room, page, effects);
             if budget == 0 || matches!(self.cursor(conn, room), Some(Cursor::Behind { .. })) {
@@ -218,7 +218,7 @@ impl Hub {
         // Meanwhile the membership may have ended, or the cursor may have moved.
         if let Some(next) = next {
             let fitting = page.into_iter().skip_while(|entry| entry.seq < next);
-            let page: Vec<_> = fitting.map(Rc::new).collect();
+            let page: Vec<_> = fitting.map(Arc::new).collect();
             if page.first().is_some_and(|entry| entry.seq == next) {
                 self.deliver_page(conn, room, page, effects);
             }
@@ -233,7 +233,7 @@ impl Hub {
         &mut self,
         conn: ConnId,
         room: RoomIx,
-        mut page: Vec<Rc<Entry>>,
+        mut page: Vec<Arc<Entry>>,
         effects: &mut Effects,
     ) {
         let Some(newest) = page.pop() else { return };

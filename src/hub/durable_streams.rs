@@ -2,7 +2,7 @@
 
 use super::hub::Hub;
 use super::pending::Pending;
-use super::streams::{Publication, PublishResult, Publisher};
+use super::streams::{Publication, PublishResult, Publisher, Streams};
 use crate::base::{Answer, Effect, Effects, Origin, Refusal};
 
 impl Hub {
@@ -13,7 +13,10 @@ impl Hub {
         publication: Publication,
         effects: &mut Effects,
     ) {
-        let record = match self.streams.publish(publisher, &publication, effects) {
+        let publish = |all: &mut Streams, effects: &mut Effects| {
+            all.publish(publisher, &publication, effects)
+        };
+        let record = match self.streams.with(effects, publish) {
             Ok(PublishResult::ToStore(record)) => record,
             Ok(PublishResult::Told(answer)) => return effects.answer(origin, Ok(answer)),
             Err(refusal) => return effects.answer(origin, Err(refusal)),

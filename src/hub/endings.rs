@@ -176,8 +176,8 @@ impl Hub {
         }
     }
 
-    /// Closes connections that do not follow the room, as they opened, resumed or listed their rooms
-    /// while the membership was to end: nothing would tell them of it.
+    /// Closes connections that do not follow the room, as they opened, resumed, listed their rooms or
+    /// might not join it again while the membership was to end: nothing would tell them of it.
     fn end_misinformed(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         // Another end may be in flight.

@@ -4,12 +4,12 @@ use super::cursor::Cursor;
 use super::hub::Hub;
 use super::room::RoomIx;
 use crate::base::{ConnId, Effects, Entry, EntryKind, Notice, Timestamp, UserId};
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl Hub {
     /// Delivers a room's newest entry. Only the author's own connections get its `cid`, so there
     /// are at most two frames, however many receivers.
-    pub(super) fn fan_out(&self, room: RoomIx, entry: &Rc<Entry>, effects: &mut Effects) {
+    pub(super) fn fan_out(&self, room: RoomIx, entry: &Arc<Entry>, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         let live = of_room
             .followers
@@ -34,7 +34,7 @@ impl Hub {
 
     fn deliver_live(
         &self,
-        entry: &Rc<Entry>,
+        entry: &Arc<Entry>,
         room: RoomIx,
         with_cid: bool,
         to: impl Iterator<Item = ConnId>,
@@ -50,13 +50,13 @@ impl Hub {
     }
 }
 
-fn notice(entry: &Rc<Entry>, room: RoomIx, with_cid: bool, position: Option<Timestamp>) -> Notice {
-    Notice::Entry { entry: Rc::clone(entry), with_cid, source: room.0, position }
+fn notice(entry: &Arc<Entry>, room: RoomIx, with_cid: bool, position: Option<Timestamp>) -> Notice {
+    Notice::Entry { entry: Arc::clone(entry), with_cid, source: room.0, position }
 }
 
 /// An entry as one user receives it.
 pub(super) fn entry_notice(
-    entry: &Rc<Entry>,
+    entry: &Arc<Entry>,
     room: RoomIx,
     to: &UserId,
     position: Option<Timestamp>,

@@ -8,7 +8,7 @@ use super::request::Requester;
 use super::room::{Room, RoomIx};
 use crate::base::request::Part;
 use crate::base::{Answer, Effect, Effects, Entry, Query, Refusal, RoomId};
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl Hub {
     /// The room, if the asker may read its log (a member or the embedding program).
@@ -50,7 +50,7 @@ impl Hub {
         if from >= oldest {
             let recent = of_room.recent(from).into_iter().flatten();
             let page = recent.take_while(|entry| entry.seq <= last).take(limit);
-            let page: Vec<_> = page.map(Rc::clone).collect();
+            let page: Vec<_> = page.map(Arc::clone).collect();
             return Ok(Some(self.history_answer(asker, room, page, part)));
         }
         let query = Query {
@@ -79,17 +79,17 @@ impl Hub {
         page: Vec<Entry>,
         part: Part,
         limit: usize,
-    ) -> Vec<Rc<Entry>> {
+    ) -> Vec<Arc<Entry>> {
         let of_room = &self.rooms[room];
         let kept = page.into_iter().filter(|entry| entry.seq >= of_room.first);
-        let mut entries: Vec<Rc<Entry>> = kept.map(Rc::new).collect();
+        let mut entries: Vec<Arc<Entry>> = kept.map(Arc::new).collect();
         if part == Part::Newest
             && let Some(last) = entries.last().map(|entry| entry.seq)
             && let Some(since) = of_room.recent(last + 1)
         {
-            entries.extend(since.map(Rc::clone));
+            entries.extend(since.map(Arc::clone));
             let mut budget = self.settings.limits.page_bytes as usize;
-            let fits = |entry: &&Rc<Entry>| {
+            let fits = |entry: &&Arc<Entry>| {
                 let is_within = entry.weight() <= budget;
                 budget = budget.saturating_sub(entry.weight());
                 is_within
@@ -106,7 +106,7 @@ impl Hub {
         &mut self,
         asker: &Requester,
         room: RoomIx,
-        entries: Vec<Rc<Entry>>,
+        entries: Vec<Arc<Entry>>,
         part: Part,
     ) -> Answer {
         if let Some(conn) = asker.origin.conn()

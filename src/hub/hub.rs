@@ -12,7 +12,7 @@ use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
 use super::request::Requester;
 use super::room::{Ban, Life, Member, Room, RoomIx};
-use super::streams::{Publication, StreamSettings, Streams};
+use super::streams::{Publication, SharedStreams, StreamSettings, Streams, StreamsGuard};
 use super::user::{User, UserIx};
 use crate::base::by_connection::ByConnection;
 use crate::base::{
@@ -21,7 +21,7 @@ use crate::base::{
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The part of the configuration that the hub uses.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ const FREED_AT_ONCE: usize = 65_536;
 #[derive(Debug)]
 pub struct Hub {
     pub(super) settings: Settings,
-    pub(super) epoch: Rc<str>,
+    pub(super) epoch: Arc<str>,
     pub(super) chance: Chance,
     pub(super) users: Slab<User>,
     pub(super) user_by_id: HashMap<UserId, UserIx, SeededHash>,
@@ -107,7 +107,7 @@ pub struct Hub {
     pub(super) common: Common,
     /// The other hubs, if there are any.
     pub(super) peers: Option<Box<Peers>>,
-    pub(super) streams: Streams,
+    pub(super) streams: SharedStreams,
     /// Users with quotas of their own.
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
@@ -124,8 +124,7 @@ impl Hub {
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
-        let common = Common::new(&settings.limits, chance.next_u64());
-        let streams = Streams::new(settings.streams.clone(), snapshot.streams, chance.next_u64());
+        let common = Common::new(&settings, snapshot.streams, 1, chance.next_u64());
         let mut hub = Hub {
             settings,
             epoch: snapshot.epoch.into(),
@@ -143,9 +142,9 @@ impl Hub {
             keeping: PendingRemovals::default(),
             positions: HashMap::with_hasher(hash),
             newest: Timestamp(0),
+            streams: common.streams(0),
             common,
             peers: None,
-            streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
             left_rooms: LeftRooms::default(),
@@ -205,7 +204,7 @@ impl Hub {
     pub fn reconfigure(&mut self, settings: Settings) {
         self.common.lock().makers.set_a_day(rooms_a_day(&settings.limits));
         let retentions = std::mem::take(&mut self.settings.retentions);
-        self.streams.settings = settings.streams.clone();
+        self.streams.lock().settings = settings.streams.clone();
         self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
     }
 
@@ -226,13 +225,13 @@ impl Hub {
             Input::Disconnected { conn } => {
                 self.positions.remove(&conn);
                 self.disconnected(conn, effects);
-                self.streams.connection_closed(conn, effects);
+                self.streams.with(effects, |all, effects| all.connection_closed(conn, effects));
             }
             Input::Request { conn, is_admin, id, request } => {
                 self.requested(conn, is_admin, id, request, effects);
             }
-            Input::Call { call, user, rights, request } => {
-                self.called(call, user, rights, request, effects);
+            Input::Call { call, user, rights, quotas, request } => {
+                self.called(call, user, (rights, quotas), request, effects);
             }
             Input::Told(told) => {
                 self.told(told, effects);
@@ -245,27 +244,35 @@ impl Hub {
             Input::UpdateMissed { conn, source } => self.update_missed(conn, RoomIx(source)),
             Input::Subscribe { by: (conn, id), rights, holder, form, asks } => {
                 let (by, most) = ((conn, Origin::Conn(conn, id)), self.subscriptions_on(conn));
-                self.streams.subscribe(by, (&rights, holder, most), form, asks, effects);
+                self.streams.with(effects, |all, effects| {
+                    all.subscribe(by, (&rights, holder, most), form, asks, effects);
+                });
             }
             Input::Unsubscribe { by: (conn, id), streams } => {
                 let by = (conn, Origin::Conn(conn, id));
-                self.streams.unsubscribe(by, &streams, effects);
+                self.streams.with(effects, |all, effects| all.unsubscribe(by, &streams, effects));
             }
             Input::StreamAck { by: (conn, id), stream, seq } => {
-                effects.answer(Origin::Conn(conn, id), self.streams.ack(conn, &stream, seq));
+                let answer = self.streams.lock().ack(conn, &stream, seq);
+                effects.answer(Origin::Conn(conn, id), answer);
             }
             Input::QueryStreams { origin, rights, query } => {
-                effects.answer(origin, self.streams.query(&rights, query));
+                let answer = self.streams.lock().query(&rights, query);
+                effects.answer(origin, answer);
             }
             Input::Publish { origin, publisher, stream, data, id } => {
                 self.publish(origin, &publisher, Publication { stream, data, id }, effects);
             }
-            Input::Heard { stream } => self.streams.note_news(&stream, effects),
+            Input::Heard { stream } => {
+                self.streams.with(effects, |all, effects| all.note_news(&stream, effects));
+            }
             Input::AgeMissed { conn, source } => self.streams.age_missed(conn, source),
             Input::RightsChanged { conn, rights, holder } => {
-                self.streams.rights_changed(conn, &rights, holder, effects);
+                self.streams.with(effects, |all, effects| {
+                    all.rights_changed(conn, &rights, holder, effects);
+                });
             }
-            Input::Redeclared => self.streams.redeclare(effects),
+            Input::Redeclared => self.streams.with(effects, Streams::redeclare),
             Input::EventMissed { conn, source, seq, prev } => {
                 self.streams.missed(conn, source, seq, prev);
             }
@@ -273,9 +280,11 @@ impl Hub {
                 self.tell_missed_updates(conn, effects);
                 self.feed(conn, effects);
                 self.presence_caught_up(conn, effects);
-                self.streams.drained(conn, effects);
+                self.streams.with(effects, |all, effects| all.drained(conn, effects));
             }
-            Input::Scan { conn } => self.streams.scan_behind(conn, effects),
+            Input::Scan { conn } => {
+                self.streams.with(effects, |all, effects| all.scan_behind(conn, effects));
+            }
             Input::Woken => self.woken(effects),
         }
     }
@@ -286,10 +295,10 @@ impl Hub {
         &self.epoch
     }
 
-    /// The streams and their subscribers.
+    /// The streams and their subscribers, which no hub can use meanwhile.
     #[must_use]
-    pub fn streams(&self) -> &Streams {
-        &self.streams
+    pub fn streams(&self) -> StreamsGuard<'_> {
+        self.streams.lock()
     }
 
     fn woken(&mut self, effects: &mut Effects) {
@@ -299,7 +308,7 @@ impl Hub {
         self.presence_due(effects);
         self.trim_due(effects);
         self.forget_ended_rooms(effects);
-        self.streams.wake(effects);
+        self.streams.with(effects, Streams::wake);
     }
 
     pub(super) fn ticket(&mut self, pending: Pending) -> u64 {

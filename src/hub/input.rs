@@ -1,5 +1,6 @@
 //! The inputs of the hub.
 
+use super::quotas::Quotas;
 use super::streams::{Holder, Publisher};
 use crate::base::subscription::{Ask, Form, StreamQuery};
 use crate::base::{
@@ -51,6 +52,8 @@ pub enum Input {
         user: UserId,
         /// The rights that it has.
         rights: Rights,
+        /// What the user may have, as far as this request is concerned; `None` for what holds anyway.
+        quotas: Option<Quotas>,
         /// The request.
         request: Request,
     },

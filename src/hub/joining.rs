@@ -25,23 +25,28 @@ impl Hub {
             return Err(Refusal::new(RefusalCode::Forbidden, message));
         }
         let room = self.new_name(room)?;
+        let named = members.clone();
+        members.retain(|member| *member != asker.user);
+        members.sort();
+        members.dedup();
+        // Before the reservations are held: this may walk many rooms.
+        let (known, strangers) = self.who_knows(asker, members);
         let common = self.common.clone();
         let mut reserved = common.lock();
         if self.is_behind() {
             return self.comes_again();
         }
         if !asker.is_program {
-            self.check_quota(&reserved, &asker.user)?;
+            self.check_quota(&reserved, asker)?;
         }
         self.check_all_rooms(&reserved, asker)?;
-        let named = members.clone();
-        members.retain(|member| *member != asker.user);
-        members.sort();
-        members.dedup();
         // Others may be joining by that name.
-        self.check_members(reserved.of_room(&room).0 + members.len() + 1)?;
+        let all = known.len() + strangers.len() + 1;
+        self.check_members(reserved.of_room(&room).members as usize + all)?;
         self.check_made(&mut reserved, effects.now, asker)?;
-        let (members, invited) = self.with_consent(&reserved, asker, members);
+        let (members, mut invited) = self.with_consent(&reserved, asker, known);
+        invited.extend(strangers);
+        invited.sort();
         for user in &invited {
             if let Err(refusal) = self.check_invites(&reserved, asker, user) {
                 reserved.makers.give_back(effects.now.moment, &asker.user);
@@ -109,6 +114,21 @@ impl Hub {
         name: &RoomId,
         effects: &mut Effects,
     ) -> Progress {
+        let joining = self.begin_to_join(asker, name, effects);
+        if let (Err(_), Some(conn)) = (&joining, asker.origin.conn())
+            && let Some(room) = self.room_ix(name)
+        {
+            self.unfollow_leaving(conn, room);
+        }
+        joining
+    }
+
+    fn begin_to_join(
+        &mut self,
+        asker: &Requester,
+        name: &RoomId,
+        effects: &mut Effects,
+    ) -> Progress {
         let common = self.common.clone();
         let mut reserved = common.lock();
         if self.is_behind() {
@@ -126,7 +146,9 @@ impl Hub {
                 if room.is_banned(&asker.user) {
                     return Err(Refusal::BANNED);
                 }
-                self.check_members(room.members.len() + reserved.of_room(name).0 + 1)?;
+                self.check_members(
+                    room.members.len() + reserved.of_room(name).members as usize + 1,
+                )?;
             }
             // The name of an ended room stays taken.
             None if self.room_ix(name).is_some() => return Err(Refusal::NOT_MEMBER),
@@ -135,11 +157,11 @@ impl Hub {
                 return Err(Refusal::NOT_MEMBER);
             }
             None => {
-                self.check_members(reserved.of_room(name).0 + 1)?;
+                self.check_members(reserved.of_room(name).members as usize + 1)?;
                 self.check_all_rooms(&reserved, asker)?;
             }
         }
-        self.check_quota(&reserved, &asker.user)?;
+        self.check_quota(&reserved, asker)?;
         let room = self.room_ix(name);
         if room.is_none() {
             self.check_made(&mut reserved, effects.now, asker)?;
@@ -176,7 +198,7 @@ impl Hub {
         if self.is_behind() {
             return self.comes_again();
         }
-        self.check_members(of_room.members.len() + reserved.of_room(&name).0 + 1)?;
+        self.check_members(of_room.members.len() + reserved.of_room(&name).members as usize + 1)?;
         reserved.with_room(&name, |room| room.members += 1);
         drop(reserved);
         let by = Some(asker.authority());
@@ -184,8 +206,8 @@ impl Hub {
         self.persist(asker, record, Write::join(user, (name, Some(room)), false), true, effects)
     }
 
-    fn check_quota(&self, reserved: &Reservations, user: &UserId) -> Result<(), Refusal> {
-        let limit = self.quotas_of(user).rooms;
+    fn check_quota(&self, reserved: &Reservations, asker: &Requester) -> Result<(), Refusal> {
+        let (limit, user) = (self.quotas_for(asker).rooms, &asker.user);
         let own = self.user(user).map_or(0, |user| user.own_rooms);
         // Rooms in flight count too, so that twenty requests at once do not exceed the limit.
         if own + reserved.user(user).rooms >= limit {
@@ -251,7 +273,7 @@ impl Hub {
         to: Option<&UserId>,
     ) -> Result<(), Refusal> {
         self.check_all_rooms(reserved, asker)?;
-        let limit = self.quotas_of(&asker.user).direct_rooms;
+        let limit = self.quotas_for(asker).direct_rooms;
         let direct_rooms = self.user(&asker.user).map_or(0, |user| user.direct_rooms);
         if direct_rooms + reserved.user(&asker.user).direct_rooms >= limit {
             let message = "you have as many direct conversations as a user may have";
@@ -275,18 +297,9 @@ impl Hub {
             .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
     }
 
-    /// Splits the named users into those who are added directly and those who are invited instead.
-    /// A user is invited if they share no room with the asker, or were already added to many rooms.
-    /// Admins and the embedding program add everybody directly.
-    fn with_consent(
-        &self,
-        reserved: &Reservations,
-        asker: &Requester,
-        named: Vec<UserId>,
-    ) -> (Vec<UserId>, Vec<UserId>) {
-        if asker.is_admin {
-            return (named, Vec::new());
-        }
+    /// Splits the named users into those who share a room with the asker, and others. To admins and
+    /// the embedding program everybody is known.
+    fn who_knows(&self, asker: &Requester, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
         let rooms_of =
             |user: &UserId| self.user(user).map(|user| user.rooms.as_slice()).unwrap_or_default();
         let own = rooms_of(&asker.user);
@@ -294,11 +307,6 @@ impl Hub {
             // Walk the shorter list: a user may be in thousands of rooms and name hundreds of
             // users.
             let theirs = rooms_of(user);
-            let committed = self.user(user).map_or(0, |user| user.added_rooms);
-            let brought = committed + reserved.user(user).added_rooms;
-            if brought >= self.settings.limits.added_rooms {
-                return false;
-            }
             let shorter = if theirs.len() < own.len() { theirs } else { own };
             shorter.iter().any(|room| {
                 let room = &self.rooms[*room];
@@ -307,6 +315,22 @@ impl Hub {
                 room.member(&asker.user).is_some() && room.member(user).is_some_and(has_agreed)
             })
         };
-        named.into_iter().partition(shares)
+        named.into_iter().partition(|user| asker.is_admin || shares(user))
+    }
+
+    /// Splits those who know the asker into those who are added directly and those who are invited
+    /// instead, as they were already added to many rooms. Admins and the embedding program add
+    /// everybody directly.
+    fn with_consent(
+        &self,
+        reserved: &Reservations,
+        asker: &Requester,
+        known: Vec<UserId>,
+    ) -> (Vec<UserId>, Vec<UserId>) {
+        let may_be_added = |user: &UserId| {
+            let committed = self.user(user).map_or(0, |user| user.added_rooms);
+            committed + reserved.user(user).added_rooms < self.settings.limits.added_rooms
+        };
+        known.into_iter().partition(|user| asker.is_admin || may_be_added(user))
     }
 }

@@ -55,7 +55,7 @@ impl Hub {
         if self.is_behind() {
             return self.comes_again();
         }
-        if invites + reserved.of_room(name).1 >= limit {
+        if invites + reserved.of_room(name).invites as usize >= limit {
             let message = "the room has as many invitations as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
@@ -236,10 +236,19 @@ impl Hub {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
         let limit = self.settings.limits.room_members as usize;
-        if of_room.permits.as_ref().is_some_and(|permits| permits.bans.len() >= limit) {
+        let stored = of_room.permits.iter().flat_map(|permits| permits.bans.values());
+        let stored = stored.filter(|ban| ban.is_stored).count();
+        let common = self.common.clone();
+        let mut reserved = common.lock();
+        if self.is_behind() {
+            return self.comes_again();
+        }
+        if stored + reserved.of_room(name).bans as usize >= limit {
             let message = "the room has as many bans as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
+        reserved.with_room(name, |room| room.bans += 1);
+        drop(reserved);
         // The ban is in force from here.
         let bans = &mut self.rooms[room].permits().bans;
         bans.entry(user.clone()).or_default().in_flight += 1;
@@ -264,6 +273,7 @@ impl Hub {
 
     /// The record of a ban is no longer in flight.
     pub(super) fn ban_returned(&mut self, room: RoomIx, user: &UserId) {
+        self.common.lock().with_room(&self.rooms[room].name, |room| room.bans -= 1);
         self.change_ban(room, user, |ban| ban.in_flight = ban.in_flight.saturating_sub(1));
     }
 

@@ -7,7 +7,7 @@ use super::hub::Hub;
 use super::input::Input;
 use super::manage::Progress;
 use super::request::Requester;
-use crate::base::{Effect, Effects, News, Request, UserId};
+use crate::base::{Effect, Effects, News, Refusal, RefusalCode, Request, UserId};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,9 +29,26 @@ pub(super) struct Peers {
 #[derive(Debug)]
 enum KeptInput {
     Input(Input),
-    /// A request that had waited for others of its connection.
-    Request(Requester, Request),
+    Request(KeptRequest),
 }
+
+/// A request that is to be carried out.
+#[derive(Debug)]
+pub(super) struct KeptRequest {
+    pub(super) asker: Requester,
+    pub(super) request: Request,
+    /// It had waited for others of its connection, and nobody was told yet that it goes on.
+    pub(super) resumes: bool,
+    /// How often it was found to be behind when it held the reservations.
+    pub(super) rounds: u32,
+}
+
+/// A request that is behind so often is refused: others commit faster than this hub hears of it.
+const ROUNDS_MAX: u32 = 16;
+const TOO_FAST: Refusal = Refusal::new(
+    RefusalCode::Overloaded,
+    "other threads commit faster than this one hears of it; nothing was stored",
+);
 
 impl Peers {
     fn is_behind(&self) -> bool {
@@ -71,18 +88,23 @@ fn asks(input: &Input) -> bool {
 fn reserves(request: &Request) -> bool {
     use crate::base::request::Target;
     match request {
-        Request::Create { .. } | Request::Join(_) | Request::Add(..) | Request::Invite(..) => true,
+        Request::Create { .. }
+        | Request::Join(_)
+        | Request::Add(..)
+        | Request::Invite(..)
+        | Request::Ban(..) => true,
         Request::Send { target, .. } => matches!(target, Target::User(_)),
         _ => false,
     }
 }
 
 impl Hub {
-    /// Makes it one of several hubs on a store. They have the same `common`; `told` counts the
-    /// changes and news that this one is told, before anybody else can see what they have come to.
-    pub fn join_others(&mut self, common: Common, told: Arc<AtomicU64>) {
+    /// Makes it the one of this number of several hubs on a store, before it has connections. They
+    /// have the same `common`; `told` counts the changes and news that this one is told, before
+    /// anybody else can see what they have come to.
+    pub fn join_others(&mut self, common: Common, hub: usize, told: Arc<AtomicU64>) {
         let (waiting, comes_again) = (VecDeque::new(), Cell::new(false));
-        self.streams.share_epochs(common.epochs);
+        self.streams = common.streams(hub);
         self.common = common;
         self.peers = Some(Box::new(Peers { told, heard: 0, waiting, comes_again }));
     }
@@ -103,7 +125,7 @@ impl Hub {
     /// The input, unless it must not be decided yet, and is kept.
     pub(super) fn judged_now(&mut self, input: Input, effects: &mut Effects) -> Option<Input> {
         match &self.peers {
-            Some(peers) if asks(&input) && (peers.is_behind() || !peers.waiting.is_empty()) => {
+            Some(peers) if asks(&input) && peers.is_behind() => {
                 self.keep_waiting(KeptInput::Input(input), effects);
                 None
             }
@@ -128,26 +150,38 @@ impl Hub {
     }
 
     /// Carries out a request, once everything that was told is heard.
-    pub(super) fn dispatch(&mut self, asker: &Requester, request: Request, effects: &mut Effects) {
+    pub(super) fn dispatch(&mut self, kept: KeptRequest, effects: &mut Effects) {
         if self.is_behind() {
-            self.keep_waiting(KeptInput::Request(asker.clone(), request), effects);
+            self.keep_waiting(KeptInput::Request(kept), effects);
         } else {
-            self.carry_out_now(asker, request, effects);
+            self.carry_out_now(kept, effects);
         }
     }
 
-    fn carry_out_now(&mut self, asker: &Requester, request: Request, effects: &mut Effects) {
+    fn carry_out_now(&mut self, kept: KeptRequest, effects: &mut Effects) {
+        let KeptRequest { asker, request, resumes, rounds } = kept;
         let again = (self.peers.is_some() && reserves(&request)).then(|| request.clone());
-        let done = self.carry_out(asker, request, effects);
+        if resumes && let Some(conn) = asker.origin.conn() {
+            effects.push(Effect::Resume { conn });
+        }
+        let done = self.carry_out(&asker, request, effects);
         if let Some(peers) = &self.peers
             && peers.comes_again.take()
             && let Some(request) = again
         {
-            return self.keep_waiting(KeptInput::Request(asker.clone(), request), effects);
+            if rounds == ROUNDS_MAX {
+                return effects.answer(asker.origin, Err(TOO_FAST));
+            }
+            if resumes {
+                // It decided nothing.
+                effects.list.pop();
+            }
+            let kept = KeptRequest { asker, request, resumes, rounds: rounds + 1 };
+            return self.keep_waiting(KeptInput::Request(kept), effects);
         }
         // Otherwise it is answered already, or will be when the store has told what became of it.
         if let Some(answer) = done.transpose() {
-            effects.answer(asker.origin.clone(), answer);
+            effects.answer(asker.origin, answer);
         }
     }
 
@@ -167,10 +201,12 @@ impl Hub {
             effects.push(Effect::CaughtUp);
             match waiting {
                 KeptInput::Input(input) => self.decide(input, effects),
-                KeptInput::Request(asker, request) => {
-                    self.carry_out_now(&asker, request, effects);
-                    if let Some(conn) = asker.origin.conn() {
+                KeptInput::Request(kept) => {
+                    let conn = kept.asker.origin.conn();
+                    self.carry_out_now(kept, effects);
+                    if let Some(conn) = conn {
                         self.tell_missed_updates(conn, effects);
+                        self.settle_hold(conn, effects);
                     }
                 }
             }
@@ -180,7 +216,7 @@ impl Hub {
     /// Tells the other hubs.
     pub(super) fn tell_others(&self, news: impl FnOnce() -> News, effects: &mut Effects) {
         if self.peers.is_some() {
-            effects.push(Effect::Tell(news()));
+            effects.push(Effect::Tell { hub: None, news: news() });
         }
     }
 
@@ -205,11 +241,13 @@ impl Hub {
                 let Some(member) = of_room.member(&user) else { return };
                 let user = member.user;
                 if typing {
-                    self.start_typing(room, user, effects);
+                    // How often is bounded where they type.
+                    self.begins_to_type(room, user, effects);
                 } else {
                     self.stop_typing(room, user, effects);
                 }
             }
+            News::Streams => self.streams.hear(effects),
         }
     }
 
@@ -229,9 +267,9 @@ impl Hub {
             return self.connections_of(user).len() < connections_max as usize;
         }
         let mut reserved = self.common.lock();
-        let is_allowed = reserved.user(user).connections < connections_max;
+        let is_allowed = reserved.connections(user) < connections_max;
         if is_allowed {
-            reserved.with_user(user, |user| user.connections += 1);
+            reserved.with_connections(user, |connections| *connections += 1);
         }
         is_allowed
     }
@@ -239,14 +277,14 @@ impl Hub {
     /// A connection of a user has closed here.
     pub(super) fn connection_ended(&self, user: &UserId) {
         if self.peers.is_some() {
-            self.common.lock().with_user(user, |user| user.connections -= 1);
+            self.common.lock().with_connections(user, |connections| *connections -= 1);
         }
     }
 
     /// How many connections a user has at all hubs.
     pub(super) fn connections_everywhere(&self, user: &UserId) -> usize {
         match self.peers {
-            Some(_) => self.common.lock().user(user).connections as usize,
+            Some(_) => self.common.lock().connections(user) as usize,
             None => self.connections_of(user).len(),
         }
     }

@@ -188,14 +188,14 @@ impl Hub {
     pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
         let Some(user) = self.user_on(conn).cloned() else { return };
         let origin = Origin::Conn(conn, None);
-        let asker = Requester { user, origin, is_admin: false, is_program: false };
+        let asker = Requester { user, origin, is_admin: false, is_program: false, quotas: None };
         match outcome {
             Outcome::Positions(positions) => {
                 let position = self.positions.get_mut(&conn);
                 if let Some(seeking) = position.and_then(|position| position.seeking.as_mut()) {
                     seeking.found.extend(positions);
                 }
-                let epoch = std::rc::Rc::clone(&self.epoch);
+                let epoch = std::sync::Arc::clone(&self.epoch);
                 self.seek_on(&asker, conn, &epoch, effects);
             }
             // The client must come again: it never gets part of a gap.

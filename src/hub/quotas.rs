@@ -2,6 +2,7 @@
 //! exception of their own.
 
 use super::hub::Hub;
+use super::request::Requester;
 use super::user::UserIx;
 use crate::base::{ConnId, Limits, UserId};
 
@@ -31,12 +32,22 @@ impl From<&Limits> for Quotas {
 
 impl Hub {
     /// Sets a user's own quotas, until they are set again or the user's last connection closes;
-    /// `None` for the general ones. Returns the previous exception. A caller that sets them for a
-    /// user without a connection, who will have none, must reset them.
-    pub fn set_quotas(&mut self, user: &UserId, quotas: Option<Quotas>) -> Option<Quotas> {
+    /// `None` for the general ones.
+    pub fn set_quotas(&mut self, user: &UserId, quotas: Option<Quotas>) {
         match quotas {
             Some(quotas) => self.quotas.insert(user.clone(), quotas),
             None => self.quotas.remove(user),
+        };
+    }
+
+    /// The quotas for a request.
+    pub(super) fn quotas_for(&self, asker: &Requester) -> Quotas {
+        match asker.quotas {
+            Some(quotas) => quotas,
+            None if asker.origin.conn().is_none() && !asker.is_program => {
+                Quotas::from(&self.settings.limits)
+            }
+            None => self.quotas_of(&asker.user),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::hub::Hub;
 use super::manage::Progress;
+use super::peers::KeptRequest;
 use super::pending::{Pending, Write};
+use super::quotas::Quotas;
 use crate::base::request::{ListedRooms, Target};
 use crate::base::{
     Answer, Authority, Body, ConnId, Effect, Effects, Origin, Record, Refusal, RefusalCode,
@@ -18,6 +20,8 @@ pub(super) struct Requester {
     pub(super) is_admin: bool,
     /// It is the embedding program, in the user's name.
     pub(super) is_program: bool,
+    /// Quotas for this request alone.
+    pub(super) quotas: Option<Quotas>,
 }
 
 impl Requester {
@@ -42,15 +46,14 @@ impl Hub {
     pub(super) fn handle_request(
         &mut self,
         conn: ConnId,
-        is_admin: bool,
-        id: RequestId,
-        request: Request,
+        (is_admin, id, request): (bool, RequestId, Request),
+        resumes: bool,
         effects: &mut Effects,
     ) {
         let Some(user) = self.user_on(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
-        let asker = Requester { user, origin, is_admin, is_program: false };
-        self.dispatch(&asker, request, effects);
+        let asker = Requester { user, origin, is_admin, is_program: false, quotas: None };
+        self.dispatch(KeptRequest { asker, request, resumes, rounds: 0 }, effects);
         // After a `resume` or a history, the connection may follow a room from here on.
         self.tell_missed_updates(conn, effects);
     }
@@ -59,7 +62,7 @@ impl Hub {
         &mut self,
         call: u64,
         user: UserId,
-        rights: Rights,
+        (rights, quotas): (Rights, Option<Quotas>),
         request: Request,
         effects: &mut Effects,
     ) {
@@ -68,8 +71,8 @@ impl Hub {
             Rights::Admin => (true, false),
             Rights::Program => (true, true),
         };
-        let asker = Requester { user, origin: Origin::Call(call), is_admin, is_program };
-        self.dispatch(&asker, request, effects);
+        let asker = Requester { user, origin: Origin::Call(call), is_admin, is_program, quotas };
+        self.dispatch(KeptRequest { asker, request, resumes: false, rounds: 0 }, effects);
     }
 
     pub(super) fn carry_out(

@@ -10,7 +10,6 @@ use crate::base::{
     UserId,
 };
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
 
 index_in_slab!(pub(super) RoomIx, Room);
@@ -42,7 +41,7 @@ pub(super) struct Room {
     pub(super) online: SmallMap<UserId, UserIx>,
     pub(super) tally: Tally,
     /// The newest entries, without a gap up to `head`.
-    tail: VecDeque<Rc<Entry>>,
+    tail: VecDeque<Arc<Entry>>,
     tail_bytes: usize,
     /// Users who are typing, and when that was last told.
     pub(super) typing: Vec<(UserIx, Moment)>,
@@ -172,7 +171,7 @@ impl Room {
     pub(super) fn replace(&mut self, target: Entry) {
         let is_deleted = matches!(&target.kind,
             EntryKind::Message { changes: Some(changes), .. } if changes.deleted.is_some());
-        let (seq, mut target) = (target.seq, Some(Rc::new(target)));
+        let (seq, mut target) = (target.seq, Some(Arc::new(target)));
         for entry in &mut self.tail {
             let old = entry.weight();
             if entry.seq == seq {
@@ -187,7 +186,7 @@ impl Room {
                 if let EntryKind::Edited { text, .. } = &mut blank.kind {
                     *text = None;
                 }
-                *entry = Rc::new(blank);
+                *entry = Arc::new(blank);
             }
             self.tail_bytes = self.tail_bytes + entry.weight() - old;
         }
@@ -210,7 +209,7 @@ impl Room {
     }
 
     /// Adds the newest entry; the oldest in memory make room.
-    pub(super) fn append(&mut self, entry: &Rc<Entry>, limits: &Limits) {
+    pub(super) fn append(&mut self, entry: &Arc<Entry>, limits: &Limits) {
         debug_assert_eq!(entry.seq, self.head + 1, "the store numbers without a hole");
         if self.stored_first == entry.seq {
             self.first_ts = entry.ts;
@@ -219,7 +218,7 @@ impl Room {
         self.ts = entry.ts;
         self.messages += u64::from(entry.is_message());
         self.tail_bytes += entry.weight();
-        self.tail.push_back(Rc::clone(entry));
+        self.tail.push_back(Arc::clone(entry));
         while self.tail.len() > limits.tail_entries as usize
             || self.tail_bytes > limits.tail_bytes as usize
         {
@@ -229,7 +228,10 @@ impl Room {
     }
 
     /// The entries from `first` on, if all of them are in memory.
-    pub(super) fn recent(&self, first: u64) -> Option<impl DoubleEndedIterator<Item = &Rc<Entry>>> {
+    pub(super) fn recent(
+        &self,
+        first: u64,
+    ) -> Option<impl DoubleEndedIterator<Item = &Arc<Entry>>> {
         let oldest = self.head + 1 - self.tail.len() as u64;
         let skip = usize::try_from(first.checked_sub(oldest)?).ok()?;
         Some(self.tail.iter().skip(skip))

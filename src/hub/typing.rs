@@ -36,18 +36,21 @@ impl Hub {
         user: UserIx,
         effects: &mut Effects,
     ) -> bool {
-        let typing = &mut self.rooms[room].typing;
-        typing.retain(|(_, told)| effects.now.moment.millis_since(*told) < TYPING_LASTS_MS);
-        match typing.iter_mut().find(|(one, _)| *one == user) {
+        let told = self.rooms[room].typing.iter().find(|(one, _)| *one == user);
+        if told.is_some_and(|(_, at)| effects.now.moment.millis_since(*at) < TYPING_EVERY_MS) {
             // A repeat that comes too soon is answered but not told.
-            Some((_, told)) if effects.now.moment.millis_since(*told) < TYPING_EVERY_MS => {
-                return false;
-            }
-            Some((_, told)) => *told = effects.now.moment,
-            None => typing.push((user, effects.now.moment)),
+            return false;
         }
-        self.tell_typing(room, user, true, effects);
+        self.begins_to_type(room, user, effects);
         true
+    }
+
+    /// Tells that a user is typing.
+    pub(super) fn begins_to_type(&mut self, room: RoomIx, user: UserIx, effects: &mut Effects) {
+        let (typing, now) = (&mut self.rooms[room].typing, effects.now.moment);
+        typing.retain(|(one, told)| *one != user && now.millis_since(*told) < TYPING_LASTS_MS);
+        typing.push((user, now));
+        self.tell_typing(room, user, true, effects);
     }
 
     /// Typing ends by request, by a message, with the last connection or with the membership.

@@ -12,8 +12,8 @@ pub(super) struct User {
     pub(super) id: UserId,
     /// Their display name, if it differs from their id.
     pub(super) name: Option<Arc<str>>,
-    /// Names of theirs that this hub has decided and that are in flight.
-    pub(super) pending_names: u16,
+    /// If there are names of theirs that this hub has decided and that are in flight.
+    pub(super) pending_names: Option<Box<PendingNames>>,
     /// At how many other hubs they have connections.
     pub(super) elsewhere: u16,
     pub(super) conns: SmallList<ConnId>,
@@ -38,12 +38,48 @@ pub(super) struct User {
     pub(super) grace: Moment,
 }
 
+/// A user's names in flight.
+#[derive(Debug, Default)]
+pub(super) struct PendingNames {
+    count: u16,
+    /// The one that was stored meanwhile.
+    stored: Option<Arc<str>>,
+}
+
 impl User {
+    /// Gives them another name, which goes to the store.
+    pub(super) fn rename(&mut self, name: Arc<str>) {
+        self.name = Some(name);
+        let pending = self.pending_names.get_or_insert_default();
+        pending.count = pending.count.saturating_add(1);
+    }
+
+    /// A name of theirs has come back from the store. If that was the last one, what was stored
+    /// meanwhile holds.
+    pub(super) fn name_returned(&mut self) {
+        let Some(pending) = &mut self.pending_names else { return };
+        pending.count = pending.count.saturating_sub(1);
+        if pending.count == 0 {
+            let pending = self.pending_names.take();
+            if let Some(stored) = pending.and_then(|pending| pending.stored) {
+                self.name = Some(stored);
+            }
+        }
+    }
+
+    /// A name of theirs is stored. A newer one may be on its way.
+    pub(super) fn name_stored(&mut self, name: Arc<str>) {
+        match &mut self.pending_names {
+            Some(pending) => pending.stored = Some(name),
+            None => self.name = Some(name),
+        }
+    }
+
     pub(super) fn new(id: UserId) -> User {
         User {
             id,
             name: None,
-            pending_names: 0,
+            pending_names: None,
             elsewhere: 0,
             conns: SmallList::new(),
             rooms: SmallList::new(),

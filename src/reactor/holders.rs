@@ -46,7 +46,7 @@ impl Io {
     pub(super) fn make_room(&mut self) {
         let mut holders: BTreeMap<ConnectionHolder, Vec<(usize, ConnId)>> = BTreeMap::new();
         for (index, slot) in &self.table {
-            let conn = ConnId::new(index as u32, slot.generation);
+            let conn = self.id(index, slot.generation);
             let held = slot.outbox.held_bytes();
             if held > 0 && !matches!(slot.phase, Phase::Cut(_)) {
                 let holder = slot

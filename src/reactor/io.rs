@@ -108,6 +108,8 @@ pub struct Io {
     closing_timeout_ms: u64,
     pub(super) stall_timeout_ms: u64,
     generation: u32,
+    /// The reactor's number, which the ids of its connections name.
+    pub(super) number: u32,
     pub(super) counters: LoopCounters,
 }
 
@@ -145,6 +147,7 @@ impl Io {
             closing_timeout_ms: limits.closing_timeout_ms,
             stall_timeout_ms: limits.stall_timeout_ms,
             generation: 0,
+            number: 0,
             counters: LoopCounters::default(),
         }
     }
@@ -377,11 +380,6 @@ impl Io {
         }
     }
 
-    pub(super) fn all(&self) -> Vec<ConnId> {
-        let all = self.table.iter().map(|(index, slot)| ConnId::new(index as u32, slot.generation));
-        all.collect()
-    }
-
     /// Drops a connection, and everything that waits for it, at the end of this turn.
     pub fn cut(&mut self, conn: ConnId) {
         self.cut_for(conn, CloseCause::Cut);
@@ -437,8 +435,7 @@ impl Io {
             bytes_received: 0,
             bytes_sent: 0,
         });
-        // The file limit bounds the table far below this.
-        ConnId::new(index as u32, self.generation)
+        self.id(index, self.generation)
     }
 
     #[inline]

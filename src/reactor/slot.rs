@@ -1,7 +1,8 @@
 //! The state of one connection, without its socket, and the progress of its end.
 
+use super::io::Io;
 use crate::base::limits::LISTENERS_MAX;
-use crate::base::{ListenerId, Moment, Outbox};
+use crate::base::{ConnId, ListenerId, Moment, Outbox};
 use std::io;
 use std::num::NonZeroU32;
 
@@ -124,6 +125,23 @@ pub(super) struct Ending {
 impl Slot {
     pub(super) fn may_read(&self) -> bool {
         self.phase == Phase::Open && !self.is_paused && !self.outbox.is_full()
+    }
+}
+
+impl Io {
+    /// Gives the reactor a number, below 64, before it has connections. The first one has 0.
+    pub fn set_number(&mut self, number: u32) {
+        self.number = number;
+    }
+
+    pub(super) fn all(&self) -> Vec<ConnId> {
+        let id = |(index, slot): (usize, &Slot)| self.id(index, slot.generation);
+        self.table.iter().map(id).collect()
+    }
+
+    pub(super) fn id(&self, index: usize, generation: u32) -> ConnId {
+        // The file limit bounds the table far below this.
+        ConnId::of_reactor(self.number, index as u32, generation)
     }
 }
 

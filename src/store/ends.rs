@@ -87,9 +87,10 @@ impl Ends {
         }
     }
 
-    /// Tells the other ends some news.
-    pub(super) fn tell(&self, from: usize, news: &News) {
-        for (_, end) in self.ends.iter().enumerate().filter(|(end, _)| *end != from) {
+    /// Tells another end, or all others, some news.
+    pub(super) fn tell(&self, from: usize, to: Option<usize>, news: &News) {
+        let is_told = |end: usize| to.map_or(end != from, |to| end == to);
+        for (_, end) in self.ends.iter().enumerate().filter(|(end, _)| is_told(*end)) {
             let told = Told::News(news.clone());
             let answer = EndAnswer { told, weight: 0, is_own: false, failures: 0 };
             locked(&end.queue).push(answer, &end.told);

@@ -36,13 +36,27 @@ pub trait RecordStore {
         since: Timestamp,
     ) -> Result<(), NotTaken>;
 
-    /// The changes and answers since the last call, in the order of the commits. The versions of a
-    /// room are in order, without a gap.
-    fn told(&mut self) -> Vec<Told>;
+    /// The changes and answers since the last call, in the order of the commits, each with how many
+    /// batches that had a record of this hub have failed by then. The versions of a room are in order,
+    /// without a gap.
+    fn fetch(&mut self) -> Vec<(Told, u64)>;
 
-    /// Tells the other hubs of the store something, in one order with its changes. By default there
-    /// are none.
-    fn tell(&mut self, _news: &News) {}
+    /// The hub hears something with which [`RecordStore::fetch`] gave this number. What it has written
+    /// before it heard of a failed batch is not stored, as it was decided without knowing of that.
+    fn hears(&mut self, failures: u64);
+
+    /// [`RecordStore::fetch`], for a hub that hears all of it before it writes.
+    fn told(&mut self) -> Vec<Told> {
+        let fetched = self.fetch();
+        if let Some((_, failures)) = fetched.iter().max_by_key(|(_, failures)| *failures) {
+            self.hears(*failures);
+        }
+        fetched.into_iter().map(|(told, _)| told).collect()
+    }
+
+    /// Tells another hub of the store, or all others, something, in one order with its changes. By
+    /// default there are none.
+    fn tell(&mut self, _hub: Option<usize>, _news: &News) {}
 
     /// Counts the changes and news that this hub was told. It rises before [`RecordStore::told`] of
     /// any hub can give that change. By default it does not count.

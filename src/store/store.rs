@@ -306,22 +306,25 @@ impl RecordStore for Store {
         self.submit(StoreCommand::Read(ReadCommand { end, ticket, now, wanted }))
     }
 
-    fn told(&mut self) -> Vec<Told> {
+    fn fetch(&mut self) -> Vec<(Told, u64)> {
         let answers = self.ends.take(self.end);
         let mut told = Vec::with_capacity(answers.len());
         for answer in answers {
             if answer.is_own {
                 self.waiting -= 1;
                 self.waiting_bytes -= answer.weight;
-                self.failures_heard = self.failures_heard.max(answer.failures);
             }
-            told.push(answer.told);
+            told.push((answer.told, answer.failures));
         }
         told
     }
 
-    fn tell(&mut self, news: &News) {
-        self.ends.tell(self.end, news);
+    fn hears(&mut self, failures: u64) {
+        self.failures_heard = self.failures_heard.max(failures);
+    }
+
+    fn tell(&mut self, hub: Option<usize>, news: &News) {
+        self.ends.tell(self.end, hub, news);
     }
 
     fn told_count(&self) -> Arc<AtomicU64> {

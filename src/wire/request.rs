@@ -203,7 +203,7 @@ fn object<'a>(
 
 /// An `id` is a string of at most 64 bytes or an integer that every JSON reader represents exactly.
 /// It is kept as received.
-fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
+fn checked_id(raw: &str) -> Result<std::sync::Arc<str>, Fault> {
     const INTEGER_MAX: i64 = (1 << 53) - 1;
     let is_good = if raw.starts_with('"') {
         string(raw).is_some_and(|text| text.len() <= REQUEST_ID_BYTES_MAX)

@@ -8,7 +8,6 @@ use crate::base::limits::{FILTER_BYTES_MAX, STREAM_RATE_MAX};
 use crate::base::subscription::{Ask, StreamQuery};
 use crate::base::{Data, Limits, StreamId};
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -90,11 +89,11 @@ pub(crate) fn named_streams(
 pub(crate) fn asked_filter(
     raw: Option<&str>,
     limits: &Limits,
-) -> Result<Option<Rc<Filter>>, Fault> {
+) -> Result<Option<Arc<Filter>>, Fault> {
     let Some(raw) = raw.filter(|raw| *raw != "null") else { return Ok(None) };
     within("filter", raw.len(), FILTER_BYTES_MAX)?;
     let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
-    Ok(Some(Rc::new(filter(read, limits)?)))
+    Ok(Some(Arc::new(filter(read, limits)?)))
 }
 
 /// How many events a second are asked for at most.

@@ -26,7 +26,6 @@ use crate::base::{
 };
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
 const TS: Timestamp = Timestamp(1_763_618_400_000);
@@ -203,21 +202,21 @@ fn declarations() -> Vec<Declaration> {
     vec![declared(Keep::Latest, false), declared(Keep::Log(5), true)]
 }
 
-fn event() -> Rc<StreamEvent> {
-    Rc::new(StreamEvent { seq: 7, ts: TS, data: Data::Json(DATA.into()), id: None })
+fn event() -> Arc<StreamEvent> {
+    Arc::new(StreamEvent { seq: 7, ts: TS, data: Data::Json(DATA.into()), id: None })
 }
 
-fn bytes() -> Rc<StreamEvent> {
+fn bytes() -> Arc<StreamEvent> {
     let data = Data::Binary(Arc::from(&b"\0"[..]));
-    Rc::new(StreamEvent { seq: 7, ts: TS, data, id: None })
+    Arc::new(StreamEvent { seq: 7, ts: TS, data, id: None })
 }
 
 fn streams() -> Vec<StreamInfo> {
     let info = |declaration, epoch: Option<&str>, newest| StreamInfo {
         stream: state(),
-        declaration: Rc::new(declaration),
+        declaration: Arc::new(declaration),
         seq: 7,
-        epoch: epoch.map(Rc::from),
+        epoch: epoch.map(Arc::from),
         newest,
         subscribers: 1,
     };
@@ -454,7 +453,7 @@ fn resumed_in_another_life() -> Answer {
 
 fn histories() -> Vec<Value> {
     let entries = entries().into_iter().flat_map(|(_, ways)| ways.into_iter().flatten());
-    let entries: Vec<Rc<Entry>> = entries.map(|kind| Rc::new(logged(kind))).collect();
+    let entries: Vec<Arc<Entry>> = entries.map(|kind| Arc::new(logged(kind))).collect();
     let page = |more| Answer::History {
         room: tea(),
         entries: entries.clone(),
@@ -587,7 +586,7 @@ fn pushed_of_rooms() -> Pushes {
 }
 
 fn pushed_of_streams() -> Pushes {
-    let declaration = || Rc::new(declarations().remove(0));
+    let declaration = || Arc::new(declarations().remove(0));
     let age = |age| Notice::Age {
         stream: state(),
         declaration: declaration(),

@@ -706,12 +706,7 @@ impl World {
             }
             What::Publish { number, is_sound } => {
                 let stream = payload["stream"].as_str().expect("a stream");
-                self.is_committed(
-                    self.hub_of(client),
-                    stream,
-                    payload["seq"].as_u64().expect("a seq"),
-                    turn,
-                );
+                self.is_committed(stream, payload["seq"].as_u64().expect("a seq"), turn);
                 let (user, life) = (&client.user, client.session.life);
                 self.streams.granted(user, life, *number, *is_sound, payload);
             }

@@ -356,9 +356,8 @@ impl World {
         let settings = Settings::from(&self.plan.limits).keep(kept);
         let fresh = Hub::new(settings, snapshot, 1).census();
         assert_eq!(self.servers.len(), self.hubs, "hubs that live");
-        for census in self.census() {
-            assert_eq!(census, fresh, "what is left in memory");
-        }
+        let left: Vec<Census> = self.census().collect();
+        assert_eq!(left, vec![fresh; self.hubs], "what is left in memory");
     }
 
     fn census(&self) -> impl Iterator<Item = Census> {

@@ -24,7 +24,7 @@ enum Command {
 pub(crate) struct End {
     /// When this hub heard of what.
     pub(crate) ledger: Ledger,
-    told: Vec<(Told, Option<Record>)>,
+    told: Vec<(Told, Option<Record>, u64)>,
     /// How many changes and news it was told.
     count: Arc<AtomicU64>,
     failures: u64,
@@ -36,7 +36,7 @@ pub(crate) struct End {
 impl End {
     fn tell(&mut self, told: Told, record: Option<Record>) {
         self.count.fetch_add(u64::from(!matches!(told, Told::Answer { .. })), Ordering::Relaxed);
-        self.told.push((told, record));
+        self.told.push((told, record, self.failures));
         self.is_to_wake = true;
     }
 }
@@ -199,23 +199,28 @@ impl RecordStore for SimulatedStore {
         Ok(())
     }
 
-    fn told(&mut self) -> Vec<Told> {
+    fn fetch(&mut self) -> Vec<(Told, u64)> {
         let shelf = &mut *self.shelf.borrow_mut();
         let (end, turn) = (&mut shelf.ends[self.end], shelf.turn);
-        end.failures_heard = end.failures;
         let mut all_told = Vec::new();
-        for (told, record) in std::mem::take(&mut end.told) {
+        for (told, record, failures) in std::mem::take(&mut end.told) {
             if let Some(record) = record {
                 end.ledger.heard(&told, &record, turn);
             }
-            all_told.push(told);
+            all_told.push((told, failures));
         }
         all_told
     }
 
-    fn tell(&mut self, news: &News) {
+    fn hears(&mut self, failures: u64) {
+        let end = &mut self.shelf.borrow_mut().ends[self.end];
+        end.failures_heard = end.failures_heard.max(failures);
+    }
+
+    fn tell(&mut self, hub: Option<usize>, news: &News) {
         let shelf = &mut *self.shelf.borrow_mut();
-        for (_, other) in shelf.ends.iter_mut().enumerate().filter(|(end, _)| *end != self.end) {
+        let is_told = |end: usize| hub.map_or(end != self.end, |hub| end == hub);
+        for (_, other) in shelf.ends.iter_mut().enumerate().filter(|(end, _)| is_told(*end)) {
             other.tell(Told::News(news.clone()), None);
         }
     }

@@ -179,12 +179,7 @@ impl World {
     ) {
         for one in reply["streams"].as_array().expect("streams") {
             let (stream, seq) = (one["stream"].as_str(), one["seq"].as_u64());
-            self.is_committed(
-                self.hub_of(client),
-                stream.expect("a stream"),
-                seq.expect("a seq"),
-                turn,
-            );
+            self.is_committed(stream.expect("a stream"), seq.expect("a seq"), turn);
         }
         let session = &mut client.session;
         let by = (client.user.as_str(), session.life);
@@ -318,10 +313,12 @@ impl World {
         self.asks(client, "stream:ack", payload, What::Plain, "");
     }
 
-    /// Nothing of a durable stream is told before it is committed.
-    pub(crate) fn is_committed(&self, hub: usize, stream: &str, seq: u64, turn: u64) {
+    /// Nothing of a durable stream is told before it is committed, and one hub has heard of that.
+    pub(crate) fn is_committed(&self, stream: &str, seq: u64, turn: u64) {
         if seq > 0 && self.streams.is_durable(stream) {
-            let heard = self.shelf.borrow().ends[hub].ledger.event_heard_at(stream, seq);
+            let shelf = self.shelf.borrow();
+            let heard = shelf.ends.iter().filter_map(|end| end.ledger.event_heard_at(stream, seq));
+            let heard = heard.min();
             assert!(
                 heard.is_some_and(|heard| heard <= turn),
                 "{stream} {seq} left in turn {turn}, and was committed in {heard:?}"
@@ -332,7 +329,7 @@ impl World {
     pub(crate) fn hears_event(&mut self, client: &mut Client, payload: &Value, turn: u64) {
         let (stream, seq) = (payload["stream"].as_str(), payload["seq"].as_u64());
         let (stream, seq) = (stream.expect("a stream"), seq.expect("a seq"));
-        self.is_committed(self.hub_of(client), stream, seq, turn);
+        self.is_committed(stream, seq, turn);
         let place = (payload["prev"].as_u64(), payload["ts"].as_i64());
         assert!(place.0.is_some() && place.1.is_some(), "no place: {payload}");
         let watches = &mut client.session.watches;

@@ -158,12 +158,9 @@ const START_OF_TIME: i64 = 1_800_000_000_000;
 impl World {
     pub(crate) fn new(seed: u64, is_tracing: bool) -> World {
         let mut dice = Dice::new(seed);
-        let mut plan = Plan::draw(&mut dice);
+        let plan = Plan::draw(&mut dice);
         let hubs = std::env::var("HUBS").ok().and_then(|hubs| hubs.parse().ok());
         let hubs = hubs.unwrap_or(HUBS_OF_SEEDS[seed as usize % HUBS_OF_SEEDS.len()]);
-        if hubs > 1 {
-            plan.streams.retain(|stream| stream.durable);
-        }
         let has_tls = seed % SEEDS_WITH_TLS == FIRST_WITH_TLS || std::env::var_os("TLS").is_some();
         let secret =
             Secret::new(b"a secret of the simulator, 32 bytes").expect("it is long enough");
@@ -484,10 +481,13 @@ impl World {
         self.latest_believed = self.latest_believed();
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
-        let common = (self.hubs > 1).then(|| Common::new(&self.plan.limits, self.dice.seed()));
+        let streams = self.shelf.borrow().snapshot().streams;
+        let common = (self.hubs > 1)
+            .then(|| Common::new(&self.config.settings(), streams, self.hubs, self.dice.seed()));
         for end in 0..self.hubs {
             let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
-            let reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
+            let mut reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
+            reactor.io().set_number(end as u32);
             let snapshot = self.shelf.borrow().snapshot();
             let store = SimulatedStore { shelf: Rc::clone(&self.shelf), end };
             let wake = reactor.wake();
@@ -501,7 +501,7 @@ impl World {
                 self.dice.seed(),
             );
             if let Some(common) = &common {
-                web.application_mut().join_others(common.clone());
+                web.application_mut().join_others(common.clone(), end);
             }
             // As `Server::bind` does.
             wake.wake();

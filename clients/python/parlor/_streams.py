@@ -155,8 +155,8 @@ class Streams:
             return self._settle_later(name, stream, result)
         # What was before this is still so. If the program has changed its mind, that is asked.
         stream.is_refused = stream.options == asked
-        # What came of it meanwhile was not handed on.
-        stream.is_unsure = stream.current is not None
+        # What came of it meanwhile was not handed on. It may have been unsure before.
+        stream.is_unsure = stream.is_unsure or stream.current is not None
         if stream.is_refused:
             stream.untold_refusal = result
             self._tell(name, stream)

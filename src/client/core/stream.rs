@@ -155,8 +155,8 @@ impl Core {
                 // What was before this is still so. If the program has changed its mind, that is asked.
                 let is_other = stream.options != asked;
                 stream.is_refused = !is_other;
-                // What came of it meanwhile was not handed on.
-                stream.is_unsure = stream.current.is_some();
+                // What came of it meanwhile was not handed on. It may have been unsure before.
+                stream.is_unsure |= stream.current.is_some();
                 if !is_other {
                     stream.untold_refusal = Some(error);
                     self.tell_stream(name);
@@ -538,6 +538,19 @@ mod tests {
         assert!(events(&mut scene).is_empty());
         watch(&mut scene, Some(WatchOptions::default()));
         assert_eq!(scene.asked("subscribe")["payload"]["since"], 0);
+    }
+
+    #[test]
+    fn one_of_which_nothing_was_heard_in_time_ends_with_a_refusal_of_the_next() {
+        let mut scene = Scene::online(with_queue(100), &[]);
+        watch(&mut scene, Some(WatchOptions::default()));
+        scene.asked("subscribe");
+        scene.passes(CoreOptions::default().timeout_ms);
+        let filter = Some(r#"{"/a":[]}"#.into());
+        watch(&mut scene, Some(WatchOptions { filter, max_rate: None }));
+        scene.refuses("subscribe", json!({"code": "bad_request", "message": ""}));
+        // The server may have the first one.
+        scene.replies("unsubscribe", json!({}));
     }
 
     #[test]

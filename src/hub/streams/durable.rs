@@ -11,14 +11,14 @@ use crate::base::declaration::Declaration;
 use crate::base::{
     Answer, Data, Effects, Now, Outcome, Record, Refusal, StreamEvent, StreamId, StreamState,
 };
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl Streams {
     /// Takes over a stream from the store. If it is no longer declared, only its epoch and head are
     /// remembered.
     pub(super) fn restore(&mut self, state: StreamState) {
         let StreamState { stream: name, epoch, head, ts, events } = state;
-        let epoch: Rc<str> = Rc::from(&*epoch);
+        let epoch: Arc<str> = Arc::from(&*epoch);
         let declaration = self.declaration(&name).filter(|one| one.durable).cloned();
         let Some(declaration) = declaration else {
             self.dormant.insert(name, (epoch, head));
@@ -108,23 +108,17 @@ impl Streams {
         StreamEvent { seq, ts, data, id }: StreamEvent,
         effects: &mut Effects,
     ) {
-        let ix = match self.durable_ix(name) {
-            Some(ix) => ix,
-            None => {
-                self.dormant.insert(name.clone(), (Rc::from(epoch), seq - 1));
-                let declaration = self.declaration(name).filter(|one| one.durable).cloned();
-                let Some(declaration) = declaration else {
-                    // The declaration was removed meanwhile, so nobody watches.
-                    self.dormant.insert(name.clone(), (Rc::from(epoch), seq));
-                    return;
-                };
-                // It was begun at another hub.
-                let ix = self.add(name.clone(), declaration);
-                self.touch(effects.now.moment, ix);
-                ix
-            }
+        let Some(ix) = self.durable_ix(name) else {
+            // The declaration was removed meanwhile, so nobody watches.
+            let dormant = self.dormant.entry(name.clone()).or_insert((Arc::from(epoch), seq));
+            dormant.1 = dormant.1.max(seq);
+            return;
         };
         let stream = &mut self.streams[ix];
+        if seq <= stream.head {
+            // Another hub has heard of it first, and all have these streams.
+            return;
+        }
         assert_eq!((&*stream.epoch, stream.head + 1), (epoch, seq), "of {name}");
         if is_of_kind(&data, &stream.declaration) {
             let tree = read(&data, self.settings.read_json);

@@ -7,7 +7,7 @@ use crate::base::declaration::Keep;
 use crate::base::limits::ANSWER_BYTES_PER_WORK;
 use crate::base::{ConnId, Effect, Effects, Priority, StreamEvent, Tree};
 use std::cmp::Reverse;
-use std::rc::Rc;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FeedResult {
@@ -28,6 +28,12 @@ impl Streams {
             (subscription.position, subscription.sent) = (seq - 1, prev);
         }
         self.queue_behind(conn, ix);
+    }
+
+    /// The connections that wait to be fed.
+    pub(super) fn behind(&self) -> impl Iterator<Item = ConnId> {
+        let behind = self.watched.iter().filter(|(_, watched)| !watched.behind.is_empty());
+        behind.map(|(conn, _)| *conn)
     }
 
     pub(super) fn queue_behind(&mut self, conn: ConnId, ix: StreamIx) {
@@ -202,7 +208,7 @@ impl Streams {
             let Some(subscription) = self.subscription(conn, ix) else { return FeedResult::Done };
             let (prev, form) =
                 (subscription.send(event.seq, effects.now.moment), subscription.form);
-            let notice = self.notice(ix, &Rc::clone(&event), prev, form);
+            let notice = self.notice(ix, &Arc::clone(&event), prev, form);
             effects.deliver(notice, [conn]);
         }
     }

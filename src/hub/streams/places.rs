@@ -5,7 +5,7 @@ use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Effects, Notice, Now, Refusal, StreamId};
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -82,7 +82,7 @@ impl Streams {
         let obtain = |name: &&StreamId| match self.ix(name) {
             Some(ix) => Some(ix),
             None => {
-                let declaration = Rc::clone(self.declaration(name)?);
+                let declaration = Arc::clone(self.declaration(name)?);
                 let ix = self.add((*name).clone(), declaration);
                 self.streams[ix].is_obtained = true;
                 self.touch(effects.now.moment, ix);

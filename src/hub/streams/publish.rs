@@ -11,7 +11,6 @@ use crate::base::{
     RefusalCode, StreamEvent, StreamId, StreamRights, Timestamp, Tree,
 };
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Who publishes.
@@ -146,7 +145,7 @@ impl Streams {
         ix: StreamIx,
         NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
-    ) -> Rc<StreamEvent> {
+    ) -> Arc<StreamEvent> {
         self.note_heard(ix, effects);
         let bytes_max = self.settings.limits.stream_bytes as usize;
         let stream = &mut self.streams[ix];
@@ -206,15 +205,15 @@ impl Streams {
     pub(super) fn notice(
         &self,
         ix: StreamIx,
-        event: &Rc<StreamEvent>,
+        event: &Arc<StreamEvent>,
         prev: u64,
         form: Form,
     ) -> Notice {
         let stream = &self.streams[ix];
         Notice::Event {
             stream: stream.name.clone(),
-            declaration: Rc::clone(&stream.declaration),
-            event: Rc::clone(event),
+            declaration: Arc::clone(&stream.declaration),
+            event: Arc::clone(event),
             prev,
             form,
             source: source(ix),

@@ -5,7 +5,7 @@ use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::subscription::{StreamInfo, StreamQuery, SubscriberInfo};
 use crate::base::table::following;
 use crate::base::{Answer, ConnId, Refusal, StreamId, StreamRights};
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl Streams {
     pub(in crate::hub) fn query(
@@ -38,7 +38,7 @@ impl Streams {
             Some(ix) => self.streams[ix].info(),
             None => StreamInfo {
                 stream: name.clone(),
-                declaration: Rc::clone(declaration),
+                declaration: Arc::clone(declaration),
                 seq: 0,
                 epoch: None,
                 newest: None,
@@ -89,9 +89,9 @@ impl Stream {
     fn info(&self) -> StreamInfo {
         StreamInfo {
             stream: self.name.clone(),
-            declaration: Rc::clone(&self.declaration),
+            declaration: Arc::clone(&self.declaration),
             seq: self.head,
-            epoch: Some(Rc::clone(&self.epoch)),
+            epoch: Some(Arc::clone(&self.epoch)),
             newest: self.newest().cloned(),
             subscribers: self.subscribers.len(),
         }

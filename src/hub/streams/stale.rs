@@ -9,7 +9,7 @@ use super::subscribe::{of_source, source};
 use super::table::Streams;
 use crate::base::subscription::{Form, Stale};
 use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, StreamId, Timestamp};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// When a stream was last heard of.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +131,7 @@ impl Streams {
         let stream = &self.streams[ix];
         Notice::Age {
             stream: stream.name.clone(),
-            declaration: Rc::clone(&stream.declaration),
+            declaration: Arc::clone(&stream.declaration),
             age,
             at: now.timestamp,
             form,

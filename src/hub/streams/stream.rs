@@ -12,7 +12,6 @@ use crate::base::{
 };
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
 
 index_in_slab!(pub(super) StreamIx, Stream);
@@ -29,12 +28,12 @@ const PAYERS_SEARCHED_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) name: StreamId,
-    pub(super) declaration: Rc<Declaration>,
-    pub(super) epoch: Rc<str>,
+    pub(super) declaration: Arc<Declaration>,
+    pub(super) epoch: Arc<str>,
     pub(super) head: u64,
     /// The time of the newest event, even if it is not kept: times do not go back.
     newest_ts: Timestamp,
-    events: VecDeque<Rc<StreamEvent>>,
+    events: VecDeque<Arc<StreamEvent>>,
     /// Kept events with a publisher's id. For a durable stream the store knows the ids.
     published: BTreeMap<Arc<PublicationId>, u64>,
     bytes: usize,
@@ -63,13 +62,13 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 pub(super) struct SharedFilter {
-    pub(super) filter: Rc<Filter>,
+    pub(super) filter: Arc<Filter>,
     pub(super) users: usize,
     /// For whom it counts: whoever used it first, or another who has it.
     pub(super) made_by: Holder,
     /// Of a state, the newest event that passes. A later one that does not pass becomes the state,
     /// but subscribers held back by a rate or reading slowly still receive this one.
-    pub(super) newest: Option<Rc<StreamEvent>>,
+    pub(super) newest: Option<Arc<StreamEvent>>,
 }
 
 #[derive(Debug)]
@@ -91,7 +90,7 @@ pub(super) struct Subscription {
 }
 
 impl Stream {
-    pub(super) fn new(name: StreamId, declaration: Rc<Declaration>, epoch: Rc<str>) -> Stream {
+    pub(super) fn new(name: StreamId, declaration: Arc<Declaration>, epoch: Arc<str>) -> Stream {
         Stream {
             name,
             declaration,
@@ -134,7 +133,7 @@ impl Stream {
         self.newest_ts = events.last().map_or(self.newest_ts, |newest| newest.ts);
         let ids = events.iter().filter_map(|event| Some((event.id.clone()?, event.seq)));
         self.published = ids.collect();
-        self.events = events.into_iter().map(Rc::new).collect();
+        self.events = events.into_iter().map(Arc::new).collect();
         self.bytes = self.events.iter().map(|event| event.bytes()).sum();
         self.trim(bytes_max);
     }
@@ -192,7 +191,7 @@ impl Stream {
         &self,
         position: u64,
         filter: Option<FilterIx>,
-    ) -> Option<&Rc<StreamEvent>> {
+    ) -> Option<&Arc<StreamEvent>> {
         if !self.is_state() {
             return self.after(position);
         }
@@ -209,7 +208,7 @@ impl Stream {
         let Some(newest) = self.newest().filter(|_| self.is_state()).cloned() else { return 0 };
         for (ix, shared) in &mut self.filters {
             if passes[ix] {
-                shared.newest = Some(Rc::clone(&newest));
+                shared.newest = Some(Arc::clone(&newest));
             }
         }
         self.count_passed();
@@ -242,22 +241,22 @@ impl Stream {
         self.head + 1 - self.events.len() as u64
     }
 
-    pub(super) fn newest(&self) -> Option<&Rc<StreamEvent>> {
+    pub(super) fn newest(&self) -> Option<&Arc<StreamEvent>> {
         self.events.back()
     }
 
     /// The first kept event after `seq`.
-    pub(super) fn after(&self, seq: u64) -> Option<&Rc<StreamEvent>> {
+    pub(super) fn after(&self, seq: u64) -> Option<&Arc<StreamEvent>> {
         let skip = (seq + 1).saturating_sub(self.first());
         self.events.get(usize::try_from(skip).ok()?)
     }
 
     /// The event that was published with this id, if it is kept.
-    pub(super) fn published(&self, id: &Arc<PublicationId>) -> Option<&Rc<StreamEvent>> {
+    pub(super) fn published(&self, id: &Arc<PublicationId>) -> Option<&Arc<StreamEvent>> {
         self.after(self.published.get(id)? - 1)
     }
 
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<StreamEvent>> {
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Arc<StreamEvent>> {
         self.events.iter().rev()
     }
 
@@ -269,16 +268,16 @@ impl Stream {
         data: Data,
         id: Option<Arc<PublicationId>>,
         bytes_max: usize,
-    ) -> (Rc<StreamEvent>, u64) {
+    ) -> (Arc<StreamEvent>, u64) {
         let ts = self.newest_ts.max(ts);
         self.newest_ts = ts;
         self.head += 1;
         if let Some(id) = &id {
             self.published.insert(Arc::clone(id), self.head);
         }
-        let event = Rc::new(StreamEvent { seq: self.head, ts, data, id });
+        let event = Arc::new(StreamEvent { seq: self.head, ts, data, id });
         self.bytes += event.bytes();
-        self.events.push_back(Rc::clone(&event));
+        self.events.push_back(Arc::clone(&event));
         let cut = self.trim(bytes_max);
         (event, cut)
     }
@@ -349,14 +348,14 @@ impl Stream {
         gone
     }
 
-    pub(super) fn has_filter(&self, filter: &Rc<Filter>) -> bool {
+    pub(super) fn has_filter(&self, filter: &Arc<Filter>) -> bool {
         self.filters.iter().any(|(_, known)| known.filter == *filter)
     }
 
     /// The index of a filter, with one more use. `tree` is the newest event, parsed.
     pub(super) fn use_filter(
         &mut self,
-        filter: Rc<Filter>,
+        filter: Arc<Filter>,
         made_by: Holder,
         tree: Option<&Tree>,
     ) -> FilterIx {
@@ -465,7 +464,7 @@ mod tests {
         let mut declaration = Declaration::new(Pattern::parse("log").unwrap());
         declaration.keep = Keep::Log(3);
         let name = StreamId::parse("log").unwrap();
-        let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
+        let mut stream = Stream::new(name, Arc::new(declaration), "e".into());
         assert_eq!((stream.first(), stream.after(0)), (1, None));
         let add = |stream: &mut Stream, bytes: usize, ts| {
             let most = 100 + 3 * EVENT_BYTES;
@@ -489,7 +488,7 @@ mod tests {
         let mut declaration = Declaration::new(Pattern::parse("log").unwrap());
         declaration.keep = Keep::Log(2);
         let name = StreamId::parse("log").unwrap();
-        let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
+        let mut stream = Stream::new(name, Arc::new(declaration), "e".into());
         let id = |by: &str, id: &str| {
             Arc::new(PublicationId { by: UserId::parse(by).ok(), id: id.into() })
         };

@@ -11,7 +11,7 @@ use crate::base::{
     Answer, ConnId, Data, Effect, Effects, Notice, Origin, Refusal, RefusalCode, StreamEvent,
     StreamId, StreamRights,
 };
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// About what an event takes in JSON beside its data.
 const EVENT_JSON_BYTES: usize = 48;
@@ -116,7 +116,7 @@ impl Streams {
         conn: ConnId,
         holder: Holder,
         ix: StreamIx,
-        filter: Rc<Filter>,
+        filter: Arc<Filter>,
     ) -> FilterIx {
         let stream = &self.streams[ix];
         let is_asked = stream.is_state() && !stream.has_filter(&filter);
@@ -186,7 +186,7 @@ impl Streams {
         let subscribed = Subscribed {
             stream: stream.name.clone(),
             seq: stream.head,
-            epoch: Rc::clone(&stream.epoch),
+            epoch: Arc::clone(&stream.epoch),
             position,
             snapshot,
             replayed: ask.since.map(|_| since.is_some()),
@@ -221,7 +221,7 @@ impl Streams {
             }
             page = page.saturating_sub(weight);
             left = left.checked_sub(weight)?;
-            events.push(Rc::clone(event));
+            events.push(Arc::clone(event));
         }
         *room = left;
         if is_state {

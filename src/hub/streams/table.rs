@@ -10,14 +10,13 @@ use crate::base::{
 };
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::BuildHasher;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The part of the configuration that the streams use.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
     /// The declarations, in the order in which a name is looked up.
-    pub declarations: Vec<Rc<Declaration>>,
+    pub declarations: Vec<Arc<Declaration>>,
     /// Parses valid JSON. An argument, so that the hub depends on no library.
     pub read_json: fn(&str) -> Option<Tree>,
     pub(super) limits: Limits,
@@ -29,7 +28,7 @@ impl StreamSettings {
     /// These declarations, with the bounds of `limits`.
     #[must_use]
     pub fn new(
-        declarations: Vec<Rc<Declaration>>,
+        declarations: Vec<Arc<Declaration>>,
         read_json: fn(&str) -> Option<Tree>,
         limits: &Limits,
     ) -> StreamSettings {
@@ -59,13 +58,11 @@ const EPOCH_LEN: usize = 16;
 pub struct Streams {
     pub(in crate::hub) settings: StreamSettings,
     pub(super) chance: Chance,
-    /// Gives durable streams their epochs: all hubs of a store have the same.
-    epochs: SeededHash,
     pub(super) streams: Slab<Stream>,
     pub(super) holdings: Holdings,
     /// Epoch and newest number of durable streams that are no longer declared. They may be declared
     /// again, and no number may be used twice.
-    pub(super) dormant: BTreeMap<StreamId, (Rc<str>, u64)>,
+    pub(super) dormant: BTreeMap<StreamId, (Arc<str>, u64)>,
     /// Events of each durable stream in flight.
     pub(super) in_flight: BTreeMap<StreamId, usize>,
     /// In the order of lists.
@@ -93,7 +90,6 @@ impl Streams {
         let hash = SeededHash::new(chance.next_u64());
         let mut streams = Streams {
             settings,
-            epochs: SeededHash::new(chance.next_u64()),
             chance,
             streams: Slab::new(),
             holdings: Holdings::default(),
@@ -111,23 +107,6 @@ impl Streams {
         }
         streams.add_named();
         streams
-    }
-
-    /// Takes the epochs that all hubs of the store give to durable streams. Nobody has seen one of
-    /// its own.
-    pub(in crate::hub) fn share_epochs(&mut self, seed: u64) {
-        self.epochs = SeededHash::new(seed);
-        let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
-        for ix in all {
-            let stream = &self.streams[ix];
-            if stream.declaration.durable && stream.head == 0 {
-                self.streams[ix].epoch = self.durable_epoch(&stream.name);
-            }
-        }
-    }
-
-    fn durable_epoch(&self, name: &StreamId) -> Rc<str> {
-        Chance::new(self.epochs.hash_one(name)).word(EPOCH_LEN).into()
     }
 
     fn add_named(&mut self) {
@@ -155,7 +134,7 @@ impl Streams {
                     if found.binary == stream.declaration.binary
                         && found.durable == stream.declaration.durable =>
                 {
-                    stream.declaration = Rc::clone(found);
+                    stream.declaration = Arc::clone(found);
                     stream.apply_rates();
                     self.cut_events += stream.trim(self.settings.limits.stream_bytes as usize);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
@@ -229,7 +208,7 @@ impl Streams {
 
     /// The epoch of a stream that exists, or will continue on demand.
     #[must_use]
-    pub fn epoch(&self, name: &StreamId) -> Option<&Rc<str>> {
+    pub fn epoch(&self, name: &StreamId) -> Option<&Arc<str>> {
         match self.by_name.get(name) {
             Some(ix) => Some(&self.streams[*ix].epoch),
             None => self.dormant.get(name).map(|(epoch, _)| epoch),
@@ -238,7 +217,7 @@ impl Streams {
 
     /// The declaration for a stream of this name.
     #[must_use]
-    pub fn declaration(&self, name: &StreamId) -> Option<&Rc<Declaration>> {
+    pub fn declaration(&self, name: &StreamId) -> Option<&Arc<Declaration>> {
         if let Some(ix) = self.by_name.get(name) {
             return Some(&self.streams[*ix].declaration);
         }
@@ -250,7 +229,7 @@ impl Streams {
         &self,
         name: &StreamId,
         rights: &StreamRights,
-    ) -> Result<&Rc<Declaration>, Refusal> {
+    ) -> Result<&Arc<Declaration>, Refusal> {
         let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
         match rights.may_watch(declaration, name.as_str()) {
             true => Ok(declaration),
@@ -313,12 +292,9 @@ impl Streams {
         self.forget_if_empty(ix);
     }
 
-    pub(super) fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
+    pub(super) fn add(&mut self, name: StreamId, declaration: Arc<Declaration>) -> StreamIx {
         let is_durable = declaration.durable;
-        let epoch = match is_durable {
-            true => self.durable_epoch(&name),
-            false => self.chance.word(EPOCH_LEN).into(),
-        };
+        let epoch = self.chance.word(EPOCH_LEN).into();
         let mut stream = Stream::new(name.clone(), declaration, epoch);
         // What it had is read at the next start; its numbers go on.
         if is_durable && let Some((epoch, head)) = self.dormant.remove(&name) {

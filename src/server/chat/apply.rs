@@ -49,6 +49,9 @@ pub(super) struct Decisions {
     /// The hub is to be told everything that has come, before it decides anything else. That does
     /// not wait for another turn: the frames of it are bounded by what may wait for a connection.
     catches_up: bool,
+    /// Connections whose outboxes had no room for something of a source, until the hub has been told
+    /// so: later things of it must not overtake the first.
+    refused: BTreeSet<(ConnId, u32)>,
     wall_clock: WallClock,
 }
 
@@ -85,6 +88,7 @@ impl<S: RecordStore> Chat<S> {
         if let Some(input) = self.decisions.inputs.pop_front() {
             return Some(input);
         }
+        self.decisions.refused.clear();
         if self.decisions.catches_up {
             if let Some(told) = self.next_told(net) {
                 return Some(Input::Told(told));
@@ -95,8 +99,6 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
-        // Later entries of a room must not overtake the first that did not fit.
-        let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
         for effect in &effects.list {
             match effect {
                 Effect::Answer { origin: Origin::Call(call), answer } => {
@@ -112,9 +114,12 @@ impl<S: RecordStore> Chat<S> {
                 }
                 Effect::Deliver { recipients, notice } => {
                     let recipients = &effects.recipients[recipients.clone()];
-                    self.deliver(net, recipients, notice, &mut refused);
+                    self.deliver(net, recipients, notice);
                 }
-                Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
+                Effect::TakeBack { conn, source } => {
+                    net.take_back(*conn, *source);
+                    self.forget_missed(*conn, *source);
+                }
                 Effect::Watched { stream, by } => self.stream_watched(net, stream, *by),
                 Effect::Skipped { conn } => {
                     net.count_drop(*conn);
@@ -125,7 +130,7 @@ impl<S: RecordStore> Chat<S> {
                     self.scan_queue.count(net.now(), *bytes);
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
-                Effect::Tell(news) => self.store_client.store.tell(news),
+                Effect::Tell { hub, news } => self.store_client.store.tell(*hub, news),
                 Effect::CatchUp => {
                     self.keep_count();
                     self.store_client.fetch();
@@ -228,13 +233,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Encodes a notice once and hands it to all its recipients.
-    fn deliver(
-        &mut self,
-        net: &mut Net<'_>,
-        recipients: &[ConnId],
-        notice: &Notice,
-        refused: &mut BTreeSet<(ConnId, u32)>,
-    ) {
+    fn deliver(&mut self, net: &mut Net<'_>, recipients: &[ConnId], notice: &Notice) {
         let encoded = encode::notice(notice);
         let mut broadcast = Broadcast::new(match &encoded.body {
             WireBody::Text(text) => Message::Text(text),
@@ -249,7 +248,7 @@ impl<S: RecordStore> Chat<S> {
                 self.close_with(net, conn, KICKED, *message);
                 continue;
             }
-            if refused.contains(&(conn, encoded.source)) {
+            if self.decisions.refused.contains(&(conn, encoded.source)) {
                 self.decisions.inputs.extend(missed(conn, notice));
                 continue;
             }
@@ -257,7 +256,8 @@ impl<S: RecordStore> Chat<S> {
                 continue;
             }
             if net.is_endless(conn) {
-                let misses_some = refused.range((conn, 0)..=(conn, u32::MAX)).next().is_some();
+                let of_conn = (conn, 0)..=(conn, u32::MAX);
+                let misses_some = self.decisions.refused.range(of_conn).next().is_some();
                 if self.piece(net, conn, &mut told, misses_some).is_ok() {
                     continue;
                 }
@@ -268,13 +268,13 @@ impl<S: RecordStore> Chat<S> {
             }
             match notice {
                 Notice::Entry { entry, source, .. } => {
-                    refused.insert((conn, *source));
+                    self.decisions.refused.insert((conn, *source));
                     let behind =
                         Input::Behind { conn, source: *source, seq: entry.seq, ts: entry.ts };
                     self.decisions.inputs.push_back(behind);
                 }
                 Notice::Event { event, prev, source, .. } => {
-                    refused.insert((conn, *source));
+                    self.decisions.refused.insert((conn, *source));
                     let (source, seq, prev) = (*source, event.seq, *prev);
                     self.decisions.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
                 }
@@ -283,11 +283,23 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
+    /// A subscription has ended: what its connection has missed of it is of nobody any more. A new one
+    /// of the same stream may have begun in the same input.
+    fn forget_missed(&mut self, conn: ConnId, missed: u32) {
+        if self.decisions.refused.remove(&(conn, missed)) {
+            let is_other = |input: &Input| !matches!(input, Input::EventMissed { conn: of, source, .. } if (*of, *source) == (conn, missed));
+            self.decisions.inputs.retain(is_other);
+        }
+    }
+
     /// Takes what the store tells.
     pub(super) fn take_told(&mut self, net: &mut Net<'_>) {
-        self.store_client.fetch();
         self.decisions.deliveries = 0;
         while self.decisions.deliveries < DELIVERIES_PER_TURN {
+            // No more is fetched before that is heard: what is not fetched holds the store back.
+            if !self.store_client.has_told() {
+                self.store_client.fetch();
+            }
             let Some(told) = self.next_told(net) else { return };
             self.decide(net, Input::Told(told));
         }

@@ -171,6 +171,9 @@ impl<S: RecordStore> Chat<S> {
         let call = HttpCall { known: Some(answer), ..HttpCall::new(exchange) };
         let call = self.calls.begin(CallWaiter::Http(Box::new(call)));
         let request = Request::Revoke { revocation, once };
-        self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
+        self.decide(
+            net,
+            Input::Call { call, user, rights: Rights::Program, quotas: None, request },
+        );
     }
 }

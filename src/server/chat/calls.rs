@@ -18,7 +18,6 @@ use crate::wire::admin_request::ConnectionSelector;
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 const OUTBOX_FULL: HandleError =
@@ -106,7 +105,10 @@ impl<S: RecordStore> Chat<S> {
             }
             Command::Ask { user, request, ticket } => {
                 let call = self.calls.begin(CallWaiter::Ticket(ticket));
-                self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
+                self.decide(
+                    net,
+                    Input::Call { call, user, rights: Rights::Program, quotas: None, request },
+                );
             }
             Command::PushOne { conn, kind, payload, ticket } => {
                 let text = encode::push_raw(&kind, &payload);
@@ -159,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
                 HandlerWaiter::Call(call) => Origin::Call(call),
                 HandlerWaiter::Conn(conn, id) => {
                     self.count_pending_call(net, &Origin::Conn(conn, None), false);
-                    Origin::Conn(conn, id.as_deref().map(Rc::from))
+                    Origin::Conn(conn, id.as_deref().map(Arc::from))
                 }
             };
             match result {

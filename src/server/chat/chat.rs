@@ -187,10 +187,11 @@ impl<S: RecordStore> Chat<S> {
         &mut self.store_client.store
     }
 
-    /// Makes its hub one of several on the store, all of which have `common`.
-    pub fn join_others(&mut self, common: Common) {
+    /// Makes its hub the one of this number of several on the store, all of which have `common`. Its
+    /// reactor has that number, too.
+    pub fn join_others(&mut self, common: Common, hub: usize) {
         let told = self.store_client.store.told_count();
-        self.hub.join_others(common, told);
+        self.hub.join_others(common, hub, told);
     }
 
     /// The state of rooms and users.

@@ -213,7 +213,8 @@ impl<S: RecordStore> Chat<S> {
             Notice::Event { stream, event, .. }
                 if matches!(self.push_form(net, conn), PushForm::Stream(_)) =>
             {
-                let epoch = self.hub.streams().epoch(stream)?;
+                let streams = self.hub.streams();
+                let epoch = streams.epoch(stream)?;
                 Some(format!("{epoch}.{}", event.seq))
             }
             _ => None,

@@ -194,12 +194,7 @@ impl<S: RecordStore> Chat<S> {
                 let rights = if is_admin { Rights::Admin } else { Rights::User };
                 let user = person.user.clone();
                 let quotas = person.limits.as_deref().map(Quotas::from);
-                let before = self.hub.set_quotas(&user, quotas);
-                let call = Input::Call { call: *call, user: user.clone(), rights, request };
-                self.decide(net, call);
-                // The limits that a call's token asks for hold for that call alone.
-                self.hub.set_quotas(&user, before);
-                return;
+                Input::Call { call: *call, user, rights, quotas, request }
             }
         };
         self.decide(net, input);

@@ -7,7 +7,7 @@ use crate::base::{Limits, Moment, PerMinute, Rate};
 use crate::server::events::Places;
 use crate::server::http::{ListenTarget, Visitor};
 use crate::wire::error::ErrorReply;
-use std::rc::Rc;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -119,12 +119,12 @@ impl Session {
     }
 
     /// The limits that hold for it, if they differ from those of all.
-    pub(super) fn own_limits(&self) -> Option<&Rc<Limits>> {
+    pub(super) fn own_limits(&self) -> Option<&Arc<Limits>> {
         self.tally.as_ref()?.own.as_ref()
     }
 
     /// Sets the limits that hold for it, if they differ from those of all.
-    pub(super) fn set_limits(&mut self, own: Option<Rc<Limits>>) {
+    pub(super) fn set_limits(&mut self, own: Option<Arc<Limits>>) {
         if self.tally.is_some() || own.is_some() {
             self.tally.get_or_insert_default().own = own;
         }
@@ -228,7 +228,7 @@ struct LimitTally {
     /// It is not read before then, because it sent too many bytes.
     unread_until: Moment,
     /// The limits that hold for it, if they differ from those of all.
-    own: Option<Rc<Limits>>,
+    own: Option<Arc<Limits>>,
 }
 
 #[derive(Debug, Default)]

@@ -65,8 +65,10 @@ impl<S: RecordStore> Chat<S> {
         asks: Vec<Ask>,
     ) {
         let begins = |ask: &&Ask| {
-            let declaration = self.hub.streams().declaration(&ask.stream);
-            declaration.is_some_and(|one| self.sources.would_start_polling(&ask.stream, one))
+            let declaration = self.hub.streams().declaration(&ask.stream).cloned();
+            declaration
+                .as_deref()
+                .is_some_and(|one| self.sources.would_start_polling(&ask.stream, one))
         };
         let begun = asks.iter().filter(begins).count() as u64;
         if begun > 0 {
@@ -97,8 +99,9 @@ impl<S: RecordStore> Chat<S> {
         by: Option<ConnId>,
     ) {
         let by = by.map(|conn| Some(self.payer_on(net, conn)));
-        if let Some(declaration) = self.hub.streams().declaration(stream) {
-            self.sources.watched(net.now(), stream, declaration, by);
+        let declaration = self.hub.streams().declaration(stream).cloned();
+        if let Some(declaration) = declaration {
+            self.sources.watched(net.now(), stream, &declaration, by);
         }
         self.ask_sources(net);
     }
@@ -126,7 +129,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// A stream refused data of its source.
     pub(super) fn source_refused(&mut self, stream: &StreamId, why: &str) {
-        let declaration = self.hub.streams().declaration(stream);
+        let declaration = self.hub.streams().declaration(stream).cloned();
         if let Some(declaration) = declaration {
             self.sources.note_refused(declaration.pattern.as_str(), why);
         }
@@ -196,8 +199,8 @@ impl<S: RecordStore> Chat<S> {
         if self.sources.is_paused(feed.pattern.as_str()) {
             return later("this webhook is paused").with(&[("Retry-After", "60")]).into();
         }
-        let declaration = self.hub.streams().declaration(&stream);
-        let is_binary = declaration.is_some_and(|declaration| declaration.binary);
+        let is_binary =
+            self.hub.streams().declaration(&stream).is_some_and(|declaration| declaration.binary);
         let form = if is_binary { None } else { of_form(incoming.head, incoming.body) };
         let content = form.unwrap_or_else(|| incoming.body.to_vec());
         let data = pick_data(content, &pick_of(is_binary, webhook.pointer.as_deref()));

@@ -62,7 +62,8 @@ impl<S: RecordStore> Chat<S> {
             if readiness == Readiness::Stopping || self.config.streams.is_empty() {
                 return;
             }
-            let newest = self.hub.streams().newest_times();
+            let streams = self.hub.streams();
+            let newest = streams.newest_times();
             let overviews = self.sources.overviews();
             w.array("streams", &*self.config.streams, |w, declaration| {
                 let name = declaration.pattern.as_str();
@@ -211,7 +212,8 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn stream_ages_ms(&self, now: Timestamp) -> Vec<(String, u64)> {
-        let times = self.hub.streams().newest_times().into_iter();
+        let streams = self.hub.streams();
+        let times = streams.newest_times().into_iter();
         let age = |ts: Timestamp| u64::try_from(now.0.saturating_sub(ts.0)).unwrap_or_default();
         times.map(|(stream, ts)| (stream.to_owned(), age(ts))).collect()
     }

@@ -13,7 +13,7 @@ pub(super) struct StoreClient<S> {
     pub(super) store: S,
     /// Records and queries without an answer, and answers of which the hub has not been told.
     waiting: usize,
-    told: VecDeque<Told>,
+    told: VecDeque<(Told, u64)>,
     /// The first ticket of a record in each turn in which there was one, and the turn, as long as
     /// the store has not answered it; at most [`STORE_QUEUE_MAX`].
     written: VecDeque<(u64, Moment)>,
@@ -67,12 +67,18 @@ impl<S: RecordStore> StoreClient<S> {
     /// If the store's thread has panicked: what it has acknowledged is on disk, and nothing more can be.
     pub(super) fn fetch(&mut self) {
         assert!(!self.store.has_died(), "the store's thread ended after an internal error");
-        self.told.extend(self.store.told());
+        self.told.extend(self.store.fetch());
+    }
+
+    /// Whether something is fetched that the hub has not been told.
+    pub(super) fn has_told(&self) -> bool {
+        !self.told.is_empty()
     }
 
     /// What the hub is to be told next.
     pub(super) fn next(&mut self, now: Moment) -> Option<Told> {
-        let told = self.told.pop_front()?;
+        let (told, failures) = self.told.pop_front()?;
+        self.store.hears(failures);
         self.waiting -= usize::from(told.ticket().is_some());
         match &told {
             Told::Answer { outcome: Outcome::Unavailable, .. } => self.refused = Some(now),

@@ -104,8 +104,9 @@ impl ApiCall {
         let is_empty = body.trim_ascii().is_empty();
         if route.types == ["publish"] {
             let stream = StreamId::parse(self.param("stream")).ok();
-            let declaration = stream.as_ref().and_then(|stream| hub.streams().declaration(stream));
-            let members = declaration.map_or(&[][..], |declaration| &declaration.members);
+            let declared = |stream: &StreamId| hub.streams().declaration(stream).cloned();
+            let declaration = stream.as_ref().and_then(declared);
+            let members = declaration.as_ref().map_or(&[][..], |declaration| &declaration.members);
             let rights = self.caller.as_ref().map(|person| &person.streams);
             let may = stream.is_some_and(|stream| {
                 hub.streams()
