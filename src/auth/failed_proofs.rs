@@ -7,25 +7,25 @@
 use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, SIGNED_BYTES_PER_PROOF};
 use crate::base::rates::{Allowance, Asker, Rates};
 use crate::base::{Address, Limits, Moment};
-use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The last part of the limit's key.
 pub(crate) const LIMIT: &str = "failed_proofs_per_second";
 
-/// The budgets of all addresses.
+/// The budgets of all addresses, for all threads of a server.
 #[derive(Debug)]
 pub(crate) struct FailedProofs {
-    rates: RefCell<Rates>,
+    rates: Rates,
     /// Signatures checked since the last [`FailedProofs::take_notes`].
-    checked: Cell<u32>,
+    checked: AtomicU32,
     /// Whether a proof was rejected unchecked since then.
-    is_over: Cell<bool>,
+    is_over: AtomicBool,
 }
 
 impl FailedProofs {
     pub(crate) fn new(seed: u64) -> FailedProofs {
-        let rates = RefCell::new(Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed));
-        FailedProofs { rates, checked: Cell::new(0), is_over: Cell::new(false) }
+        let rates = Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed);
+        FailedProofs { rates, checked: AtomicU32::new(0), is_over: AtomicBool::new(false) }
     }
 
     /// The payer for an address.
@@ -41,7 +41,7 @@ impl FailedProofs {
     /// How many signatures were checked since the last call, and whether one was rejected unchecked
     /// because its address had failed too often.
     pub(crate) fn take_notes(&self) -> (u32, bool) {
-        (self.checked.take(), self.is_over.take())
+        (self.checked.swap(0, Ordering::Relaxed), self.is_over.swap(false, Ordering::Relaxed))
     }
 }
 
@@ -69,7 +69,7 @@ impl ProofPayer<'_> {
     /// Pays for a proof that signs this many bytes, before it is checked.
     pub(crate) fn pay(self, signed_bytes: usize) -> Result<ProofPrice, TooManyFailed> {
         let price = self.take(weight(signed_bytes))?;
-        self.proofs.checked.set(self.proofs.checked.get().saturating_add(1));
+        self.proofs.checked.fetch_add(1, Ordering::Relaxed);
         Ok(price)
     }
 
@@ -80,9 +80,9 @@ impl ProofPayer<'_> {
 
     fn take(self, weight: u32) -> Result<ProofPrice, TooManyFailed> {
         let asker = Asker::Address(self.address);
-        let taken = self.proofs.rates.borrow_mut().take(asker, self.now, weight, self.allowance);
+        let taken = self.proofs.rates.take(asker, self.now, weight, self.allowance);
         taken.map(|()| ProofPrice { weight }).map_err(|held| {
-            self.proofs.is_over.set(true);
+            self.proofs.is_over.store(true, Ordering::Relaxed);
             TooManyFailed(held.wait_ms())
         })
     }
@@ -90,7 +90,7 @@ impl ProofPayer<'_> {
     /// Returns the price of a valid proof.
     pub(crate) fn give_back(self, price: ProofPrice) {
         let asker = Asker::Address(self.address);
-        self.proofs.rates.borrow_mut().give_back(&asker, price.weight, self.allowance);
+        self.proofs.rates.give_back(&asker, price.weight, self.allowance);
     }
 }
 

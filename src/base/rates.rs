@@ -4,6 +4,7 @@ use super::{Address, Moment, PerMinute, Rate, SeededHash, UserId};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Whose requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +21,16 @@ pub enum Asker {
 /// polled whether or not they are watched: shares do not bound those.
 pub type Payer = Option<Asker>;
 
-/// The rates of everybody who sent requests lately.
+/// The rates of everybody who sent requests lately, for all threads of a server: each call takes a
+/// lock for a moment.
 #[derive(Debug)]
 pub struct Rates {
+    hash: SeededHash,
+    all: Mutex<AllRates>,
+}
+
+#[derive(Debug)]
+struct AllRates {
     rates: HashMap<Asker, AskerUsage, SeededHash>,
     /// How many of them are not users.
     addresses: usize,
@@ -76,28 +84,39 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 impl Rates {
     /// Rates for at most `max` users at one time, and as many addresses. Addresses never take a
     /// user's place, because there may be any number of them.
+    #[must_use]
     pub fn new(max: usize, seed: u64) -> Rates {
-        let rates = HashMap::with_hasher(SeededHash::new(seed));
-        Rates { rates, addresses: 0, max, swept: Moment::ZERO }
+        let hash = SeededHash::new(seed);
+        let rates = HashMap::with_hasher(hash);
+        let all = AllRates { rates, addresses: 0, max, swept: Moment::ZERO };
+        Rates { hash, all: Mutex::new(all) }
+    }
+
+    // Whoever panics while they hold this leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, AllRates> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A number for an asker; two may share one.
     pub fn number_of(&self, asker: &Asker) -> NonZeroU32 {
-        let hash = self.rates.hasher().hash_one(asker);
-        NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN)
+        NonZeroU32::new((self.hash.hash_one(asker) >> 32) as u32).unwrap_or(NonZeroU32::MIN)
     }
 
     /// Counts `weight`, or returns which rate it exceeds.
+    ///
+    /// # Errors
+    /// The rate that it exceeds.
     pub fn take(
-        &mut self,
+        &self,
         asker: Asker,
         now: Moment,
         weight: u32,
         allowance: Allowance,
     ) -> Result<(), RateBound> {
-        let asker = self.placed(asker, now)?;
+        let mut all = self.lock();
+        let asker = all.placed(asker, now)?;
         let Allowance { per_second, burst, per_minute } = allowance;
-        let counted = self.entry(asker);
+        let counted = all.entry(asker);
         counted.rate.take(now, weight, per_second, burst).map_err(RateBound::Second)?;
         match per_minute {
             0 => Ok(()),
@@ -106,29 +125,33 @@ impl Rates {
     }
 
     /// Counts work that is already done. The asker waits longer later.
-    pub fn spend(&mut self, asker: Asker, now: Moment, weight: u32, allowance: Allowance) {
+    pub fn spend(&self, asker: Asker, now: Moment, weight: u32, allowance: Allowance) {
+        let mut all = self.lock();
         // An asker without room was refused before.
-        if let Ok(asker) = self.placed(asker, now) {
+        if let Ok(asker) = all.placed(asker, now) {
             let Allowance { per_second, burst, .. } = allowance;
-            self.entry(asker).rate.spend(now, u64::from(weight), per_second, burst);
+            all.entry(asker).rate.spend(now, u64::from(weight), per_second, burst);
         }
     }
 
     /// In how many ms an asker no longer owes anything; `None` if they owe nothing.
     pub fn owes(&self, asker: &Asker, now: Moment, allowance: Allowance) -> Option<u64> {
-        let mut rate = self.rates.get(asker)?.rate;
+        let mut rate = self.lock().rates.get(asker)?.rate;
         rate.take(now, 0, allowance.per_second, allowance.burst).err()
     }
 
     /// Gives back what was taken.
-    pub fn give_back(&mut self, asker: &Asker, weight: u32, allowance: Allowance) {
+    pub fn give_back(&self, asker: &Asker, weight: u32, allowance: Allowance) {
+        let mut all = self.lock();
         let Allowance { per_second, burst, .. } = allowance;
-        let place = if self.rates.contains_key(asker) { asker } else { &Asker::Others };
-        if let Some(counted) = self.rates.get_mut(place) {
+        let place = if all.rates.contains_key(asker) { asker } else { &Asker::Others };
+        if let Some(counted) = all.rates.get_mut(place) {
             counted.rate.give_back(weight, per_second, burst);
         }
     }
+}
 
+impl AllRates {
     /// The entry under which an asker is counted.
     fn placed(&mut self, asker: Asker, now: Moment) -> Result<Asker, RateBound> {
         if self.rates.contains_key(&asker) || self.has_room(&asker) {
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn each_user_has_a_rate_and_an_address_is_as_large_as_its_owner() {
-        let mut rates = Rates::new(100, 0);
+        let rates = Rates::new(100, 0);
         let at = Moment::from_millis(1_000);
         assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Ok(()));
         assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Err(RateBound::Second(100)));
@@ -193,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_minute_holds_back_whom_the_rate_lets_pass() {
-        let mut rates = Rates::new(100, 0);
+        let rates = Rates::new(100, 0);
         let allowance = Allowance { per_second: 10, burst: 10, per_minute: 2 };
         let at = Moment::from_millis;
         assert_eq!(rates.take(user("a"), at(1_000), 1, allowance), Ok(()));
@@ -204,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_was_done_already_is_waited_for() {
-        let mut rates = Rates::new(100, 0);
+        let rates = Rates::new(100, 0);
         let allowance = Allowance { per_second: 10, burst: 10, per_minute: 0 };
         let at = Moment::from_millis;
         rates.spend(user("a"), at(1_000), 25, allowance);
@@ -217,7 +240,7 @@ mod tests {
 
     #[test]
     fn no_more_are_remembered_than_there_is_room_for() {
-        let mut rates = Rates::new(2, 0);
+        let rates = Rates::new(2, 0);
         let at = Moment::from_millis(10_000);
         let full = Err(RateBound::Second(SWEEP_EVERY_MS));
         assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Ok(()));
@@ -227,12 +250,12 @@ mod tests {
         assert_eq!(known, Err(RateBound::Second(1_000)), "who is known is counted on");
         let later = at.plus_millis(SWEEP_EVERY_MS);
         assert_eq!(rates.take(user("c"), later, 1, ONE), Ok(()));
-        assert!(rates.rates.len() <= 2);
+        assert!(rates.lock().rates.len() <= 2);
     }
 
     #[test]
     fn strangers_take_no_users_place_and_beyond_all_of_theirs_share_one() {
-        let mut rates = Rates::new(2, 0);
+        let rates = Rates::new(2, 0);
         let at = Moment::from_millis(10_000);
         let held = Err(RateBound::Second(1_000));
         for one in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
@@ -245,6 +268,6 @@ mod tests {
         assert_eq!(rates.take(user("b"), at, 1, ONE), Ok(()));
         let later = at.plus_millis(2 * SWEEP_EVERY_MS);
         assert_eq!(rates.take(address("10.0.0.6"), later, 1, ONE), Ok(()));
-        assert_eq!(rates.rates.len(), 1, "the others were at rest");
+        assert_eq!(rates.lock().rates.len(), 1, "the others were at rest");
     }
 }

@@ -295,6 +295,12 @@ impl Hub {
         &self.epoch
     }
 
+    /// What it has in common with other hubs of its store.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        &self.common
+    }
+
     /// The streams and their subscribers, which no hub can use meanwhile.
     #[must_use]
     pub fn streams(&self) -> StreamsGuard<'_> {

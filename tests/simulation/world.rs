@@ -14,11 +14,10 @@ use super::tls::{self, ClientEnd};
 use parlor::auth::{Claims, Keys, Secret};
 use parlor::base::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
 use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
-use parlor::hub::Common;
 use parlor::protocol::deflate::Codecs;
 use parlor::reactor::Wake;
 use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
-use parlor::server::{Chat, Config};
+use parlor::server::{Chat, Config, Team};
 use parlor::store::Place;
 use parlor::tls::TlsAcceptor;
 use parlor::web::Web;
@@ -482,8 +481,8 @@ impl World {
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
         let streams = self.shelf.borrow().snapshot().streams;
-        let common = (self.hubs > 1)
-            .then(|| Common::new(&self.config.settings(), streams, self.hubs, self.dice.seed()));
+        let team =
+            (self.hubs > 1).then(|| Team::new(&self.config, streams, self.hubs, self.dice.seed()));
         for end in 0..self.hubs {
             let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
             let mut reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
@@ -500,8 +499,8 @@ impl World {
                 now,
                 self.dice.seed(),
             );
-            if let Some(common) = &common {
-                web.application_mut().join_others(common.clone(), end);
+            if let Some(team) = &team {
+                web.application_mut().join_others(team, end);
             }
             // As `Server::bind` does.
             wake.wake();

@@ -89,7 +89,7 @@ impl<S: RecordStore> Chat<S> {
         self.count_for_program(net, incoming, None)?;
         let text = code_of(incoming.body)?;
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
+        let payer = self.team.failed_proofs.payer(incoming.address(), net.now(), limits);
         let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {

@@ -6,7 +6,6 @@ use super::calls::Calls;
 use super::drain::StopStage;
 use super::errands::JobPurpose;
 use super::journal::Journal;
-use super::pace::Budgets;
 use super::paths::PathCalls;
 use super::scan_queue::ScanQueue;
 use super::session::{Session, SessionPhase, SignedIn};
@@ -14,20 +13,19 @@ use super::sessions::Sessions;
 use super::state::CachedReadiness;
 use super::store_client::StoreClient;
 use super::storing::Stored;
+use super::team::Team;
 use super::vitals::Vitals;
-use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
 use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
 use crate::config::{Config, Listener, https_port};
 use crate::http1::{RequestHead, Response};
-use crate::hub::{Common, Hub, Input};
+use crate::hub::{Hub, Input};
 use crate::reactor::Wake;
 use crate::server::embed::Paths;
 use crate::server::embed::challenges::Challenges;
 use crate::server::embed::handler::Registered;
 use crate::server::embed::shared::Shared;
-use crate::server::events::Tickets;
 use crate::server::http::{Visitor, sealed, with_fallback};
 use crate::server::metrics::Counters;
 use crate::server::metrics::pools::Pools;
@@ -53,6 +51,8 @@ const EXPIRY_NOTICE_MS: i64 = 60_000;
 #[derive(Debug)]
 pub struct Chat<S = Store> {
     pub(super) config: Config,
+    /// What it has in common with the server's other threads.
+    pub(super) team: Team,
     pub(super) verifier: Verifier,
     pub(super) hub: Hub,
     pub(super) store_client: StoreClient<S>,
@@ -61,21 +61,17 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Sessions,
     pub(super) decisions: Decisions,
     pub(super) calls: Calls,
-    pub(super) budgets: Budgets,
     /// All listeners; there is at least one.
     pub(super) listeners: Vec<Listener>,
     pub(super) https_port: Option<u16>,
     /// Reads challenges, for a server with a listener that serves them.
     pub(super) challenges: Option<Challenges>,
-    /// Proofs that failed, by address.
-    pub(super) failed_proofs: FailedProofs,
     /// Who waits to have events compared with filters.
     pub(super) scan_queue: ScanQueue,
     /// What users store.
     pub(super) stored: Stored,
     /// The pools, and whether they fill up.
     pub(super) pools: Pools,
-    pub(super) tickets: Tickets,
     /// The embedding program's paths.
     pub(super) paths: Paths,
     pub(super) path_calls: PathCalls,
@@ -125,6 +121,7 @@ impl<S: RecordStore> Chat<S> {
         // A room or stream without an entry has the time 0.
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
+        let team = Team::of(hub.common().clone(), chance.next_u64());
         let shared = Shared::new(wake, &config);
         let web_config = WebConfig {
             limits: config.limits.clone(),
@@ -133,7 +130,6 @@ impl<S: RecordStore> Chat<S> {
             listeners: listeners.iter().map(|listener| listener.own_rules()).collect(),
         };
         let web_seed = chance.next_u64();
-        let rates_seed = chance.next_u64();
         let of_jobs = Arc::clone(&shared);
         let finish: Arc<Finish> = Arc::new(move |id, outcome| {
             of_jobs.queue().outcomes.push((id, outcome));
@@ -141,6 +137,7 @@ impl<S: RecordStore> Chat<S> {
         });
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let chat = Chat {
+            team,
             verifier,
             hub,
             store_client: StoreClient::new(store),
@@ -149,15 +146,12 @@ impl<S: RecordStore> Chat<S> {
             sessions: Sessions::default(),
             decisions: Decisions::new(WallClock::new(newest)),
             calls: Calls::default(),
-            budgets: Budgets::new(rates_seed),
             https_port: https_port(&listeners),
             challenges: None,
             listeners,
-            failed_proofs: FailedProofs::new(rates_seed),
             scan_queue: ScanQueue::default(),
-            stored: Stored::new(rates_seed),
+            stored: Stored::default(),
             pools: Pools::default(),
-            tickets: Tickets::default(),
             paths: Paths::default(),
             path_calls: PathCalls::default(),
             sources: Sources::new(&config.limits),
@@ -187,11 +181,12 @@ impl<S: RecordStore> Chat<S> {
         &mut self.store_client.store
     }
 
-    /// Makes its hub the one of this number of several on the store, all of which have `common`. Its
-    /// reactor has that number, too.
-    pub fn join_others(&mut self, common: Common, hub: usize) {
+    /// Makes it the one of this number of a server's threads, all of which have `team`. Its hub and its
+    /// reactor have that number, too.
+    pub fn join_others(&mut self, team: &Team, number: usize) {
         let told = self.store_client.store.told_count();
-        self.hub.join_others(common, hub, told);
+        self.hub.join_others(team.hubs.clone(), number, told);
+        self.team = team.clone();
     }
 
     /// The state of rooms and users.

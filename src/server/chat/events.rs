@@ -57,7 +57,7 @@ impl<S: RecordStore> Chat<S> {
             // RFC 9110 §9.2.1: HEAD is safe, so it does not use up a ticket.
             if let ListenSender::Ticket(ticket) = &sender {
                 let now = (net.now(), net.timestamp());
-                let owner = self.tickets.owner(ticket, now, &self.verifier).cloned();
+                let owner = self.team.tickets().owner(ticket, now, &self.verifier).cloned();
                 let owner = owner.ok_or_else(bad_ticket)?;
                 let owner = admit(self.listener(net, conn), owner).map_err(denied)?;
                 let rules = self.rules(net, conn, Address::UNKNOWN, false);
@@ -73,7 +73,7 @@ impl<S: RecordStore> Chat<S> {
             ListenSender::Guest => None,
             ListenSender::Ticket(ticket) => {
                 let now = (net.now(), net.timestamp());
-                let identity = self.tickets.redeem(&ticket, now, &self.verifier);
+                let identity = self.team.tickets().redeem(&ticket, now, &self.verifier);
                 let identity = identity.ok_or_else(bad_ticket)?;
                 let identity = admit(self.listener(net, conn), identity).map_err(denied)?;
                 let rules = self.rules(net, conn, Address::UNKNOWN, false);
@@ -134,7 +134,7 @@ impl<S: RecordStore> Chat<S> {
             .map_err(|_| unavailable("the system has no randomness for a ticket"))?;
         let expires = net.timestamp().0.saturating_add(TICKET_MS as i64);
         let secret = u128::from_le_bytes(secret);
-        let (ticket, is_beyond) = self.tickets.give(identity, address, net.now(), secret);
+        let (ticket, is_beyond) = self.team.tickets().give(identity, address, net.now(), secret);
         if is_beyond {
             self.counters.limited("tickets");
         }

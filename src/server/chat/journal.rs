@@ -173,7 +173,7 @@ impl<S: RecordStore> Chat<S> {
     /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
     /// Returns whether there was one that was not checked.
     pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
-        let (checked, is_over) = self.failed_proofs.take_notes();
+        let (checked, is_over) = self.team.failed_proofs.take_notes();
         net.weigh(checked as usize * REQUESTS_PER_PROOF);
         if is_over {
             self.counters.limited(failed_proofs::LIMIT);

@@ -30,6 +30,8 @@ mod state;
 mod store_client;
 mod storing;
 mod streams;
+mod team;
 mod vitals;
 
 pub use chat::Chat;
+pub use team::Team;

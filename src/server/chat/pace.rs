@@ -32,7 +32,7 @@ use crate::wire::close_codes::RATE;
 use crate::wire::error::ErrorReply;
 use std::num::NonZeroU32;
 
-/// What is counted of users, and of addresses.
+/// What is counted of users, and of addresses, on all threads.
 #[derive(Debug)]
 pub(super) struct Budgets {
     /// Calls over HTTP.
@@ -184,7 +184,10 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn arrived(&mut self, net: &mut Net<'_>, conn: ConnId) {
         self.settle_limits(conn);
         if let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) {
-            net.set_holder(conn, self.budgets.number_of(&Asker::User(known.identity.user.clone())));
+            net.set_holder(
+                conn,
+                self.team.budgets.number_of(&Asker::User(known.identity.user.clone())),
+            );
         }
         self.note_arrival(net, conn);
     }
@@ -242,12 +245,14 @@ impl<S: RecordStore> Chat<S> {
             per_minute: limits.messages_per_minute,
         };
         let of_all = (limits.user_requests_per_second, limits.user_burst);
-        self.budgets.calls.take(asker.clone(), now, 1, allowance).map_err(|held| match held {
-            RateBound::Second(wait_ms) => {
-                TooSoon { limit: "requests_per_second", retry_after_ms: wait_ms }
-            }
-            RateBound::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
-        })?;
+        self.team.budgets.calls.take(asker.clone(), now, 1, allowance).map_err(
+            |held| match held {
+                RateBound::Second(wait_ms) => {
+                    TooSoon { limit: "requests_per_second", retry_after_ms: wait_ms }
+                }
+                RateBound::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
+            },
+        )?;
         self.take_of_user(now, asker, of_all)
     }
 
@@ -262,7 +267,7 @@ impl<S: RecordStore> Chat<S> {
             return Ok(());
         }
         let allowance = Allowance { per_second, burst, per_minute: 0 };
-        self.budgets.users.take(asker, now, 1, allowance).map_err(|held| TooSoon {
+        self.team.budgets.users.take(asker, now, 1, allowance).map_err(|held| TooSoon {
             limit: "user_requests_per_second",
             retry_after_ms: held.wait_ms(),
         })
@@ -303,7 +308,7 @@ impl<S: RecordStore> Chat<S> {
     /// embedding program count for nobody.
     pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
         let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
-        payer.map(|payer| self.budgets.number_of(&payer))
+        payer.map(|payer| self.team.budgets.number_of(&payer))
     }
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
@@ -323,7 +328,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(payer) = self.payer(net, origin) else { return Ok(()) };
         let limits = person.map_or(&self.config.limits, |person| self.limits_for(person));
         let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
-        let taken = self.budgets.work.take(payer, net.now(), weight, allowance);
+        let taken = self.team.budgets.work.take(payer, net.now(), weight, allowance);
         taken.map_err(|held| TooSoon { limit, retry_after_ms: held.wait_ms() })
     }
 
@@ -349,7 +354,7 @@ impl<S: RecordStore> Chat<S> {
         let person = self.person(origin);
         let limits = person.as_ref().map_or(&self.config.limits, |one| self.limits_for(one));
         if let Some((allowance, _)) = allowance(limits, &payer) {
-            self.budgets.work.spend(payer, net.now(), weight, allowance);
+            self.team.budgets.work.spend(payer, net.now(), weight, allowance);
         }
     }
 
@@ -360,7 +365,7 @@ impl<S: RecordStore> Chat<S> {
 
     fn owed(&self, net: &Net<'_>, payer: &Asker, limits: &Limits) -> Option<TooSoon> {
         let (allowance, limit) = allowance(limits, payer)?;
-        let retry_after_ms = self.budgets.work.owes(payer, net.now(), allowance)?;
+        let retry_after_ms = self.team.budgets.work.owes(payer, net.now(), allowance)?;
         Some(TooSoon { limit, retry_after_ms })
     }
 
@@ -407,7 +412,7 @@ impl<S: RecordStore> Chat<S> {
         let Some((allowance, limit)) = allowance(&self.config.limits, &payer) else {
             return Ok(());
         };
-        let Budgets { work, work_apart, .. } = &mut self.budgets;
+        let Budgets { work, work_apart, .. } = &*self.team.budgets;
         let work = if is_apart { work_apart } else { work };
         work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);

@@ -161,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
             return self.proofs.not_asked(&place);
         }
         let address = place.address;
-        let price = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
+        let price = self.team.failed_proofs.payer(address, now, &self.config.limits).pay(0);
         self.note_proofs(net, Limited::at(address));
         let price = match price {
             Ok(price) => price,
@@ -187,7 +187,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
             self.proofs.not_asked(&place);
-            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
+            self.team.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
             return self.settle_sender(net, exchange, Err(unavailable(TOO_MANY)));
         }
         let cause = Cause::of(&outcome, &place.address);
@@ -208,7 +208,7 @@ impl<S: RecordStore> Chat<S> {
             ProofVerdict::Fail(_) => failed != Some(Cause::Backend),
         };
         if !is_nobody {
-            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
+            self.team.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
         let sender = match verdict {
             ProofVerdict::Accept(proof) => self.vouch(net, AUTH_URL, proof),

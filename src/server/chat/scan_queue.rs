@@ -125,7 +125,7 @@ impl ScanQueue {
 impl<S: RecordStore> Chat<S> {
     /// A connection waits to have events that it missed compared with its filters.
     pub(super) fn queue_scan(&mut self, net: &Net<'_>, conn: ConnId) {
-        let payer = self.budgets.number_of(&self.payer_on(net, conn));
+        let payer = self.team.budgets.number_of(&self.payer_on(net, conn));
         self.scan_queue.put(conn, payer);
     }
 

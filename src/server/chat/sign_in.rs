@@ -40,7 +40,7 @@ impl<S: RecordStore> Chat<S> {
         resumes: bool,
     ) {
         let address = net.address(conn).unwrap_or(Address::UNKNOWN);
-        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let payer = self.team.failed_proofs.payer(address, net.now(), &self.config.limits);
         let verified = self.verifier.verify_for(Some(payer), token, net.timestamp());
         let listener = self.listener(net, conn);
         let verified = verified.and_then(|identity| admit(listener, identity));

@@ -172,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// The refusal of signed content, if its address cannot pay for checking it.
     pub(super) fn cannot_pay(&self, net: &Net<'_>, address: Address) -> Option<Response> {
-        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let payer = self.team.failed_proofs.payer(address, net.now(), &self.config.limits);
         payer.can_pay().err().map(too_many_failed)
     }
 
@@ -187,7 +187,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
         let Some(webhook) = &feed.webhook else { return unsigned().into() };
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
+        let payer = self.team.failed_proofs.payer(incoming.address(), net.now(), limits);
         let price = match payer.pay(incoming.body.len()) {
             Ok(price) => price,
             Err(too_many) => return HttpAnswer::Respond(too_many_failed(too_many)),

@@ -117,7 +117,7 @@ impl<S: RecordStore> Chat<S> {
     ) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
-            payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
+            payer: self.team.failed_proofs.payer(address, net.now(), &self.config.limits),
             config: &self.config,
             now: net.timestamp(),
             is_elsewhere,
@@ -158,7 +158,7 @@ impl<S: RecordStore> Chat<S> {
             Used::of_places(self.sources.under_way(), polls_max, self.sources.waiting()),
             Used::of_places(self.remotes.under_way(), calls_max, self.remotes.waiting()),
             Used::new(proofs, proofs_max),
-            Used::new(self.tickets.len(), TICKETS_MAX),
+            Used::new(self.team.tickets().len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
             Used::new(self.calls.len(), HTTP_CALLS_MAX),
             self.store_client.used(),

@@ -3,8 +3,8 @@
 use super::chat::Chat;
 use super::journal::Limited;
 use crate::auth::Person;
-use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
-use crate::base::rates::{Allowance, Asker, Rates};
+use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST};
+use crate::base::rates::{Allowance, Asker};
 use crate::base::{
     ConnId, Data, Moment, Origin, Outcome, PublicationId, Record, Refusal, RefusalCode, StreamId,
     StreamRights, Told,
@@ -69,9 +69,8 @@ enum StorageCharge {
 }
 
 /// What users store.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stored {
-    rates: Rates,
     /// For the current request.
     counted: Option<StorageCharge>,
     /// For requests that the hub keeps until it has caught up, in their order; `None` where nothing
@@ -79,13 +78,6 @@ pub(super) struct Stored {
     kept: VecDeque<Option<StorageCharge>>,
     /// For records on their way to the store, by ticket: at most `STORE_QUEUE_MAX`.
     in_flight: HashMap<u64, StorageCharge>,
-}
-
-impl Stored {
-    pub(super) fn new(seed: u64) -> Stored {
-        let rates = Rates::new(STORERS_MAX, seed);
-        Stored { rates, counted: None, kept: VecDeque::new(), in_flight: HashMap::new() }
-    }
 }
 
 impl<S: RecordStore> Chat<S> {
@@ -106,7 +98,7 @@ impl<S: RecordStore> Chat<S> {
     /// The current request has stored nothing: what was counted for it is given back.
     pub(super) fn count_nothing(&mut self) {
         if let Some(StorageCharge::Parts { payer, weight }) = self.stored.counted.take() {
-            self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+            self.team.stored.give_back(&payer, weight, ALLOWANCE);
         }
     }
 
@@ -128,7 +120,7 @@ impl<S: RecordStore> Chat<S> {
         let counted = told.ticket().and_then(|ticket| self.stored.in_flight.remove(&ticket));
         match (counted, told) {
             (Some(StorageCharge::Parts { payer, weight }), Told::Answer { .. }) => {
-                self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+                self.team.stored.give_back(&payer, weight, ALLOWANCE);
             }
             (
                 Some(StorageCharge::OverQuota { payer, .. }),
@@ -197,7 +189,7 @@ impl<S: RecordStore> Chat<S> {
         let most = self.limits_for(person).stored_bytes_per_day;
         let Some(payer) = self.payer(net, origin).filter(|_| most > 0) else { return false };
         let weight = parts(bytes.saturating_add(STORED_BYTES_PER_REQUEST), most);
-        let taken = self.stored.rates.take(payer.clone(), net.now(), weight, ALLOWANCE);
+        let taken = self.team.stored.take(payer.clone(), net.now(), weight, ALLOWANCE);
         let Err(held) = taken else {
             self.stored.counted = Some(StorageCharge::Parts { payer, weight });
             return false;
@@ -220,11 +212,12 @@ impl<S: RecordStore> Chat<S> {
 mod tests {
     use super::*;
     use crate::base::UserId;
+    use crate::base::rates::Rates;
 
     #[test]
     fn a_day_has_so_many_bytes_however_few_or_many_they_are() {
         for most in [1_000, 86_399, 172_799, 268_435_456, u32::MAX] {
-            let mut rates = Rates::new(1, 1);
+            let rates = Rates::new(1, 1);
             let ada = Asker::User(UserId::parse("ada").unwrap());
             let piece = (most as usize / 100).max(1);
             let mut stored = 0;
