@@ -22,6 +22,13 @@ impl Streams {
         }
     }
 
+    /// The connection for which a stream is polled.
+    #[must_use]
+    pub fn payer(&self, name: &StreamId) -> Option<ConnId> {
+        let (conn, _) = self.streams[self.ix(name)?].payer?;
+        Some(conn)
+    }
+
     fn list(&self, rights: &StreamRights, after: Option<&StreamId>, limit: usize) -> Answer {
         let limit = limit.min(self.settings.limits.page as usize);
         let mut seen = following(&self.by_name, after)

@@ -97,14 +97,8 @@ impl AllStreams {
                 Effect::Deliver { recipients, notice } => {
                     self.deal_out_notice(hub, recipients, notice, effects);
                 }
-                Effect::Watched { stream, by } => {
-                    for (other, inbox) in self.inboxes.iter_mut().enumerate() {
-                        let by = by.filter(|conn| conn.reactor() == other);
-                        let effects = if other == hub { &mut *effects } else { &mut inbox.effects };
-                        effects.push(Effect::Watched { stream: stream.clone(), by });
-                    }
-                }
-                Effect::TakeBack { conn, .. }
+                Effect::Watched { by: Some(conn), .. }
+                | Effect::TakeBack { conn, .. }
                 | Effect::Skipped { conn }
                 | Effect::WaitToScan { conn }
                 | Effect::Scanned { conn, .. }

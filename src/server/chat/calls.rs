@@ -143,10 +143,10 @@ impl<S: RecordStore> Chat<S> {
                 }
             }
             Command::Poll { pattern, function } => {
-                self.sources.add_function(net.now(), pattern, function);
+                self.team.sources().add_function(net.now(), pattern, function);
                 // The hub reports the streams that are watched already.
                 self.decide(net, Input::Redeclared);
-                self.ask_sources(net);
+                self.sources_changed(net);
             }
             Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
             Command::Stop(end) => self.stop(net, end),

@@ -31,7 +31,6 @@ use crate::server::metrics::Counters;
 use crate::server::metrics::pools::Pools;
 use crate::server::proof::Proofs;
 use crate::server::remote::Remotes;
-use crate::server::sources::Sources;
 use crate::store::{RecordStore, Store};
 use crate::web::{
     Application, Exchange, HttpAnswer, Message, Net, SocketEnd, Web, WebConfig, WebRequest,
@@ -53,6 +52,8 @@ pub struct Chat<S = Store> {
     pub(super) config: Config,
     /// What it has in common with the server's other threads.
     pub(super) team: Team,
+    /// Which of the threads it is on. The first one does what is done once.
+    pub(super) number: usize,
     pub(super) verifier: Verifier,
     pub(super) hub: Hub,
     pub(super) store_client: StoreClient<S>,
@@ -75,8 +76,6 @@ pub struct Chat<S = Store> {
     /// The embedding program's paths.
     pub(super) paths: Paths,
     pub(super) path_calls: PathCalls,
-    /// What feeds streams beside clients.
-    pub(super) sources: Sources,
     /// Who sends requests whose tokens do not say it.
     pub(super) proofs: Proofs,
     /// The handlers at the application's backend.
@@ -121,7 +120,7 @@ impl<S: RecordStore> Chat<S> {
         // A room or stream without an entry has the time 0.
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
-        let team = Team::of(hub.common().clone(), chance.next_u64());
+        let team = Team::of(hub.common().clone(), &config.limits, chance.next_u64());
         let shared = Shared::new(wake, &config);
         let web_config = WebConfig {
             limits: config.limits.clone(),
@@ -137,13 +136,14 @@ impl<S: RecordStore> Chat<S> {
         });
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let chat = Chat {
+            sessions: Sessions::new(&team.sessions),
             team,
+            number: 0,
             verifier,
             hub,
             store_client: StoreClient::new(store),
             shared,
             handlers: HashMap::new(),
-            sessions: Sessions::default(),
             decisions: Decisions::new(WallClock::new(newest)),
             calls: Calls::default(),
             https_port: https_port(&listeners),
@@ -154,7 +154,6 @@ impl<S: RecordStore> Chat<S> {
             pools: Pools::default(),
             paths: Paths::default(),
             path_calls: PathCalls::default(),
-            sources: Sources::new(&config.limits),
             proofs: Proofs::new(&config.limits),
             remotes: Remotes::new(&config.limits, &config.handlers),
             config,
@@ -186,7 +185,11 @@ impl<S: RecordStore> Chat<S> {
     pub fn join_others(&mut self, team: &Team, number: usize) {
         let told = self.store_client.store.told_count();
         self.hub.join_others(team.hubs.clone(), number, told);
-        self.team = team.clone();
+        (self.team, self.number) = (team.clone(), number);
+        self.sessions = Sessions::new(&team.sessions);
+        if number == 0 {
+            team.begins(&self.shared.wake);
+        }
     }
 
     /// The state of rooms and users.

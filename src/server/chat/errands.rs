@@ -41,7 +41,9 @@ impl<S: RecordStore> Chat<S> {
         self.tell_vitals(net);
         self.ask_remotes(net);
         self.ask_for_senders(net);
-        self.ask_sources(net);
+        if self.number == 0 {
+            self.ask_sources(net);
+        }
     }
 
     fn errand_done(

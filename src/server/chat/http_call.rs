@@ -161,7 +161,7 @@ impl<S: RecordStore> Chat<S> {
                 Ok(Answer::Published { seq, ts, .. }) => Some((*seq, *ts)),
                 Ok(_) | Err(_) => None,
             };
-            self.sources.hook_done(hook, published);
+            self.team.sources().hook_done(hook, published);
         }
         match answer {
             Ok(Answer::Stream(info)) if info.declaration.binary => {
@@ -206,7 +206,7 @@ impl<S: RecordStore> Chat<S> {
                 use RefusalCode::{Overloaded, Quota, Unavailable};
                 self.counters.limited_by(refusal);
                 let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
-                self.sources.refuse(&stream, id, later);
+                self.team.sources().refuse(&stream, id, later);
                 self.source_refused(&stream, &refusal.sentence());
             }
             (_, Ok(_)) | (Some(CallWaiter::Http(_)) | None, Err(_)) => {}

@@ -1,14 +1,22 @@
-//! The sessions of all open connections, found by a [`ConnId`], and what is counted of them.
+//! The sessions of a thread's open connections, found by a [`ConnId`], and what is counted of those of
+//! all threads.
 
 use super::session::{Session, SignedIn};
 use crate::base::by_connection::ByConnection;
 use crate::base::{ConnId, UserId};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All sessions.
+/// A thread's sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     table: ByConnection<Session>,
+    counted: Arc<Mutex<SessionCounts>>,
+}
+
+/// What is counted of the sessions of all threads.
+#[derive(Debug, Default)]
+pub(super) struct SessionCounts {
     guests: usize,
     /// How many connections users have that only watch a stream, or speak a protocol of the embedding program. The hub
     /// does not know whose they are.
@@ -16,6 +24,16 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// No sessions yet, of a thread that counts them with others.
+    pub(super) fn new(counted: &Arc<Mutex<SessionCounts>>) -> Sessions {
+        Sessions { table: ByConnection::default(), counted: Arc::clone(counted) }
+    }
+
+    // Whoever panics while they hold this leaves nothing half done.
+    fn counted(&self) -> MutexGuard<'_, SessionCounts> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn put(&mut self, conn: ConnId, session: Session) {
         self.table.put(conn, session);
     }
@@ -31,13 +49,16 @@ impl Sessions {
     /// Removes the session of a closed connection. It no longer counts as a guest or a visitor.
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Session> {
         let session = self.table.take(conn)?;
-        self.guests -= usize::from(session.is_guest());
-        if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor)
-            && let Some(count) = self.visitors.get_mut(&known.identity.user)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.visitors.remove(&known.identity.user);
+        if session.is_guest() {
+            self.counted().guests -= 1;
+        }
+        if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor) {
+            let visitors = &mut self.counted().visitors;
+            if let Some(count) = visitors.get_mut(&known.identity.user) {
+                *count -= 1;
+                if *count == 0 {
+                    visitors.remove(&known.identity.user);
+                }
             }
         }
         Some(session)
@@ -57,24 +78,25 @@ impl Sessions {
     }
 
     pub(super) fn guests(&self) -> usize {
-        self.guests
+        self.counted().guests
     }
 
     /// Whether one more guest may come, of at most `max`. If so, it counts until its session is removed.
     pub(super) fn take_guest(&mut self, max: usize) -> bool {
-        let has_room = self.guests < max;
-        self.guests += usize::from(has_room);
+        let mut counted = self.counted();
+        let has_room = counted.guests < max;
+        counted.guests += usize::from(has_room);
         has_room
     }
 
     pub(super) fn visitors_of(&self, user: &UserId) -> usize {
-        self.visitors.get(user).map_or(0, |count| *count as usize)
+        self.counted().visitors.get(user).map_or(0, |count| *count as usize)
     }
 
     /// Counts a user's connection as a visitor's until its session is removed.
     pub(super) fn count_visitor(&mut self, conn: ConnId, user: UserId) {
         let Some(session) = self.get_mut(conn) else { return };
         session.is_counted_visitor = true;
-        *self.visitors.entry(user).or_insert(0) += 1;
+        *self.counted().visitors.entry(user).or_insert(0) += 1;
     }
 }

@@ -28,11 +28,22 @@ use crate::wire::json::Writer;
 use crate::wire::server_encode;
 
 impl<S: RecordStore> Chat<S> {
-    /// Applies the declarations of what feeds streams.
+    /// Applies the declarations of what feeds streams: the first thread does that for all.
     pub(super) fn declare_sources(&mut self, net: &mut Net<'_>) {
+        if self.number != 0 {
+            return;
+        }
         let config = &self.config;
-        self.sources.declare(net.now(), &config.limits, &config.feeds, &config.streams);
+        self.team.sources().declare(net.now(), &config.limits, &config.feeds, &config.streams);
         self.ask_sources(net);
+    }
+
+    /// What is due may have changed. The first thread asks for all.
+    pub(super) fn sources_changed(&mut self, net: &mut Net<'_>) {
+        match self.number {
+            0 => self.ask_sources(net),
+            _ => self.team.wake_first(),
+        }
     }
 
     /// Asks what is due, and plans the next call.
@@ -41,15 +52,16 @@ impl<S: RecordStore> Chat<S> {
         if self.is_stopping() {
             return;
         }
-        while let Some(DuePoll { stream, task, bounds, pass }) = self.sources.take_due(now) {
+        let mut sources = self.team.sources();
+        while let Some(DuePoll { stream, task, bounds, pass }) = sources.take_due(now) {
             let purpose = JobPurpose::Poll(stream.clone());
             match self.outbound.poll(task, bounds, pass.is_trial, purpose) {
-                Ok(id) => self.sources.poll_started(now, &stream, id, pass),
-                Err((_, failure)) => self.sources.poll_not_started(now, &stream, &pass, &failure),
+                Ok(id) => sources.poll_started(now, &stream, id, pass),
+                Err((_, failure)) => sources.poll_not_started(now, &stream, &pass, &failure),
             }
         }
-        let late_check = self.sources.check_late_polls(now);
-        for at in self.sources.next_due().into_iter().chain(late_check) {
+        let late_check = sources.check_late_polls(now);
+        for at in sources.next_due().into_iter().chain(late_check) {
             net.wake_at(at);
         }
     }
@@ -68,7 +80,7 @@ impl<S: RecordStore> Chat<S> {
             let declaration = self.hub.streams().declaration(&ask.stream).cloned();
             declaration
                 .as_deref()
-                .is_some_and(|one| self.sources.would_start_polling(&ask.stream, one))
+                .is_some_and(|one| self.team.sources().would_start_polling(&ask.stream, one))
         };
         let begun = asks.iter().filter(begins).count() as u64;
         if begun > 0 {
@@ -80,7 +92,7 @@ impl<S: RecordStore> Chat<S> {
                     (limits.polled_streams_per_address, "polled_streams_per_address")
                 }
             };
-            if self.sources.payers.of(&Some(payer)) + begun > most.into() {
+            if self.team.sources().payers.of(&Some(payer)) + begun > most.into() {
                 let message = "the limit of streams polled for you is reached";
                 let refusal = Refusal::quota(limit, message, most.into());
                 return self.refused(net, &Origin::Conn(by.0, by.1), &refusal);
@@ -98,12 +110,17 @@ impl<S: RecordStore> Chat<S> {
         stream: &StreamId,
         by: Option<ConnId>,
     ) {
-        let by = by.map(|conn| Some(self.payer_on(net, conn)));
-        let declaration = self.hub.streams().declaration(stream).cloned();
-        if let Some(declaration) = declaration {
-            self.sources.watched(net.now(), stream, &declaration, by);
+        let payer = by.map(|conn| Some(self.payer_on(net, conn)));
+        let streams = self.hub.streams();
+        // Another thread may have told a later one before: what holds now is told by whoever decided it.
+        if streams.payer(stream) != by {
+            return;
         }
-        self.ask_sources(net);
+        if let Some(declaration) = streams.declaration(stream) {
+            self.team.sources().watched(net.now(), stream, declaration, payer);
+        }
+        drop(streams);
+        self.sources_changed(net);
     }
 
     /// Takes the result of a poll.
@@ -114,7 +131,8 @@ impl<S: RecordStore> Chat<S> {
         id: JobId,
         outcome: JobResult,
     ) {
-        let (data, is_programs) = match self.sources.take_result(net.now(), stream, id, outcome) {
+        let result = self.team.sources().take_result(net.now(), stream, id, outcome);
+        let (data, is_programs) = match result {
             Some(PollResult::Fresh { data, is_programs }) => (data, is_programs),
             Some(PollResult::Same) => {
                 return self.decide(net, Input::Heard { stream: stream.clone() });
@@ -131,7 +149,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn source_refused(&mut self, stream: &StreamId, why: &str) {
         let declaration = self.hub.streams().declaration(stream).cloned();
         if let Some(declaration) = declaration {
-            self.sources.note_refused(declaration.pattern.as_str(), why);
+            self.team.sources().note_refused(declaration.pattern.as_str(), why);
         }
     }
 
@@ -139,7 +157,8 @@ impl<S: RecordStore> Chat<S> {
     /// its source.
     pub(super) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
         let age = info.newest.as_ref().map(|newest| now.0.saturating_sub(newest.ts.0).max(0));
-        server_encode::for_admins(w, age, self.sources.told(info).as_ref());
+        let sources = self.team.sources();
+        server_encode::for_admins(w, age, sources.told(info).as_ref());
     }
 
     /// Pauses or resumes what feeds a stream.
@@ -150,11 +169,12 @@ impl<S: RecordStore> Chat<S> {
         name: &str,
         is_paused: bool,
     ) {
-        match self.sources.pause(net.now(), name, is_paused) {
-            Some(running) => {
-                let state = if running.is_paused { PAUSED } else { RUNNING };
+        let paused = self.team.sources().pause(net.now(), name, is_paused).map(|one| one.is_paused);
+        match paused {
+            Some(is_paused) => {
+                let state = if is_paused { PAUSED } else { RUNNING };
                 self.reply(net, origin, |w| server_encode::paused(w, name, state));
-                self.ask_sources(net);
+                self.sources_changed(net);
             }
             None => {
                 let is_known = StreamId::parse(name)
@@ -196,7 +216,7 @@ impl<S: RecordStore> Chat<S> {
             return unsigned().into();
         }
         payer.give_back(price);
-        if self.sources.is_paused(feed.pattern.as_str()) {
+        if self.team.sources().is_paused(feed.pattern.as_str()) {
             return later("this webhook is paused").with(&[("Retry-After", "60")]).into();
         }
         let is_binary =
@@ -219,7 +239,7 @@ impl<S: RecordStore> Chat<S> {
         let (pattern, now) = (feed.pattern.clone(), net.now());
         let call = HookCall { stream, pattern, delivery, status, body };
         let delivery = call.delivery.as_ref();
-        match delivery.and_then(|one| self.sources.begin_delivery(now, &call.pattern, one)) {
+        match delivery.and_then(|one| self.team.sources().begin_delivery(now, &call.pattern, one)) {
             Some(DeliveryState::Published(seq, ts)) => {
                 HttpAnswer::Respond(call.answer(again(&call, seq, ts)))
             }

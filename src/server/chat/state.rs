@@ -64,7 +64,8 @@ impl<S: RecordStore> Chat<S> {
             }
             let streams = self.hub.streams();
             let newest = streams.newest_times();
-            let overviews = self.sources.overviews();
+            let sources = self.team.sources();
+            let overviews = sources.overviews();
             w.array("streams", &*self.config.streams, |w, declaration| {
                 let name = declaration.pattern.as_str();
                 w.object(|w| {
@@ -101,7 +102,7 @@ impl<S: RecordStore> Chat<S> {
             None if self.store_client.store.has_lost_files() => Readiness::StoreRefuses,
             None if self.disk_is_reserved() => Readiness::DiskIsFull,
             None if self.store_client.has_refused_lately(net.now()) => Readiness::StoreRefuses,
-            None if self.sources.lacks_required() => Readiness::SourceDown,
+            None if self.team.sources().lacks_required() => Readiness::SourceDown,
             None => Readiness::Ready,
         }
     }
@@ -149,13 +150,16 @@ impl<S: RecordStore> Chat<S> {
         let polls_max = limits.backend_poll_threads as usize;
         let calls_max = limits.backend_call_threads as usize;
         let (proofs, proofs_max) = self.proofs.used();
+        let sources = self.team.sources();
+        let (polls_under_way, polls_waiting) = (sources.under_way(), sources.waiting());
+        drop(sources);
         [
             Used::new(net.places().0, net.places().1),
             Used::new(self.sessions.guests(), limits.guests as usize),
             Used::new(counts.rooms, limits.all_rooms as usize),
             Used::new(streams, limits.streams as usize),
             Used::new(stream_bytes, limits.all_streams_bytes),
-            Used::of_places(self.sources.under_way(), polls_max, self.sources.waiting()),
+            Used::of_places(polls_under_way, polls_max, polls_waiting),
             Used::of_places(self.remotes.under_way(), calls_max, self.remotes.waiting()),
             Used::new(proofs, proofs_max),
             Used::new(self.team.tickets().len(), TICKETS_MAX),
@@ -180,8 +184,10 @@ impl<S: RecordStore> Chat<S> {
 
     /// The answer to `GET /metrics`.
     pub(super) fn metrics(&self, net: &Net<'_>) -> Response {
+        // Its lock is given back before more is counted.
+        let sources = self.team.sources().metrics();
         let snapshot = MetricsSnapshot {
-            sources: self.sources.metrics(),
+            sources,
             remotes: self.remotes.metrics(),
             ages_ms: self.stream_ages_ms(net.timestamp()),
             ..self.counted(net)
