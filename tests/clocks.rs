@@ -5,7 +5,7 @@ use parlor::base::limits::CLOCK_HELD_MS;
 use parlor::base::{Limits, Moment, Timestamp};
 use parlor::hub::Retention;
 use parlor::reactor::simulated::SimulatedReactor;
-use parlor::server::{Chat, Config};
+use parlor::server::{Chat, Config, Seat};
 use parlor::store::{OpenError, Place, Store};
 use parlor::web::Web;
 use serde_json::Value;
@@ -63,7 +63,7 @@ impl Server {
         let reactor = SimulatedReactor::new(&config.limits, now, Timestamp(wall));
         let keys = config.key_sources().read().unwrap();
         let listeners = config.all_listeners();
-        let web = Chat::build(config, listeners, keys, opened, reactor.wake(), now, 1);
+        let web = Chat::build(config, listeners, keys, opened, Seat::Alone(reactor.wake()), now, 1);
         let mut server = Server { reactor, web, woken, now: 0, offset: wall };
         server.settle();
         server

@@ -6,7 +6,10 @@ use parlor::base::limits::{
 use parlor::base::outbox::NO_SOURCE;
 use parlor::base::{Class, ConnId, Frame, Limits, Moment, Timestamp};
 use parlor::reactor::simulated::SimulatedReactor;
-use parlor::reactor::{CloseCause, Handler, Io, Reactor, ReactorConfig, Wake};
+use parlor::reactor::{
+    CloseCause, Handler, Io, ListeningSocket, Plain, Reactor, ReactorConfig, ReactorListener,
+    ReactorSeat, Wake,
+};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -611,4 +614,94 @@ fn what_is_dialled_and_cut_at_once_is_told_once() {
     wake.wake();
     thread.join().unwrap();
     assert_eq!(said.try_iter().count(), 0);
+}
+
+/// Answers with its number, and ends everything for `s`.
+struct Numbered {
+    number: usize,
+    peers: Vec<Wake>,
+    is_over: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Handler for Numbered {
+    fn opened(&mut self, _: &mut Io, conn: ConnId, _: SocketAddr) {
+        assert_eq!(conn.reactor(), self.number, "its id names its reactor");
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        if bytes[0] == b's' {
+            self.is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+            self.peers.iter().for_each(Wake::wake);
+        } else {
+            let said = vec![b'0' + self.number as u8];
+            io.push(conn, Frame::Own(said.into()), Class::Reply, NO_SOURCE).unwrap();
+        }
+        bytes.len()
+    }
+
+    fn closed(&mut self, _: &mut Io, _: ConnId, _: CloseCause) {}
+
+    fn woken(&mut self, io: &mut Io) {
+        if self.is_over.load(std::sync::atomic::Ordering::SeqCst) {
+            io.end_all_but(|_| false);
+            io.stop_by(io.now().plus_millis(2_000));
+        }
+    }
+}
+
+#[test]
+fn the_first_of_several_reactors_deals_connections_out_evenly_and_one_limit_holds() {
+    const REACTORS: usize = 3;
+    const CONNECTIONS: usize = 12;
+    let limits = Limits { connections: CONNECTIONS as u32, ..Limits::default() };
+    let mut seats = ReactorSeat::several(REACTORS, &limits, &[None]).unwrap();
+    let peers: Vec<Wake> = seats.iter().map(ReactorSeat::wake).collect();
+    let is_over = std::sync::Arc::default();
+    let socket = ListeningSocket::tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut listeners = vec![ReactorListener { socket, connections: None }];
+    let threads: Vec<JoinHandle<()>> = seats
+        .drain(..)
+        .enumerate()
+        .map(|(number, seat)| {
+            let (listeners, limits) = (std::mem::take(&mut listeners), limits.clone());
+            let (peers, is_over) = (peers.clone(), std::sync::Arc::clone(&is_over));
+            std::thread::spawn(move || {
+                let mut reactor = Reactor::at(seat, listeners, &limits, Plain).unwrap();
+                reactor.run(&mut Numbered { number, peers, is_over }).unwrap();
+            })
+        })
+        .collect();
+    let asks = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        stream.write_all(b"?").unwrap();
+        let mut number = [0];
+        // Nothing comes of one that is turned away.
+        stream.read_exact(&mut number).map(|()| usize::from(number[0] - b'0'))
+    };
+    let mut streams = Vec::new();
+    let mut each = [0; REACTORS];
+    for _ in 0..CONNECTIONS {
+        let mut stream = TcpStream::connect(address).unwrap();
+        each[asks(&mut stream).unwrap()] += 1;
+        streams.push(stream);
+    }
+    assert_eq!(each.iter().sum::<usize>(), CONNECTIONS);
+    // What a reactor has it tells at the end of its turn: one may be dealt one more than its part.
+    assert!(each.iter().all(|count| (3..=5).contains(count)), "{each:?}");
+    asks(&mut TcpStream::connect(address).unwrap()).unwrap_err();
+    // A place that is given back at one reactor is free at all.
+    drop(streams.pop());
+    let until = Instant::now() + WAIT;
+    let mut last = loop {
+        let mut stream = TcpStream::connect(address).unwrap();
+        if asks(&mut stream).is_ok() {
+            break stream;
+        }
+        assert!(Instant::now() < until, "no place is free");
+    };
+    last.write_all(b"s").unwrap();
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }

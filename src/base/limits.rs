@@ -218,6 +218,9 @@ pub const MARK_BYTES: u64 = 1024 * 1024;
 pub const MARK_LINE_BYTES_MAX: usize = 256 * BATCH_RECORDS_MAX;
 /// Log lines that say which entries were lost, at a start.
 pub const LOSSES_SHOWN_MAX: usize = 20;
+/// Connections that were accepted for one of several reactors and that it has not taken: beyond that,
+/// others get them.
+pub const DEALT_MAX: usize = 1_024;
 /// Commands that wait for the store's thread. One more is `overloaded`.
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.

@@ -39,7 +39,7 @@ impl<A: Acceptor> Reactor<Machine<A>> {
             }
             match listener.accept(self.io.now) {
                 AcceptResult::Connection(socket, peer) => {
-                    self.take_in(handler, socket, peer, id);
+                    self.deal(handler, (socket, peer), id);
                 }
                 AcceptResult::Nothing => return,
                 AcceptResult::Exhausted(error) => {

@@ -126,7 +126,7 @@ impl Io {
             timestamp,
             slept_ms: 0,
             table: Slab::with_capacity(CONNECTIONS_RESERVED),
-            places: ConnectionPlaces::new(usize::MAX),
+            places: ConnectionPlaces::new(usize::MAX, &[]),
             timers: Timers::new(),
             flushes: VecDeque::new(),
             ends: Vec::new(),

@@ -17,6 +17,7 @@ mod places;
 #[allow(clippy::module_inception)]
 mod reactor;
 mod read;
+mod seat;
 mod send;
 pub mod simulated;
 mod slot;
@@ -30,6 +31,7 @@ pub use listener::{can_listen, file_limit};
 pub use listening_socket::{ListeningSocket, SocketAccess};
 pub use memory::{all_outboxes_bytes, memory_left};
 pub use reactor::{Reactor, ReactorConfig, ReactorListener};
+pub use seat::ReactorSeat;
 pub use slot::CloseCause;
 pub use system::{Acceptor, Machine, Plain, System, Transport};
 pub use wake::{SIGINT, SIGTERM, Wake, on_signal};

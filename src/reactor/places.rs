@@ -3,56 +3,64 @@
 
 use super::io::Io;
 use crate::base::{ConnId, ListenerId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Places for connections.
+/// Places for connections, at all reactors of a server.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionPlaces(Arc<PlaceCounts>);
+
 #[derive(Debug)]
-pub(super) struct ConnectionPlaces {
+struct PlaceCounts {
     shared: PlaceCount,
     /// By listener. `None` for one that has no limit of its own.
     own: Vec<Option<PlaceCount>>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct PlaceCount {
-    taken: usize,
+    taken: AtomicUsize,
     max: usize,
 }
 
+impl PlaceCount {
+    fn new(max: usize) -> PlaceCount {
+        PlaceCount { taken: AtomicUsize::new(0), max }
+    }
+
+    fn read(&self) -> (usize, usize) {
+        (self.taken.load(Ordering::Relaxed), self.max)
+    }
+}
+
 impl ConnectionPlaces {
-    /// So many for all listeners.
-    pub(super) fn new(max: usize) -> ConnectionPlaces {
-        ConnectionPlaces { shared: PlaceCount { taken: 0, max }, own: Vec::new() }
+    /// So many for all listeners, and the listeners' own limits.
+    pub(super) fn new(max: usize, own: &[Option<u32>]) -> ConnectionPlaces {
+        let count = |max: &u32| PlaceCount::new(*max as usize);
+        let own = own.iter().map(|max| max.as_ref().map(count)).collect();
+        ConnectionPlaces(Arc::new(PlaceCounts { shared: PlaceCount::new(max), own }))
     }
 
-    /// The same, with the listeners' own limits.
-    pub(super) fn with_own(self, own: &[Option<u32>]) -> ConnectionPlaces {
-        let count = |max: &u32| PlaceCount { taken: 0, max: *max as usize };
-        ConnectionPlaces { own: own.iter().map(|max| max.as_ref().map(count)).collect(), ..self }
-    }
-
-    fn of(&mut self, listener: ListenerId) -> &mut PlaceCount {
-        let own = self.own.get_mut(listener.index()).and_then(Option::as_mut);
-        own.unwrap_or(&mut self.shared)
+    fn of(&self, listener: ListenerId) -> &PlaceCount {
+        let own = self.0.own.get(listener.index()).and_then(Option::as_ref);
+        own.unwrap_or(&self.0.shared)
     }
 
     /// Whether a listener has places of its own.
     pub(super) fn has_own(&self, listener: ListenerId) -> bool {
-        self.own.get(listener.index()).is_some_and(Option::is_some)
+        self.0.own.get(listener.index()).is_some_and(Option::is_some)
     }
 
     /// Places for a connection to this listener: those taken, and all.
     pub(super) fn at(&self, listener: ListenerId) -> (usize, usize) {
-        let own = self.own.get(listener.index()).and_then(Option::as_ref);
-        let PlaceCount { taken, max } = own.unwrap_or(&self.shared);
-        (*taken, *max)
+        self.of(listener).read()
     }
 
     /// Takes a place; returns whether there was one.
-    pub(super) fn take(&mut self, listener: ListenerId) -> bool {
+    pub(super) fn take(&self, listener: ListenerId) -> bool {
         let count = self.of(listener);
-        let is_free = count.taken < count.max;
-        count.taken += usize::from(is_free);
-        is_free
+        let more = |taken| (taken < count.max).then_some(taken + 1);
+        count.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     /// Whether no place is left for a connection to this listener.
@@ -61,15 +69,14 @@ impl ConnectionPlaces {
         taken >= max
     }
 
-    /// Gives a place back.
-    pub(super) fn give_back(&mut self, listener: ListenerId) {
-        let count = self.of(listener);
-        count.taken = count.taken.saturating_sub(1);
+    /// Gives a place back that was taken.
+    pub(super) fn give_back(&self, listener: ListenerId) {
+        self.of(listener).taken.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Places that all listeners without a limit of their own share: those taken, and all.
     pub(super) fn shared(&self) -> (usize, usize) {
-        (self.shared.taken, self.shared.max)
+        self.0.shared.read()
     }
 }
 
@@ -116,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_listener_with_a_limit_of_its_own_takes_no_place_of_the_others() {
-        let mut places = ConnectionPlaces::new(2).with_own(&[None, Some(1), None]);
+        let places = ConnectionPlaces::new(2, &[None, Some(1), None]);
         let [first, own, last] = [0, 1, 2].map(ListenerId::new);
         assert!(places.take(first) && places.take(last) && !places.take(first));
         assert!(!places.is_full(own) && places.take(own) && !places.take(own));

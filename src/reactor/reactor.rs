@@ -4,29 +4,28 @@
 use super::clock::Clock;
 use super::connection::{OpenSocket, UnreadBytes};
 use super::io::{Handler, Io};
-use super::listener::{OpenListener, file_limit};
+use super::listener::OpenListener;
 use super::listening_socket::ListeningSocket;
 use super::memory::all_outboxes_bytes;
-use super::places::ConnectionPlaces;
 use super::read::Drains;
+use super::seat::ReactorSeat;
 use super::slot::{CloseCause, Phase};
 use super::system::{Acceptor, IoReadiness, Machine, Plain, System, Transport};
 use super::wake::Wake;
 use crate::base::limits::{
-    CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_FEW, FILES_RESERVED, READ_BUFFER_BYTES,
-    SEND_BUFFER_BYTES,
+    CLOCK_JUMP_MS, CONNECTIONS_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
 };
 use crate::base::{Buffer, ConnId, Limits, Moment, Timestamp};
-use mio::{Events, Poll, Token};
+use mio::{Events, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-const WAKER: Token = Token(usize::MAX);
+pub(super) const WAKER: Token = Token(usize::MAX);
 /// That of the first listener; the others' follow, downwards.
-const LISTENERS: usize = usize::MAX - 1;
+pub(super) const LISTENERS: usize = usize::MAX - 1;
 const EVENTS_PER_TURN: usize = 1_024;
 
 /// The reactor's configuration.
@@ -52,7 +51,7 @@ pub struct Reactor<S: System = Machine> {
     /// Connections with something to read; those stopped by a budget are at the end.
     pub(super) ready: VecDeque<ConnId>,
     /// The limit on all outboxes is derived from the available memory.
-    has_outboxes_by_memory: bool,
+    pub(super) has_outboxes_by_memory: bool,
     /// Connections that wait for the budget of all outboxes.
     pub(super) starved: Vec<ConnId>,
     /// Bytes that handlers have not used up: of paused connections, and of those that sent much.
@@ -106,30 +105,9 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         limits: &Limits,
         acceptor: A,
     ) -> io::Result<Reactor<Machine<A>>> {
-        let poll = Poll::new()?;
         let own: Vec<Option<u32>> = listeners.iter().map(|one| one.connections).collect();
-        let mut listeners: Vec<OpenListener> =
-            listeners.into_iter().map(|one| OpenListener::new(one.socket)).collect();
-        for (index, listener) in listeners.iter_mut().enumerate() {
-            listener.socket.register(poll.registry(), Token(LISTENERS - index))?;
-        }
-        let wake = Wake::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let clock = Clock::start();
-        let reserved =
-            FILES_RESERVED + own.iter().flatten().map(|max| u64::from(*max)).sum::<u64>();
-        let files = file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(reserved).max(1));
-        if files < FILES_FEW.min(limits.connections.into()) {
-            log::warn!(connections = files; "the limit on open files leaves places for no more connections than these");
-        }
-        let mut io = Io::new(limits, clock.now(), Clock::timestamp());
-        let connections_max = files.min(u64::from(limits.connections));
-        io.places = ConnectionPlaces::new(usize::try_from(connections_max).unwrap_or(usize::MAX))
-            .with_own(&own);
-        Ok(Reactor {
-            listeners,
-            has_outboxes_by_memory: limits.all_outboxes_bytes == 0,
-            ..Reactor::new(Machine { poll, acceptor }, clock, wake, io, limits)
-        })
+        let seat = ReactorSeat::several(1, limits, &own)?.remove(0);
+        Reactor::at(seat, listeners, limits, acceptor)
     }
 
     /// The address of the first listener of TCP.
@@ -188,7 +166,7 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         // Measured now, since what the program has started so far uses memory, too.
         if self.has_outboxes_by_memory {
-            self.io.budget.set_limit(all_outboxes_bytes());
+            self.io.budget.set_limit(all_outboxes_bytes() / self.system.desks.len());
         }
         loop {
             self.dial(handler);
@@ -203,7 +181,11 @@ impl<A: Acceptor> Reactor<Machine<A>> {
             self.look_whether_it_slept(last, before);
             let woken = self.note(&events);
             self.accept(handler);
+            if woken {
+                self.take_dealt(handler);
+            }
             let is_over = self.turn(handler, woken);
+            self.tell_load();
             let took = self.clock.elapsed().saturating_sub(begun);
             let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             self.io.counters.turns.observe(took_us);

@@ -2,6 +2,7 @@
 //! simulator supplies its own and runs the same loop. What the bytes are wrapped in on their way is
 //! up to an [`Acceptor`].
 
+use super::seat::Desk;
 use crate::base::counters::Handshakes;
 use crate::base::{Budget, ConnId, ListenerId};
 use mio::net::TcpStream;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One connection's bytes. Reading and writing never block.
@@ -167,6 +169,10 @@ pub(super) struct IoReadiness {
 pub struct Machine<A = Plain> {
     pub(super) poll: Poll,
     pub(super) acceptor: A,
+    /// Which of the server's reactors it is of.
+    pub(super) number: usize,
+    /// All of them.
+    pub(super) desks: Arc<[Desk]>,
 }
 
 impl<A: Acceptor> System for Machine<A> {

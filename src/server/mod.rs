@@ -24,7 +24,7 @@ mod sources;
 
 pub use crate::auth::{Access, Authenticate, Denied, Head, Proof};
 pub use crate::config::{Config, ConfigError};
-pub use chat::{Chat, Team};
+pub use chat::{Chat, Seat, Team};
 pub use embed::{
     Call, Caller, Handle, HandleError, History, Members, NewRoom, PathAnswer, PathReply,
     PathRequest, Pulse, Reply, RequestRefusal, RoomChange, Socket, SocketHandler, SocketPath,

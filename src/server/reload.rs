@@ -1,8 +1,9 @@
 //! Gives a running server another configuration: all of it or nothing. Files are read on the
 //! caller's thread, because that waits for the disk; the reactor's thread gets the result.
 
+use super::embed::call_queue::Command;
 use super::embed::handle_error::HandleError;
-use super::embed::shared::{Command, Shared};
+use super::embed::shared::Shared;
 use crate::auth::Keys;
 use crate::base::Timestamp;
 use crate::config::{Config, ConfigError, TakesEffect, keys};

@@ -1,7 +1,7 @@
 //! Puts a server together: reactor, store, hub, chat.
 
 use super::certificate_watch::CertificateWatch;
-use super::chat::Chat;
+use super::chat::{Chat, Seat};
 use super::embed::challenges::Challenges;
 use super::embed::handle::{Handle, Pulse, Stopper};
 use super::embed::shared::FailCallsOnDrop;
@@ -99,7 +99,15 @@ impl Server {
         let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
         let seed = chance.next_u64();
-        let mut web = Chat::build(config, listeners, keys, (store, snapshot), wake, started, seed);
+        let mut web = Chat::build(
+            config,
+            listeners,
+            keys,
+            (store, snapshot),
+            Seat::Alone(wake),
+            started,
+            seed,
+        );
         web.application_mut().prove_by(secret, admin_token);
         web.application_mut().measure_memory(resident_bytes, memory_bytes());
         if has_challenges {
@@ -165,8 +173,8 @@ impl Server {
     /// As [`Server::run`].
     pub fn run_and_keep_sockets(mut self) -> Result<Vec<ListeningSocket>, ServerError> {
         let shared = Arc::clone(self.web.application().shared());
-        let _ = shared.reactor_thread.set(std::thread::current().id());
-        let _guard = FailCallsOnDrop(Arc::clone(&shared));
+        let _ = shared.thread(0).id.set(std::thread::current().id());
+        let _guard = FailCallsOnDrop(Arc::clone(&shared), 0);
         let _watch = match shared.certificates.get() {
             Some(_) => Some(CertificateWatch::start(self.reloader()).map_err(ServerError::System)?),
             None => None,

@@ -3,6 +3,7 @@
 use crate::base::limits::ADDRESSES_COUNTED_MAX;
 use crate::base::{Address, Limits, Moment, PerMinute, SeededHash};
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why an address may not have another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,12 @@ pub(super) enum TooMany {
     InAMinute(u64),
 }
 
-/// Connections by address.
+/// Connections by address, at all reactors of a server. Each call takes a lock for a moment.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(super) struct Admission(Mutex<ByAddress>);
+
+#[derive(Debug)]
+struct ByAddress {
     /// An entry lives as long as its address has a connection.
     counts: HashMap<Address, u32, SeededHash>,
     /// Connections of the last minutes, if there is a limit.
@@ -32,27 +36,44 @@ const SWEEP_EVERY_MS: u64 = 1_000;
 impl Admission {
     pub(super) fn new(limits: &Limits, seed: u64) -> Admission {
         let hash = SeededHash::new(seed);
-        Admission {
+        Admission(Mutex::new(ByAddress {
             counts: HashMap::with_hasher(hash),
             lately: HashMap::with_hasher(hash),
             lately_max: ADDRESSES_COUNTED_MAX,
             swept: Moment::ZERO,
             per_address: limits.connections_per_address,
             per_address_minute: limits.connections_per_address_minute,
-        }
+        }))
+    }
+
+    // Whoever panics while they hold this leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, ByAddress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies new limits; open connections stay.
-    pub(super) fn set_limits(&mut self, limits: &Limits) {
-        self.per_address = limits.connections_per_address;
-        self.per_address_minute = limits.connections_per_address_minute;
-        if self.per_address_minute == 0 {
-            self.lately.clear();
+    pub(super) fn set_limits(&self, limits: &Limits) {
+        let mut all = self.lock();
+        all.per_address = limits.connections_per_address;
+        all.per_address_minute = limits.connections_per_address_minute;
+        if all.per_address_minute == 0 {
+            all.lately.clear();
         }
     }
 
     /// Counts a new connection and returns whether the address may have it.
-    pub(super) fn enter(&mut self, address: Address, now: Moment) -> Result<(), TooMany> {
+    pub(super) fn enter(&self, address: Address, now: Moment) -> Result<(), TooMany> {
+        self.lock().enter(address, now)
+    }
+
+    /// Counts a closed connection.
+    pub(super) fn leave(&self, address: Address) {
+        self.lock().leave(address);
+    }
+}
+
+impl ByAddress {
+    fn enter(&mut self, address: Address, now: Moment) -> Result<(), TooMany> {
         let count = self.counts.entry(address).or_insert(0);
         *count += 1;
         if *count > self.per_address {
@@ -77,8 +98,7 @@ impl Admission {
         self.lately.len() < self.lately_max
     }
 
-    /// Counts a closed connection.
-    pub(super) fn leave(&mut self, address: Address) {
+    fn leave(&mut self, address: Address) {
         if let Some(count) = self.counts.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -130,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_leaves_makes_room_and_leaves_nothing_behind() {
-        let mut admission = admission(1, 0);
+        let admission = admission(1, 0);
         let (one, now) = (address("10.0.0.1"), Moment::ZERO);
         assert_eq!(admission.enter(one, now), Ok(()));
         assert_eq!(admission.enter(one, now), Err(TooMany::Open));
@@ -141,12 +161,12 @@ mod tests {
         for address in [one, one, address("10.0.0.2")] {
             admission.leave(address);
         }
-        assert!(admission.counts.is_empty() && admission.lately.is_empty());
+        assert!(admission.lock().counts.is_empty() && admission.lock().lately.is_empty());
     }
 
     #[test]
     fn whoever_comes_and_goes_comes_no_oftener_than_an_address_may() {
-        let mut admission = admission(100, 2);
+        let admission = admission(100, 2);
         let (one, other) = (address("2001:db8::1"), address("2001:db8::2"));
         let at = Moment::from_millis;
         for (address, at_ms, expected) in [
@@ -163,7 +183,8 @@ mod tests {
 
     #[test]
     fn no_more_addresses_are_remembered_than_there_is_room_for() {
-        let mut admission = Admission { lately_max: 2, ..admission(100, 1) };
+        let admission = admission(100, 1);
+        admission.lock().lately_max = 2;
         let at = Moment::from_millis;
         for (address, at_ms, may) in [
             (address("10.0.0.1"), 10_000, true),
@@ -177,7 +198,7 @@ mod tests {
             (address("10.0.0.3"), 130_000, false),
         ] {
             assert_eq!(admission.enter(address, at(at_ms)).is_ok(), may, "{address} {at_ms}");
-            assert!(admission.lately.len() <= 2);
+            assert!(admission.lock().lately.len() <= 2);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::idle::Idle;
-use super::listeners::Listeners;
+use super::listeners::{Admissions, Listeners};
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
@@ -76,11 +76,14 @@ impl<A: Application> Web<A> {
         let sockets = Sockets::new(&config);
         let limits = config.limits;
         let mut chance = Chance::new(seed);
+        let hash_seed = chance.next_u64();
+        let own = || Admissions::new(&config.listeners, &limits, hash_seed);
+        let admissions = config.admissions.unwrap_or_else(own);
         Web {
             application,
             stages: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             sockets,
-            listeners: Listeners::new(config.listeners, config.proxies, &limits, chance.next_u64()),
+            listeners: Listeners::new(config.listeners, admissions, config.proxies, &limits),
             idle: Vec::new(),
             endpoint_limits: of_endpoints(&limits),
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),

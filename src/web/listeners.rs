@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::proxies::Proxies;
 use crate::base::{Limits, ListenerId};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What holds for a listener's connections. Where nothing is said, the server's limits and its list
 /// of proxies hold.
@@ -48,14 +49,35 @@ impl ListenerRules {
     }
 }
 
-/// All listeners, as far as they matter to connections.
+/// The connections that addresses have at all listeners, for all reactors of a server.
+#[derive(Clone, Debug)]
+pub struct Admissions(Arc<ByListener>);
+
 #[derive(Debug)]
-pub(super) struct Listeners {
-    rules: Vec<ListenerRules>,
+struct ByListener {
     /// For the listeners with limits of their own; by listener.
     apart: Vec<Option<Admission>>,
     /// For all others.
     admission: Admission,
+}
+
+impl Admissions {
+    /// Nobody has any; `seed` is for hashing.
+    #[must_use]
+    pub fn new(rules: &[ListenerRules], limits: &Limits, seed: u64) -> Admissions {
+        let apart = |rules: &ListenerRules| {
+            rules.counts_apart().then(|| Admission::new(&rules.limits(limits), seed))
+        };
+        let apart = rules.iter().map(apart).collect();
+        Admissions(Arc::new(ByListener { apart, admission: Admission::new(limits, seed) }))
+    }
+}
+
+/// All listeners, as far as they matter to connections.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    rules: Vec<ListenerRules>,
+    admissions: Admissions,
     proxies: Proxies,
     handshake_timeout_ms: u64,
 }
@@ -63,26 +85,17 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn new(
         rules: Vec<ListenerRules>,
+        admissions: Admissions,
         proxies: Proxies,
         limits: &Limits,
-        seed: u64,
     ) -> Listeners {
-        let apart = |rules: &ListenerRules| {
-            rules.counts_apart().then(|| Admission::new(&rules.limits(limits), seed))
-        };
-        Listeners {
-            apart: rules.iter().map(apart).collect(),
-            rules,
-            admission: Admission::new(limits, seed),
-            proxies,
-            handshake_timeout_ms: limits.handshake_timeout_ms,
-        }
+        Listeners { rules, admissions, proxies, handshake_timeout_ms: limits.handshake_timeout_ms }
     }
 
     /// Applies new limits; open connections stay.
     pub(super) fn set_limits(&mut self, limits: &Limits) {
-        self.admission.set_limits(limits);
-        for (rules, apart) in self.rules.iter().zip(&mut self.apart) {
+        self.admissions.0.admission.set_limits(limits);
+        for (rules, apart) in self.rules.iter().zip(&self.admissions.0.apart) {
             if let Some(admission) = apart {
                 admission.set_limits(&rules.limits(limits));
             }
@@ -99,9 +112,9 @@ impl Listeners {
     }
 
     /// Counts the connections of this listener by their addresses.
-    pub(super) fn admission(&mut self, listener: ListenerId) -> &mut Admission {
-        let apart = self.apart.get_mut(listener.index()).and_then(Option::as_mut);
-        apart.unwrap_or(&mut self.admission)
+    pub(super) fn admission(&self, listener: ListenerId) -> &Admission {
+        let apart = self.admissions.0.apart.get(listener.index()).and_then(Option::as_ref);
+        apart.unwrap_or(&self.admissions.0.admission)
     }
 
     fn proxy(&self, listener: ListenerId) -> Option<ProxyKind> {
@@ -154,10 +167,11 @@ mod tests {
         };
         let direct = ListenerRules { proxy: Some(ProxyKind::Direct), ..ListenerRules::default() };
         let rules = vec![ListenerRules::default(), own, forwarded, direct];
-        let mut listeners = Listeners::new(rules, proxies, &limits, 1);
+        let admissions = Admissions::new(&rules, &limits, 1);
+        let mut listeners = Listeners::new(rules, admissions, proxies, &limits);
         let [plain, own, forwarded, direct, unknown] = [0, 1, 2, 3, 4].map(ListenerId::new);
         let address = Address::of("192.0.2.1".parse().unwrap());
-        let mut enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
+        let enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
         assert!(enter(own).is_ok() && enter(own).is_err());
         assert!(enter(plain).is_ok() && enter(forwarded).is_ok() && enter(unknown).is_err());
         let peers: [IpAddr; 3] =
@@ -175,7 +189,7 @@ mod tests {
         let timeout = |listener| listeners.handshake_timeout_ms(listener);
         assert_eq!((timeout(own), timeout(plain)), (7, limits.handshake_timeout_ms));
         listeners.set_limits(&Limits { connections_per_address: 9, ..limits });
-        let mut enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
+        let enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
         assert!(enter(own).is_err() && enter(plain).is_ok());
     }
 }

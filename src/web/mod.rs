@@ -24,7 +24,7 @@ pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, WebRequest};
 pub use health::{Level, Quality, Traffic};
-pub use listeners::{ListenerRules, ProxyKind};
+pub use listeners::{Admissions, ListenerRules, ProxyKind};
 pub use net::Net;
 pub use proxies::{Network, NotANetwork, Proxies};
 
@@ -84,6 +84,8 @@ pub struct WebConfig {
     pub proxies: Proxies,
     /// What differs at each listener, in the order of their ids.
     pub listeners: Vec<ListenerRules>,
+    /// The connections that addresses have, if other reactors count them, too.
+    pub admissions: Option<Admissions>,
 }
 
 /// Why a WebSocket is over.

@@ -7,7 +7,7 @@ use crate::base::{ConnId, RoomId, UserId};
 use std::borrow::Cow;
 
 /// Which connections are meant.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum ConnectionSelector {
     All,
     Connection(ConnId),

@@ -17,7 +17,7 @@ use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
 use parlor::protocol::deflate::Codecs;
 use parlor::reactor::Wake;
 use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
-use parlor::server::{Chat, Config, Team};
+use parlor::server::{Chat, Config, Seat, Team};
 use parlor::store::Place;
 use parlor::tls::TlsAcceptor;
 use parlor::web::Web;
@@ -480,28 +480,39 @@ impl World {
         self.latest_believed = self.latest_believed();
         (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
-        let streams = self.shelf.borrow().snapshot().streams;
-        let team =
-            (self.hubs > 1).then(|| Team::new(&self.config, streams, self.hubs, self.dice.seed()));
-        for end in 0..self.hubs {
+        let reactors = (0..self.hubs).map(|number| {
             let acceptor = TlsAcceptor::new(vec![self.tls.as_ref().map(|_| tls::server_config())]);
             let mut reactor = SimulatedReactor::with(acceptor, &self.plan.limits, now, timestamp);
-            reactor.io().set_number(end as u32);
-            let snapshot = self.shelf.borrow().snapshot();
+            reactor.io().set_number(number as u32);
+            reactor
+        });
+        let reactors: Vec<_> = reactors.collect();
+        let team = (self.hubs > 1).then(|| {
+            let listeners = self.config.all_listeners();
+            let streams = self.shelf.borrow().snapshot().streams;
+            let wakes = reactors.iter().map(SimulatedReactor::wake).collect();
+            Team::new(&self.config, &listeners, streams, wakes, self.dice.seed())
+        });
+        for (end, reactor) in reactors.into_iter().enumerate() {
+            let mut snapshot = self.shelf.borrow().snapshot();
             let store = SimulatedStore { shelf: Rc::clone(&self.shelf), end };
             let wake = reactor.wake();
-            let mut web = Chat::build(
+            let seat = match &team {
+                None => Seat::Alone(wake.clone()),
+                Some(team) => {
+                    snapshot.streams.clear();
+                    Seat::Of(team, end)
+                }
+            };
+            let web = Chat::build(
                 self.config.clone(),
                 self.config.all_listeners(),
                 self.keys.clone(),
                 (store, snapshot),
-                wake.clone(),
+                seat,
                 now,
                 self.dice.seed(),
             );
-            if let Some(team) = &team {
-                web.application_mut().join_others(team, end);
-            }
             // As `Server::bind` does.
             wake.wake();
             self.servers.push(Server { reactor, web, wake, links: BTreeMap::new() });

@@ -304,7 +304,7 @@ impl<S: RecordStore> Chat<S> {
             self.decide(net, Input::Told(told));
         }
         // The rest comes in the next turn, when these have been sent.
-        self.shared.wake.wake();
+        self.thread().wake.wake();
     }
 
     /// What the hub is to be told next.

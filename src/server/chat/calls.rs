@@ -9,8 +9,9 @@ use crate::base::{Origin, RefusalCode, Rights, StreamId};
 use crate::hub::Input;
 use crate::hub::streams::Publisher;
 use crate::server::embed::HandleError;
+use crate::server::embed::call_queue::Command;
 use crate::server::embed::handler::HandlerWaiter;
-use crate::server::embed::shared::{Command, Shared};
+use crate::server::embed::shared::Shared;
 use crate::server::embed::ticket::{Answered, TicketState};
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -85,13 +86,13 @@ impl<S: RecordStore> Chat<S> {
         self.take_answers(net);
         self.take_path_answers(net);
         for _ in 0..CALLS_PER_TURN {
-            let command = self.shared.queue().pop();
+            let command = self.thread().queue().pop();
             match command {
                 Some(command) => self.carry_out(net, command),
                 None => return,
             }
         }
-        self.shared.wake.wake();
+        self.thread().wake.wake();
     }
 
     pub(super) fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
@@ -155,7 +156,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Hands on the answers of handlers.
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
-        let answers = std::mem::take(&mut self.shared.queue().answers);
+        let answers = std::mem::take(&mut self.thread().queue().answers);
         for (waiter, result) in answers {
             let origin = match waiter {
                 HandlerWaiter::Call(call) => Origin::Call(call),
@@ -189,7 +190,7 @@ impl<S: RecordStore> Chat<S> {
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
         self.store_client.store.close();
-        self.shared.fail_calls();
+        self.shared.fail_calls(self.number);
         for (_, waiting) in self.calls.waiting.drain() {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),

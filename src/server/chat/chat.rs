@@ -13,7 +13,7 @@ use super::sessions::Sessions;
 use super::state::CachedReadiness;
 use super::store_client::StoreClient;
 use super::storing::Stored;
-use super::team::Team;
+use super::team::{Seat, Team};
 use super::vitals::Vitals;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
@@ -21,8 +21,8 @@ use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
 use crate::config::{Config, Listener, https_port};
 use crate::http1::{RequestHead, Response};
 use crate::hub::{Hub, Input};
-use crate::reactor::Wake;
 use crate::server::embed::Paths;
+use crate::server::embed::call_queue::ServerThread;
 use crate::server::embed::challenges::Challenges;
 use crate::server::embed::handler::Registered;
 use crate::server::embed::shared::Shared;
@@ -98,14 +98,15 @@ impl<S: RecordStore> Chat<S> {
     /// Builds what answers requests and speaks with WebSockets, from what the store remembers:
     /// everything but the sockets and the store's own work. `config` has been checked, `keys` were
     /// read from its sources, `listeners` are its own, with the addresses at which they listen, and
-    /// `started` is now. `seed` is for hashing, jitter and made-up
+    /// `started` is now. A chat that is not alone gets no streams of the snapshot: its team has them.
+    /// `seed` is for hashing, jitter and made-up
     /// names: the same seed and the same calls give the same results.
     pub fn build(
         config: Config,
         listeners: Vec<Listener>,
         keys: Keys,
         (store, snapshot): (S, Snapshot),
-        wake: Wake,
+        seat: Seat<'_>,
         started: Moment,
         seed: u64,
     ) -> Web<Chat<S>> {
@@ -119,26 +120,38 @@ impl<S: RecordStore> Chat<S> {
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         // A room or stream without an entry has the time 0.
         let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
-        let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
-        let team = Team::of(hub.common().clone(), &config.limits, chance.next_u64());
-        let shared = Shared::new(wake, &config);
+        let mut hub = Hub::new(config.settings(), snapshot, chance.next_u64());
+        let team_seed = chance.next_u64();
+        let (team, number) = match seat {
+            Seat::Alone(wake) => {
+                let hubs = hub.common().clone();
+                (Team::of(hubs, &config, &listeners, vec![wake], team_seed), 0)
+            }
+            Seat::Of(team, number) => {
+                hub.join_others(team.hubs.clone(), number, store.told_count());
+                (team.clone(), number)
+            }
+        };
+        let shared = Arc::clone(&team.shared);
         let web_config = WebConfig {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
             proxies: config.proxies.clone(),
-            listeners: listeners.iter().map(|listener| listener.own_rules()).collect(),
+            listeners: listeners.iter().map(Listener::own_rules).collect(),
+            admissions: Some(team.admissions.clone()),
         };
         let web_seed = chance.next_u64();
         let of_jobs = Arc::clone(&shared);
         let finish: Arc<Finish> = Arc::new(move |id, outcome| {
-            of_jobs.queue().outcomes.push((id, outcome));
-            of_jobs.wake.wake();
+            let thread = of_jobs.thread(number);
+            thread.queue().outcomes.push((id, outcome));
+            thread.wake.wake();
         });
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let chat = Chat {
             sessions: Sessions::new(&team.sessions),
             team,
-            number: 0,
+            number,
             verifier,
             hub,
             store_client: StoreClient::new(store),
@@ -180,16 +193,9 @@ impl<S: RecordStore> Chat<S> {
         &mut self.store_client.store
     }
 
-    /// Makes it the one of this number of a server's threads, all of which have `team`. Its hub and its
-    /// reactor have that number, too.
-    pub fn join_others(&mut self, team: &Team, number: usize) {
-        let told = self.store_client.store.told_count();
-        self.hub.join_others(team.hubs.clone(), number, told);
-        (self.team, self.number) = (team.clone(), number);
-        self.sessions = Sessions::new(&team.sessions);
-        if number == 0 {
-            team.begins(&self.shared.wake);
-        }
+    /// Its thread, as others reach it.
+    pub(super) fn thread(&self) -> &ServerThread {
+        self.shared.thread(self.number)
     }
 
     /// The state of rooms and users.
@@ -359,7 +365,7 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
-        self.shared.has_turned.store(true, Ordering::Release);
+        self.thread().has_turned.store(true, Ordering::Release);
         // The first time before anybody is greeted: removes what became too old while nobody
         // served.
         if !std::mem::replace(&mut self.has_begun, true) {

@@ -282,7 +282,7 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, id) => HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)),
             Origin::Call(call) => HandlerWaiter::Call(*call),
         };
-        let reply = Reply::new(Arc::clone(&self.shared), asking);
+        let reply = Reply::new(Arc::clone(&self.shared), self.number, asking);
         let caller = known(person).map(|person| self.program_caller(person));
         let kind = envelope.kind.clone().into_owned();
         let call = Call { kind, payload, caller, connection: origin.conn() };

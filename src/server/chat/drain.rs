@@ -10,7 +10,7 @@ use crate::base::{Class, ConnId, Moment, RefusalCode};
 use crate::http1::{HttpRefusal, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
-use crate::server::embed::shared::End;
+use crate::server::embed::call_queue::End;
 use crate::server::http::WatchForm;
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -97,7 +97,7 @@ impl<S: RecordStore> Chat<S> {
         }
         net.wake_at(until);
         // Calls made before this are carried out, and later ones fail: no call is lost in silence.
-        let accepted = self.shared.queue().stop();
+        let accepted = self.thread().queue().stop();
         for command in accepted {
             self.carry_out(net, command);
         }

@@ -25,7 +25,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         // Those that are left are of connections that have closed meanwhile.
         self.proofs.senders.clear();
-        let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
+        let outcomes = std::mem::take(&mut self.thread().queue().outcomes);
         for (id, outcome) in outcomes {
             if let Some((purpose, outcome)) = self.outbound.take_result(now, id, outcome) {
                 self.errand_done(net, id, purpose, outcome);

@@ -34,4 +34,4 @@ mod team;
 mod vitals;
 
 pub use chat::Chat;
-pub use team::Team;
+pub use team::{Seat, Team};

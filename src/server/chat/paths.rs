@@ -136,7 +136,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Sends the program's answers.
     pub(super) fn take_path_answers(&mut self, net: &mut Net<'_>) {
-        let answers = std::mem::take(&mut self.shared.queue().path_answers);
+        let answers = std::mem::take(&mut self.thread().queue().path_answers);
         for (exchange, response, bytes) in answers {
             self.path_calls.end(bytes);
             net.answer(exchange, response);

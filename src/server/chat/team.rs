@@ -6,13 +6,24 @@ use super::sessions::SessionCounts;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::base::limits::STORERS_MAX;
 use crate::base::rates::Rates;
-use crate::base::{Chance, Limits, StreamState};
-use crate::config::Config;
+use crate::base::{Chance, StreamState};
+use crate::config::{Config, Listener};
 use crate::hub::Common;
 use crate::reactor::Wake;
+use crate::server::embed::shared::Shared;
 use crate::server::events::Tickets;
 use crate::server::sources::Sources;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::web::Admissions;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where a chat is: on a thread alone, which is woken so, or on that of a number among others.
+#[derive(Debug)]
+pub enum Seat<'a> {
+    /// Alone.
+    Alone(Wake),
+    /// The thread of this number, below 64.
+    Of(&'a Team, usize),
+}
 
 /// What threads have in common.
 #[derive(Clone, Debug)]
@@ -27,22 +38,37 @@ pub struct Team {
     pub(super) sessions: Arc<Mutex<SessionCounts>>,
     /// What feeds streams beside clients. Whoever has it asks for no lock of the hubs.
     sources: Arc<Mutex<Sources>>,
-    /// Wakes the first thread, which polls for all.
-    first: Arc<OnceLock<Wake>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) admissions: Admissions,
 }
 
 impl Team {
-    /// What so many threads have in common, with the streams of their store; `seed` is for hashing
-    /// and for epochs.
+    /// What threads that are woken so have in common, with the streams of their store; `seed` is for
+    /// hashing and for epochs.
     #[must_use]
-    pub fn new(config: &Config, streams: Vec<StreamState>, threads: usize, seed: u64) -> Team {
+    pub fn new(
+        config: &Config,
+        listeners: &[Listener],
+        streams: Vec<StreamState>,
+        wakes: Vec<Wake>,
+        seed: u64,
+    ) -> Team {
         let mut chance = Chance::new(seed);
-        let hubs = Common::new(&config.settings(), streams, threads, chance.next_u64());
-        Team::of(hubs, &config.limits, chance.next_u64())
+        let hubs = Common::new(&config.settings(), streams, wakes.len(), chance.next_u64());
+        Team::of(hubs, config, listeners, wakes, chance.next_u64())
     }
 
     /// What threads have in common whose hubs have this.
-    pub(super) fn of(hubs: Common, limits: &Limits, seed: u64) -> Team {
+    pub(super) fn of(
+        hubs: Common,
+        config: &Config,
+        listeners: &[Listener],
+        wakes: Vec<Wake>,
+        seed: u64,
+    ) -> Team {
+        let rules: Vec<_> = listeners.iter().map(Listener::own_rules).collect();
+        let admissions = Admissions::new(&rules, &config.limits, seed);
+        let shared = Shared::new(wakes, config);
         Team {
             hubs,
             budgets: Arc::new(Budgets::new(seed)),
@@ -50,21 +76,15 @@ impl Team {
             failed_proofs: Arc::new(FailedProofs::new(seed)),
             tickets: Arc::default(),
             sessions: Arc::default(),
-            sources: Arc::new(Mutex::new(Sources::new(limits))),
-            first: Arc::default(),
+            sources: Arc::new(Mutex::new(Sources::new(&config.limits))),
+            shared,
+            admissions,
         }
     }
 
-    /// The first thread begins.
-    pub(super) fn begins(&self, wake: &Wake) {
-        // Nobody sets it twice.
-        let _ = self.first.set(wake.clone());
-    }
-
+    /// The first thread polls for all.
     pub(super) fn wake_first(&self) {
-        if let Some(wake) = self.first.get() {
-            wake.wake();
-        }
+        self.shared.thread(0).wake.wake();
     }
 
     /// A thread that panics while it holds this ends the process.

@@ -2,9 +2,10 @@
 //! them out. Only [`Ticket::wait`] waits for the reactor, so all other calls may be made inside a
 //! handler.
 
+use super::call_queue::Command;
 use super::handle_error::HandleError;
 use super::handler::{Call, Registered, Reply};
-use super::shared::{Command, Shared};
+use super::shared::Shared;
 use super::ticket::{Ticket, TicketState};
 use super::{
     HttpPath, OutgoingMessage, OwnPath, PathReply, PathRequest, Socket, SocketHandler, SocketPath,
@@ -15,13 +16,12 @@ use crate::base::pattern::Pattern;
 use crate::base::request::Target;
 use crate::base::{Body, ConnId, Data, PublicationId, Request, RoomId, StreamId, UserId};
 use crate::protocol::{CloseCode, Message};
-use crate::server::embed::shared::End;
+use crate::server::embed::call_queue::End;
 use crate::server::sources::FunctionPoll;
 use crate::wire::admin_request::ConnectionSelector;
 use crate::wire::types::{is_push_name, is_push_type};
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A running server, from any thread. Cheap to clone.
@@ -73,9 +73,7 @@ impl Pulse {
     /// Whether the loop has turned since the last call; true at the first. Wakes it for the next.
     #[must_use]
     pub fn beats(&self) -> bool {
-        let has_turned = self.shared.has_turned.swap(false, Ordering::AcqRel);
-        self.shared.wake.wake();
-        has_turned
+        self.shared.have_turned()
     }
 }
 
@@ -269,7 +267,7 @@ impl Handle {
     /// [`HandleError::Stopped`], [`HandleError::Name`].
     pub fn is_online(&self, user: &str) -> Result<bool, HandleError> {
         let id = UserId::parse_any(user)?;
-        drop(self.shared.running_queue()?);
+        self.shared.is_running()?;
         Ok(self.shared.online().contains_key(&id))
     }
 
@@ -278,7 +276,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stopped`].
     pub fn online_users(&self) -> Result<Vec<UserId>, HandleError> {
-        drop(self.shared.running_queue()?);
+        self.shared.is_running()?;
         Ok(self.shared.online().keys().cloned().collect())
     }
 

@@ -86,13 +86,15 @@ impl RequestRefusal {
 #[derive(Debug)]
 pub struct Reply {
     shared: Arc<Shared>,
+    /// The server's thread that waits for it.
+    thread: usize,
     /// `None` when it is answered.
     to: Option<HandlerWaiter>,
 }
 
 impl Reply {
-    pub(crate) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
-        Reply { shared, to: Some(to) }
+    pub(crate) fn new(shared: Arc<Shared>, thread: usize, to: HandlerWaiter) -> Reply {
+        Reply { shared, thread, to: Some(to) }
     }
 
     /// Answers with a payload, an object.
@@ -132,7 +134,7 @@ impl Reply {
 
     fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {
         let to = self.to.take();
-        self.shared.answer(|queue| queue.answers.extend(to.map(|to| (to, result))))
+        self.shared.answer(self.thread, |queue| queue.answers.extend(to.map(|to| (to, result))))
     }
 }
 

@@ -149,7 +149,8 @@ impl PathReply {
     fn answer(&mut self, answer: PathAnswer) -> Result<(), HandleError> {
         let response = readable_by(answer.response, self.origin.as_deref());
         let answered = self.to.take().map(|to| (to, response, self.bytes));
-        self.shared.answer(|queue| queue.path_answers.extend(answered))
+        let thread = answered.as_ref().map_or(0, |(to, ..)| to.conn().reactor());
+        self.shared.answer(thread, |queue| queue.path_answers.extend(answered))
     }
 }
 

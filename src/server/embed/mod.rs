@@ -1,6 +1,7 @@
 //! What an embedding program holds: the handle of a running server, handlers of its own requests,
 //! and its own paths, which answer HTTP requests or speak its own protocol on WebSockets.
 
+pub(super) mod call_queue;
 pub(super) mod challenges;
 pub(super) mod handle;
 pub(super) mod handle_error;

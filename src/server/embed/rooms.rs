@@ -1,9 +1,9 @@
 //! What the embedding program does in rooms with its [`Handle`]: with every right, and in nobody's
 //! name unless a method takes one.
 
+use super::call_queue::Command;
 use super::handle::Handle;
 use super::handle_error::HandleError;
-use super::shared::Command;
 use super::ticket::{Answered, History, Members, NOT_ASKED, Ticket, TicketState, Unread};
 use crate::base::request::Part;
 use crate::base::{RefusalCode, Request, RoomId, UserId};

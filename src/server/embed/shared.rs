@@ -1,49 +1,20 @@
-//! What the reactor's thread shares with all others: a bounded queue of calls, the answers of
-//! handlers, and who is online.
+//! What the server's threads share with all others: their queues of calls, who is online, and the
+//! configuration.
 
+use super::call_queue::{CallQueue, Command, CommandTarget, End, ServerThread};
 use super::handle_error::HandleError;
-use super::handler::{HandlerResult, HandlerWaiter, Registered};
-use super::ticket::TicketState;
-use super::{HttpPath, OutgoingMessage, OwnPath, fault, taken_by};
-use crate::auth::Keys;
-use crate::backend::{JobId, JobResult};
+use super::{fault, taken_by};
 use crate::base::declaration::declared;
-use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::pattern::Pattern;
-use crate::base::{
-    ConnId, Data, Limits, PublicationId, Refusal, Request, StreamId, Timestamp, UserId,
-};
+use crate::base::{Data, Limits, Refusal, StreamId, Timestamp, UserId};
 use crate::config::{Config, ConfigError};
-use crate::http1::Response;
 use crate::hub::streams::NO_SUCH_STREAM;
-use crate::protocol::CloseCode;
 use crate::reactor::Wake;
-use crate::server::sources::FunctionPoll;
 use crate::tls::ShownCertificates;
-use crate::web::Exchange;
-use crate::wire::admin_request::ConnectionSelector;
 use crate::wire::json::tree;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
-
-/// What other threads ask of the reactor's thread.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Push { to: ConnectionSelector, kind: String, payload: String },
-    PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
-    Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
-    Publish { stream: StreamId, data: Data, id: Option<Arc<PublicationId>> },
-    Register { kind: String, handler: Registered },
-    RegisterHttp(HttpPath),
-    RegisterSocket(OwnPath),
-    Say { to: Vec<ConnId>, said: OutgoingMessage },
-    Close { conn: ConnId, code: CloseCode, reason: String, ticket: Option<Arc<TicketState>> },
-    Poll { pattern: Pattern, function: FunctionPoll },
-    Reconfigure(Box<Config>, Keys),
-    Stop(End),
-}
 
 /// A path of the embedding program.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,64 +23,13 @@ struct OwnTemplate {
     is_socket: bool,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct CallQueue {
-    pub(crate) commands: VecDeque<Command>,
-    pub(crate) answers: Vec<(HandlerWaiter, HandlerResult)>,
-    pub(crate) path_answers: Vec<(Exchange, Response, usize)>,
-    /// Results of jobs, of which there is a bounded number.
-    pub(crate) outcomes: Vec<(JobId, JobResult)>,
-    bytes: usize,
-    pub(crate) is_stopped: bool,
-}
-
-impl CallQueue {
-    pub(crate) fn pop(&mut self) -> Option<Command> {
-        let command = self.commands.pop_front()?;
-        self.bytes -= weight(&command);
-        Some(command)
-    }
-
-    /// From now on every call fails. Returns the calls that were not carried out.
-    pub(crate) fn stop(&mut self) -> VecDeque<Command> {
-        self.is_stopped = true;
-        std::mem::take(&mut self.commands)
-    }
-}
-
-fn weight(command: &Command) -> usize {
-    match command {
-        Command::Push { to: ConnectionSelector::Users(users), kind, payload } => {
-            users.len() * 16 + kind.len() + payload.len()
-        }
-        Command::Push { kind, payload, .. } | Command::PushOne { kind, payload, .. } => {
-            kind.len() + payload.len()
-        }
-        Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
-        Command::Ask { request: Request::Create { members, .. }, .. } => 64 + members.len() * 80,
-        Command::Publish { data, .. } => 64 + data.len(),
-        Command::Say { to, said } => 64 + to.len() * 8 + said.len(),
-        Command::Close { reason, .. } => 64 + reason.len(),
-        Command::Ask { .. }
-        | Command::Register { .. }
-        | Command::RegisterHttp(_)
-        | Command::RegisterSocket(_)
-        | Command::Poll { .. }
-        | Command::Reconfigure(..)
-        | Command::Stop(_) => 64,
-    }
-}
-
-/// What the reactor's thread shares with all handles.
+/// What the server's threads share with all handles.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    queue: Mutex<CallQueue>,
-    /// Who is online, with how many connections. The reactor's thread writes it, any may read it.
+    /// In the order of their numbers; there is at least one.
+    threads: Vec<ServerThread>,
+    /// Who is online, with how many connections. The server's threads write it, any may read it.
     online: Mutex<BTreeMap<UserId, usize>>,
-    pub(crate) wake: Wake,
-    pub(crate) reactor_thread: OnceLock<ThreadId>,
-    /// The reactor has handled a wake since this was last asked.
-    pub(crate) has_turned: AtomicBool,
     /// What clients of a server with TLS are shown.
     pub(crate) certificates: OnceLock<Arc<ShownCertificates>>,
     /// The configuration, as of the last call that changes it. A change holds it until its call is
@@ -148,13 +68,11 @@ impl Shared {
         self.taken_over.load(Ordering::Relaxed) & family(kind) != 0
     }
 
-    pub(crate) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
+    /// For threads that are woken so, of which there is at least one.
+    pub(crate) fn new(wakes: Vec<Wake>, config: &Config) -> Arc<Shared> {
         Arc::new(Shared {
-            queue: Mutex::default(),
+            threads: wakes.into_iter().map(ServerThread::new).collect(),
             online: Mutex::default(),
-            wake,
-            reactor_thread: OnceLock::new(),
-            has_turned: AtomicBool::new(true),
             certificates: OnceLock::new(),
             config: Mutex::new(config.clone()),
             reloads: Mutex::default(),
@@ -165,12 +83,29 @@ impl Shared {
         })
     }
 
-    // A thread that panics while it holds one of these leaves nothing half done: each is held for a
-    // push or a look.
-    pub(crate) fn queue(&self) -> MutexGuard<'_, CallQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The thread of a number; the first, if there is none.
+    pub(crate) fn thread(&self, number: usize) -> &ServerThread {
+        self.threads.get(number).unwrap_or(&self.threads[0])
     }
 
+    /// Whether this is one of the server's threads, which must not wait for it.
+    pub(crate) fn is_one(&self, thread: ThreadId) -> bool {
+        self.threads.iter().any(|one| one.id.get() == Some(&thread))
+    }
+
+    /// Whether all threads have turned since the last call; true at the first. Wakes them for the
+    /// next.
+    pub(crate) fn have_turned(&self) -> bool {
+        let mut have_turned = true;
+        for thread in &self.threads {
+            have_turned &= thread.has_turned.swap(false, Ordering::AcqRel);
+            thread.wake.wake();
+        }
+        have_turned
+    }
+
+    // A thread that panics while it holds one of these leaves nothing half done: each is held for a
+    // push or a look.
     pub(crate) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,77 +170,73 @@ impl Shared {
         paths.iter().find_map(taken).map_or(Ok(()), Err)
     }
 
-    /// Fails every call that was not carried out, and forgets who is online.
-    pub(crate) fn fail_calls(&self) {
-        let left = self.queue().stop();
-        for command in left {
-            if let Command::Ask { ticket, .. }
-            | Command::PushOne { ticket, .. }
-            | Command::Close { ticket: Some(ticket), .. } = command
-            {
-                ticket.answer(Err(HandleError::Stopped));
-            }
-        }
+    /// Fails every call to a thread that was not carried out, and forgets who is online.
+    pub(crate) fn fail_calls(&self, thread: usize) {
+        self.thread(thread).fail_calls();
         self.online().clear();
     }
 
-    /// The queue, unless the server has stopped.
-    pub(crate) fn running_queue(&self) -> Result<MutexGuard<'_, CallQueue>, HandleError> {
-        let queue = self.queue();
-        if queue.is_stopped { Err(HandleError::Stopped) } else { Ok(queue) }
+    /// # Errors
+    /// [`HandleError::Stopped`] if the server has stopped.
+    pub(crate) fn is_running(&self) -> Result<(), HandleError> {
+        if self.thread(0).queue().is_stopped() { Err(HandleError::Stopped) } else { Ok(()) }
     }
 
     pub(crate) fn stop(&self, why: End) -> Result<(), HandleError> {
         self.call(Command::Stop(why))
     }
 
-    /// Puts an answer into the queue. It is not counted, because only a bounded number is in flight.
-    pub(crate) fn answer(&self, put: impl FnOnce(&mut CallQueue)) -> Result<(), HandleError> {
-        let mut queue = self.running_queue()?;
-        put(&mut queue);
-        drop(queue);
-        self.wake.wake();
-        Ok(())
+    /// Puts an answer of a handler into the queue of the thread that waits for it.
+    pub(crate) fn answer(
+        &self,
+        thread: usize,
+        put: impl FnOnce(&mut CallQueue),
+    ) -> Result<(), HandleError> {
+        self.thread(thread).answer(put)
     }
 
+    /// Asks the threads for something: all that it concerns, or none.
     pub(crate) fn call(&self, command: Command) -> Result<(), HandleError> {
-        let mut queue = self.running_queue()?;
-        let bytes = queue.bytes + weight(&command);
-        let is_full = queue.commands.len() >= CALLS_WAITING_MAX || bytes > CALL_BYTES_WAITING_MAX;
-        if is_full {
-            match (&command, queue.commands.back()) {
-                // It ends already.
-                (Command::Stop(_), Some(Command::Stop(_))) => return Ok(()),
-                // The end of a server that cannot keep up must not depend on its keeping up.
-                (Command::Stop(_), _) => {}
-                _ => return Err(HandleError::Full),
-            }
-        }
-        queue.bytes = bytes;
-        queue.commands.push_back(command);
+        let thread = match command.target() {
+            CommandTarget::First => self.thread(0),
+            CommandTarget::Of(conn) => self.thread(conn.reactor()),
+            CommandTarget::All if self.threads.len() == 1 => self.thread(0),
+            CommandTarget::All => return self.call_all(&command),
+        };
+        let mut queue = thread.queue();
+        queue.takes(&command)?;
+        queue.put(command);
         drop(queue);
-        self.wake.wake();
+        thread.wake.wake();
+        Ok(())
+    }
+
+    /// Nobody else locks two queues, and these are locked in one order.
+    fn call_all(&self, command: &Command) -> Result<(), HandleError> {
+        let mut queues: Vec<_> = self.threads.iter().map(ServerThread::queue).collect();
+        queues.iter().try_for_each(|queue| queue.takes(command))?;
+        for (number, queue) in queues.iter_mut().enumerate() {
+            queue.put(match command {
+                Command::Say { to, said } => {
+                    let here = to.iter().copied().filter(|conn| conn.reactor() == number);
+                    Command::Say { to: here.collect(), said: said.clone() }
+                }
+                command => command.clone(),
+            });
+        }
+        drop(queues);
+        for thread in &self.threads {
+            thread.wake.wake();
+        }
         Ok(())
     }
 }
 
-/// Why a server ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The server does not come back: 1001.
-    ForGood,
-    /// Another server takes its place: everybody is told within how much time to reconnect, then
-    /// 1012.
-    Restart,
-    /// As `Restart`; whoever comes meanwhile waits for the other server, which gets the sockets.
-    HandOver,
-}
-
-/// Fails the calls of a server that has panicked, too.
-pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
+/// Fails the calls to a thread that has panicked, too.
+pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>, pub(in crate::server) usize);
 
 impl Drop for FailCallsOnDrop {
     fn drop(&mut self) {
-        self.0.fail_calls();
+        self.0.fail_calls(self.1);
     }
 }

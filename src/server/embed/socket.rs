@@ -1,9 +1,10 @@
 //! WebSockets that speak a protocol of the embedding program.
 
+use super::call_queue::Command;
 use super::handle_error::HandleError;
 use super::handler::Caller;
 use super::paths::Params;
-use super::shared::{Command, Shared};
+use super::shared::Shared;
 use crate::auth::Access;
 use crate::base::ConnId;
 use crate::http1::head::query_value;
@@ -177,7 +178,7 @@ impl Socket {
 }
 
 /// A message from the program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum OutgoingMessage {
     Text(Box<str>),
     Binary(Box<[u8]>),

@@ -165,7 +165,7 @@ impl<T> Ticket<T> {
     /// Why the call failed; [`HandleError::Timeout`]; [`HandleError::WouldDeadlock`] at once inside
     /// a handler, unless the answer is there.
     pub fn wait(&self, timeout: Duration) -> Result<T, HandleError> {
-        if self.shared.reactor_thread.get() == Some(&std::thread::current().id()) {
+        if self.shared.is_one(std::thread::current().id()) {
             return self.try_wait().unwrap_or(Err(HandleError::WouldDeadlock));
         }
         let (outcome, _) = self
