@@ -58,6 +58,15 @@ impl<const N: usize> Histogram<N> {
         Histogram { bounds: self.bounds, within, above, sum }
     }
 
+    /// Adds what another one has counted within the same bounds.
+    pub fn add(&mut self, other: &Histogram<N>) {
+        for (count, more) in self.within.iter_mut().zip(other.within) {
+            *count += more;
+        }
+        self.above += other.above;
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// The number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -117,6 +126,20 @@ pub struct LoopCounters {
     pub handshakes: Handshakes,
     /// How long turns took without their wait, in µs.
     pub turns: Histogram<16>,
+}
+
+impl LoopCounters {
+    /// Adds what another loop has counted.
+    pub fn add(&mut self, other: &LoopCounters) {
+        self.accepted += other.accepted;
+        self.bytes_received += other.bytes_received;
+        self.bytes_sent += other.bytes_sent;
+        self.cut_for_room += other.cut_for_room;
+        self.handshakes.full += other.handshakes.full;
+        self.handshakes.resumed += other.handshakes.resumed;
+        self.handshakes.failed += other.handshakes.failed;
+        self.turns.add(&other.turns);
+    }
 }
 
 impl Default for LoopCounters {

@@ -218,6 +218,13 @@ pub const MARK_BYTES: u64 = 1024 * 1024;
 pub const MARK_LINE_BYTES_MAX: usize = 256 * BATCH_RECORDS_MAX;
 /// Log lines that say which entries were lost, at a start.
 pub const LOSSES_SHOWN_MAX: usize = 20;
+/// Threads of a server: the id of a connection has six bits for its thread.
+pub const THREADS_MAX: usize = 64;
+/// How long one thread waits for others to answer what concerns all, in ms: those that do not are left
+/// out.
+pub const SURVEY_MS: u64 = 2_000;
+/// Questions of one thread that wait for others.
+pub const SURVEYS_MAX: usize = 1_024;
 /// Connections that were accepted for one of several reactors and that it has not taken: beyond that,
 /// others get them.
 pub const DEALT_MAX: usize = 1_024;

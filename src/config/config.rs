@@ -14,6 +14,7 @@ use crate::auth::{
     AdminToken, Authenticate, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
 };
 use crate::base::declaration::{Declaration, declared};
+use crate::base::limits::THREADS_MAX;
 use crate::base::{Limits, StreamId};
 use crate::hub::streams::StreamSettings;
 use crate::hub::{Retentions, Scope, Settings};
@@ -45,6 +46,10 @@ pub struct Config {
     /// The user, and the group, that a program which begins as root becomes: `USER` or `USER:GROUP`.
     /// The library only makes it the owner of Unix sockets.
     pub user: Option<Arc<str>>,
+    /// How many threads serve; 0 for one for each core. No key sets it as long as not all limits hold
+    /// for several together.
+    #[doc(hidden)]
+    pub threads: u32,
     /// The permissions that files which the program creates do not have. For the program, as
     /// `parlor` is; the library does not set it.
     pub umask: u32,
@@ -148,6 +153,7 @@ impl Config {
             tls_certificates: Vec::new(),
             user: None,
             umask: 0o077,
+            threads: 1,
             is_open_asked: false,
             secret: None,
             secret_file: None,
@@ -257,6 +263,14 @@ impl Config {
             leeway_ms: self.limits.auth_leeway_ms,
             name_bytes_max: self.limits.title_bytes as usize,
         }
+    }
+
+    /// How many threads serve.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if self.threads == 0 { cores() } else { self.threads as usize };
+        count.clamp(1, THREADS_MAX)
     }
 
     /// The hub's part of the configuration.

@@ -21,6 +21,7 @@ mod remote;
 mod server;
 mod server_error;
 mod sources;
+mod threads;
 
 pub use crate::auth::{Access, Authenticate, Denied, Head, Proof};
 pub use crate::config::{Config, ConfigError};

@@ -1,21 +1,20 @@
 //! Puts a server together: reactor, store, hub, chat.
 
 use super::certificate_watch::CertificateWatch;
-use super::chat::{Chat, Seat};
+use super::chat::Team;
 use super::embed::challenges::Challenges;
 use super::embed::handle::{Handle, Pulse, Stopper};
-use super::embed::shared::FailCallsOnDrop;
+use super::embed::shared::Shared;
 use super::listening::Listening;
-use super::process_memory::{memory_bytes, resident_bytes};
 use super::reload::Reloader;
 use super::server_error::ServerError;
+use super::threads::{Beginning, OtherThread, RunningParts, ThreadStart};
 use crate::auth::cookie_secret;
-use crate::base::{Chance, StreamId};
+use crate::base::{Chance, Snapshot, StreamId};
 use crate::config::{Config, Listener};
-use crate::reactor::{ListeningSocket, Machine, Reactor, SIGINT, SIGTERM, on_signal};
+use crate::reactor::{Clock, ListeningSocket, ReactorSeat, SIGINT, SIGTERM, on_signal};
 use crate::store::{EventsWanted, Store, Waker};
-use crate::tls::{ShownCertificates, TlsAcceptor, server_config};
-use crate::web::Web;
+use crate::tls::{ListenerTls, ShownCertificates, server_config};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
@@ -24,10 +23,10 @@ use std::thread::JoinHandle;
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Who speaks TLS at which listener.
-fn acceptor(
+fn tls_configs(
     config: &Config,
     certificates: Option<&Arc<ShownCertificates>>,
-) -> Result<TlsAcceptor, ServerError> {
+) -> Result<Vec<Option<ListenerTls>>, ServerError> {
     let authorities = config.read_client_authorities().map_err(ServerError::Config)?;
     let of_listener = |(listener, authorities): (Listener, _)| {
         let certificates = certificates.filter(|_| listener.tls).map(Arc::clone);
@@ -35,15 +34,37 @@ fn acceptor(
     };
     let configs = config.all_listeners().into_iter().zip(authorities).map(of_listener);
     let configs: Result<Vec<_>, _> = configs.collect();
-    let system = |error| ServerError::System(io::Error::other(error));
-    Ok(TlsAcceptor::new(configs.map_err(system)?))
+    configs.map_err(|error| ServerError::System(io::Error::other(error)))
+}
+
+/// Opens the data, with an end for each seat.
+fn open_store(
+    config: &Config,
+    seats: &[ReactorSeat],
+    epoch: &str,
+) -> Result<(Vec<Store>, Snapshot), ServerError> {
+    let waker = |seat: &ReactorSeat| {
+        let wake = seat.wake();
+        Box::new(move || wake.wake()) as Waker
+    };
+    let wakers: Vec<Waker> = seats.iter().map(waker).collect();
+    let clock = seats.first().map_or_else(Clock::start, ReactorSeat::clock);
+    let keep = |stream: &StreamId| config.kept_on_disk(stream);
+    let wanted = EventsWanted {
+        keep: &keep,
+        stream_bytes: config.limits.stream_bytes as usize,
+        all_bytes: config.limits.all_streams_bytes,
+    };
+    let opened = Store::open_ends(&config.data, epoch, &wanted, wakers, move || clock.elapsed());
+    opened.map_err(ServerError::Store)
 }
 
 /// A server that has bound its address and opened its data; [`Server::run`] serves.
 #[derive(Debug)]
 pub struct Server {
-    reactor: Reactor<Machine<TlsAcceptor>>,
-    web: Web<Chat>,
+    /// Of the first thread, which is the caller's.
+    first: RunningParts,
+    others: Vec<OtherThread>,
 }
 
 impl Server {
@@ -71,93 +92,89 @@ impl Server {
         }
         let certificates = config.read_certificates().map_err(ServerError::Config)?;
         let certificates = (!certificates.is_empty()).then(|| ShownCertificates::new(certificates));
-        let acceptor = acceptor(&config, certificates.as_ref())?;
+        let tls = tls_configs(&config, certificates.as_ref())?;
         let (listeners, sockets) = listening.into_parts();
-        let reactor = Reactor::with(sockets, &config.limits, acceptor);
-        let mut reactor = reactor.map_err(ServerError::System)?;
+        let own: Vec<Option<u32>> = sockets.iter().map(|one| one.connections).collect();
+        let seats = ReactorSeat::several(config.thread_count(), &config.limits, &own);
+        let seats = seats.map_err(ServerError::System)?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| ServerError::System(io::Error::other(error)))?;
         let mut chance = Chance::new(u64::from_le_bytes(seed));
         const EPOCH_LEN: usize = 16;
-        let wake = reactor.wake();
-        let clock = reactor.clock();
-        let epoch = chance.word(EPOCH_LEN);
-        let (wakers, elapsed): (Vec<Waker>, _) =
-            (vec![Box::new(move || wake.wake())], move || clock.elapsed());
-        let keep = |stream: &StreamId| config.kept_on_disk(stream);
-        let wanted = EventsWanted {
-            keep: &keep,
-            stream_bytes: config.limits.stream_bytes as usize,
-            all_bytes: config.limits.all_streams_bytes,
-        };
-        let opened = Store::open_ends(&config.data, &epoch, &wanted, wakers, elapsed);
-        let (mut ends, snapshot) = opened.map_err(ServerError::Store)?;
-        let store = ends.remove(0);
-        let (wake, started) = (reactor.wake(), reactor.io().now());
-        // `Chat::woken` must run once at the beginning; see there.
-        wake.wake();
-        let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
+        let (ends, mut snapshot) = open_store(&config, &seats, &chance.word(EPOCH_LEN))?;
+        let cookie_secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
-        let seed = chance.next_u64();
-        let mut web = Chat::build(
-            config,
-            listeners,
-            keys,
-            (store, snapshot),
-            Seat::Alone(wake),
-            started,
-            seed,
-        );
-        web.application_mut().prove_by(secret, admin_token);
-        web.application_mut().measure_memory(resident_bytes, memory_bytes());
-        if has_challenges {
-            let challenges = Challenges::start().map_err(ServerError::System)?;
-            web.application_mut().serve_challenges(challenges);
+        let challenges = has_challenges.then(Challenges::start).transpose();
+        let challenges = challenges.map_err(ServerError::System)?;
+        let beginning =
+            Beginning { config, listeners, keys, tls, cookie_secret, admin_token, challenges };
+        let team = (seats.len() > 1).then(|| {
+            let streams = std::mem::take(&mut snapshot.streams);
+            let wakes = seats.iter().map(ReactorSeat::wake).collect();
+            let Beginning { config, listeners, .. } = &beginning;
+            Team::new(config, listeners, streams, wakes, chance.next_u64())
+        });
+        let mut others = Vec::new();
+        let mut starts = seats.into_iter().zip(ends).enumerate();
+        let first = starts.next();
+        for (number, (seat, store)) in starts {
+            let Some(team) = team.clone() else { break };
+            let start =
+                ThreadStart { seat, store, snapshot: snapshot.clone(), seed: chance.next_u64() };
+            others.push(OtherThread::begin(beginning.clone(), start, team, number)?);
         }
+        let (_, (seat, store)) = first.ok_or(ServerError::Panicked)?;
+        let start = ThreadStart { seat, store, snapshot, seed: chance.next_u64() };
+        let first = beginning.build(start, team.as_ref().map(|team| (team, 0)), sockets)?;
+        let server = Server { first, others };
         if let Some(certificates) = certificates {
-            let _ = web.application().shared().certificates.set(certificates);
+            let _ = server.shared().certificates.set(certificates);
         }
-        Ok(Server { reactor, web })
+        Ok(server)
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.first.web.application().shared()
     }
 
     /// The address of the first listener of TCP; `0.0.0.0:0` if there is none.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.reactor.local_addr().unwrap_or(NO_ADDRESS)
+        self.first.reactor.local_addr().unwrap_or(NO_ADDRESS)
     }
 
     /// The listeners, with the addresses at which they listen.
     #[must_use]
     pub fn listeners(&self) -> &[Listener] {
-        self.web.application().listeners()
+        self.first.web.application().listeners()
     }
 
     /// A handle for other threads, valid before and while the server runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(self.web.application().shared())
+        Handle::new(self.shared())
     }
 
     /// Only stops the server. It costs less than a [`Handle`], for which the server keeps an index
     /// of who is online.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper { shared: Arc::clone(self.web.application().shared()) }
+        Stopper { shared: Arc::clone(self.shared()) }
     }
 
     /// Shows whether its loop turns.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        Pulse { shared: Arc::clone(self.web.application().shared()) }
+        Pulse { shared: Arc::clone(self.shared()) }
     }
 
     /// Changes the configuration of the running server, and reads its keys again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader::new(Arc::clone(self.web.application().shared()))
+        Reloader::new(Arc::clone(self.shared()))
     }
 
-    /// Serves on this thread until [`Handle::stop`]. When it returns, everything acknowledged is on
+    /// Serves on this thread, and on others that the configuration asks for, until [`Handle::stop`]. When it returns, everything acknowledged is on
     /// disk.
     ///
     /// # Errors
@@ -172,9 +189,7 @@ impl Server {
     /// # Errors
     /// As [`Server::run`].
     pub fn run_and_keep_sockets(mut self) -> Result<Vec<ListeningSocket>, ServerError> {
-        let shared = Arc::clone(self.web.application().shared());
-        let _ = shared.thread(0).id.set(std::thread::current().id());
-        let _guard = FailCallsOnDrop(Arc::clone(&shared), 0);
+        let shared = Arc::clone(self.shared());
         let _watch = match shared.certificates.get() {
             Some(_) => Some(CertificateWatch::start(self.reloader()).map_err(ServerError::System)?),
             None => None,
@@ -187,11 +202,12 @@ impl Server {
                 log::info!(address:%, serves:%, tls; "listening");
             }
         }
-        let result = self.reactor.run(&mut self.web);
-        self.web.application_mut().end();
-        let sockets = self.reactor.take_sockets();
+        self.others.iter().for_each(OtherThread::go);
+        let result = self.first.run(&shared, 0);
+        let sockets = self.first.reactor.take_sockets();
+        let others: Vec<_> = self.others.into_iter().map(OtherThread::join).collect();
         log::info!("stopped");
-        result.map_err(ServerError::System).map(|()| sockets)
+        others.into_iter().fold(result, Result::and).map(|()| sockets)
     }
 
     /// Binds, opens and serves on a thread of its own.

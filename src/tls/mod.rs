@@ -14,5 +14,5 @@ pub use acceptor::TlsAcceptor;
 pub use certificate::{
     Certificate, CertificateError, ChainFault, ClientAuthorities, ShownCertificates, expiry_warning,
 };
-pub use settings::server_config;
+pub use settings::{ListenerTls, server_config};
 pub use stream::TlsStream;

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// What a client that says at all which protocols it speaks must offer (RFC 7301): no HTTP/2.
 const PROTOCOL: &[u8] = b"http/1.1";
 
+/// How a listener speaks TLS, for any thread.
+pub type ListenerTls = Arc<ServerConfig>;
+
 /// TLS 1.2 and 1.3 with these certificates, and session tickets (RFC 5077, RFC 8446
 /// §2.2) under keys that change every six hours. Nothing of a session is kept here, and no request
 /// is read before the handshake is done (no early data). With `client_authorities`, clients must
@@ -22,7 +25,7 @@ const PROTOCOL: &[u8] = b"http/1.1";
 pub fn server_config(
     certificates: Arc<ShownCertificates>,
     client_authorities: Option<ClientAuthorities>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
+) -> Result<ListenerTls, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let gives_tickets = client_authorities.is_none();
     let verifier = client_authorities.map(|ClientAuthorities(roots)| {

@@ -21,6 +21,12 @@ impl Statuses {
         }
     }
 
+    fn add(&mut self, other: &Statuses) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+
     /// Each status and its count.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.iter().copied().zip(self.0)
@@ -74,6 +80,16 @@ impl Default for OverCounters {
 }
 
 impl OverCounters {
+    fn add(&mut self, other: &OverCounters) {
+        self.shortest.add(&other.shortest);
+        self.mean.add(&other.mean);
+        self.longest.add(&other.longest);
+        self.sent.add(&other.sent);
+        self.received.add(&other.received);
+        self.errors.add(&other.errors);
+        self.drops.add(&other.drops);
+    }
+
     /// Adds an ended connection.
     pub(super) fn observe(&mut self, health: &Health) {
         if let Some(Quality { min_ms, mean_ms, max_ms, .. }) = health.quality() {
@@ -157,6 +173,30 @@ impl Default for WebCounters {
 }
 
 impl WebCounters {
+    /// Adds what was counted on another thread.
+    pub fn add(&mut self, other: &WebCounters) {
+        self.websockets += other.websockets;
+        self.websockets_opened += other.websockets_opened;
+        self.endless += other.endless;
+        self.endless_begun += other.endless_begun;
+        self.over_limit += other.over_limit;
+        self.over_address_limit += other.over_address_limit;
+        self.over_address_minute_limit += other.over_address_minute_limit;
+        self.idle_ended += other.idle_ended;
+        self.bad_proxy_headers += other.bad_proxy_headers;
+        self.messages_received += other.messages_received;
+        self.messages_sent += other.messages_sent;
+        self.responses.add(&other.responses);
+        self.upgrades_refused.add(&other.upgrades_refused);
+        self.round_trips.add(&other.round_trips);
+        self.jitters.add(&other.jitters);
+        self.stabilities.add(&other.stabilities);
+        self.over.add(&other.over);
+        for (count, more) in self.levels.iter_mut().zip(other.levels) {
+            *count += more;
+        }
+    }
+
     /// Records that a WebSocket's level changed; `None` means no level.
     pub(super) fn moved(&mut self, from: Option<Level>, to: Option<Level>) {
         for (level, change) in [(from, -1), (to, 1)] {

@@ -1,7 +1,7 @@
 //! What the server says of itself, of its connections and to them → JSON. What the hub decides is in `encode.rs`.
 
 use super::encode::{self, invite, presence, push, room_page};
-use super::json::Writer;
+use super::json::{Writer, object};
 use super::stream_encode::{self, Usable};
 use crate::base::answer::{InviteInfo, PresenceInfo, RoomPage};
 use crate::base::{ConnId, Limits, Timestamp, UserId};
@@ -140,12 +140,18 @@ pub(crate) struct QualityInfo {
     pub(crate) stability: u32,
 }
 
-pub(crate) fn connections(w: &mut Writer, listed: &[ConnectionInfo<'_>], more: bool) {
-    w.array("connections", listed, |w, one| w.object(|w| connection(w, one)));
+/// Connections, each by its [`connection`].
+pub(crate) fn connections(w: &mut Writer, listed: &[(ConnId, String)], more: bool) {
+    w.array("connections", listed, |w, (_, json)| w.raw_item(json));
     w.flag("more", more);
 }
 
-fn connection(w: &mut Writer, one: &ConnectionInfo<'_>) {
+/// A connection, as an object's JSON.
+pub(crate) fn connection(one: &ConnectionInfo<'_>) -> String {
+    object(|w| write_connection(w, one))
+}
+
+fn write_connection(w: &mut Writer, one: &ConnectionInfo<'_>) {
     w.text("connection", &one.conn.to_string());
     w.text("user", one.user.as_str());
     w.flag("admin", one.is_admin);

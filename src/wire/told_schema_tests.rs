@@ -345,6 +345,7 @@ fn connections() -> Vec<Value> {
     let levels = ["excellent", "good", "fair", "poor", "critical"];
     let mut all: Vec<_> = levels.map(|level| connection(1, Some(quality(level)))).into();
     all.push(connection(0, None));
+    let all: Vec<_> = all.iter().map(|one| (one.conn, server::connection(one))).collect();
     [true, false].map(|more| of(|w| server::connections(w, &all, more))).into()
 }
 

@@ -4,6 +4,7 @@
 use super::chat::Chat;
 use super::deliver::hand;
 use super::session::SignedIn;
+use super::surveys::{EndedConnections, Survey, SurveyPart, SurveyReader};
 use crate::base::{Class, ConnId, Origin, Refusal, RefusalCode, UserId};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
@@ -11,11 +12,13 @@ use crate::server::http::opening::Visitor;
 use crate::store::RecordStore;
 use crate::web::{Net, Traffic};
 use crate::wire::admin_request::{AdminRequest, ConnectionSelector, admin_request};
-use crate::wire::close_codes::KICKED;
-use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::{Envelope, Fault};
 use crate::wire::server_encode::{self, ConnectionInfo, QualityInfo};
+
+fn of(origin: &Origin) -> SurveyReader {
+    SurveyReader::Request(origin.clone())
+}
 
 impl<S: RecordStore> Chat<S> {
     /// Carries out a request of an admin.
@@ -35,23 +38,28 @@ impl<S: RecordStore> Chat<S> {
         };
         match request {
             AdminRequest::Connections { after, limit } => {
-                self.list_connections(net, origin, after, limit);
+                let limit = limit.min(self.config.limits.page as usize);
+                self.survey(net, Survey::Connections { after, limit }, of(origin));
             }
             AdminRequest::DisconnectOne(conn) => {
-                let conns = self.signed_in(conn).map(|_| vec![conn]);
-                self.disconnect(net, origin, conns);
+                self.survey(net, Survey::End(EndedConnections::One(conn)), of(origin));
             }
             AdminRequest::DisconnectUser(user) => {
-                let here = self.sessions.signed_in(None);
-                let of_user = here.filter(|(_, known)| known.identity.user == user);
-                let conns = of_user.map(|(conn, _)| conn).collect();
-                self.disconnect(net, origin, Some(conns));
+                self.survey(net, Survey::End(EndedConnections::Of(user)), of(origin));
             }
             AdminRequest::Pause { stream, is_paused } => {
                 self.pause_source(net, origin, &stream, is_paused);
             }
-            AdminRequest::Push { to, kind, payload } => self.push(net, origin, &to, &kind, payload),
-            AdminRequest::User(user) => self.show_user(net, origin, &user),
+            AdminRequest::Push { to, kind, payload } => {
+                let (kind, payload) = (kind.into_owned(), payload.to_owned());
+                self.survey(net, Survey::Push { to, kind, payload }, of(origin));
+            }
+            AdminRequest::User(user) if self.hub.known_user(&user).is_none() => {
+                self.no_such_user(net, origin);
+            }
+            AdminRequest::User(user) => {
+                self.survey(net, Survey::ConnectionsOf(user), of(origin));
+            }
             AdminRequest::Users { after, limit } => {
                 let (users, more) = self.hub.online(after.as_ref(), limit);
                 self.reply(net, origin, |w| server_encode::users(w, &users, more));
@@ -60,60 +68,42 @@ impl<S: RecordStore> Chat<S> {
         Ok(())
     }
 
-    fn list_connections(
-        &mut self,
+    /// The first of this thread's connections behind one.
+    pub(super) fn connections_here(
+        &self,
         net: &mut Net<'_>,
-        origin: &Origin,
         after: Option<ConnId>,
         limit: usize,
-    ) {
-        let limit = limit.min(self.config.limits.page as usize);
-        let mut here = self.sessions.signed_in(after);
-        let listed = here.by_ref().take(limit);
-        let listed: Vec<_> = listed.map(|(conn, known)| shown(net, conn, known)).collect();
-        let more = here.next().is_some();
-        drop(here);
-        let payload = encode::payload(|w| server_encode::connections(w, &listed, more));
-        self.reply_raw(net, origin, payload);
+    ) -> SurveyPart {
+        let is_behind = |conn: &ConnId| after.is_none_or(|after| *conn > after);
+        // Connections of one thread are in the order of their indices.
+        let from = after.filter(|after| after.reactor() == self.number);
+        let mut here = self.sessions.signed_in(from).filter(|(conn, _)| is_behind(conn));
+        let listed = here
+            .by_ref()
+            .take(limit)
+            .map(|(conn, known)| (conn, server_encode::connection(&shown(net, conn, known))));
+        let listed = listed.collect();
+        SurveyPart::Connections { listed, more: here.next().is_some() }
     }
 
-    /// Ends connections of any kind; `None` if the one that was named is not there.
-    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, conns: Option<Vec<ConnId>>) {
-        let Some(conns) = conns else {
-            return self.refuse(net, origin, (&NO_SUCH_CONNECTION).into());
-        };
-        // Before the asker's own connection ends.
-        self.reply(net, origin, |w| server_encode::closed(w, conns.len()));
-        for conn in conns {
-            self.close_with(net, conn, KICKED, "an admin has ended this connection");
-        }
+    fn no_such_user(&mut self, net: &mut Net<'_>, origin: &Origin) {
+        let message = "no user with this id is online or in a room";
+        self.refuse(net, origin, ErrorReply::new(RefusalCode::NoSuchUser, message));
     }
 
-    fn show_user(&mut self, net: &mut Net<'_>, origin: &Origin, user: &UserId) {
-        let Some(info) = self.hub.known_user(user) else {
-            let message = "no user with this id is online or in a room";
-            let error = ErrorReply::new(RefusalCode::NoSuchUser, message);
-            return self.refuse(net, origin, error);
-        };
-        let conns = self.hub.connections_of(user).to_vec();
-        self.reply(net, origin, |w| server_encode::known_user(w, &info, &conns));
-    }
-
-    /// Sends a message of the application to connections.
-    fn push(
+    pub(super) fn tell_user(
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        to: &ConnectionSelector,
-        kind: &str,
-        payload: &str,
+        user: &UserId,
+        conns: &[ConnId],
     ) {
-        match self.recipients(to) {
-            Ok(conns) => {
-                let reached = push_to(net, &conns, &encode::push_raw(kind, payload));
-                self.reply(net, origin, |w| server_encode::reached(w, reached));
+        match self.hub.known_user(user) {
+            Some(info) => {
+                self.reply(net, origin, |w| server_encode::known_user(w, &info, conns));
             }
-            Err(refusal) => self.refuse(net, origin, (&refusal).into()),
+            None => self.no_such_user(net, origin),
         }
     }
 

@@ -13,6 +13,7 @@ use super::sessions::Sessions;
 use super::state::CachedReadiness;
 use super::store_client::StoreClient;
 use super::storing::Stored;
+use super::surveys::Surveys;
 use super::team::{Seat, Team};
 use super::vitals::Vitals;
 use crate::auth::{Keys, Verifier};
@@ -86,12 +87,25 @@ pub struct Chat<S = Store> {
     pub(super) cached_readiness: Option<CachedReadiness>,
     pub(super) counters: Counters,
     pub(super) vitals: Vitals,
+    /// What was asked of other threads.
+    pub(super) surveys: Surveys,
     pub(super) audit: Audit,
     pub(super) journal: Journal,
     /// The hub has looked for what became due before the start.
     has_begun: bool,
     pub(super) stopping: Option<StopStage>,
     pub(super) started: Moment,
+}
+
+/// What the connections go by.
+fn web_config(config: &Config, listeners: &[Listener], team: &Team) -> WebConfig {
+    WebConfig {
+        limits: config.limits.clone(),
+        compression: config.compression.enabled.then_some(config.compression.codecs),
+        proxies: config.proxies.clone(),
+        listeners: listeners.iter().map(Listener::own_rules).collect(),
+        admissions: Some(team.admissions.clone()),
+    }
 }
 
 impl<S: RecordStore> Chat<S> {
@@ -133,13 +147,7 @@ impl<S: RecordStore> Chat<S> {
             }
         };
         let shared = Arc::clone(&team.shared);
-        let web_config = WebConfig {
-            limits: config.limits.clone(),
-            compression: config.compression.enabled.then_some(config.compression.codecs),
-            proxies: config.proxies.clone(),
-            listeners: listeners.iter().map(Listener::own_rules).collect(),
-            admissions: Some(team.admissions.clone()),
-        };
+        let web_config = web_config(&config, &listeners, &team);
         let web_seed = chance.next_u64();
         let of_jobs = Arc::clone(&shared);
         let finish: Arc<Finish> = Arc::new(move |id, outcome| {
@@ -150,11 +158,11 @@ impl<S: RecordStore> Chat<S> {
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let chat = Chat {
             sessions: Sessions::new(&team.sessions),
+            store_client: StoreClient::new(store, Arc::clone(&team.refused)),
             team,
             number,
             verifier,
             hub,
-            store_client: StoreClient::new(store),
             shared,
             handlers: HashMap::new(),
             decisions: Decisions::new(WallClock::new(newest)),
@@ -174,6 +182,7 @@ impl<S: RecordStore> Chat<S> {
             cached_readiness: None,
             counters: Counters::default(),
             vitals: Vitals::default(),
+            surveys: Surveys::default(),
             audit: Audit::default(),
             journal: Journal::default(),
             has_begun: false,
@@ -365,6 +374,8 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
+        // What they have in common is in doubt. What was acknowledged is on disk.
+        assert!(!self.shared.has_died(), "another thread ended after an internal error");
         self.thread().has_turned.store(true, Ordering::Release);
         // The first time before anybody is greeted: removes what became too old while nobody
         // served.
@@ -380,6 +391,7 @@ impl<S: RecordStore> Application for Chat<S> {
 
     fn timer_fired(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
+        self.take_findings(net);
         self.run_errands(net);
         self.advance_stop(net);
     }

@@ -45,12 +45,20 @@ impl<S: RecordStore> Chat<S> {
 
     /// Begins the orderly end. A second call cuts the announcement short.
     pub(super) fn stop(&mut self, net: &mut Net<'_>, why: End) {
-        let is_heard = !self.conns().is_empty();
+        let is_heard = self.sessions.everywhere() > 0;
         match (self.stopping, why) {
             (None, End::Restart | End::HandOver) if is_heard => self.announce(net, why),
             (None, _) => self.commit(net, why, net.now().plus_millis(STOP_MS_MAX)),
             (Some(StopStage::Announced { end, why, .. }), _) => self.commit(net, why, end),
             (Some(StopStage::Committing { .. } | StopStage::Closing), _) => {}
+        }
+    }
+
+    /// Which thread it is, for a log that has the same of several.
+    fn on_thread(&self) -> String {
+        match self.shared.is_alone() {
+            true => String::new(),
+            false => format!(" on thread {}", self.number),
         }
     }
 
@@ -60,8 +68,8 @@ impl<S: RecordStore> Chat<S> {
             net.hold_accepting();
         }
         let conns = self.conns();
-        let spread_ms = spread_ms(conns.len());
-        log::info!(connections = net.connections(), spread_ms; "draining");
+        let spread_ms = spread_ms(self.sessions.everywhere());
+        log::info!(connections = net.connections(), spread_ms; "draining{}", self.on_thread());
         let until = net.now().plus_millis(DRAIN_NOTICE_MS);
         self.stopping =
             Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX), why });
@@ -88,7 +96,7 @@ impl<S: RecordStore> Chat<S> {
     /// Takes no more connections and requests, and waits until the store has committed and
     /// answered; then everybody is told.
     fn commit(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
-        log::info!(connections = net.connections(); "stopping");
+        log::info!(connections = net.connections(); "stopping{}", self.on_thread());
         let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
         self.stopping = Some(StopStage::Committing { until, end, why });
         match why {

@@ -102,7 +102,7 @@ impl<S: RecordStore> Chat<S> {
             }
             Destination::Metrics => {
                 let is_apart = !self.listener(net, conn).serves.public;
-                self.paid_metrics(net, address, is_apart).into()
+                self.paid_metrics(net, incoming.exchange, address, is_apart)
             }
             Destination::Ready => self.readyz(net).into(),
             Destination::Call(call) => self.call(net, incoming, &call),

@@ -30,6 +30,7 @@ mod state;
 mod store_client;
 mod storing;
 mod streams;
+mod surveys;
 mod team;
 mod vitals;
 

@@ -15,6 +15,7 @@ use super::chat::Chat;
 use super::dispatch::ChatRequest;
 use super::journal::Limited;
 use super::session::Session;
+use super::surveys::{Survey, SurveyReader};
 use crate::auth::{Identity, Person};
 use crate::base::limits::{
     ANSWER_BYTES_PER_WORK, HTTP_RATES_MAX, METRICS_WORK, NAMED_BYTES_PER_WORK, USER_RATES_MAX,
@@ -27,7 +28,7 @@ use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Quotas;
 use crate::hub::streams::Holder;
 use crate::store::RecordStore;
-use crate::web::Net;
+use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::close_codes::RATE;
 use crate::wire::error::ErrorReply;
 use std::num::NonZeroU32;
@@ -445,13 +446,17 @@ impl<S: RecordStore> Chat<S> {
     /// they cost, so that operators can read them then, too.
     pub(super) fn paid_metrics(
         &mut self,
-        net: &Net<'_>,
+        net: &mut Net<'_>,
+        exchange: Exchange,
         address: Address,
         is_apart: bool,
-    ) -> Response {
+    ) -> HttpAnswer {
         match self.pay_by_address(net.now(), address, METRICS_WORK, is_apart) {
-            Ok(()) => self.metrics(net),
-            Err(refused) => refused,
+            Ok(()) => {
+                self.survey(net, Survey::Metrics, SurveyReader::Page(exchange));
+                HttpAnswer::Later
+            }
+            Err(refused) => HttpAnswer::Respond(refused),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Sessions {
 /// What is counted of the sessions of all threads.
 #[derive(Debug, Default)]
 pub(super) struct SessionCounts {
+    all: usize,
     guests: usize,
     /// How many connections users have that only watch a stream, or speak a protocol of the embedding program. The hub
     /// does not know whose they are.
@@ -36,6 +37,12 @@ impl Sessions {
 
     pub(super) fn put(&mut self, conn: ConnId, session: Session) {
         self.table.put(conn, session);
+        self.counted().all += 1;
+    }
+
+    /// How many there are on all threads.
+    pub(super) fn everywhere(&self) -> usize {
+        self.counted().all
     }
 
     pub(super) fn get(&self, conn: ConnId) -> Option<&Session> {
@@ -49,6 +56,7 @@ impl Sessions {
     /// Removes the session of a closed connection. It no longer counts as a guest or a visitor.
     pub(super) fn remove(&mut self, conn: ConnId) -> Option<Session> {
         let session = self.table.take(conn)?;
+        self.counted().all -= 1;
         if session.is_guest() {
             self.counted().guests -= 1;
         }

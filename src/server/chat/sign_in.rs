@@ -4,6 +4,7 @@
 use super::chat::Chat;
 use super::journal::Limited;
 use super::session::{SessionPhase, SignedIn};
+use super::surveys::{Survey, SurveyReader};
 use crate::auth::{Identity, TokenError};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
@@ -113,8 +114,10 @@ impl<S: RecordStore> Chat<S> {
         };
         let sessions = self.sessions.signed_in(None);
         let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
+        self.surveys.note_revoked(revocation, ended.len());
         if let Some(origin) = origin {
-            self.reply(net, origin, |w| server_encode::closed(w, ended.len()));
+            let reader = SurveyReader::Request(origin.clone());
+            self.survey(net, Survey::Revoked(revocation.clone()), reader);
         }
         for conn in ended {
             self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");

@@ -7,7 +7,6 @@ use crate::base::{Address, ConnId, Moment, Timestamp};
 use crate::config::Listener;
 use crate::http1::{Response, Status};
 use crate::server::http::{Readiness, Rules};
-use crate::server::metrics::page::CONTENT_TYPE;
 use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::metrics::snapshot::MetricsSnapshot;
 use crate::server::sources::Overview;
@@ -172,7 +171,12 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Looks whether a pool fills up, or plans to look later if that was done a moment ago.
+    /// Where there are several threads, the first one looks at those of all, as often as it tells how
+    /// the server is.
     pub(super) fn check_pools(&mut self, net: &mut Net<'_>) {
+        if !self.shared.is_alone() {
+            return;
+        }
         match self.pools.is_due(net.now()) {
             Ok(()) => {
                 let used = self.pools_used(net);
@@ -182,18 +186,16 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// The answer to `GET /metrics`.
-    pub(super) fn metrics(&self, net: &Net<'_>) -> Response {
+    /// What is counted on this thread, and of the server.
+    pub(super) fn metrics(&self, net: &Net<'_>) -> MetricsSnapshot {
         // Its lock is given back before more is counted.
         let sources = self.team.sources().metrics();
-        let snapshot = MetricsSnapshot {
+        MetricsSnapshot {
             sources,
             remotes: self.remotes.metrics(),
             ages_ms: self.stream_ages_ms(net.timestamp()),
             ..self.counted(net)
-        };
-        let body = snapshot.text().into_bytes();
-        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+        }
     }
 
     /// What was counted, and how much there is now, but of single streams and handlers.

@@ -6,6 +6,11 @@ use crate::base::{Moment, Outcome, Told};
 use crate::server::metrics::pools::Used;
 use crate::store::{NotTaken, RecordStore};
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// It has not refused to write lately.
+pub(super) const TAKES: u64 = u64::MAX;
 
 /// A store and what is under way at it.
 #[derive(Debug)]
@@ -17,14 +22,15 @@ pub(super) struct StoreClient<S> {
     /// The first ticket of a record in each turn in which there was one, and the turn, as long as
     /// the store has not answered it; at most [`STORE_QUEUE_MAX`].
     written: VecDeque<(u64, Moment)>,
-    /// When the store last refused to write, if it has taken nothing since.
-    refused: Option<Moment>,
+    /// When the store last refused to write for any thread, in ms, if it has taken nothing since; else
+    /// [`TAKES`].
+    refused: Arc<AtomicU64>,
 }
 
 impl<S: RecordStore> StoreClient<S> {
-    pub(super) fn new(store: S) -> StoreClient<S> {
+    pub(super) fn new(store: S, refused: Arc<AtomicU64>) -> StoreClient<S> {
         let (told, written) = (VecDeque::new(), VecDeque::new());
-        StoreClient { store, waiting: 0, told, written, refused: None }
+        StoreClient { store, waiting: 0, told, written, refused }
     }
 
     /// Asks the store for something. If it takes that, it will answer it.
@@ -81,10 +87,14 @@ impl<S: RecordStore> StoreClient<S> {
         self.store.hears(failures);
         self.waiting -= usize::from(told.ticket().is_some());
         match &told {
-            Told::Answer { outcome: Outcome::Unavailable, .. } => self.refused = Some(now),
+            Told::Answer { outcome: Outcome::Unavailable, .. } => {
+                self.refused.store(now.as_millis(), Ordering::Relaxed);
+            }
             Told::Answer { outcome: Outcome::Page(_) | Outcome::Positions(_), .. } => {}
             // What another hub has asked for is stored, too.
-            Told::Answer { .. } | Told::Changed { .. } => self.refused = None,
+            Told::Answer { .. } | Told::Changed { .. } => {
+                self.refused.store(TAKES, Ordering::Relaxed);
+            }
             Told::News(_) => {}
         }
         Some(told)
@@ -101,6 +111,7 @@ impl<S: RecordStore> StoreClient<S> {
 
     /// Whether the store refused to write a moment ago, and has taken nothing since.
     pub(super) fn has_refused_lately(&self, now: Moment) -> bool {
-        self.refused.is_some_and(|at| now.millis_since(at) < STORE_REFUSED_MS)
+        let refused = Moment::from_millis(self.refused.load(Ordering::Relaxed));
+        refused <= now && now.millis_since(refused) < STORE_REFUSED_MS
     }
 }

@@ -3,6 +3,8 @@
 
 use super::pace::Budgets;
 use super::sessions::SessionCounts;
+use super::store_client::TAKES;
+use super::surveys::SurveyDesk;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::base::limits::STORERS_MAX;
 use crate::base::rates::Rates;
@@ -14,6 +16,7 @@ use crate::server::embed::shared::Shared;
 use crate::server::events::Tickets;
 use crate::server::sources::Sources;
 use crate::web::Admissions;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a chat is: on a thread alone, which is woken so, or on that of a number among others.
@@ -40,6 +43,10 @@ pub struct Team {
     sources: Arc<Mutex<Sources>>,
     pub(super) shared: Arc<Shared>,
     pub(super) admissions: Admissions,
+    /// By the number of the thread.
+    survey_desks: Arc<[SurveyDesk]>,
+    /// When the store has refused to write.
+    pub(super) refused: Arc<AtomicU64>,
 }
 
 impl Team {
@@ -68,6 +75,7 @@ impl Team {
     ) -> Team {
         let rules: Vec<_> = listeners.iter().map(Listener::own_rules).collect();
         let admissions = Admissions::new(&rules, &config.limits, seed);
+        let survey_desks = wakes.iter().map(|_| SurveyDesk::default()).collect();
         let shared = Shared::new(wakes, config);
         Team {
             hubs,
@@ -79,7 +87,19 @@ impl Team {
             sources: Arc::new(Mutex::new(Sources::new(&config.limits))),
             shared,
             admissions,
+            survey_desks,
+            refused: Arc::new(AtomicU64::new(TAKES)),
         }
+    }
+
+    /// What other threads share with the server.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// That of a thread; of the first, if there is no such thread.
+    pub(super) fn survey_desk(&self, thread: usize) -> &SurveyDesk {
+        self.survey_desks.get(thread).unwrap_or(&self.survey_desks[0])
     }
 
     /// The first thread polls for all.

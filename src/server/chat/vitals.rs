@@ -2,11 +2,13 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::surveys::{Survey, SurveyReader};
 use crate::base::limits::VITALS_EVERY_MS;
 use crate::base::{Data, Moment, Origin, StreamId};
 use crate::config::VITALS;
 use crate::hub::Input;
 use crate::hub::streams::Publisher;
+use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::metrics::snapshot::MetricsSnapshot;
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -15,6 +17,8 @@ use crate::web::Net;
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
     last: Option<(Moment, MetricsSnapshot)>,
+    /// The threads are asked.
+    is_asked: bool,
     /// How much memory the process has now, if something tells.
     resident_bytes: Option<fn() -> Option<u64>>,
     memory_bytes: Option<u64>,
@@ -40,9 +44,28 @@ impl<S: RecordStore> Chat<S> {
         if let Some(due) = due.filter(|due| now < *due) {
             return net.wake_at(due);
         }
-        let counted = self.counted(net);
+        if self.number != 0 || std::mem::replace(&mut self.vitals.is_asked, true) {
+            return;
+        }
+        self.survey(net, Survey::Metrics, SurveyReader::Vitals);
+    }
+
+    /// Tells nothing this time.
+    pub(super) fn vitals_left_out(&mut self, net: &mut Net<'_>) {
+        self.vitals.is_asked = false;
+        net.wake_at(net.now().plus_millis(VITALS_EVERY_MS));
+    }
+
+    /// Publishes what has happened on all threads since the last time.
+    pub(super) fn publish_vitals(&mut self, net: &mut Net<'_>, counted: MetricsSnapshot) {
+        let now = net.now();
+        if !self.shared.is_alone()
+            && let Ok(pools) = <&[Used; POOLS.len()]>::try_from(&counted.pools[..])
+        {
+            self.pools.log_changes(now, pools);
+        }
         let told = self.vitals.last.as_ref().map(|(_, before)| counted.vitals_since(before));
-        self.vitals.last = Some((now, counted));
+        (self.vitals.last, self.vitals.is_asked) = (Some((now, counted)), false);
         net.wake_at(now.plus_millis(VITALS_EVERY_MS));
         if let Some(told) = told {
             self.publish_own(net, VITALS, told);

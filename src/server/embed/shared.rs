@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     taken_over: AtomicU8,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
+    /// One of the threads has ended after an internal error.
+    has_died: AtomicBool,
 }
 
 /// The prefixes of pushes that a program may send once it answers a request with that prefix.
@@ -80,12 +82,23 @@ impl Shared {
             limits: Mutex::new(config.limits.clone()),
             taken_over: AtomicU8::new(0),
             has_handles: AtomicBool::new(false),
+            has_died: AtomicBool::new(false),
         })
     }
 
     /// The thread of a number; the first, if there is none.
     pub(crate) fn thread(&self, number: usize) -> &ServerThread {
         self.threads.get(number).unwrap_or(&self.threads[0])
+    }
+
+    /// How many threads there are.
+    pub(crate) fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Whether there is one thread.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.len() == 1
     }
 
     /// Whether this is one of the server's threads, which must not wait for it.
@@ -176,6 +189,18 @@ impl Shared {
         self.online().clear();
     }
 
+    /// A thread has ended after an internal error: the others must not go on without it.
+    pub(crate) fn abandon(&self) {
+        self.has_died.store(true, Ordering::Release);
+        for thread in &self.threads {
+            thread.wake.wake();
+        }
+    }
+
+    pub(crate) fn has_died(&self) -> bool {
+        self.has_died.load(Ordering::Acquire)
+    }
+
     /// # Errors
     /// [`HandleError::Stopped`] if the server has stopped.
     pub(crate) fn is_running(&self) -> Result<(), HandleError> {
@@ -237,6 +262,9 @@ pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>, pub(in crat
 
 impl Drop for FailCallsOnDrop {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
         self.0.fail_calls(self.1);
     }
 }

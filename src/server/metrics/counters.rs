@@ -118,7 +118,35 @@ impl Default for Counters {
     }
 }
 
+fn add_each<const N: usize>(to: &mut [u64; N], more: &[u64; N]) {
+    for (count, more) in to.iter_mut().zip(more) {
+        *count += more;
+    }
+}
+
 impl Counters {
+    /// Adds what was counted on another thread.
+    pub(crate) fn add(&mut self, other: &Counters) {
+        self.requests_ok += other.requests_ok;
+        add_each(&mut self.refused, &other.refused);
+        self.refused_otherwise += other.refused_otherwise;
+        add_each(&mut self.limited, &other.limited);
+        for (closes, more) in [
+            (&mut self.closed_by_client, &other.closed_by_client),
+            (&mut self.closed_by_server, &other.closed_by_server),
+        ] {
+            add_each(&mut closes.of_code, &more.of_code);
+            closes.other += more.other;
+        }
+        self.dropped_pushes += other.dropped_pushes;
+        self.skipped_events += other.skipped_events;
+        self.store_overloaded += other.store_overloaded;
+        self.store_unavailable += other.store_unavailable;
+        self.store_damaged += other.store_damaged;
+        self.deliveries.add(&other.deliveries);
+        add_each(&mut self.clock_jumps, &other.clock_jumps);
+    }
+
     pub(crate) fn refused(&mut self, code: &str) {
         let place = RefusalCode::ALL.iter().position(|known| known.as_str() == code);
         let count = place.and_then(|place| self.refused.get_mut(place));

@@ -14,10 +14,42 @@ pub(crate) struct NamedPool {
     /// The key or the constant that bounds it.
     pub(crate) bound: &'static str,
     fills_percent: u64,
+    parts: PoolParts,
+}
+
+/// Of what the threads of a server have of a pool.
+#[derive(Clone, Copy, Debug)]
+enum PoolParts {
+    /// All have the same.
+    One,
+    /// Each takes of the same.
+    Taken,
+    /// Each has its own.
+    Own,
+}
+
+impl NamedPool {
+    const fn taken_by_each(self) -> NamedPool {
+        NamedPool { parts: PoolParts::Taken, ..self }
+    }
+
+    const fn own_of_each(self) -> NamedPool {
+        NamedPool { parts: PoolParts::Own, ..self }
+    }
+
+    /// Adds what another thread has of it.
+    pub(crate) fn add(&self, to: &mut Used, other: Used) {
+        match self.parts {
+            PoolParts::One => return,
+            PoolParts::Taken => to.taken += other.taken,
+            PoolParts::Own => (to.taken, to.max) = (to.taken + other.taken, to.max + other.max),
+        }
+        to.is_enough &= other.is_enough;
+    }
 }
 
 const fn pool(name: &'static str, bound: &'static str) -> NamedPool {
-    NamedPool { name, bound, fills_percent: POOL_FILLS_PERCENT }
+    NamedPool { name, bound, fills_percent: POOL_FILLS_PERCENT, parts: PoolParts::One }
 }
 
 /// All pools, in the order of [`Chat::pools_used`].
@@ -28,17 +60,18 @@ pub(crate) const POOLS: [NamedPool; 14] = [
     pool("streams", "`limits.streams`"),
     pool("stream_bytes", "`limits.all_streams_bytes`"),
     pool("polls", "`backend.poll_threads`"),
-    pool("handler_calls", "`backend.call_threads`, `concurrency` of each handler"),
-    pool("proofs", "`auth.url_threads`, and 1,024 that wait"),
+    pool("handler_calls", "`backend.call_threads`, `concurrency` of each handler").own_of_each(),
+    pool("proofs", "`auth.url_threads`, and 1,024 that wait").own_of_each(),
     pool("tickets", "10,000"),
-    pool("outbox_bytes", "`limits.all_outboxes_bytes`"),
-    pool("http_calls", "16,384 that wait for an answer"),
-    pool("store_queue", "16,384 records and pages, 64 MiB"),
+    pool("outbox_bytes", "`limits.all_outboxes_bytes`").own_of_each(),
+    pool("http_calls", "16,384 that wait for an answer").own_of_each(),
+    pool("store_queue", "16,384 records and pages, 64 MiB").taken_by_each(),
     pool("revocations", "100,000"),
     NamedPool {
         name: "disk",
         bound: "its size, less `limits.disk_reserve_bytes`",
         fills_percent: DISK_FILLS_PERCENT,
+        parts: PoolParts::One,
     },
 ];
 

@@ -42,6 +42,28 @@ pub(crate) struct MetricsSnapshot {
 }
 
 impl MetricsSnapshot {
+    /// Adds what is of another thread of the same server alone.
+    pub(crate) fn add(&mut self, other: &MetricsSnapshot) {
+        self.of_loop.add(&other.of_loop);
+        self.of_web.add(&other.of_web);
+        self.of_chat.add(&other.of_chat);
+        self.counts.connections += other.counts.connections;
+        self.counts.behind += other.counts.behind;
+        for ((pool, used), more) in POOLS.iter().zip(&mut self.pools).zip(&other.pools) {
+            pool.add(used, *more);
+        }
+        self.connections += other.connections;
+        self.waiting_bytes += other.waiting_bytes;
+        self.waiting_at_store += other.waiting_at_store;
+        // A thread that has not heard of a reload yet may have other ones.
+        for more in &other.remotes {
+            match self.remotes.iter_mut().find(|one| one.handler == more.handler) {
+                Some(one) => one.add(more),
+                None => self.remotes.push(more.clone()),
+            }
+        }
+    }
+
     /// The text of the metrics.
     pub(crate) fn text(self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);

@@ -95,6 +95,22 @@ pub(crate) struct RemoteMetrics {
     pub(crate) is_down: bool,
 }
 
+impl RemoteMetrics {
+    /// Adds what was counted of the same handler on another thread.
+    pub(crate) fn add(&mut self, other: &RemoteMetrics) {
+        for ((_, count), (_, more)) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *count += more;
+        }
+        self.under_way += other.under_way;
+        self.waiting += other.waiting;
+        self.waited += other.waited;
+        for ((_, count), (_, more)) in self.turned_away.iter_mut().zip(other.turned_away) {
+            *count += more;
+        }
+        self.is_down |= other.is_down;
+    }
+}
+
 impl Remotes {
     pub(crate) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);

@@ -1,0 +1,210 @@
+//! The server's threads, each with a reactor and a chat of its own.
+
+use super::chat::{Chat, Seat, Team};
+use super::embed::challenges::Challenges;
+use super::embed::shared::{FailCallsOnDrop, Shared};
+use super::process_memory::{memory_bytes, resident_bytes};
+use super::server_error::ServerError;
+use crate::auth::{AdminToken, Keys, Secret};
+use crate::base::Snapshot;
+use crate::config::{Config, Listener};
+use crate::reactor::{Clock, Machine, Reactor, ReactorListener, ReactorSeat, Wake};
+use crate::store::Store;
+use crate::tls::{ListenerTls, TlsAcceptor};
+use crate::web::Web;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// What all threads of a server begin with.
+#[derive(Clone)]
+pub(super) struct Beginning {
+    pub(super) config: Config,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) keys: Keys,
+    /// Who speaks TLS at which listener.
+    pub(super) tls: Vec<Option<ListenerTls>>,
+    pub(super) cookie_secret: Secret,
+    pub(super) admin_token: Option<AdminToken>,
+    pub(super) challenges: Option<Challenges>,
+}
+
+/// What one of them begins with.
+pub(super) struct ThreadStart {
+    pub(super) seat: ReactorSeat,
+    pub(super) store: Store,
+    pub(super) snapshot: Snapshot,
+    pub(super) seed: u64,
+}
+
+/// A reactor and a chat, which stay on their thread.
+#[derive(Debug)]
+pub(super) struct RunningParts {
+    pub(super) reactor: Reactor<Machine<TlsAcceptor>>,
+    pub(super) web: Web<Chat>,
+}
+
+impl Beginning {
+    /// Puts together what runs on this thread: alone, or as the one of a number in a team. The first
+    /// one has the sockets.
+    pub(super) fn build(
+        self,
+        start: ThreadStart,
+        team: Option<(&Team, usize)>,
+        sockets: Vec<ReactorListener>,
+    ) -> Result<RunningParts, ServerError> {
+        let ThreadStart { seat, store, snapshot, seed } = start;
+        let Beginning { config, listeners, keys, tls, cookie_secret, admin_token, challenges } =
+            self;
+        let wake: Wake = seat.wake();
+        let clock: Clock = seat.clock();
+        let reactor = Reactor::at(seat, sockets, &config.limits, TlsAcceptor::new(tls));
+        let reactor = reactor.map_err(ServerError::System)?;
+        // `Chat::woken` must run once at the beginning; see there.
+        wake.wake();
+        let seat = match team {
+            None => Seat::Alone(wake),
+            Some((team, number)) => Seat::Of(team, number),
+        };
+        let opened = (store, snapshot);
+        let mut web = Chat::build(config, listeners, keys, opened, seat, clock.now(), seed);
+        let chat = web.application_mut();
+        chat.prove_by(cookie_secret, admin_token);
+        chat.measure_memory(resident_bytes, memory_bytes());
+        if let Some(challenges) = challenges {
+            chat.serve_challenges(challenges);
+        }
+        Ok(RunningParts { reactor, web })
+    }
+}
+
+impl RunningParts {
+    /// Serves on this thread until the server stops.
+    pub(super) fn run(&mut self, shared: &Arc<Shared>, number: usize) -> Result<(), ServerError> {
+        let _ = shared.thread(number).id.set(std::thread::current().id());
+        let _guard = FailCallsOnDrop(Arc::clone(shared), number);
+        let result = self.reactor.run(&mut self.web);
+        if result.is_err() {
+            shared.abandon();
+        }
+        self.web.application_mut().end();
+        result.map_err(ServerError::System)
+    }
+}
+
+/// A thread beside the first one. It is ready, and runs once it is told to.
+#[derive(Debug)]
+pub(super) struct OtherThread {
+    go: SyncSender<()>,
+    thread: JoinHandle<Result<(), ServerError>>,
+}
+
+impl OtherThread {
+    /// Begins the thread of a number.
+    pub(super) fn begin(
+        beginning: Beginning,
+        start: ThreadStart,
+        team: Team,
+        number: usize,
+    ) -> Result<OtherThread, ServerError> {
+        let (go, may_go) = sync_channel(1);
+        let (ready, is_ready) = sync_channel(1);
+        let lives = move || {
+            let shared = Arc::clone(team.shared());
+            let parts = beginning.build(start, Some((&team, number)), Vec::new());
+            let mut parts = match parts {
+                Ok(parts) => parts,
+                Err(error) => {
+                    // Who begins it waits for this.
+                    let _ = ready.send(Err(error));
+                    return Ok(());
+                }
+            };
+            let _ = ready.send(Ok(()));
+            match may_go.recv() {
+                Ok(()) => parts.run(&shared, number),
+                // The server was dropped before it ran.
+                Err(_) => {
+                    parts.web.application_mut().end();
+                    Ok(())
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("parlor-{number}")).spawn(lives);
+        let thread = thread.map_err(ServerError::System)?;
+        is_ready.recv().map_err(|_| ServerError::Panicked)??;
+        Ok(OtherThread { go, thread })
+    }
+
+    pub(super) fn go(&self) {
+        // It waits for this, unless it has panicked: then its end says so.
+        let _ = self.go.send(());
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// With its panic, if it has panicked.
+    pub(super) fn join(self) -> Result<(), ServerError> {
+        drop(self.go);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Server;
+    use super::*;
+    use crate::store::Place;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::Duration;
+
+    /// An answer's head and content, of a connection that goes on.
+    fn get(stream: &mut TcpStream, path: &str) -> String {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                if length.map(|length| length.parse::<usize>().unwrap()) == Some(body.len()) {
+                    return text;
+                }
+            }
+            let mut piece = [0; 65_536];
+            let len = stream.read(&mut piece).unwrap();
+            assert!(len > 0, "it ends behind {text:?}");
+            answer.extend(&piece[..len]);
+        }
+    }
+
+    #[test]
+    fn several_threads_are_one_server() {
+        let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), Place::Memory);
+        config.threads = 3;
+        let running = Server::start(config).unwrap();
+        let mut streams: Vec<TcpStream> = (0..6)
+            .map(|_| {
+                let mut stream = TcpStream::connect(running.local_addr()).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                assert!(get(&mut stream, "/healthz").starts_with("HTTP/1.1 200 "));
+                stream
+            })
+            .collect();
+        // Whichever thread is asked has the counts of all.
+        for stream in &mut streams {
+            let metrics = get(stream, "/metrics");
+            for line in
+                ["parlor_connections_accepted_total 6", "parlor_connections{kind=\"http\"} 6"]
+            {
+                assert!(metrics.lines().any(|one| one == line), "{metrics}");
+            }
+        }
+        running.handle().stop().unwrap();
+        running.join().unwrap();
+        for mut stream in streams {
+            assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0, "it has ended");
+        }
+    }
+}
