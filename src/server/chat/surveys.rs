@@ -6,6 +6,7 @@ use super::chat::Chat;
 use crate::base::limits::{SURVEY_MS, SURVEYS_MAX};
 use crate::base::{ConnId, Moment, Origin, Refusal, RefusalCode, Revocation, UserId};
 use crate::http1::{HttpRefusal, Response, Status};
+use crate::server::http::sealed;
 use crate::server::metrics::page::CONTENT_TYPE;
 use crate::server::metrics::snapshot::MetricsSnapshot;
 use crate::store::RecordStore;
@@ -154,7 +155,8 @@ impl<S: RecordStore> Chat<S> {
             SurveyReader::Request(origin) => self.refuse(net, &origin, (&TOO_MANY_WAIT).into()),
             SurveyReader::Page(exchange) => {
                 let (status, message) = (Status::ServiceUnavailable, TOO_MANY_WAIT.message);
-                net.answer(exchange, HttpRefusal::new(status, "overloaded", message).into());
+                let refusal = HttpRefusal::new(status, "overloaded", message);
+                net.answer(exchange, sealed(refusal.into()));
             }
             SurveyReader::Vitals => self.vitals_left_out(net),
         }
@@ -311,7 +313,7 @@ impl<S: RecordStore> Chat<S> {
             SurveyReader::Page(exchange) => {
                 let response =
                     Response::new(crate::http1::Status::Ok, CONTENT_TYPE, all.text().into_bytes());
-                net.answer(exchange, response.with("Cache-Control", "no-store"));
+                net.answer(exchange, sealed(response.with("Cache-Control", "no-store")));
             }
             SurveyReader::Vitals => self.publish_vitals(net, all),
             SurveyReader::Request(_) => {}
