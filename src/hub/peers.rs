@@ -282,7 +282,8 @@ impl Hub {
     }
 
     /// How many connections a user has at all hubs.
-    pub(super) fn connections_everywhere(&self, user: &UserId) -> usize {
+    #[must_use]
+    pub fn connections_everywhere(&self, user: &UserId) -> usize {
         match self.peers {
             Some(_) => self.common.lock().connections(user) as usize,
             None => self.connections_of(user).len(),

@@ -36,7 +36,7 @@ const AUDITED: &[(&str, &[&str])] = &[
 
 /// An action of an admin.
 #[derive(Debug)]
-struct AuditEntry {
+pub(super) struct AuditEntry {
     origin: Origin,
     by: UserId,
     /// In whose name, if the admin has no token of their own.
@@ -73,6 +73,11 @@ impl Audit {
     /// What a connection has asked for is carried out from here on.
     pub(super) fn resume(&mut self, conn: ConnId) {
         self.resumed.extend(self.deferred.remove(&conn));
+    }
+
+    /// What waited for other threads is carried out now.
+    pub(super) fn go_on(&mut self, entry: Option<AuditEntry>) {
+        self.resumed.extend(entry);
     }
 
     /// What a connection has asked for will not be carried out.
@@ -157,7 +162,11 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, _) if self.hub.has_deferred(*conn) => {
                 self.audit.deferred.insert(*conn, entry);
             }
-            _ => self.write_down(net, &entry),
+            origin => {
+                if let Some(entry) = self.surveys.keep_entry(origin, entry) {
+                    self.write_down(net, &entry);
+                }
+            }
         }
     }
 

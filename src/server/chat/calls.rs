@@ -85,8 +85,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);
         self.take_path_answers(net);
-        self.answer_surveys(net);
-        self.take_findings(net);
+        self.take_surveys(net);
         for _ in 0..CALLS_PER_TURN {
             let command = self.thread().queue().pop();
             match command {

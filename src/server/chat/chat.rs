@@ -30,15 +30,14 @@ use crate::server::embed::shared::Shared;
 use crate::server::http::{Visitor, sealed, with_fallback};
 use crate::server::metrics::Counters;
 use crate::server::metrics::pools::Pools;
-use crate::server::proof::Proofs;
-use crate::server::remote::Remotes;
+use crate::server::proof::SenderResult;
 use crate::store::{RecordStore, Store};
 use crate::web::{
     Application, Exchange, HttpAnswer, Message, Net, SocketEnd, Web, WebConfig, WebRequest,
 };
 use crate::wire::close_codes::{AUTH_TIMEOUT, SLOW, TOKEN_EXPIRED};
 use crate::wire::server_encode;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,10 +76,8 @@ pub struct Chat<S = Store> {
     /// The embedding program's paths.
     pub(super) paths: Paths,
     pub(super) path_calls: PathCalls,
-    /// Who sends requests whose tokens do not say it.
-    pub(super) proofs: Proofs,
-    /// The handlers at the application's backend.
-    pub(super) remotes: Remotes,
+    /// Who sends requests that are handed over again in this turn.
+    pub(super) senders: BTreeMap<Exchange, SenderResult>,
     /// The jobs for the application's backend.
     pub(super) outbound: Outbound<JobPurpose>,
     /// The last answer of `/readyz`.
@@ -175,8 +172,7 @@ impl<S: RecordStore> Chat<S> {
             pools: Pools::default(),
             paths: Paths::default(),
             path_calls: PathCalls::default(),
-            proofs: Proofs::new(&config.limits),
-            remotes: Remotes::new(&config.limits, &config.handlers),
+            senders: BTreeMap::new(),
             config,
             outbound,
             cached_readiness: None,
@@ -318,7 +314,7 @@ impl<S: RecordStore> Application for Chat<S> {
         if let Some(known) = counted.as_ref().and_then(Session::signed_in) {
             self.index_departure(&known.identity.user);
         }
-        self.remotes.forget(conn);
+        self.team.remotes().forget(conn);
         self.scan_queue.forget(conn);
         self.decide(net, Input::Disconnected { conn });
     }
@@ -391,7 +387,7 @@ impl<S: RecordStore> Application for Chat<S> {
 
     fn timer_fired(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
-        self.take_findings(net);
+        self.take_surveys(net);
         self.run_errands(net);
         self.advance_stop(net);
     }

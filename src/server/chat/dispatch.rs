@@ -122,7 +122,9 @@ impl<S: RecordStore> Chat<S> {
             }
             return;
         }
-        if let Some(handler) = self.remotes.find(&envelope.kind) {
+        let mut handlers = self.config.handlers.iter();
+        let handler = handlers.find(|handler| handler.takes(&envelope.kind)).cloned();
+        if let Some(handler) = handler {
             match refused(served(handler.access), person) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_remote(net, chat_request, &handler),
@@ -254,7 +256,7 @@ impl<S: RecordStore> Chat<S> {
         let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         let may_call = |access: Access| refused(access, person).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
-        let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
+        let remote = self.config.handlers.iter().filter(|handler| may_call(handler.access));
         let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
         let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
         let publishes = person.is_some_and(|person| self.may_publish(person));

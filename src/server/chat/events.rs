@@ -236,5 +236,7 @@ fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
 /// Half a second, and up to `ms` more.
 fn reconnect_ms(conn: ConnId, ms: u64) -> u64 {
     const MS_MIN: u64 = 500;
-    MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)
+    // Those of several threads have the same indices.
+    let number = conn.index() as u64 + conn.reactor() as u64 * 7_919;
+    MS_MIN + number.wrapping_mul(SPREAD) % ms.max(1)
 }

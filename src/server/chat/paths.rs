@@ -270,7 +270,7 @@ impl<S: RecordStore> Chat<S> {
             return true;
         }
         let most = self.limits_on(conn).connections_per_user as usize;
-        if self.hub.connections_of(&user).len() + visitors >= most {
+        if self.hub.connections_everywhere(&user) + visitors >= most {
             self.counters.limited("connections_per_user");
             self.close_with(net, conn, TOO_MANY, "you have too many connections");
             return false;

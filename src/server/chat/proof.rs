@@ -1,7 +1,7 @@
 //! Asks who sends a request: a function says it at once, the backend while the request waits.
 
 use super::chat::Chat;
-use super::errands::JobPurpose;
+use super::errands::{DealtErrand, JobPurpose};
 use super::http_answer::IncomingRequest;
 use super::journal::{BackendFault, ELSEWHERE, Limited};
 use crate::auth::failed_proofs::{ProofPrice, TooManyFailed};
@@ -45,7 +45,7 @@ impl<S: RecordStore> Chat<S> {
         net: &mut Net<'_>,
         incoming: IncomingRequest<'_>,
     ) -> Result<Option<Box<Identity>>, HttpAnswer> {
-        if let Some(sender) = self.proofs.senders.remove(&incoming.exchange) {
+        if let Some(sender) = self.senders.remove(&incoming.exchange) {
             return Ok(sender?);
         }
         let head = incoming.head;
@@ -107,7 +107,8 @@ impl<S: RecordStore> Chat<S> {
         if fields.iter().any(is_cookie) {
             check_origin(head, &self.config.allowed_origins)?;
         }
-        if self.proofs.circuit.left_alone_ms(now).is_some() {
+        let left_alone_ms = self.team.proofs().circuit.left_alone_ms(now);
+        if left_alone_ms.is_some() {
             return Err(unavailable(LEFT_ALONE).into());
         }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
@@ -118,47 +119,62 @@ impl<S: RecordStore> Chat<S> {
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
         let exchange = incoming.exchange;
         let asking = ProofRequest { exchange, request, until, has_only_cookies };
-        self.proofs.make_room(|conn| !net.is_there(conn));
-        for asking in self.proofs.wait(address, asking) {
-            if asking.exchange == incoming.exchange {
-                return Err(unavailable(TOO_MANY).into());
-            }
-            self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        let out = {
+            let mut proofs = self.team.proofs();
+            // Of others' connections they know whether they are there.
+            proofs.make_room(|conn| conn.reactor() == self.number && !net.is_there(conn));
+            proofs.wait(address, asking)
+        };
+        let is_out = out.iter().any(|asking| asking.exchange == incoming.exchange);
+        for asking in out.into_iter().filter(|asking| asking.exchange != incoming.exchange) {
+            self.deal(net, DealtErrand::Settle(asking.exchange, unavailable(TOO_MANY)));
+        }
+        if is_out {
+            return Err(unavailable(TOO_MANY).into());
         }
         self.ask_for_senders(net);
         // It may be known already that the backend is not asked.
-        match self.proofs.senders.remove(&incoming.exchange) {
+        match self.senders.remove(&incoming.exchange) {
             Some(sender) => Ok(sender?),
             None => Err(HttpAnswer::Again),
         }
     }
 
-    /// Asks the backend for the requests whose turn it is.
+    /// Asks the backend for the requests whose turn it is, on whichever thread.
     pub(super) fn ask_for_senders(&mut self, net: &mut Net<'_>) {
         let now = net.now();
-        for asking in self.proofs.late(now) {
-            self.settle_sender(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        if self.team.proofs().is_empty() {
+            return;
         }
-        while let Some(next) = self.proofs.next(now) {
+        let late = self.team.proofs().late(now);
+        for asking in late {
+            self.deal(net, DealtErrand::Settle(asking.exchange, unavailable(TOO_MANY)));
+        }
+        loop {
+            let next = self.team.proofs().next(now);
             match next {
-                NextProof::CircuitOpen(asking) => {
-                    self.settle_sender(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
+                Some(NextProof::CircuitOpen(asking)) => {
+                    self.deal(net, DealtErrand::Settle(asking.exchange, unavailable(LEFT_ALONE)));
                 }
-                NextProof::Ask(place, asking) => self.ask_for(net, place, asking),
+                Some(NextProof::Ask(place, asking)) => {
+                    self.deal(net, DealtErrand::AskFor(place, asking));
+                }
+                None => break,
             }
         }
-        if let Some(at) = self.proofs.next_late() {
+        let next_late = self.team.proofs().next_late();
+        if let Some(at) = next_late {
             net.wake_at(at);
         }
     }
 
     /// Asks for one request. Its address pays first, and is repaid unless the client's proof fails.
-    fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
+    pub(super) fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
         let now = net.now();
         let ProofRequest { exchange, request, has_only_cookies, .. } = asking;
         // Nobody waits for it any more.
         if !net.is_there(exchange.conn()) {
-            return self.proofs.not_asked(&place);
+            return self.team.proofs().not_asked(&place);
         }
         let address = place.address;
         let price = self.team.failed_proofs.payer(address, now, &self.config.limits).pay(0);
@@ -166,7 +182,7 @@ impl<S: RecordStore> Chat<S> {
         let price = match price {
             Ok(price) => price,
             Err(TooManyFailed(wait_ms)) => {
-                self.proofs.not_asked(&place);
+                self.team.proofs().not_asked(&place);
                 let refusal: Response = denied(TokenError::TooManyFailed(wait_ms)).into();
                 return self.settle_sender(net, exchange, Err(Response { ends: true, ..refusal }));
             }
@@ -186,7 +202,7 @@ impl<S: RecordStore> Chat<S> {
         let ProofJob { exchange, place, price, has_only_cookies } = job;
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
-            self.proofs.not_asked(&place);
+            self.team.proofs().not_asked(&place);
             self.team.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
             return self.settle_sender(net, exchange, Err(unavailable(TOO_MANY)));
         }
@@ -199,7 +215,7 @@ impl<S: RecordStore> Chat<S> {
             self.note_auth_fault(now, AUTH_URL, &fault, ELSEWHERE);
         }
         let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
-        self.proofs.done(&place, now, &self.config.limits, failed);
+        self.team.proofs().done(&place, now, &self.config.limits, failed);
         let is_let_in = self.config.lets_guests_in && has_only_cookies;
         let is_nobody = match verdict {
             ProofVerdict::Accept(_) => false,
@@ -219,8 +235,13 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Hands a request over again, with what was found out about it.
-    fn settle_sender(&mut self, net: &mut Net<'_>, exchange: Exchange, sender: SenderResult) {
-        self.proofs.senders.insert(exchange, sender);
+    pub(super) fn settle_sender(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        sender: SenderResult,
+    ) {
+        self.senders.insert(exchange, sender);
         net.ask_again(exchange);
     }
 

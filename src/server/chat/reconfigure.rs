@@ -5,6 +5,7 @@ use crate::base::{ConnId, Origin};
 use crate::config::Config;
 use crate::hub::Input;
 use crate::server::chat::chat::Chat;
+use crate::server::chat::errands::DealtErrand;
 use crate::server::chat::remote::UNDECLARED;
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -17,8 +18,11 @@ impl<S: RecordStore> Chat<S> {
         self.hub.reconfigure(config.settings());
         self.shared.limits().clone_from(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
-        for asking in self.remotes.declare(&config.limits, &config.handlers) {
-            self.refuse_remote(net, &asking, UNDECLARED);
+        if self.number == 0 {
+            let removed = self.team.remotes().declare(&config.limits, &config.handlers);
+            for asking in removed {
+                self.deal(net, DealtErrand::Refuse(asking, UNDECLARED));
+            }
         }
         self.outbound.reconfigure(&config.limits);
         self.config = config;

@@ -2,7 +2,7 @@
 
 use super::chat::Chat;
 use super::dispatch::ChatRequest;
-use super::errands::JobPurpose;
+use super::errands::{DealtErrand, JobPurpose};
 use super::journal::{BackendFault, ELSEWHERE};
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Task};
@@ -47,32 +47,48 @@ impl<S: RecordStore> Chat<S> {
         let request =
             HttpRequest { url: handler.url.clone(), fields, body: Some(body.into_bytes()) };
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
-        let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
+        let (origin_of_it, thread, since) = (origin.clone(), self.number, net.now());
+        let asking = BackendRequest { request, bounds, origin: origin_of_it, thread, since };
         let payer = self.payer(net, origin);
         self.count_pending_call(net, origin, true);
-        for asking in self.remotes.wait(&chat_request.envelope.kind, payer, asking) {
-            self.refuse_remote(net, &asking, OVERLOADED);
+        let out = self.team.remotes().wait(&chat_request.envelope.kind, payer, asking);
+        for asking in out {
+            self.deal(net, DealtErrand::Refuse(asking, OVERLOADED));
         }
         self.ask_remotes(net);
     }
 
-    /// Asks what there is a place for, and refuses what has waited too long.
+    /// Asks what there is a place for, and refuses what has waited too long, for all threads.
     pub(super) fn ask_remotes(&mut self, net: &mut Net<'_>) {
         let now = net.now();
-        for asking in self.remotes.late(now) {
-            self.refuse_remote(net, &asking, LATE);
+        if self.team.remotes().waiting() == 0 {
+            return;
         }
-        while let Some(next) = self.remotes.next(now) {
+        let late = self.team.remotes().late(now);
+        for asking in late {
+            self.deal(net, DealtErrand::Refuse(asking, LATE));
+        }
+        loop {
+            let next = self.team.remotes().next(now);
             match next {
-                NextRequest::CircuitOpen(asking, retry_after_ms) => {
-                    let error = ErrorReply::new(RefusalCode::Unavailable, LEFT_ALONE);
-                    self.not_asked(net, &asking, error.retry_after(retry_after_ms));
-                }
-                NextRequest::Ask(place, asking) => self.ask_remote(net, place, asking),
+                Some(next) => self.deal(net, DealtErrand::Ask(next)),
+                None => break,
             }
         }
-        if let Some(at) = self.remotes.next_late() {
+        let next_late = self.team.remotes().next_late();
+        if let Some(at) = next_late {
             net.wake_at(at);
+        }
+    }
+
+    /// A request of this thread is to be asked, or not.
+    pub(super) fn ask_next(&mut self, net: &mut Net<'_>, next: NextRequest) {
+        match next {
+            NextRequest::CircuitOpen(asking, retry_after_ms) => {
+                let error = ErrorReply::new(RefusalCode::Unavailable, LEFT_ALONE);
+                self.not_asked(net, &asking, error.retry_after(retry_after_ms));
+            }
+            NextRequest::Ask(place, asking) => self.ask_remote(net, place, asking),
         }
     }
 
@@ -84,10 +100,10 @@ impl<S: RecordStore> Chat<S> {
             Origin::Call(call) => self.calls.get(*call).is_none(),
         };
         if is_gone {
-            return self.remotes.done(now, &place, CallOutcome::NotAsked, Cause::Backend);
+            return self.team.remotes().done(now, &place, CallOutcome::NotAsked, Cause::Backend);
         }
-        let BackendRequest { request, bounds, origin, since } = asking;
-        self.remotes.note_asked(now, &place, since);
+        let BackendRequest { request, bounds, origin, since, .. } = asking;
+        self.team.remotes().note_asked(now, &place, since);
         let purpose = JobPurpose::Remote(RemoteCall { place, origin });
         let begun = self.outbound.call(Lane::Calls, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Remote(call), failure)) = begun {
@@ -172,7 +188,7 @@ impl<S: RecordStore> Chat<S> {
         } else if fault.is_elsewhere() && !is_own {
             self.note_fault(net.now(), place.name(), &fault, ELSEWHERE);
         }
-        self.remotes.done(net.now(), &place, noted, cause);
+        self.team.remotes().done(net.now(), &place, noted, cause);
         match verdict {
             BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),
             BackendReply::Refuse(error) | BackendReply::Fail(error) => {

@@ -148,7 +148,10 @@ impl<S: RecordStore> Chat<S> {
         });
         let polls_max = limits.backend_poll_threads as usize;
         let calls_max = limits.backend_call_threads as usize;
-        let (proofs, proofs_max) = self.proofs.used();
+        let (proofs, proofs_max) = self.team.proofs().used();
+        let remotes = self.team.remotes();
+        let (calls_under_way, calls_waiting) = (remotes.under_way(), remotes.waiting());
+        drop(remotes);
         let sources = self.team.sources();
         let (polls_under_way, polls_waiting) = (sources.under_way(), sources.waiting());
         drop(sources);
@@ -159,7 +162,7 @@ impl<S: RecordStore> Chat<S> {
             Used::new(streams, limits.streams as usize),
             Used::new(stream_bytes, limits.all_streams_bytes),
             Used::of_places(polls_under_way, polls_max, polls_waiting),
-            Used::of_places(self.remotes.under_way(), calls_max, self.remotes.waiting()),
+            Used::of_places(calls_under_way, calls_max, calls_waiting),
             Used::new(proofs, proofs_max),
             Used::new(self.team.tickets().len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
@@ -190,9 +193,10 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn metrics(&self, net: &Net<'_>) -> MetricsSnapshot {
         // Its lock is given back before more is counted.
         let sources = self.team.sources().metrics();
+        let remotes = self.team.remotes().metrics();
         MetricsSnapshot {
             sources,
-            remotes: self.remotes.metrics(),
+            remotes,
             ages_ms: self.stream_ages_ms(net.timestamp()),
             ..self.counted(net)
         }

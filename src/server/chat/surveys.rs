@@ -2,6 +2,7 @@
 //! reach connections. The answer is put together where it was asked.
 
 use super::admin::push_to;
+use super::audit::AuditEntry;
 use super::chat::Chat;
 use crate::base::limits::{SURVEY_MS, SURVEYS_MAX};
 use crate::base::{ConnId, Moment, Origin, Refusal, RefusalCode, Revocation, UserId};
@@ -76,6 +77,8 @@ struct PendingSurvey {
     /// Threads that have not answered.
     left: usize,
     due: Moment,
+    /// What the audit is to say of it, once it is known how it ends.
+    entry: Option<AuditEntry>,
 }
 
 /// How many revocations it is remembered of how many connections they ended: of each, until it is
@@ -121,6 +124,22 @@ impl Surveys {
         self.revoked.push_back((revocation.clone(), ended));
     }
 
+    /// Keeps what the audit is to say of a request that waits for other threads; gives it back if it does
+    /// not wait.
+    pub(super) fn keep_entry(&mut self, origin: &Origin, entry: AuditEntry) -> Option<AuditEntry> {
+        let is_its = |one: &&mut PendingSurvey| match &one.reader {
+            SurveyReader::Request(waiting) => waiting == origin,
+            SurveyReader::Page(_) | SurveyReader::Vitals => false,
+        };
+        match self.pending.values_mut().find(is_its) {
+            Some(pending) => {
+                pending.entry = Some(entry);
+                None
+            }
+            None => Some(entry),
+        }
+    }
+
     fn revoked_by(&self, revocation: &Revocation) -> usize {
         let found = self.revoked.iter().rev().find(|(one, _)| one == revocation);
         found.map_or(0, |(_, ended)| *ended)
@@ -142,7 +161,8 @@ impl<S: RecordStore> Chat<S> {
             self.shared.thread(other).wake.wake();
         }
         let due = net.now().plus_millis(SURVEY_MS);
-        let pending = PendingSurvey { survey, reader, found: Vec::new(), left: asked, due };
+        let pending =
+            PendingSurvey { survey, reader, found: Vec::new(), left: asked, due, entry: None };
         if asked == 0 {
             return self.surveyed(net, pending);
         }
@@ -162,8 +182,16 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
+    /// Answers other threads, and takes what they have answered.
+    pub(super) fn take_surveys(&mut self, net: &mut Net<'_>) {
+        if !self.shared.is_alone() {
+            self.answer_surveys(net);
+            self.take_findings(net);
+        }
+    }
+
     /// Answers other threads.
-    pub(super) fn answer_surveys(&mut self, net: &mut Net<'_>) {
+    fn answer_surveys(&mut self, net: &mut Net<'_>) {
         let asked = std::mem::take(&mut *self.team.survey_desk(self.number).asked());
         for (survey, by) in asked {
             // Whoever asks has heard of what it is about.
@@ -175,7 +203,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Takes what other threads have answered.
-    pub(super) fn take_findings(&mut self, net: &mut Net<'_>) {
+    fn take_findings(&mut self, net: &mut Net<'_>) {
         let findings = std::mem::take(&mut *self.team.survey_desk(self.number).found());
         for (number, finding) in findings {
             let Some(pending) = self.surveys.pending.get_mut(&number) else { continue };
@@ -239,7 +267,17 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// All threads that could have answered.
-    fn surveyed(&mut self, net: &mut Net<'_>, pending: PendingSurvey) {
+    fn surveyed(&mut self, net: &mut Net<'_>, mut pending: PendingSurvey) {
+        let entry = pending.entry.take();
+        let is_awaited = entry.is_some();
+        self.audit.go_on(entry);
+        self.tell_surveyed(net, pending);
+        if is_awaited {
+            self.write_resumed(net);
+        }
+    }
+
+    fn tell_surveyed(&mut self, net: &mut Net<'_>, pending: PendingSurvey) {
         let PendingSurvey { survey, reader, mut found, .. } = pending;
         if let (Survey::End(which), SurveyReader::Request(origin)) = (&survey, &reader) {
             return self.told_ended(net, which, origin, &found);

@@ -1,6 +1,7 @@
 //! What the threads of a server have in common beside their store, as far as it is of the chat: what
 //! holds for a user or an address holds on whichever thread they are.
 
+use super::errands::DealtErrand;
 use super::pace::Budgets;
 use super::sessions::SessionCounts;
 use super::store_client::TAKES;
@@ -14,6 +15,8 @@ use crate::hub::Common;
 use crate::reactor::Wake;
 use crate::server::embed::shared::Shared;
 use crate::server::events::Tickets;
+use crate::server::proof::Proofs;
+use crate::server::remote::Remotes;
 use crate::server::sources::Sources;
 use crate::web::Admissions;
 use std::sync::atomic::AtomicU64;
@@ -41,6 +44,12 @@ pub struct Team {
     pub(super) sessions: Arc<Mutex<SessionCounts>>,
     /// What feeds streams beside clients. Whoever has it asks for no lock of the hubs.
     sources: Arc<Mutex<Sources>>,
+    /// The handlers at the application's backend.
+    remotes: Arc<Mutex<Remotes>>,
+    /// Who sends requests whose tokens do not say it.
+    proofs: Arc<Mutex<Proofs>>,
+    /// What one thread has found for another, by the number of that one.
+    dealt_errands: Arc<[Mutex<Vec<DealtErrand>>]>,
     pub(super) shared: Arc<Shared>,
     pub(super) admissions: Admissions,
     /// By the number of the thread.
@@ -76,6 +85,7 @@ impl Team {
         let rules: Vec<_> = listeners.iter().map(Listener::own_rules).collect();
         let admissions = Admissions::new(&rules, &config.limits, seed);
         let survey_desks = wakes.iter().map(|_| SurveyDesk::default()).collect();
+        let dealt_errands = wakes.iter().map(|_| Mutex::default()).collect();
         let shared = Shared::new(wakes, config);
         Team {
             hubs,
@@ -85,6 +95,9 @@ impl Team {
             tickets: Arc::default(),
             sessions: Arc::default(),
             sources: Arc::new(Mutex::new(Sources::new(&config.limits))),
+            remotes: Arc::new(Mutex::new(Remotes::new(&config.limits, &config.handlers))),
+            proofs: Arc::new(Mutex::new(Proofs::new(&config.limits))),
+            dealt_errands,
             shared,
             admissions,
             survey_desks,
@@ -105,6 +118,22 @@ impl Team {
     /// The first thread polls for all.
     pub(super) fn wake_first(&self) {
         self.shared.thread(0).wake.wake();
+    }
+
+    /// As [`Team::sources`].
+    pub(super) fn remotes(&self) -> MutexGuard<'_, Remotes> {
+        self.remotes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Team::sources`].
+    pub(super) fn proofs(&self) -> MutexGuard<'_, Proofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What others have found for a thread; for the first, if there is no such thread.
+    pub(super) fn dealt_errands(&self, thread: usize) -> MutexGuard<'_, Vec<DealtErrand>> {
+        let desk = self.dealt_errands.get(thread).unwrap_or(&self.dealt_errands[0]);
+        desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A thread that panics while it holds this ends the process.

@@ -55,13 +55,6 @@ impl MetricsSnapshot {
         self.connections += other.connections;
         self.waiting_bytes += other.waiting_bytes;
         self.waiting_at_store += other.waiting_at_store;
-        // A thread that has not heard of a reload yet may have other ones.
-        for more in &other.remotes {
-            match self.remotes.iter_mut().find(|one| one.handler == more.handler) {
-                Some(one) => one.add(more),
-                None => self.remotes.push(more.clone()),
-            }
-        }
     }
 
     /// The text of the metrics.

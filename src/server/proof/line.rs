@@ -7,16 +7,13 @@ use crate::base::limits::PROOFS_WAITING_MAX;
 use crate::base::{Address, ConnId, Limits, Moment, Shares};
 use crate::http1::Response;
 use crate::web::Exchange;
-use std::collections::BTreeMap;
 
 /// What was found out about a request: who sends it, if anybody who is known, or its answer.
 pub(crate) type SenderResult = Result<Option<Box<Identity>>, Response>;
 
-/// What was found out for waiting requests, and for which of them the backend is asked.
+/// Requests that wait, on all threads, and for which of them the backend is asked.
 #[derive(Debug)]
 pub(crate) struct Proofs {
-    /// For requests that are handed over again in this turn.
-    pub(crate) senders: BTreeMap<Exchange, SenderResult>,
     pub(crate) circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
@@ -53,7 +50,6 @@ pub(crate) enum NextProof {
 impl Proofs {
     pub(crate) fn new(limits: &Limits) -> Proofs {
         Proofs {
-            senders: BTreeMap::new(),
             circuit: Circuit::default(),
             line: FairQueue::default(),
             under_way: Shares::default(),
@@ -68,6 +64,11 @@ impl Proofs {
             count(self.under_way.total()) + self.line.len(),
             count(self.under_way_max) + PROOFS_WAITING_MAX,
         )
+    }
+
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty()
     }
 
     /// If the queue is full, removes the requests of closed connections.

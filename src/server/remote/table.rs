@@ -95,22 +95,6 @@ pub(crate) struct RemoteMetrics {
     pub(crate) is_down: bool,
 }
 
-impl RemoteMetrics {
-    /// Adds what was counted of the same handler on another thread.
-    pub(crate) fn add(&mut self, other: &RemoteMetrics) {
-        for ((_, count), (_, more)) in self.outcomes.iter_mut().zip(other.outcomes) {
-            *count += more;
-        }
-        self.under_way += other.under_way;
-        self.waiting += other.waiting;
-        self.waited += other.waited;
-        for ((_, count), (_, more)) in self.turned_away.iter_mut().zip(other.turned_away) {
-            *count += more;
-        }
-        self.is_down |= other.is_down;
-    }
-}
-
 impl Remotes {
     pub(crate) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);
@@ -144,16 +128,6 @@ impl Remotes {
             self.list.push(remote);
         }
         before.iter_mut().flat_map(|remote| remote.line.drain()).collect()
-    }
-
-    /// The handler for a type: the first that takes it.
-    pub(crate) fn find(&self, kind: &str) -> Option<Arc<BackendHandler>> {
-        let remote = self.list.iter().find(|remote| remote.declared.takes(kind));
-        remote.map(|remote| Arc::clone(&remote.declared))
-    }
-
-    pub(crate) fn declared(&self) -> impl Iterator<Item = &BackendHandler> {
-        self.list.iter().map(|remote| &*remote.declared)
     }
 
     fn get(&mut self, handler: &Arc<BackendHandler>) -> Option<&mut Remote> {
@@ -316,6 +290,14 @@ fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
     }
 }
 
+impl NextRequest {
+    /// The thread that has the client.
+    pub(crate) fn thread(&self) -> usize {
+        let (NextRequest::Ask(_, asking) | NextRequest::CircuitOpen(asking, _)) = self;
+        asking.thread
+    }
+}
+
 /// A request for the backend that waits for a place.
 #[derive(Debug)]
 pub(crate) struct BackendRequest {
@@ -323,6 +305,8 @@ pub(crate) struct BackendRequest {
     /// How long to wait for the answer, in ms, and its maximum in bytes.
     pub(crate) bounds: (u64, usize),
     pub(crate) origin: Origin,
+    /// The thread that has the client.
+    pub(crate) thread: usize,
     /// When it came.
     pub(crate) since: Moment,
 }
@@ -336,7 +320,7 @@ impl BackendRequest {
     #[cfg(test)]
     pub(crate) fn of_test(url: &str, since: Moment) -> BackendRequest {
         let request = HttpRequest { url: url.into(), fields: Vec::new(), body: Some(Vec::new()) };
-        BackendRequest { request, bounds: (0, 0), origin: Origin::Call(0), since }
+        BackendRequest { request, bounds: (0, 0), origin: Origin::Call(0), thread: 0, since }
     }
 }
 
@@ -345,6 +329,14 @@ mod tests {
     use super::*;
     use crate::base::UserId;
     use proptest::prelude::*;
+
+    impl Remotes {
+        /// The handler for a type: the first that takes it.
+        fn find(&self, kind: &str) -> Option<Arc<BackendHandler>> {
+            let remote = self.list.iter().find(|remote| remote.declared.takes(kind));
+            remote.map(|remote| Arc::clone(&remote.declared))
+        }
+    }
 
     fn remotes(handlers: &[BackendHandler]) -> Remotes {
         Remotes::new(&Limits::default(), handlers)
