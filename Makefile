@@ -7,6 +7,12 @@ FUZZ_SECONDS = 15
 SEEDS = 2000
 ROUNDS = 200
 MINUTES = 60
+THREADS = 2 4
+FILES = tests/clients
+# The short round of `make threads`.
+THREADED = tests/clients/test_resume.py tests/clients/test_rooms.py tests/clients/test_presence.py tests/clients/test_streams.py \
+    tests/clients/test_tokens.py tests/clients/test_shares.py tests/clients/test_limits.py tests/clients/test_manage.py \
+    tests/clients/test_handlers.py tests/clients/test_metrics.py tests/clients/test_kill.py
 # Kinds of machines that packages are made for.
 ARCHITECTURES = x86_64,aarch64
 # Tests of clients mostly wait: so many files are tested at once.
@@ -76,6 +82,7 @@ test-clients: setup binaries c-tests ## Python and Node clients against the prog
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients clients/python/tests || failed=1; \
 	$(MAKE) tls || failed=1; \
+	$(MAKE) threads THREADS=3 FILES='$(THREADED)' || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
 	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
 	exit $$failed
@@ -83,6 +90,11 @@ test-clients: setup binaries c-tests ## Python and Node clients against the prog
 tls: setup binaries ## what goes over the wire, attacks and slow clients once more, over TLS
 	PARLOR_TEST_TLS=1 $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not plain' -k 'not TestWork' \
 	    tests/clients/test_wire.py tests/clients/test_http.py tests/clients/test_hostile.py tests/clients/test_slow.py
+
+threads: setup binaries c-tests ## the tests of clients with servers of so many THREADS (2 and 4)
+	@failed=0; set -x; for threads in $(THREADS); do \
+	    TEST_THREADS=$$threads $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not one_thread' $(FILES) || failed=1; \
+	done; exit $$failed
 
 client-soak: ## clients of Rust connect and close for SECONDS (3600), and leave nothing
 	PARLOR_CLIENT_SECONDS=$(or $(SECONDS),3600) cargo test --release --locked --test client_states connecting_and_closing -- --nocapture
@@ -182,6 +194,6 @@ soak: binaries ## all that clients may do, for MINUTES (60); memory, files and c
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls scenarios kill client-soak model test-browser applications \
+.PHONY: help run test lint setup binaries c c-tests test-rust sim sim-mutants test-clients tls threads scenarios kill client-soak model test-browser applications \
 	test-autobahn autobahn test-fuzz test-dist dist dist-twice dist-debian fuzz bench bench-c bench-durability bench-smoke python-model measure-flood measure-latency measure-tls \
 	measure-return soak

@@ -507,7 +507,7 @@ impl World {
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
-            Effect::Skipped { conn }
+            Effect::Skipped { conn, .. }
             | Effect::WaitToScan { conn }
             | Effect::Scanned { conn, .. } => {
                 panic!("{conn}: there are no streams")

@@ -180,7 +180,7 @@ impl World {
                     Effect::TooSlow { conn } => {
                         self.too_slow.insert(conn.index());
                     }
-                    Effect::Skipped { conn } => {
+                    Effect::Skipped { conn, .. } => {
                         let watcher = self.watchers.get_mut(&(conn.index(), "state"));
                         watcher.expect("somebody who watches a state").skipped += 1;
                     }

@@ -3,7 +3,6 @@
 
 use super::claims::millis;
 use super::failed_proofs::ProofPayer;
-use super::verifier::KeysWithCache;
 use super::{Claims, Identity, Keys, Secret, TokenError, Verifier};
 use crate::base::Timestamp;
 use crate::base::limits::{JTI_BYTES_MAX, SIGN_IN_MS_MAX};
@@ -15,9 +14,16 @@ const COOKIE_ID_PREFIX: &str = "sign-in:";
 
 /// Signs and verifies browsers' cookies.
 #[derive(Clone, Debug)]
-pub(super) struct Cookies {
+pub(crate) struct Cookies {
     secret: Secret,
-    book: KeysWithCache,
+    keys: Keys,
+}
+
+impl Cookies {
+    /// Cookies that this secret signs.
+    pub(crate) fn new(secret: Secret) -> Cookies {
+        Cookies { keys: Keys::from_secret(&secret), secret }
+    }
 }
 
 /// A valid code that was not used, as far as is known.
@@ -33,10 +39,9 @@ pub(crate) struct Code {
 }
 
 impl Verifier {
-    /// Signs browsers in with cookies that this secret signs.
-    pub(crate) fn set_cookie_secret(&mut self, secret: Secret) {
-        let book = KeysWithCache::from(Keys::from_secret(&secret));
-        self.cookies = Some(Cookies { secret, book });
+    /// Signs browsers in, with these cookies.
+    pub(crate) fn sign_in_by(&mut self, cookies: Cookies) {
+        self.cookies = Some(cookies);
     }
 
     /// Verifies a code at `now`.
@@ -101,7 +106,7 @@ impl Verifier {
         payer: Option<ProofPayer<'_>>,
     ) -> Result<Identity, TokenError> {
         let cookies = self.cookies.as_ref().ok_or(TokenError::Invalid)?;
-        let claims = cookies.book.open(cookie, now, payer)?;
+        let claims = cookies.keys.open(cookie, now, payer)?;
         let expected = super::Expected { audience: None, issuer: None, ..self.expected.clone() };
         self.judge(claims, now, &expected)
     }
@@ -128,7 +133,7 @@ mod tests {
             name_bytes_max: 128,
         };
         let mut verifier = Verifier::new(Keys::from_secret(&secret(b'k')), expected);
-        verifier.set_cookie_secret(secret(b'c'));
+        verifier.sign_in_by(Cookies::new(secret(b'c')));
         verifier
     }
 

@@ -4,28 +4,29 @@
 //! unknown. So the address pays before the check and is paid back if the signature was valid.
 //! Senders of valid proofs pay nothing, however many share an address.
 
-use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, SIGNED_BYTES_PER_PROOF};
+use crate::base::limits::SIGNED_BYTES_PER_PROOF;
 use crate::base::rates::{Allowance, Asker, Rates};
 use crate::base::{Address, Limits, Moment};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::cell::Cell;
+use std::sync::Arc;
 
 /// The last part of the limit's key.
 pub(crate) const LIMIT: &str = "failed_proofs_per_second";
 
-/// The budgets of all addresses, for all threads of a server.
+/// The budgets of all addresses, for all threads of a server; each thread has its own notes.
 #[derive(Debug)]
 pub(crate) struct FailedProofs {
-    rates: Rates,
+    rates: Arc<Rates>,
     /// Signatures checked since the last [`FailedProofs::take_notes`].
-    checked: AtomicU32,
+    checked: Cell<u32>,
     /// Whether a proof was rejected unchecked since then.
-    is_over: AtomicBool,
+    is_over: Cell<bool>,
 }
 
 impl FailedProofs {
-    pub(crate) fn new(seed: u64) -> FailedProofs {
-        let rates = Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed);
-        FailedProofs { rates, checked: AtomicU32::new(0), is_over: AtomicBool::new(false) }
+    /// With these budgets, and notes of its own.
+    pub(crate) fn of(rates: Arc<Rates>) -> FailedProofs {
+        FailedProofs { rates, checked: Cell::new(0), is_over: Cell::new(false) }
     }
 
     /// The payer for an address.
@@ -41,7 +42,7 @@ impl FailedProofs {
     /// How many signatures were checked since the last call, and whether one was rejected unchecked
     /// because its address had failed too often.
     pub(crate) fn take_notes(&self) -> (u32, bool) {
-        (self.checked.swap(0, Ordering::Relaxed), self.is_over.swap(false, Ordering::Relaxed))
+        (self.checked.take(), self.is_over.take())
     }
 }
 
@@ -69,7 +70,7 @@ impl ProofPayer<'_> {
     /// Pays for a proof that signs this many bytes, before it is checked.
     pub(crate) fn pay(self, signed_bytes: usize) -> Result<ProofPrice, TooManyFailed> {
         let price = self.take(weight(signed_bytes))?;
-        self.proofs.checked.fetch_add(1, Ordering::Relaxed);
+        self.proofs.checked.set(self.proofs.checked.get().saturating_add(1));
         Ok(price)
     }
 
@@ -82,7 +83,7 @@ impl ProofPayer<'_> {
         let asker = Asker::Address(self.address);
         let taken = self.proofs.rates.take(asker, self.now, weight, self.allowance);
         taken.map(|()| ProofPrice { weight }).map_err(|held| {
-            self.proofs.is_over.store(true, Ordering::Relaxed);
+            self.proofs.is_over.set(true);
             TooManyFailed(held.wait_ms())
         })
     }
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn who_fails_pays_and_who_is_right_does_not() {
-        let (proofs, limits) = (FailedProofs::new(0), limits());
+        let (proofs, limits) = (FailedProofs::of(Arc::new(Rates::new(8, 0))), limits());
         let at = Moment::from_millis;
         let payer = |millis| proofs.payer(address("10.0.0.1"), at(millis), &limits);
         for _ in 0..100 {
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_proof_of_much_weighs_as_much() {
-        let (proofs, limits) = (FailedProofs::new(0), limits());
+        let (proofs, limits) = (FailedProofs::of(Arc::new(Rates::new(8, 0))), limits());
         let payer = proofs.payer(address("2001:db8::1"), Moment::from_millis(1_000), &limits);
         let _ = payer.pay(SIGNED_BYTES_PER_PROOF).unwrap();
         assert_eq!(payer.pay(SIGNED_BYTES_PER_PROOF).unwrap_err(), TooManyFailed(1_000));

@@ -1,15 +1,23 @@
 //! The keys that verify tokens, and the selection of one for a token.
 
+use super::failed_proofs::{ProofPayer, TooManyFailed};
 use super::key::{Algorithm, Key};
 use super::key_error::KeyProblem;
-use super::{Secret, TokenError};
-use crate::base::limits::{KEYS_MAX, KID_BYTES_MAX};
+use super::token_cache::{TokenCache, hash};
+use super::{Claims, Secret, TokenError};
+use crate::base::Timestamp;
+use crate::base::limits::{KEYS_MAX, KID_BYTES_MAX, TOKEN_BYTES_MAX};
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The keys that verify tokens: at most [`KEYS_MAX`], no two with the same `kid`, and at most one
-/// without a `kid` per algorithm. So a token selects one key, and only one signature is checked.
+/// without a `kid` per algorithm. So a token selects one key, and only one signature is checked; none
+/// if the same token was verified lately, with these keys or a clone of them.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys {
+    list: Vec<Key>,
+    verified: Arc<Mutex<TokenCache>>,
+}
 
 impl Keys {
     /// No keys: open mode.
@@ -22,28 +30,29 @@ impl Keys {
     #[must_use]
     pub fn from_secret(secret: &Secret) -> Keys {
         // A `Secret` always has a valid length.
-        Keys(Key::secret(secret.bytes()).into_iter().collect())
+        let list = Key::secret(secret.bytes()).into_iter().collect();
+        Keys { list, ..Keys::default() }
     }
 
     /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     pub(super) fn add(&mut self, key: Key) -> Result<(), KeyProblem> {
-        if self.0.len() >= KEYS_MAX {
+        if self.list.len() >= KEYS_MAX {
             return Err(KeyProblem::Keys);
         }
         match &key.kid {
             Some(kid) if !(1..=KID_BYTES_MAX).contains(&kid.len()) => return Err(KeyProblem::Kid),
-            Some(_) if self.0.iter().any(|other| other.kid == key.kid) => {
+            Some(_) if self.list.iter().any(|other| other.kid == key.kid) => {
                 return Err(KeyProblem::KidTwice);
             }
             Some(_) => {}
@@ -52,8 +61,53 @@ impl Keys {
             }
             None => {}
         }
-        self.0.push(key);
+        self.list.push(key);
         Ok(())
+    }
+
+    // Whoever panics while they hold this leaves nothing half done.
+    fn verified(&self) -> MutexGuard<'_, TokenCache> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The claims of a token with a valid signature by one of the keys. The sender pays before the
+    /// check, and is paid back if it is valid.
+    pub(super) fn open(
+        &self,
+        token: &str,
+        now: Timestamp,
+        payer: Option<ProofPayer<'_>>,
+    ) -> Result<Claims, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX || self.is_empty() {
+            return Err(TokenError::Invalid);
+        }
+        let hash = hash(token).ok_or(TokenError::Invalid)?;
+        let found = self.verified().find(&hash, now);
+        if let Some(result) = found {
+            return result;
+        }
+        let key = self.selected(token)?;
+        let too_many = |TooManyFailed(wait_ms)| TokenError::TooManyFailed(wait_ms);
+        let price = payer.map(|payer| payer.pay(0).map(|price| (payer, price)));
+        let price = price.transpose().map_err(too_many)?;
+        let result = key.open(token);
+        if let (Ok(_), Some((payer, price))) = (&result, price) {
+            payer.give_back(price);
+        }
+        self.verified().put(hash, token.len(), &result, now);
+        result
+    }
+
+    /// The key for a token. Only its header decides, which costs no signature check.
+    fn selected(&self, token: &str) -> Result<&Key, TokenError> {
+        // The header only selects the key. Its jwk, jku, x5c and x5u are not trusted.
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        // RFC 7515 §4.1.11: critical extensions must be understood, and none is.
+        if header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
+        let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
+        self.select(algorithm, header.kid.as_deref())
     }
 
     /// Selects the key for a token by its header.
@@ -67,7 +121,7 @@ impl Keys {
         kid: Option<&str>,
     ) -> Result<&Key, TokenError> {
         let key = match kid {
-            Some(_) => self.0.iter().find(|key| key.kid.as_deref() == kid),
+            Some(_) => self.list.iter().find(|key| key.kid.as_deref() == kid),
             None => self.nameless(algorithm).or_else(|| self.only(algorithm)),
         };
         let key = key.ok_or(TokenError::UnknownKey)?;
@@ -75,11 +129,11 @@ impl Keys {
     }
 
     fn nameless(&self, algorithm: Algorithm) -> Option<&Key> {
-        self.0.iter().find(|key| key.kid.is_none() && key.algorithm == algorithm)
+        self.list.iter().find(|key| key.kid.is_none() && key.algorithm == algorithm)
     }
 
     fn only(&self, algorithm: Algorithm) -> Option<&Key> {
-        let mut keys = self.0.iter().filter(|key| key.algorithm == algorithm);
+        let mut keys = self.list.iter().filter(|key| key.algorithm == algorithm);
         keys.next().filter(|_| keys.next().is_none())
     }
 }
@@ -88,7 +142,8 @@ impl Keys {
 impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.len())?;
-        for (key, before) in self.0.iter().zip([": "].into_iter().chain(std::iter::repeat(", "))) {
+        for (key, before) in self.list.iter().zip([": "].into_iter().chain(std::iter::repeat(", ")))
+        {
             write!(f, "{before}{key}")?;
         }
         Ok(())

@@ -4,16 +4,13 @@
 use super::authenticate::Proof;
 use super::browser::Cookies;
 use super::claims::millis;
-use super::failed_proofs::{ProofPayer, TooManyFailed};
-use super::key::{Algorithm, Key};
-use super::token_cache::{TokenCache, hash};
+use super::failed_proofs::ProofPayer;
 use super::{AdminToken, Claims, Identity, Keys, Revocations, TokenError};
-use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
+use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::{StreamClaims, StreamRights, Timestamp, UserId, UserLimit, UserLimits};
 use crate::wire::display_name::plain;
 use serde_json::{Map, Value};
-use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What is expected of a token beside its signature.
@@ -32,7 +29,7 @@ pub struct Expected {
 /// Verifies tokens.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    book: KeysWithCache,
+    keys: Keys,
     admin_token: Option<AdminToken>,
     pub(super) expected: Expected,
     revocations: Revocations,
@@ -49,8 +46,7 @@ impl Verifier {
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
         let revocations = Revocations::default();
         let cookies = None;
-        let book = KeysWithCache::from(keys);
-        Verifier { book, admin_token: None, expected, revocations, cookies, has_others: false }
+        Verifier { keys, admin_token: None, expected, revocations, cookies, has_others: false }
     }
 
     /// The longest name of a person, in bytes.
@@ -76,13 +72,13 @@ impl Verifier {
 
     /// Whether tokens can be verified.
     pub(crate) fn has_keys(&self) -> bool {
-        !self.book.keys.is_empty()
+        !self.keys.is_empty()
     }
 
     /// Verifies with other keys from now on. Clients let in by the old ones stay, and revoked
     /// tokens stay revoked.
     pub fn replace_keys(&mut self, keys: Keys) {
-        self.book = KeysWithCache::from(keys);
+        self.keys = keys;
     }
 
     /// Changes what is expected of tokens from now on. Clients that were let in stay.
@@ -104,7 +100,7 @@ impl Verifier {
     /// Whether there is no key, so that any name is accepted.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.book.keys.is_empty() && !self.has_others
+        self.keys.is_empty() && !self.has_others
     }
 
     /// How long a token stays valid after its `exp`, in ms.
@@ -149,7 +145,7 @@ impl Verifier {
         if self.is_open() {
             return Err(TokenError::OpenMode);
         }
-        self.book.open(token, now, payer)
+        self.keys.open(token, now, payer)
     }
 
     /// The identity that the claims give at `now`, if they are as expected.
@@ -231,60 +227,6 @@ impl Verifier {
         let (admin, is_named) = (claims.admin, false);
         Ok(Identity { user, name, admin, is_named, rights, limits, expires, jti, issued })
     }
-}
-
-/// Keys, and the cache of tokens verified with them.
-#[derive(Clone, Debug)]
-pub(super) struct KeysWithCache {
-    keys: Keys,
-    cache: RefCell<TokenCache>,
-}
-
-impl From<Keys> for KeysWithCache {
-    fn from(keys: Keys) -> KeysWithCache {
-        KeysWithCache { keys, cache: RefCell::default() }
-    }
-}
-
-impl KeysWithCache {
-    /// The claims of a token with a valid signature by one of the keys. The sender pays before the
-    /// check, and is paid back if it is valid.
-    pub(super) fn open(
-        &self,
-        token: &str,
-        now: Timestamp,
-        payer: Option<ProofPayer<'_>>,
-    ) -> Result<Claims, TokenError> {
-        if token.len() > TOKEN_BYTES_MAX || self.keys.is_empty() {
-            return Err(TokenError::Invalid);
-        }
-        let hash = hash(token).ok_or(TokenError::Invalid)?;
-        if let Some(result) = self.cache.borrow().find(&hash, now) {
-            return result;
-        }
-        let key = selected(&self.keys, token)?;
-        let too_many = |TooManyFailed(wait_ms)| TokenError::TooManyFailed(wait_ms);
-        let price = payer.map(|payer| payer.pay(0).map(|price| (payer, price)));
-        let price = price.transpose().map_err(too_many)?;
-        let result = key.open(token);
-        if let (Ok(_), Some((payer, price))) = (&result, price) {
-            payer.give_back(price);
-        }
-        self.cache.borrow_mut().put(hash, token.len(), &result, now);
-        result
-    }
-}
-
-/// The key for a token. Only its header decides, which costs no signature check.
-fn selected<'k>(keys: &'k Keys, token: &str) -> Result<&'k Key, TokenError> {
-    // The header only selects the key. Its jwk, jku, x5c and x5u are not trusted.
-    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-    // RFC 7515 §4.1.11: critical extensions must be understood, and none is.
-    if header.crit.is_some() {
-        return Err(TokenError::Invalid);
-    }
-    let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
-    keys.select(algorithm, header.kid.as_deref())
 }
 
 /// The stream claims, if there are any.

@@ -91,10 +91,12 @@ pub enum Effect {
         /// The connection for which it is polled, if anybody watches it.
         by: Option<ConnId>,
     },
-    /// A slow connection will never receive an event of a state, because a newer one replaced it.
+    /// A slow connection will never receive events of a state, because newer ones replaced them.
     Skipped {
         /// The connection.
         conn: ConnId,
+        /// How many.
+        count: u32,
     },
     /// A connection is behind in logs that it watches with a filter. Give `Input::Scan` once,
     /// however often this is asked, when a page of its missed events may be scanned.

@@ -112,6 +112,8 @@ pub const FLUSHES_PER_TURN: usize = 1_024;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is
 /// queued before the last turn's frames are sent, so a busy large room does not delay others.
 pub const DELIVERIES_PER_TURN: usize = 16_384;
+/// The same of what a thread is told by others and of its own records, whoever it concerns.
+pub const TOLD_PER_TURN: usize = 4_096;
 /// Bytes of events scanned in one turn for subscribers behind in filtered logs: each missed
 /// event is read for one subscriber alone.
 pub const SCANNED_PER_TURN_BYTES: usize = 256 * 1024;
@@ -163,6 +165,8 @@ pub const TURNED_AWAY_MAX: usize = 32;
 /// File descriptors not for connections: of the store, the reactor, standard streams, threads that
 /// call backends, and refused connections.
 pub const FILES_RESERVED: u64 = 128 + TURNED_AWAY_MAX as u64;
+/// The same for each thread beside the first.
+pub const FILES_OF_THREAD: u64 = 8 + TURNED_AWAY_MAX as u64;
 /// With fewer places for connections than this, because of the limit on open files, the server says
 /// so at the start.
 pub const FILES_FEW: u64 = 256;

@@ -2,11 +2,17 @@
 //! cannot fill the disk.
 
 use crate::base::Moment;
+use std::sync::{Mutex, PoisonError};
 
-/// Counts lines of one kind per second.
+/// Counts lines of one kind per second, of all threads that have it.
 #[derive(Debug)]
 pub struct LineRate {
     per_second: u32,
+    counts: Mutex<LineCounts>,
+}
+
+#[derive(Debug)]
+struct LineCounts {
     second: u64,
     lines: u32,
     left_out: u64,
@@ -16,22 +22,24 @@ impl LineRate {
     /// Allows `per_second` lines a second.
     #[must_use]
     pub const fn new(per_second: u32) -> LineRate {
-        LineRate { per_second, second: 0, lines: 0, left_out: 0 }
+        let counts = LineCounts { second: 0, lines: 0, left_out: 0 };
+        LineRate { per_second, counts: Mutex::new(counts) }
     }
 
     /// Counts a line. If it may be written, returns how many were left out since the last one;
     /// otherwise `None`.
-    pub fn take(&mut self, now: Moment) -> Option<u64> {
+    pub fn take(&self, now: Moment) -> Option<u64> {
         let second = now.as_millis() / 1_000;
-        if second != self.second {
-            (self.second, self.lines) = (second, 0);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if second != counts.second {
+            (counts.second, counts.lines) = (second, 0);
         }
-        if self.lines >= self.per_second {
-            self.left_out += 1;
+        if counts.lines >= self.per_second {
+            counts.left_out += 1;
             return None;
         }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.left_out))
+        counts.lines += 1;
+        Some(std::mem::take(&mut counts.left_out))
     }
 }
 
@@ -41,8 +49,8 @@ mod tests {
 
     #[test]
     fn lines_beyond_those_of_a_second_are_counted_and_told_with_the_next() {
-        let mut rate = LineRate::new(2);
-        let mut at = |millis| rate.take(Moment::from_millis(millis));
+        let rate = LineRate::new(2);
+        let at = |millis| rate.take(Moment::from_millis(millis));
         assert_eq!((at(0), at(999), at(999), at(999)), (Some(0), Some(0), None, None));
         assert_eq!((at(1_000), at(1_000), at(1_001)), (Some(2), Some(0), None));
         assert_eq!((at(9_000), at(9_000)), (Some(1), Some(0)));

@@ -187,7 +187,7 @@ impl HandoverOffer {
         let successor = Arc::new(Mutex::new(None));
         let offer = HandoverOffer { successor: Arc::clone(&successor) };
         std::thread::Builder::new().name("parlor-handover".into()).spawn(move || {
-            let (clock, mut lines) = (Clock::start(), LineRate::new(1));
+            let (clock, lines) = (Clock::start(), LineRate::new(1));
             for stream in listener.incoming() {
                 // Without a free file it fails at once, as long as somebody waits.
                 let Ok(stream) = stream else {

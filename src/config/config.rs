@@ -46,9 +46,7 @@ pub struct Config {
     /// The user, and the group, that a program which begins as root becomes: `USER` or `USER:GROUP`.
     /// The library only makes it the owner of Unix sockets.
     pub user: Option<Arc<str>>,
-    /// How many threads serve; 0 for one for each core. No key sets it as long as not all limits hold
-    /// for several together.
-    #[doc(hidden)]
+    /// How many threads serve, at most 64, each with its own connections; 0 for one for each core.
     pub threads: u32,
     /// The permissions that files which the program creates do not have. For the program, as
     /// `parlor` is; the library does not set it.

@@ -7,7 +7,6 @@ use super::values::{self, AUTH_URL_HEADERS_MAX, CREATORS, LOG_FORMATS, meant, na
 use super::{feed, handlers, listeners, retention, streams, suggest, user_limits};
 use crate::auth::KeyFile;
 use crate::base::limits::CERTIFICATES_MAX;
-use crate::store::Place;
 use crate::web::Proxies;
 
 /// All keys, in the order in which they are listed.
@@ -98,16 +97,14 @@ const KEYS: &[ConfigKey] = &[
     }),
     key("data", Restart, "Where the data is kept.", ValueKind::Text {
         wants: "a directory, :memory: to keep nothing, or empty for parlor in the user's data directory",
-        get: |config| match &config.data {
-            Place::Directory(directory) => values::os_text(directory),
-            Place::Memory => ":memory:".to_owned(),
-        },
+        get: |config| values::place_text(&config.data),
         set: |config, text| {
-            let is_memory = text == ":memory:";
-            config.data = if is_memory { Place::Memory } else { Place::Directory(text.into()) };
+            config.data = values::place(text);
             Some(())
         },
     }),
+    number!("threads", Restart, "threads", threads: u32, 0 ..= 64,
+        "Threads that serve, each with its own connections. 0: one for each core."),
     key("listeners", Restart, "All that is listened on, in place of listen.",
         ValueKind::Section(listeners::LISTENERS)),
     option!("tls.cert_file", Live, "a file's name, or empty for none", tls_cert_file,

@@ -2,6 +2,7 @@
 
 use super::config::{Creators, LogFormat};
 use crate::hub::Scope;
+use crate::store::Place;
 use crate::web::Network;
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,6 +38,22 @@ pub(super) fn address(text: &str) -> Option<SocketAddr> {
     let port = text.strip_prefix("localhost").unwrap_or(text);
     text.parse().ok().or_else(|| of_this_machine(port.strip_prefix(':').unwrap_or(text)))
 }
+
+/// Where the data is, as the key says it.
+pub(super) fn place_text(place: &Place) -> String {
+    match place {
+        Place::Directory(directory) => os_text(directory),
+        Place::Memory => MEMORY.to_owned(),
+    }
+}
+
+/// The same, read.
+pub(super) fn place(text: &str) -> Place {
+    if text == MEMORY { Place::Memory } else { Place::Directory(text.into()) }
+}
+
+/// Keeps nothing.
+const MEMORY: &str = ":memory:";
 
 pub(super) fn os_text(value: &(impl AsRef<OsStr> + ?Sized)) -> String {
     value.as_ref().to_string_lossy().into_owned()

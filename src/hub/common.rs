@@ -29,6 +29,8 @@ pub(super) struct Reservations {
     of_rooms: HashMap<RoomId, OfRoom, SeededHash>,
     /// Users' connections at all hubs: not in flight, and counted only where there are several.
     connections: HashMap<UserId, u32, SeededHash>,
+    /// All of them.
+    connected: usize,
     /// Rooms created in a day, and first messages to people who were never here.
     pub(super) makers: Daily,
     pub(super) first_messages: Daily,
@@ -72,6 +74,7 @@ impl Common {
             users: HashMap::with_hasher(hash),
             of_rooms: HashMap::with_hasher(hash),
             connections: HashMap::with_hasher(hash),
+            connected: 0,
             makers: Daily::new(rooms_a_day(limits), hash),
             first_messages: Daily::new(FIRST_MESSAGES_A_DAY, hash),
         };
@@ -112,9 +115,21 @@ impl Reservations {
         self.connections.get(user).copied().unwrap_or(0)
     }
 
-    /// A connection of a user has opened or closed.
-    pub(super) fn with_connections(&mut self, user: &UserId, change: impl FnOnce(&mut u32)) {
-        changed(&mut self.connections, user, change);
+    /// How many connections all users have at all hubs, if there are several.
+    pub(super) fn connected(&self) -> usize {
+        self.connected
+    }
+
+    /// A connection of a user has opened.
+    pub(super) fn connection_opened(&mut self, user: &UserId) {
+        self.connected += 1;
+        changed(&mut self.connections, user, |connections| *connections += 1);
+    }
+
+    /// A connection of a user has closed.
+    pub(super) fn connection_closed(&mut self, user: &UserId) {
+        self.connected -= 1;
+        changed(&mut self.connections, user, |connections| *connections -= 1);
     }
 
     /// Changes what is in flight for a user.

@@ -110,6 +110,12 @@ impl Hub {
             self.keeping.aging.pop_first();
             self.trim_later(room);
         }
+        // The first hub removes for all, and the others hear of it.
+        if !self.streams.is_of_first() {
+            for room in std::mem::take(&mut self.keeping.due) {
+                self.rooms[room].is_trimming = false;
+            }
+        }
         while self.keeping.in_flight < TRIMS_IN_FLIGHT_MAX
             && let Some(room) = self.keeping.due.pop_front()
         {

@@ -115,6 +115,12 @@ impl Hub {
         self.peers.as_ref().is_some_and(|peers| peers.is_behind())
     }
 
+    /// Whether it has been asked for something that it has not decided, for it is behind.
+    #[must_use]
+    pub fn keeps_inputs(&self) -> bool {
+        self.peers.as_ref().is_some_and(|peers| !peers.waiting.is_empty())
+    }
+
     /// It hears something that it was told.
     pub(super) fn hears(&mut self) {
         if let Some(peers) = &mut self.peers {
@@ -269,7 +275,7 @@ impl Hub {
         let mut reserved = self.common.lock();
         let is_allowed = reserved.connections(user) < connections_max;
         if is_allowed {
-            reserved.with_connections(user, |connections| *connections += 1);
+            reserved.connection_opened(user);
         }
         is_allowed
     }
@@ -277,7 +283,16 @@ impl Hub {
     /// A connection of a user has closed here.
     pub(super) fn connection_ended(&self, user: &UserId) {
         if self.peers.is_some() {
-            self.common.lock().with_connections(user, |connections| *connections -= 1);
+            self.common.lock().connection_closed(user);
+        }
+    }
+
+    /// How many connections users have at all hubs.
+    #[must_use]
+    pub fn connected_everywhere(&self) -> usize {
+        match self.peers {
+            Some(_) => self.common.lock().connected(),
+            None => self.connected,
         }
     }
 

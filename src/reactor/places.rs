@@ -74,6 +74,12 @@ impl ConnectionPlaces {
         self.of(listener).taken.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Those taken, at all listeners.
+    fn all_taken(&self) -> usize {
+        let own = self.0.own.iter().flatten().map(|count| count.read().0);
+        self.0.shared.read().0 + own.sum::<usize>()
+    }
+
     /// Places that all listeners without a limit of their own share: those taken, and all.
     pub(super) fn shared(&self) -> (usize, usize) {
         self.0.shared.read()
@@ -81,6 +87,12 @@ impl ConnectionPlaces {
 }
 
 impl Io {
+    /// Connections of all listeners, at all reactors.
+    #[must_use]
+    pub fn connections_everywhere(&self) -> usize {
+        self.places.all_taken()
+    }
+
     /// Connections of the listeners without a limit of their own, and most of them:
     /// `limits.connections`, or as many as the limit on open files allows.
     #[must_use]
@@ -131,6 +143,7 @@ mod tests {
         places.give_back(own);
         assert!(!places.take(last) && places.take(own));
         places.give_back(last);
+        assert_eq!(places.all_taken(), 2);
         assert_eq!((places.shared(), places.take(first)), ((1, 2), true));
     }
 }

@@ -8,7 +8,7 @@ use super::listener::OpenListener;
 use super::listening_socket::ListeningSocket;
 use super::memory::all_outboxes_bytes;
 use super::read::Drains;
-use super::seat::ReactorSeat;
+use super::seat::{ReactorSeat, part_of_outboxes};
 use super::slot::{CloseCause, Phase};
 use super::system::{Acceptor, IoReadiness, Machine, Plain, System, Transport};
 use super::wake::Wake;
@@ -166,7 +166,8 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         // Measured now, since what the program has started so far uses memory, too.
         if self.has_outboxes_by_memory {
-            self.io.budget.set_limit(all_outboxes_bytes() / self.system.desks.len());
+            let part = part_of_outboxes(all_outboxes_bytes(), self.system.desks.len());
+            self.io.budget.set_limit(part);
         }
         loop {
             self.dial(handler);

@@ -12,7 +12,9 @@ use super::places::ConnectionPlaces;
 use super::reactor::{LISTENERS, Reactor, ReactorListener, WAKER};
 use super::system::{Acceptor, Machine};
 use super::wake::Wake;
-use crate::base::limits::{DEALT_MAX, FILES_FEW, FILES_RESERVED};
+use crate::base::limits::{
+    ALL_OUTBOXES_BYTES_MIN, DEALT_MAX, FILES_FEW, FILES_OF_THREAD, FILES_RESERVED,
+};
 use crate::base::{Limits, ListenerId};
 use mio::net::TcpStream;
 use mio::{Poll, Token};
@@ -65,8 +67,8 @@ impl ReactorSeat {
         limits: &Limits,
         own: &[Option<u32>],
     ) -> io::Result<Vec<ReactorSeat>> {
-        let reserved =
-            FILES_RESERVED + own.iter().flatten().map(|max| u64::from(*max)).sum::<u64>();
+        let of_threads = FILES_RESERVED + FILES_OF_THREAD * (count as u64).saturating_sub(1);
+        let reserved = of_threads + own.iter().flatten().map(|max| u64::from(*max)).sum::<u64>();
         let files = file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(reserved).max(1));
         if files < FILES_FEW.min(limits.connections.into()) {
             log::warn!(connections = files; "the limit on open files leaves places for no more connections than these");
@@ -100,6 +102,12 @@ impl ReactorSeat {
     }
 }
 
+/// What one of so many reactors has of the bytes that all outboxes may hold: its part, and no less than
+/// an outbox needs.
+pub(super) fn part_of_outboxes(bytes: usize, reactors: usize) -> usize {
+    (bytes / reactors).max(bytes.min(ALL_OUTBOXES_BYTES_MIN))
+}
+
 impl<A: Acceptor> Reactor<Machine<A>> {
     /// The reactor of a seat. The first one has the listeners, others none.
     ///
@@ -121,8 +129,7 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         let mut io = Io::new(limits, clock.now(), Clock::timestamp());
         io.set_number(number as u32);
         io.places = places;
-        // Each has its part of what all outboxes may hold.
-        io.budget.set_limit(io.budget.limit() / desks.len());
+        io.budget.set_limit(part_of_outboxes(io.budget.limit(), desks.len()));
         Ok(Reactor {
             listeners,
             has_outboxes_by_memory: limits.all_outboxes_bytes == 0,

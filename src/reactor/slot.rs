@@ -134,6 +134,12 @@ impl Io {
         self.number = number;
     }
 
+    /// Its number, as in [`ConnId::reactor`].
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number as usize
+    }
+
     pub(super) fn all(&self) -> Vec<ConnId> {
         let id = |(index, slot): (usize, &Slot)| self.id(index, slot.generation);
         self.table.iter().map(id).collect()

@@ -9,7 +9,7 @@ use super::listening::Listening;
 use super::reload::Reloader;
 use super::server_error::ServerError;
 use super::threads::{Beginning, OtherThread, RunningParts, ThreadStart};
-use crate::auth::cookie_secret;
+use crate::auth::{Cookies, cookie_secret};
 use crate::base::{Chance, Snapshot, StreamId};
 use crate::config::{Config, Listener};
 use crate::reactor::{Clock, ListeningSocket, ReactorSeat, SIGINT, SIGTERM, on_signal};
@@ -103,11 +103,12 @@ impl Server {
         const EPOCH_LEN: usize = 16;
         let (ends, mut snapshot) = open_store(&config, &seats, &chance.word(EPOCH_LEN))?;
         let cookie_secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
+        let cookies = Cookies::new(cookie_secret);
         let has_challenges = listeners.iter().any(|listener| listener.acme_webroot.is_some());
         let challenges = has_challenges.then(Challenges::start).transpose();
         let challenges = challenges.map_err(ServerError::System)?;
         let beginning =
-            Beginning { config, listeners, keys, tls, cookie_secret, admin_token, challenges };
+            Beginning { config, listeners, keys, tls, cookies, admin_token, challenges };
         let team = (seats.len() > 1).then(|| {
             let streams = std::mem::take(&mut snapshot.streams);
             let wakes = seats.iter().map(ReactorSeat::wake).collect();

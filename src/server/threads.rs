@@ -5,7 +5,7 @@ use super::embed::challenges::Challenges;
 use super::embed::shared::{FailCallsOnDrop, Shared};
 use super::process_memory::{memory_bytes, resident_bytes};
 use super::server_error::ServerError;
-use crate::auth::{AdminToken, Keys, Secret};
+use crate::auth::{AdminToken, Cookies, Keys};
 use crate::base::Snapshot;
 use crate::config::{Config, Listener};
 use crate::reactor::{Clock, Machine, Reactor, ReactorListener, ReactorSeat, Wake};
@@ -24,7 +24,7 @@ pub(super) struct Beginning {
     pub(super) keys: Keys,
     /// Who speaks TLS at which listener.
     pub(super) tls: Vec<Option<ListenerTls>>,
-    pub(super) cookie_secret: Secret,
+    pub(super) cookies: Cookies,
     pub(super) admin_token: Option<AdminToken>,
     pub(super) challenges: Option<Challenges>,
 }
@@ -54,8 +54,7 @@ impl Beginning {
         sockets: Vec<ReactorListener>,
     ) -> Result<RunningParts, ServerError> {
         let ThreadStart { seat, store, snapshot, seed } = start;
-        let Beginning { config, listeners, keys, tls, cookie_secret, admin_token, challenges } =
-            self;
+        let Beginning { config, listeners, keys, tls, cookies, admin_token, challenges } = self;
         let wake: Wake = seat.wake();
         let clock: Clock = seat.clock();
         let reactor = Reactor::at(seat, sockets, &config.limits, TlsAcceptor::new(tls));
@@ -69,7 +68,7 @@ impl Beginning {
         let opened = (store, snapshot);
         let mut web = Chat::build(config, listeners, keys, opened, seat, clock.now(), seed);
         let chat = web.application_mut();
-        chat.prove_by(cookie_secret, admin_token);
+        chat.prove_by(cookies, admin_token);
         chat.measure_memory(resident_bytes, memory_bytes());
         if let Some(challenges) = challenges {
             chat.serve_challenges(challenges);
@@ -95,8 +94,8 @@ impl RunningParts {
 /// A thread beside the first one. It is ready, and runs once it is told to.
 #[derive(Debug)]
 pub(super) struct OtherThread {
-    go: SyncSender<()>,
-    thread: JoinHandle<Result<(), ServerError>>,
+    go: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl OtherThread {
@@ -133,21 +132,33 @@ impl OtherThread {
         let thread = std::thread::Builder::new().name(format!("parlor-{number}")).spawn(lives);
         let thread = thread.map_err(ServerError::System)?;
         is_ready.recv().map_err(|_| ServerError::Panicked)??;
-        Ok(OtherThread { go, thread })
+        Ok(OtherThread { go: Some(go), thread: Some(thread) })
     }
 
     pub(super) fn go(&self) {
         // It waits for this, unless it has panicked: then its end says so.
-        let _ = self.go.send(());
+        let _ = self.go.as_ref().map(|go| go.send(()));
     }
 
     /// Waits until it has ended.
     ///
     /// # Panics
     /// With its panic, if it has panicked.
-    pub(super) fn join(self) -> Result<(), ServerError> {
-        drop(self.go);
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    pub(super) fn join(mut self) -> Result<(), ServerError> {
+        self.go = None;
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// A server that is dropped leaves no thread behind, which would still hold the store.
+impl Drop for OtherThread {
+    fn drop(&mut self) {
+        self.go = None;
+        if let Some(thread) = self.thread.take() {
+            // It has said so, if it panicked.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -272,7 +272,10 @@ impl Store {
 
     fn submit(&mut self, command: StoreCommand) -> Result<(), NotTaken> {
         let weight = command.weight();
-        if self.waiting >= STORE_QUEUE_MAX || self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
+        // Each end has its part.
+        let parts = self.ends.len();
+        let is_much = self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX / parts;
+        if self.waiting >= STORE_QUEUE_MAX / parts || (is_much && self.waiting > 0) {
             return Err(NotTaken::Overloaded);
         }
         let commands = self.commands.as_ref().ok_or(NotTaken::Unavailable)?;

@@ -1,13 +1,12 @@
 //! Limits the memory of incomplete request bodies: of all together, and of each address.
 
 use crate::base::Address;
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory available for bodies.
+/// The memory available for bodies, at all reactors of a server.
 #[derive(Clone, Debug)]
-pub(super) struct BodyRoom(Rc<RefCell<BodyRoomLeft>>);
+pub(super) struct BodyRoom(Arc<Mutex<BodyRoomLeft>>);
 
 #[derive(Debug)]
 struct BodyRoomLeft {
@@ -31,7 +30,12 @@ impl BodyRoom {
     /// Room for so many bytes; when half is used, one address may use at most `share`.
     pub(super) fn new(bytes: usize, share: usize) -> BodyRoom {
         let (scarce, taken) = (bytes / 2, HashMap::new());
-        BodyRoom(Rc::new(RefCell::new(BodyRoomLeft { left: bytes, scarce, share, taken })))
+        BodyRoom(Arc::new(Mutex::new(BodyRoomLeft { left: bytes, scarce, share, taken })))
+    }
+
+    // Whoever panics while they hold this leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, BodyRoomLeft> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An empty body from an address.
@@ -49,7 +53,7 @@ impl KeptBody {
     /// Appends received bytes: memory grows with them, not with the announced length. Returns
     /// whether there was room.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> bool {
-        let mut room = self.room.0.borrow_mut();
+        let mut room = self.room.lock();
         let Some(left) = room.left.checked_sub(bytes.len()) else { return false };
         let taken = room.taken.get(&self.address).copied().unwrap_or(0);
         // A single body may exceed the share: the limits of its stream or of the server apply
@@ -70,7 +74,7 @@ impl Drop for KeptBody {
         if self.bytes.is_empty() {
             return;
         }
-        let mut room = self.room.0.borrow_mut();
+        let mut room = self.room.lock();
         room.left += self.bytes.len();
         if let Some(taken) = room.taken.get_mut(&self.address) {
             *taken -= self.bytes.len();
@@ -100,8 +104,8 @@ mod tests {
         assert!(one.keep(b"67890"));
         assert_eq!(one.bytes(), b"1234567890");
         drop(one);
-        assert_eq!(room.0.borrow().left, 10);
-        assert!(room.0.borrow().taken.is_empty());
+        assert_eq!(room.lock().left, 10);
+        assert!(room.lock().taken.is_empty());
     }
 
     #[test]

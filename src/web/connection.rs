@@ -1,16 +1,15 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
 use super::body_room::BodyRoom;
+use super::common::WebCommon;
 use super::endless::Endless;
 use super::exchange::{Http, say};
-use super::idle::Idle;
-use super::listeners::{Admissions, Listeners};
+use super::listeners::Listeners;
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
 use crate::base::limits::{
-    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED,
-    EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
+    ANSWER_BYTES_PER_WORK, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -28,8 +27,6 @@ pub struct Web<A> {
     pub(super) stages: ByConnection<Stage>,
     pub(super) sockets: Sockets,
     pub(super) listeners: Listeners,
-    /// Of the listeners that share their places, and then of each that has its own.
-    pub(super) idle: Vec<Idle>,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
     /// For the bodies of incomplete requests.
@@ -73,20 +70,19 @@ pub(super) enum ExpectedOfPeer {
 impl<A: Application> Web<A> {
     /// Runs `application`, with `seed` for jitter and hashing.
     pub fn new(application: A, config: WebConfig, seed: u64) -> Web<A> {
-        let sockets = Sockets::new(&config);
-        let limits = config.limits;
         let mut chance = Chance::new(seed);
         let hash_seed = chance.next_u64();
-        let own = || Admissions::new(&config.listeners, &limits, hash_seed);
-        let admissions = config.admissions.unwrap_or_else(own);
+        let own = || WebCommon::new(&config.listeners, &config.limits, &[], hash_seed);
+        let common = config.common.clone().unwrap_or_else(own);
+        let sockets = Sockets::new(&config, common.clone());
+        let limits = config.limits;
         Web {
             application,
             stages: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             sockets,
-            listeners: Listeners::new(config.listeners, admissions, config.proxies, &limits),
-            idle: Vec::new(),
+            body_room: common.body_room().clone(),
+            listeners: Listeners::new(config.listeners, common, config.proxies, &limits),
             endpoint_limits: of_endpoints(&limits),
-            body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
             limits,
             chance,
             stop_is_asked: Arc::default(),
@@ -103,8 +99,12 @@ impl<A: Application> Web<A> {
         &mut self.application
     }
 
-    fn set_limits(&mut self, limits: Limits) {
+    fn set_limits(&mut self, io: &Io, limits: Limits) {
         self.listeners.set_limits(&limits);
+        // The first reactor says what holds for all: another may be late.
+        if io.number() == 0 {
+            self.listeners.set_common_limits(&limits);
+        }
         self.endpoint_limits = of_endpoints(&limits);
         self.limits = limits;
     }
@@ -382,7 +382,7 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause) {
-        self.idle_at(io, conn).leave(conn);
+        self.is_not_idle(io, conn);
         let held_most = cause == CloseCause::HeldMost;
         self.is_over(io, conn, if held_most { SocketEnd::HeldMost } else { SocketEnd::Lost });
         self.settle(io);
@@ -400,8 +400,9 @@ impl<A: Application> Handler for Web<A> {
             net.stop(CloseCode::GOING_AWAY, "the server stops");
         }
         self.application.woken(&mut net);
+        self.end_idle(io);
         if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
-            self.set_limits(limits);
+            self.set_limits(io, limits);
             self.listeners.set_proxies(proxies);
         }
         self.settle(io);

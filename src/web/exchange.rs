@@ -140,7 +140,7 @@ impl<A: Application> Web<A> {
     fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let bytes_max = self.limits.head_bytes as usize;
         let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
-        self.idle_at(io, conn).leave(conn);
+        self.is_not_idle(io, conn);
         let Some(http) = self.http(conn) else { return bytes.len() };
         let Step::Head(reader, kept) = &mut http.step else { return 0 };
         let before = kept.len();
@@ -427,7 +427,7 @@ impl<A: Application> Web<A> {
 
     /// Ignores further input on a connection.
     pub(super) fn forget_http(&mut self, io: &Io, conn: ConnId) {
-        self.idle_at(io, conn).leave(conn);
+        self.is_not_idle(io, conn);
         if let Some(stage) = self.stages.get_mut(conn) {
             *stage = Stage::Over;
         }

@@ -146,9 +146,9 @@ impl Health {
     }
 
     /// Counts a push that it misses.
-    pub(super) fn dropped(&mut self) {
+    pub(super) fn dropped(&mut self, count: u32) {
         let drops = &mut self.record.get_or_insert_default().drops;
-        *drops = drops.saturating_add(1);
+        *drops = drops.saturating_add(count);
     }
 
     /// Milliseconds since the newest ping.
@@ -361,7 +361,7 @@ mod tests {
         assert!(health.record.is_none() && health.quality().is_none());
         health.count_error();
         for _ in 0..5 {
-            health.dropped();
+            health.dropped(1);
         }
         let traffic = Traffic { sent: 3, received: 1, errors: 1, drops: 5 };
         assert_eq!(health.traffic(), traffic);

@@ -6,8 +6,9 @@ use super::connection::Web;
 use super::exchange::Step;
 use crate::base::limits::CONNECTIONS_KEPT_FREE_SHARE;
 use crate::base::{Address, ConnId, Moment, Shares};
-use crate::reactor::Io;
+use crate::reactor::{Io, Wake};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 /// Idle connections by address. Excludes those of trusted proxies, which serve many clients.
 #[derive(Debug, Default)]
@@ -47,23 +48,82 @@ impl Idle {
     }
 }
 
-impl<A: Application> Web<A> {
-    /// The idle connections that have the same places as this one.
-    pub(super) fn idle_at(&mut self, io: &Io, conn: ConnId) -> &mut Idle {
-        let listener = io.listener(conn);
-        let group = if io.has_own_places(listener) { listener.index() + 1 } else { 0 };
-        if self.idle.len() <= group {
-            self.idle.resize_with(group + 1, Idle::default);
+/// The idle connections of all reactors of a server. Each call takes a lock for a moment.
+#[derive(Debug)]
+pub(super) struct IdleConnections {
+    /// Those that share the places of all listeners, and behind them those of each listener that has
+    /// its own.
+    groups: Mutex<Vec<Idle>>,
+    /// By the number of the reactor; none if there is one.
+    desks: Vec<IdleDesk>,
+}
+
+/// What other reactors ask of one: to end these connections. Each was idle, and is asked for once.
+#[derive(Debug)]
+struct IdleDesk {
+    to_end: Mutex<Vec<ConnId>>,
+    wake: Wake,
+}
+
+impl IdleConnections {
+    /// There are none. Several reactors are woken so.
+    pub(super) fn new(wakes: &[Wake]) -> IdleConnections {
+        let desk = |wake: &Wake| IdleDesk { to_end: Mutex::default(), wake: wake.clone() };
+        IdleConnections { groups: Mutex::default(), desks: wakes.iter().map(desk).collect() }
+    }
+
+    fn with<T>(&self, group: usize, change: impl FnOnce(&mut Idle) -> T) -> T {
+        // Whoever panics while they hold this leaves nothing half done.
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if groups.len() <= group {
+            groups.resize_with(group + 1, Idle::default);
         }
-        &mut self.idle[group]
+        change(&mut groups[group])
+    }
+
+    /// Has another reactor end a connection.
+    fn ask_to_end(&self, conn: ConnId) {
+        if let Some(desk) = self.desks.get(conn.reactor()) {
+            desk.to_end.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            desk.wake.wake();
+        }
+    }
+
+    fn take_asked(&self, reactor: usize) -> Vec<ConnId> {
+        let Some(desk) = self.desks.get(reactor) else { return Vec::new() };
+        std::mem::take(&mut *desk.to_end.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The group of idle connections that have the same places as this one.
+fn group_of(io: &Io, conn: ConnId) -> usize {
+    let listener = io.listener(conn);
+    if io.has_own_places(listener) { listener.index() + 1 } else { 0 }
+}
+
+/// A connection whose answer is still being read is busy, and returns with its next request.
+fn is_busy(io: &Io, conn: ConnId) -> bool {
+    !io.may_read(conn) || io.outbox_bytes(conn) > 0
+}
+
+impl<A: Application> Web<A> {
+    fn waits_for_request(&mut self, conn: ConnId) -> bool {
+        self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)))
     }
 
     /// Marks a connection as idle if it waits for its next request.
     pub(super) fn is_idle(&mut self, io: &Io, conn: ConnId) {
-        let waits = self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)));
+        let waits = self.waits_for_request(conn);
         if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
-            self.idle_at(io, conn).enter(conn, address, io.now());
+            let now = io.now();
+            let idle = self.sockets.common.idle();
+            idle.with(group_of(io, conn), |idle| idle.enter(conn, address, now));
         }
+    }
+
+    /// A connection is busy or gone.
+    pub(super) fn is_not_idle(&mut self, io: &Io, conn: ConnId) {
+        self.sockets.common.idle().with(group_of(io, conn), |idle| idle.leave(conn));
     }
 
     /// Makes room for a new connection: if few places are free, one idle connection is ended.
@@ -72,16 +132,36 @@ impl<A: Application> Web<A> {
         if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
-        // A connection whose answer is still being read is busy, and returns with its next request.
-        let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
+        let group = group_of(io, newcomer);
         let (conn, address) = loop {
-            match self.idle_at(io, newcomer).longest_idle() {
+            let first = self.sockets.common.idle().with(group, |idle| {
+                let first = idle.longest_idle().filter(|(conn, _)| *conn != newcomer)?;
+                idle.leave(first.0);
+                Some(first)
+            });
+            match first {
                 None => return,
-                Some((conn, _)) if conn == newcomer => return,
-                Some((conn, _)) if is_busy(conn) => self.idle_at(io, newcomer).leave(conn),
+                Some((conn, _)) if conn.reactor() != newcomer.reactor() => {
+                    return self.sockets.common.idle().ask_to_end(conn);
+                }
+                Some((conn, _)) if is_busy(io, conn) => {}
                 Some(first) => break first,
             }
         };
+        self.end_idle_one(io, conn, address);
+    }
+
+    /// Ends those connections that other reactors have asked for and that are still idle.
+    pub(super) fn end_idle(&mut self, io: &mut Io) {
+        for conn in self.sockets.common.idle().take_asked(io.number()) {
+            let waits = self.waits_for_request(conn) && !is_busy(io, conn);
+            if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
+                self.end_idle_one(io, conn, address);
+            }
+        }
+    }
+
+    fn end_idle_one(&mut self, io: &mut Io, conn: ConnId, address: Address) {
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, &message, "ended");

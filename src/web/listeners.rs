@@ -1,10 +1,10 @@
 //! What differs from listener to listener: its proxies, and the limits on its connections.
 
 use super::admission::Admission;
+use super::common::WebCommon;
 use super::proxies::Proxies;
 use crate::base::{Limits, ListenerId};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What holds for a listener's connections. Where nothing is said, the server's limits and its list
 /// of proxies hold.
@@ -33,7 +33,7 @@ pub enum ProxyKind {
 
 impl ListenerRules {
     /// The limits, with this listener's own in their place.
-    fn limits(&self, limits: &Limits) -> Limits {
+    pub(super) fn limits(&self, limits: &Limits) -> Limits {
         let minute = self.connections_per_address_minute;
         Limits {
             connections_per_address: self
@@ -44,32 +44,8 @@ impl ListenerRules {
         }
     }
 
-    fn counts_apart(&self) -> bool {
+    pub(super) fn counts_apart(&self) -> bool {
         self.connections_per_address.is_some() || self.connections_per_address_minute.is_some()
-    }
-}
-
-/// The connections that addresses have at all listeners, for all reactors of a server.
-#[derive(Clone, Debug)]
-pub struct Admissions(Arc<ByListener>);
-
-#[derive(Debug)]
-struct ByListener {
-    /// For the listeners with limits of their own; by listener.
-    apart: Vec<Option<Admission>>,
-    /// For all others.
-    admission: Admission,
-}
-
-impl Admissions {
-    /// Nobody has any; `seed` is for hashing.
-    #[must_use]
-    pub fn new(rules: &[ListenerRules], limits: &Limits, seed: u64) -> Admissions {
-        let apart = |rules: &ListenerRules| {
-            rules.counts_apart().then(|| Admission::new(&rules.limits(limits), seed))
-        };
-        let apart = rules.iter().map(apart).collect();
-        Admissions(Arc::new(ByListener { apart, admission: Admission::new(limits, seed) }))
     }
 }
 
@@ -77,7 +53,7 @@ impl Admissions {
 #[derive(Debug)]
 pub(super) struct Listeners {
     rules: Vec<ListenerRules>,
-    admissions: Admissions,
+    common: WebCommon,
     proxies: Proxies,
     handshake_timeout_ms: u64,
 }
@@ -85,21 +61,20 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn new(
         rules: Vec<ListenerRules>,
-        admissions: Admissions,
+        common: WebCommon,
         proxies: Proxies,
         limits: &Limits,
     ) -> Listeners {
-        Listeners { rules, admissions, proxies, handshake_timeout_ms: limits.handshake_timeout_ms }
+        Listeners { rules, common, proxies, handshake_timeout_ms: limits.handshake_timeout_ms }
     }
 
-    /// Applies new limits; open connections stay.
+    /// Applies new limits to all reactors' connections; open ones stay.
+    pub(super) fn set_common_limits(&self, limits: &Limits) {
+        self.common.set_limits(&self.rules, limits);
+    }
+
+    /// Applies new limits to this reactor's connections.
     pub(super) fn set_limits(&mut self, limits: &Limits) {
-        self.admissions.0.admission.set_limits(limits);
-        for (rules, apart) in self.rules.iter().zip(&self.admissions.0.apart) {
-            if let Some(admission) = apart {
-                admission.set_limits(&rules.limits(limits));
-            }
-        }
         self.handshake_timeout_ms = limits.handshake_timeout_ms;
     }
 
@@ -113,8 +88,7 @@ impl Listeners {
 
     /// Counts the connections of this listener by their addresses.
     pub(super) fn admission(&self, listener: ListenerId) -> &Admission {
-        let apart = self.admissions.0.apart.get(listener.index()).and_then(Option::as_ref);
-        apart.unwrap_or(&self.admissions.0.admission)
+        self.common.admission(listener)
     }
 
     fn proxy(&self, listener: ListenerId) -> Option<ProxyKind> {
@@ -167,8 +141,8 @@ mod tests {
         };
         let direct = ListenerRules { proxy: Some(ProxyKind::Direct), ..ListenerRules::default() };
         let rules = vec![ListenerRules::default(), own, forwarded, direct];
-        let admissions = Admissions::new(&rules, &limits, 1);
-        let mut listeners = Listeners::new(rules, admissions, proxies, &limits);
+        let common = WebCommon::new(&rules, &limits, &[], 1);
+        let listeners = Listeners::new(rules, common, proxies, &limits);
         let [plain, own, forwarded, direct, unknown] = [0, 1, 2, 3, 4].map(ListenerId::new);
         let address = Address::of("192.0.2.1".parse().unwrap());
         let enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
@@ -188,7 +162,7 @@ mod tests {
         assert_eq!(speaks(direct), [false; 3]);
         let timeout = |listener| listeners.handshake_timeout_ms(listener);
         assert_eq!((timeout(own), timeout(plain)), (7, limits.handshake_timeout_ms));
-        listeners.set_limits(&Limits { connections_per_address: 9, ..limits });
+        listeners.set_common_limits(&Limits { connections_per_address: 9, ..limits });
         let enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
         assert!(enter(own).is_err() && enter(plain).is_ok());
     }

@@ -8,6 +8,7 @@ mod admission;
 mod body_room;
 mod chance;
 mod client_address;
+mod common;
 mod connection;
 mod counters;
 mod endless;
@@ -20,11 +21,12 @@ mod net;
 mod proxies;
 
 pub use chance::{SystemKeys, system_nonce};
+pub use common::WebCommon;
 pub use connection::Web;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, WebRequest};
 pub use health::{Level, Quality, Traffic};
-pub use listeners::{Admissions, ListenerRules, ProxyKind};
+pub use listeners::{ListenerRules, ProxyKind};
 pub use net::Net;
 pub use proxies::{Network, NotANetwork, Proxies};
 
@@ -84,8 +86,8 @@ pub struct WebConfig {
     pub proxies: Proxies,
     /// What differs at each listener, in the order of their ids.
     pub listeners: Vec<ListenerRules>,
-    /// The connections that addresses have, if other reactors count them, too.
-    pub admissions: Option<Admissions>,
+    /// What it has in common with other reactors, if there are others.
+    pub common: Option<WebCommon>,
 }
 
 /// Why a WebSocket is over.

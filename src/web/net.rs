@@ -1,12 +1,12 @@
 //! The application's interface to its WebSockets.
 
+use super::common::WebCommon;
 use super::health::Health;
 use super::{Exchange, HttpAnswer, Proxies, Quality, Traffic, WebConfig, WebCounters};
 use crate::base::by_connection::ByConnection;
-use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND, STOP_MS_MAX};
+use crate::base::limits::{CONNECTIONS_RESERVED, STOP_MS_MAX};
 use crate::base::{
-    Address, Class, ConnId, Frame, Limits, LineRate, ListenerId, LoopCounters, Moment, OutboxFull,
-    Timestamp,
+    Address, Class, ConnId, Frame, Limits, ListenerId, LoopCounters, Moment, OutboxFull, Timestamp,
 };
 use crate::http1::Response;
 use crate::protocol::deflate::Codecs;
@@ -34,7 +34,7 @@ pub(super) struct Sockets {
     weight: usize,
     pub(super) counters: WebCounters,
     /// Rate of log lines on refused connections and upgrades.
-    refusal_lines: LineRate,
+    pub(super) common: WebCommon,
     /// Present if compression is enabled.
     codecs: Option<Arc<Codecs>>,
 }
@@ -71,8 +71,11 @@ pub(super) enum Half {
 }
 
 impl Sockets {
-    pub(super) fn new(config: &WebConfig) -> Sockets {
+    pub(super) fn new(config: &WebConfig, common: WebCommon) -> Sockets {
+        let windows = || Arc::clone(common.windows_bytes());
+        let codecs = config.compression.map(|one| Codecs::counting(one, windows()));
         Sockets {
+            codecs,
             sending: ByConnection::with_capacity(CONNECTIONS_RESERVED),
             done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
@@ -80,8 +83,7 @@ impl Sockets {
             addresses: Vec::with_capacity(CONNECTIONS_RESERVED),
             weight: 0,
             counters: WebCounters::default(),
-            refusal_lines: LineRate::new(LOG_REFUSALS_PER_SECOND),
-            codecs: config.compression.map(Codecs::new),
+            common,
         }
     }
 
@@ -147,7 +149,7 @@ impl Sockets {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.refusal_lines.take(now) else { return };
+        let Some(left_out) = self.common.refusal_lines().take(now) else { return };
         if left_out > 0 {
             log::info!(count = left_out; "refusals: there were more than a second's lines");
         }
@@ -207,10 +209,16 @@ impl Net<'_> {
         self.io.slept_ms()
     }
 
-    /// The number of connections of every kind.
+    /// The number of this reactor's connections of every kind.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.io.connections()
+    }
+
+    /// As [`Io::connections_everywhere`].
+    #[must_use]
+    pub fn connections_everywhere(&self) -> usize {
+        self.io.connections_everywhere()
     }
 
     /// As [`Io::hold_accepting`].
@@ -285,10 +293,10 @@ impl Net<'_> {
         }
     }
 
-    /// Counts a push that a connection misses because it reads too slowly.
-    pub fn count_drop(&mut self, conn: ConnId) {
+    /// Counts pushes that a connection misses because it reads too slowly.
+    pub fn count_drops(&mut self, conn: ConnId, count: u32) {
         if let Some(sending) = self.sockets.get(conn) {
-            sending.health.dropped();
+            sending.health.dropped(count);
         }
     }
 

@@ -14,6 +14,7 @@ SECONDS = 30
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): the test may take so long (default 30)")
+    config.addinivalue_line("markers", "one_thread: not run by make threads, as each thread has its part of what it counts")
     config.addinivalue_line("markers", "plain: not run over TLS by make tls")
 
 

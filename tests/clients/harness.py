@@ -264,6 +264,10 @@ TLS_EVERYWHERE = os.environ.get("PARLOR_TEST_TLS") == "1"
 #: What root has to say to serve beyond loopback.
 AS_ROOT = ("--user", "root") if os.geteuid() == 0 else ()
 
+#: How many threads servers have, where a test does not say it: `make threads`.
+THREADS_OF_ALL = int(os.environ.get("TEST_THREADS", "1"))
+THREADS = {"threads": THREADS_OF_ALL} if THREADS_OF_ALL != 1 else {}
+
 #: Limits that no test meets by chance.
 ROOMY = {
     "limits.requests_per_second": 100_000,
@@ -361,7 +365,7 @@ class Servers:
         that of `port` speaks plain HTTP, with whatever certificate there is."""
         port = port or free_port()
         data = self.directory() if data is None else data
-        values = {**(ROOMY if roomy else {}), **(set or {})}
+        values = {**THREADS, **(ROOMY if roomy else {}), **(set or {})}
         sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
         command = [parlor_binary(), "serve", "--data", data]
         if listeners is None:

@@ -386,6 +386,7 @@ def test_cpp_answers_for_what_a_function_throws_or_forgets(programs):
         ("limits.bursts=7", CONFIG, "no key is called"),
         ("limits.burst=many", CONFIG, "limits.burst is"),
         ("auth.secret_file=/nowhere", CONFIG, "/nowhere"),
+        ("threads=2", CONFIG, "threads: "),
         ("--data=", CONFIG, "p_data is empty"),
         ("--listen=127.0.0.1:{taken}", SYSTEM_RC, "127.0.0.1:{taken}"),
     ],

@@ -475,6 +475,7 @@ class TestIdleConnections:
             for one in here:
                 one.end()
 
+    @pytest.mark.one_thread
     @pytest.mark.parametrize(("files", "places"), [(200, 40), (512, None)])
     def test_few_places_by_the_limit_on_open_files_are_told_at_the_start(self, servers, files, places):
         server = servers.parlor(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
@@ -1019,6 +1020,7 @@ class TestOutboxes:
         pipe.send(*[("chat:history", {"room": "hall", "limit": 200})] * pages)
         return pipe
 
+    @pytest.mark.one_thread
     def test_when_all_are_full_who_holds_most_goes_first(self, servers):
         server = servers.parlor(set={"limits.all_outboxes_bytes": 4 << 20, "metrics.public": "true"})
         with Chat(server, "ada") as ada, ExitStack() as opened:

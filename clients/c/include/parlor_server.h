@@ -2,8 +2,9 @@
  * be linked beside libparlor.
  *
  * Threads. Every function may be called from every thread, also at once, and from within the program's functions, unless
- * it is said to wait. The server has threads of its own; the program's functions are called on one of them, in which
- * everybody waits for them: slow work belongs on a thread of the program's, which answers later.
+ * it is said to wait. One thread of the server's own serves (the key threads may say nothing else); the program's
+ * functions are called on it, one at a time, and everybody waits for them: slow work belongs on a thread of the
+ * program's, which answers later.
  *
  * Results, texts and times are as in parlor.h; parlor_server_last_error has the text. A server that was freed is
  * PARLOR_E_FREED, and nothing is touched. */

@@ -1,7 +1,9 @@
 //! Tokens of every kind, made by the library's signer and by hand.
 
 use super::*;
+use crate::auth::Algorithm;
 use crate::auth::{KeyFile, KeySources, Secret, SigningKey};
+use crate::base::limits::TOKEN_BYTES_MAX;
 use crate::base::{NameError, Revocation};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;

@@ -174,7 +174,7 @@ impl Streams {
                 };
                 // A rate's skips were asked for; a slow reader's were not.
                 if is_state && subscription.rate.is_none() && replaced > subscription.position {
-                    effects.push(Effect::Skipped { conn: *conn });
+                    effects.push(Effect::Skipped { conn: *conn, count: 1 });
                 }
                 continue;
             }

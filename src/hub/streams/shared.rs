@@ -8,7 +8,7 @@
 use super::table::{StreamSettings, Streams};
 use crate::base::limits::{STREAM_INBOX_BYTES_MAX, STREAM_INBOX_MAX};
 use crate::base::{ConnId, Effect, Effects, News, Notice, StreamState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +26,8 @@ struct Inbox {
     effects: Effects,
     /// Bytes of the events in it.
     bytes: usize,
+    /// How many events connections were not sent, as they read slowly.
+    skipped: BTreeMap<ConnId, u32>,
     /// Its hub has been told that there is something.
     is_told: bool,
     /// It was full: connections of its hub are behind for that.
@@ -34,7 +36,7 @@ struct Inbox {
 
 impl Inbox {
     fn is_empty(&self) -> bool {
-        self.effects.list.is_empty() && !self.was_full
+        self.effects.list.is_empty() && self.skipped.is_empty() && !self.was_full
     }
 
     fn is_full(&self) -> bool {
@@ -62,7 +64,9 @@ impl AllStreams {
         let Some(inbox) = self.inboxes.get_mut(hub).filter(|inbox| !inbox.is_empty()) else {
             return missed.clear();
         };
-        let Inbox { effects: mut waiting, was_full, .. } = std::mem::take(inbox);
+        let Inbox { effects: mut waiting, skipped, was_full, .. } = std::mem::take(inbox);
+        let skips = skipped.into_iter().map(|(conn, count)| Effect::Skipped { conn, count });
+        effects.list.extend(skips);
         for effect in waiting.list.drain(..) {
             match effect {
                 Effect::Deliver { recipients, notice } => {
@@ -97,9 +101,22 @@ impl AllStreams {
                 Effect::Deliver { recipients, notice } => {
                     self.deal_out_notice(hub, recipients, notice, effects);
                 }
-                Effect::Watched { by: Some(conn), .. }
-                | Effect::TakeBack { conn, .. }
-                | Effect::Skipped { conn }
+                // Who has left it does not count for it until the other one does.
+                Effect::Watched { stream, by: Some(conn) } if conn.reactor() != hub => {
+                    if let Some(inbox) = self.inboxes.get_mut(conn.reactor()) {
+                        let stream = stream.clone();
+                        inbox.effects.push(Effect::Watched { stream, by: Some(conn) });
+                    }
+                    effects.push(Effect::Watched { stream, by: Some(conn) });
+                }
+                // One number for each, as these are as many as the events that a hub does not take.
+                Effect::Skipped { conn, count } if conn.reactor() != hub => {
+                    if let Some(inbox) = self.inboxes.get_mut(conn.reactor()) {
+                        let skipped = inbox.skipped.entry(conn).or_default();
+                        *skipped = skipped.saturating_add(count);
+                    }
+                }
+                Effect::TakeBack { conn, .. }
                 | Effect::WaitToScan { conn }
                 | Effect::Scanned { conn, .. }
                 | Effect::TellDrained { conn }
@@ -128,8 +145,15 @@ impl AllStreams {
         if all.iter().all(|conn| conn.reactor() == hub) {
             return effects.push(Effect::Deliver { recipients, notice });
         }
-        for (other, inbox) in self.inboxes.iter_mut().enumerate().filter(|(one, _)| *one != hub) {
-            let of_it = all.iter().copied().filter(|conn| conn.reactor() == other);
+        let mut of_hubs = vec![Vec::new(); self.inboxes.len()];
+        for conn in all {
+            if let Some(of_it) = of_hubs.get_mut(conn.reactor()) {
+                of_it.push(*conn);
+            }
+        }
+        let own = of_hubs.get_mut(hub).map(std::mem::take).unwrap_or_default();
+        let others = self.inboxes.iter_mut().zip(of_hubs);
+        for (inbox, of_it) in others.filter(|(_, of_it)| !of_it.is_empty()) {
             match &notice {
                 Notice::Event { source, event, prev, .. } if inbox.is_full() => {
                     for conn in of_it {
@@ -150,7 +174,6 @@ impl AllStreams {
             }
             inbox.effects.deliver(notice.clone(), of_it);
         }
-        let own: Vec<ConnId> = all.iter().copied().filter(|conn| conn.reactor() == hub).collect();
         effects.deliver(notice, own);
     }
 }
@@ -186,6 +209,11 @@ impl DerefMut for StreamsGuard<'_> {
 impl SharedStreams {
     pub(in crate::hub) fn new(all: Arc<Mutex<AllStreams>>, hub: usize) -> SharedStreams {
         SharedStreams { all, hub, missed: BTreeSet::new() }
+    }
+
+    /// Whether they are the first hub's.
+    pub(in crate::hub) fn is_of_first(&self) -> bool {
+        self.hub == 0
     }
 
     /// A thread that panics while it holds this ends the process.

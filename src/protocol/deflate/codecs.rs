@@ -51,7 +51,7 @@ impl Default for CodecsConfig {
 #[derive(Debug)]
 pub struct Codecs {
     config: CodecsConfig,
-    windows_bytes: AtomicUsize,
+    windows_bytes: Arc<AtomicUsize>,
     tools: Mutex<Tools>,
 }
 
@@ -72,8 +72,14 @@ impl Codecs {
     /// Creates the shared state; no codec exists yet.
     #[must_use]
     pub fn new(config: CodecsConfig) -> Arc<Codecs> {
+        Codecs::counting(config, Arc::default())
+    }
+
+    /// The same, where the agreed size of all windows is counted here: several may share a count.
+    #[must_use]
+    pub fn counting(config: CodecsConfig, windows_bytes: Arc<AtomicUsize>) -> Arc<Codecs> {
         let config = CodecsConfig { level: config.level.min(9), ..config };
-        Arc::new(Codecs { config, windows_bytes: AtomicUsize::new(0), tools: Mutex::default() })
+        Arc::new(Codecs { config, windows_bytes, tools: Mutex::default() })
     }
 
     /// The settings.
@@ -82,7 +88,7 @@ impl Codecs {
         &self.config
     }
 
-    /// The agreed size of the windows of all connections, in bytes.
+    /// The agreed size of the windows of all connections that are counted here, in bytes.
     #[must_use]
     pub fn windows_bytes(&self) -> usize {
         self.windows_bytes.load(Ordering::Relaxed)

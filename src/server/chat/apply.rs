@@ -3,7 +3,7 @@
 
 use super::chat::Chat;
 use super::deliver::{EncodedNotice, PushForm};
-use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
+use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX, TOLD_PER_TURN};
 use crate::base::{
     Answer, Class, ClockChange, ConnId, Effect, Effects, Notice, Now, Origin, Record, Refusal,
     Told, UserId, WallClock,
@@ -117,13 +117,16 @@ impl<S: RecordStore> Chat<S> {
                     self.deliver(net, recipients, notice);
                 }
                 Effect::TakeBack { conn, source } => {
-                    net.take_back(*conn, *source);
+                    // What a connection was sent before it closed goes before its Close.
+                    if self.sessions.get(*conn).is_some() {
+                        net.take_back(*conn, *source);
+                    }
                     self.forget_missed(*conn, *source);
                 }
                 Effect::Watched { stream, by } => self.stream_watched(net, stream, *by),
-                Effect::Skipped { conn } => {
-                    net.count_drop(*conn);
-                    self.counters.skipped_events += 1;
+                Effect::Skipped { conn, count } => {
+                    net.count_drops(*conn, *count);
+                    self.counters.skipped_events += u64::from(*count);
                 }
                 Effect::WaitToScan { conn } => self.queue_scan(net, *conn),
                 Effect::Scanned { conn, bytes } => {
@@ -263,7 +266,7 @@ impl<S: RecordStore> Chat<S> {
                 }
             }
             if encoded.class == Class::Ephemeral && net.is_open(conn) {
-                net.count_drop(conn);
+                net.count_drops(conn, 1);
                 self.counters.dropped_pushes += 1;
             }
             match notice {
@@ -295,7 +298,9 @@ impl<S: RecordStore> Chat<S> {
     /// Takes what the store tells.
     pub(super) fn take_told(&mut self, net: &mut Net<'_>) {
         self.decisions.deliveries = 0;
-        while self.decisions.deliveries < DELIVERIES_PER_TURN {
+        let mut heard = 0;
+        while self.decisions.deliveries < DELIVERIES_PER_TURN && heard < TOLD_PER_TURN {
+            heard += 1;
             // No more is fetched before that is heard: what is not fetched holds the store back.
             if !self.store_client.has_told() {
                 self.store_client.fetch();
@@ -368,26 +373,32 @@ impl<S: RecordStore> Chat<S> {
         let (moment, wall) = (net.now(), net.timestamp());
         // Time also passes while the machine sleeps.
         let since_start = moment.plus_millis(net.slept_ms());
-        match self.decisions.wall_clock.observe(since_start, wall) {
-            None => {}
-            Some(ClockChange::Behind(by_ms)) => log::warn!(
+        let change = self.decisions.wall_clock.observe(since_start, wall);
+        // All threads see the same clock.
+        if let Some(change) = change.filter(|_| self.number == 0) {
+            self.note_clock(change);
+        }
+        Now {
+            moment,
+            timestamp: self.decisions.wall_clock.date(since_start, wall),
+            age_by: self.decisions.wall_clock.age_by(since_start, wall),
+        }
+    }
+    fn note_clock(&mut self, change: ClockChange) {
+        match change {
+            ClockChange::Behind(by_ms) => log::warn!(
                 by_ms; "the system's clock is behind the newest entry: times stand still until it has caught up"
             ),
-            Some(ClockChange::Jumped(by_ms)) => {
+            ClockChange::Jumped(by_ms) => {
                 self.counters.clock_jumped(by_ms);
                 log::warn!(
                     by_ms; "the system's clock has jumped: nothing is removed by age for that, and no entry is dated \
                     ahead, until it has held for an hour"
                 );
             }
-            Some(ClockChange::Believed(by_ms)) => {
+            ClockChange::Believed(by_ms) => {
                 log::warn!(by_ms; "the system's clock has held for an hour, and entries go by it");
             }
-        }
-        Now {
-            moment,
-            timestamp: self.decisions.wall_clock.date(since_start, wall),
-            age_by: self.decisions.wall_clock.age_by(since_start, wall),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::dispatch::ChatRequest;
 use crate::auth::Person;
 use crate::base::limits::{AUDITED_REFUSALS_BURST, AUDITED_REFUSALS_PER_SECOND};
 use crate::base::names::DM_BYTES_MAX;
-use crate::base::{Address, ConnId, Origin, Rate, UserId};
+use crate::base::{Address, ConnId, Moment, Origin, Rate, UserId};
 use crate::config::AUDIT;
 use crate::store::RecordStore;
 use crate::web::Net;
@@ -14,6 +14,7 @@ use crate::wire::json::{Writer, object, value};
 use crate::wire::request::Envelope;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Requests that change something for others where an admin sends them, and their members that say
 /// whom or what they are about.
@@ -56,9 +57,31 @@ pub(super) struct Audit {
     deferred: BTreeMap<ConnId, AuditEntry>,
     /// Those of them that are carried out now.
     resumed: Vec<AuditEntry>,
-    refusals: Rate,
-    /// Refused requests since the last one that was written down.
+}
+
+/// How many refused requests are written down, on whichever thread: refusals without end would take
+/// the place of what was done.
+#[derive(Debug, Default)]
+pub(super) struct AuditedRefusals(Mutex<RefusalCounts>);
+
+#[derive(Debug, Default)]
+struct RefusalCounts {
+    rate: Rate,
+    /// Since the last one that was written down.
     left_out: u64,
+}
+
+impl AuditedRefusals {
+    /// How many were left out before this one; `None` if it is left out, too.
+    fn take(&self, now: Moment) -> Option<u64> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rate, burst) = (AUDITED_REFUSALS_PER_SECOND, AUDITED_REFUSALS_BURST);
+        if counts.rate.take(now, 1, rate, burst).is_err() {
+            counts.left_out += 1;
+            return None;
+        }
+        Some(std::mem::take(&mut counts.left_out))
+    }
 }
 
 impl Audit {
@@ -180,14 +203,8 @@ impl<S: RecordStore> Chat<S> {
     fn write_down(&mut self, net: &mut Net<'_>, entry: &AuditEntry) {
         let mut left_out = 0;
         if entry.refused.is_some() {
-            // Or refusals without end would take the place of what was done.
-            let (audit, now) = (&mut self.audit, net.now());
-            let (rate, burst) = (AUDITED_REFUSALS_PER_SECOND, AUDITED_REFUSALS_BURST);
-            if audit.refusals.take(now, 1, rate, burst).is_err() {
-                audit.left_out += 1;
-                return;
-            }
-            left_out = std::mem::take(&mut audit.left_out);
+            let Some(count) = self.team.audited_refusals.take(net.now()) else { return };
+            left_out = count;
         }
         let data = entry.data(left_out);
         log::info!("admin: {data}");

@@ -1,6 +1,6 @@
 //! Signing in and out by a cookie (`docs/http.md`).
 
-use crate::auth::{AdminToken, Identity, Secret};
+use crate::auth::{AdminToken, Cookies, Identity};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
 use crate::base::{RefusalCode, Request, Revocation, Rights};
 use crate::http1::response::other_methods;
@@ -21,9 +21,9 @@ use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: RecordStore> Chat<S> {
-    /// Sets the secret that signs the cookies of sign-ins, and the admins' token.
-    pub(crate) fn prove_by(&mut self, cookie_secret: Secret, admin_token: Option<AdminToken>) {
-        self.verifier.set_cookie_secret(cookie_secret);
+    /// Sets the cookies of sign-ins, and the admins' token.
+    pub(crate) fn prove_by(&mut self, cookies: Cookies, admin_token: Option<AdminToken>) {
+        self.verifier.sign_in_by(cookies);
         self.verifier.set_admin_token(admin_token);
     }
 
@@ -89,7 +89,7 @@ impl<S: RecordStore> Chat<S> {
         self.count_for_program(net, incoming, None)?;
         let text = code_of(incoming.body)?;
         let limits = &self.config.limits;
-        let payer = self.team.failed_proofs.payer(incoming.address(), net.now(), limits);
+        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
         let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
@@ -99,6 +99,7 @@ impl<S: RecordStore> Chat<S> {
         // Its rights are judged anew wherever the cookie is shown.
         let here = admit(self.listener(net, incoming.exchange.conn()), code.identity.clone());
         let Identity { user: who, name, admin, .. } = here.map_err(denied)?;
+        self.team.note_issued(net.timestamp());
         let (value, expires) = self.verifier.cookie(code, net.timestamp()).map_err(denied)?;
         let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
         let cookie = set_cookie(head, &value, seconds);
@@ -148,7 +149,7 @@ impl<S: RecordStore> Chat<S> {
         let jti = identity.jti.filter(|_| !is_everywhere);
         let revocation = match jti {
             Some(jti) => Revocation::Token(jti, identity.expires),
-            None => Revocation::User(identity.user.clone(), net.timestamp()),
+            None => Revocation::User(identity.user.clone(), self.team.until_now(net.timestamp())),
         };
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "the limit of revocations is reached: nothing has changed";

@@ -152,6 +152,8 @@ impl<S: RecordStore> Chat<S> {
             }
             Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
             Command::Stop(end) => self.stop(net, end),
+            Command::Announce { spread_ms } => self.restart_is_announced(net, spread_ms),
+            Command::Commit { why, end } => self.await_store(net, why, end),
         }
     }
 

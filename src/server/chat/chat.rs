@@ -5,7 +5,6 @@ use super::audit::Audit;
 use super::calls::Calls;
 use super::drain::StopStage;
 use super::errands::JobPurpose;
-use super::journal::Journal;
 use super::paths::PathCalls;
 use super::scan_queue::ScanQueue;
 use super::session::{Session, SessionPhase, SignedIn};
@@ -16,6 +15,7 @@ use super::storing::Stored;
 use super::surveys::Surveys;
 use super::team::{Seat, Team};
 use super::vitals::Vitals;
+use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
 use crate::backend::{Finish, Outbound};
 use crate::base::{Chance, ConnId, Moment, Snapshot, WallClock};
@@ -87,7 +87,7 @@ pub struct Chat<S = Store> {
     /// What was asked of other threads.
     pub(super) surveys: Surveys,
     pub(super) audit: Audit,
-    pub(super) journal: Journal,
+    pub(super) failed_proofs: FailedProofs,
     /// The hub has looked for what became due before the start.
     has_begun: bool,
     pub(super) stopping: Option<StopStage>,
@@ -101,7 +101,7 @@ fn web_config(config: &Config, listeners: &[Listener], team: &Team) -> WebConfig
         compression: config.compression.enabled.then_some(config.compression.codecs),
         proxies: config.proxies.clone(),
         listeners: listeners.iter().map(Listener::own_rules).collect(),
-        admissions: Some(team.admissions.clone()),
+        common: Some(team.web.clone()),
     }
 }
 
@@ -129,8 +129,7 @@ impl<S: RecordStore> Chat<S> {
         let mut chance = Chance::new(seed);
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
-        // A room or stream without an entry has the time 0.
-        let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
+        let newest = of_rooms.chain(of_streams).max();
         let mut hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let team_seed = chance.next_u64();
         let (team, number) = match seat {
@@ -143,6 +142,8 @@ impl<S: RecordStore> Chat<S> {
                 (team.clone(), number)
             }
         };
+        // A room or stream without an entry has the time 0.
+        let newest = newest.max(team.newest_event).filter(|ts| ts.0 > 0);
         let shared = Arc::clone(&team.shared);
         let web_config = web_config(&config, &listeners, &team);
         let web_seed = chance.next_u64();
@@ -155,6 +156,7 @@ impl<S: RecordStore> Chat<S> {
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let chat = Chat {
             sessions: Sessions::new(&team.sessions),
+            failed_proofs: FailedProofs::of(Arc::clone(&team.failed_proofs)),
             store_client: StoreClient::new(store, Arc::clone(&team.refused)),
             team,
             number,
@@ -180,7 +182,6 @@ impl<S: RecordStore> Chat<S> {
             vitals: Vitals::default(),
             surveys: Surveys::default(),
             audit: Audit::default(),
-            journal: Journal::default(),
             has_begun: false,
             stopping: None,
             started,
@@ -370,8 +371,11 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
-        // What they have in common is in doubt. What was acknowledged is on disk.
-        assert!(!self.shared.has_died(), "another thread ended after an internal error");
+        if self.shared.has_died() {
+            // What they have in common is in doubt. What was acknowledged is on disk.
+            log::error!("another thread has ended after an internal error");
+            return net.stop_by(net.now());
+        }
         self.thread().has_turned.store(true, Ordering::Release);
         // The first time before anybody is greeted: removes what became too old while nobody
         // served.

@@ -170,7 +170,8 @@ impl<S: RecordStore> Chat<S> {
         if kind.starts_with(ADMIN_PREFIX) && !is_admin {
             self.refuse(net, origin, (&Refusal::FOR_ADMINS).into());
         } else if adds.is_none_or(|adds| !self.is_beyond_store(net, origin, person, adds)) {
-            match envelope.request(self.limits_for(person), net.timestamp()) {
+            let now = self.team.until_now(net.timestamp());
+            match envelope.request(self.limits_for(person), now) {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
@@ -243,7 +244,7 @@ impl<S: RecordStore> Chat<S> {
             types: &self.types(person),
             streams: &person.map(|person| self.streams_for(person)).unwrap_or_default(),
             uptime_ms: net.now().millis_since(self.started),
-            connections: counts.connections as u64,
+            connections: self.hub.connected_everywhere() as u64,
             online: knows_online.then_some(counts.online as u64),
             rooms: counts.rooms as u64,
             waiting: is_admin.then(waiting),

@@ -10,21 +10,22 @@ use crate::base::{Class, ConnId, Moment, RefusalCode};
 use crate::http1::{HttpRefusal, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
-use crate::server::embed::call_queue::End;
+use crate::server::embed::call_queue::{Command, End};
 use crate::server::http::WatchForm;
 use crate::store::RecordStore;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::server_encode;
 
-/// The stage of an orderly end.
+/// The stage of an orderly end. The first thread begins each for all: the others no sooner, as it
+/// deals connections out to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopStage {
     /// The restart has been announced. Until then requests are served, and nobody new is admitted.
     Announced { until: Moment, end: Moment, why: End },
-    /// Nothing more is read. The store's answers are awaited until then; everything is over at the
-    /// end.
-    Committing { until: Moment, end: Moment, why: End },
+    /// Nothing more is read. The store's answers are awaited until then, on all threads; everything
+    /// is over at the end.
+    Committing { until: Moment, end: Moment, why: End, is_settled: bool },
     /// Everybody has been told.
     Closing,
 }
@@ -54,26 +55,31 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Which thread it is, for a log that has the same of several.
-    fn on_thread(&self) -> String {
-        match self.shared.is_alone() {
-            true => String::new(),
-            false => format!(" on thread {}", self.number),
-        }
-    }
-
-    /// Tells everybody that the server restarts, and within how much time to reconnect.
+    /// Announces a restart, on all threads.
     fn announce(&mut self, net: &mut Net<'_>, why: End) {
         if why == End::HandOver {
             net.hold_accepting();
         }
-        let conns = self.conns();
         let spread_ms = spread_ms(self.sessions.everywhere());
-        log::info!(connections = net.connections(), spread_ms; "draining{}", self.on_thread());
+        log::info!(connections = net.connections_everywhere(), spread_ms; "draining");
         let until = net.now().plus_millis(DRAIN_NOTICE_MS);
         self.stopping =
             Some(StopStage::Announced { until, end: net.now().plus_millis(STOP_MS_MAX), why });
         net.wake_at(until);
+        self.shared.tell_others(&Command::Announce { spread_ms });
+        self.tell_restart(net, spread_ms);
+    }
+
+    /// The first thread has announced a restart, and will say when it comes.
+    pub(super) fn restart_is_announced(&mut self, net: &mut Net<'_>, spread_ms: u64) {
+        let (until, end) = (Moment::NEVER, Moment::NEVER);
+        self.stopping = Some(StopStage::Announced { until, end, why: End::Restart });
+        self.tell_restart(net, spread_ms);
+    }
+
+    /// Tells everybody here that the server restarts, and within how much time to reconnect.
+    fn tell_restart(&mut self, net: &mut Net<'_>, spread_ms: u64) {
+        let conns = self.conns();
         let text = server_encode::draining(spread_ms);
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
@@ -93,16 +99,22 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    /// Takes no more connections and requests, and waits until the store has committed and
-    /// answered; then everybody is told.
+    /// Ends accepting, and then reading, on all threads.
     fn commit(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
-        log::info!(connections = net.connections(); "stopping{}", self.on_thread());
-        let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
-        self.stopping = Some(StopStage::Committing { until, end, why });
+        log::info!(connections = net.connections_everywhere(); "stopping");
         match why {
             End::HandOver => net.hold_accepting(),
             End::ForGood | End::Restart => net.stop_accepting(),
         }
+        self.shared.tell_others(&Command::Commit { why, end });
+        self.await_store(net, why, end);
+    }
+
+    /// Takes no more requests, and waits until the store has committed and answered, to all threads;
+    /// then everybody is told.
+    pub(super) fn await_store(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
+        let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
+        self.stopping = Some(StopStage::Committing { until, end, why, is_settled: false });
         net.wake_at(until);
         // Calls made before this are carried out, and later ones fail: no call is lost in silence.
         let accepted = self.thread().queue().stop();
@@ -121,9 +133,18 @@ impl<S: RecordStore> Chat<S> {
                 self.commit(net, why, end);
             }
             Some(StopStage::Announced { until, .. }) => net.wake_at(until),
-            Some(StopStage::Committing { until, end, why })
-                if self.store_client.waiting() == 0 || until <= net.now() =>
+            Some(StopStage::Committing { until, end, why, is_settled: false })
+                if self.store_client.waiting() == 0 && !self.hub.keeps_inputs() =>
             {
+                self.stopping = Some(StopStage::Committing { until, end, why, is_settled: true });
+                self.team.settle();
+                self.advance_stop(net);
+            }
+            Some(StopStage::Committing { until, end, why, is_settled })
+                if (is_settled && self.team.is_settled()) || until <= net.now() =>
+            {
+                // What other threads have committed and published by then reaches everybody.
+                self.hear_first(net);
                 self.stopping = Some(StopStage::Closing);
                 self.refuse_http_calls(net);
                 let (code, reason) = match why {
@@ -142,7 +163,7 @@ impl<S: RecordStore> Chat<S> {
                 net.end_others();
                 net.stop_by(end);
             }
-            Some(StopStage::Committing { .. } | StopStage::Closing) | None => {}
+            Some(_) | None => {}
         }
     }
 

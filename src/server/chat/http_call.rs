@@ -108,6 +108,11 @@ impl<S: RecordStore> Chat<S> {
         Ok(())
     }
 
+    /// The part that this thread has of the calls that may wait.
+    pub(super) fn http_calls_max(&self) -> usize {
+        HTTP_CALLS_MAX / self.shared.len()
+    }
+
     /// Counts a call towards its sender's rate. The admin token has none.
     fn count_call(
         &mut self,
@@ -115,7 +120,7 @@ impl<S: RecordStore> Chat<S> {
         incoming: IncomingRequest<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Box<ErrorReply>> {
-        if self.calls.len() >= HTTP_CALLS_MAX {
+        if self.calls.len() >= self.http_calls_max() {
             return Err(too_many_wait().into());
         }
         let limits = caller.and_then(|person| person.limits.as_deref());

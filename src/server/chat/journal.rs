@@ -28,7 +28,7 @@ const OTHERS: [(u16, &str); 13] = [
     (4102, "heartbeat"),
 ];
 
-/// The rates of each kind of line.
+/// The rates of each kind of line, for all threads of a server.
 #[derive(Debug)]
 pub(super) struct Journal {
     arrivals: LineRate,
@@ -98,7 +98,7 @@ impl<S: RecordStore> Chat<S> {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.journal.arrivals.take(net.now()) else { return };
+        let Some(left_out) = self.team.journal.arrivals.take(net.now()) else { return };
         note_left_out(left_out, "connections that came");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let Some(known) = self.signed_in(conn) else { return };
@@ -111,7 +111,7 @@ impl<S: RecordStore> Chat<S> {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.journal.departures.take(net.now()) else { return };
+        let Some(left_out) = self.team.journal.departures.take(net.now()) else { return };
         note_left_out(left_out, "connections that went");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let user = self.signed_in(conn).map(|known| known.identity.user.as_str());
@@ -130,7 +130,7 @@ impl<S: RecordStore> Chat<S> {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
-        let Some(left_out) = self.journal.limited.take(now) else { return };
+        let Some(left_out) = self.team.journal.limited.take(now) else { return };
         note_left_out(left_out, "rates that bit");
         let Limited { conn, user, address } = who;
         let connection = conn.map(|conn| conn.to_string());
@@ -141,7 +141,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Logs that an event of the embedding program was not published, after its call had returned.
     pub(super) fn note_unpublished(&mut self, now: Moment, stream: &StreamId, refusal: &Refusal) {
-        let Some(left_out) = self.journal.unpublished.take(now) else { return };
+        let Some(left_out) = self.team.journal.unpublished.take(now) else { return };
         note_left_out(left_out, "events that were not published");
         let (stream, code) = (stream.as_str(), refusal.code.as_str());
         log::warn!(stream, code; "not published: {}", refusal.message);
@@ -149,7 +149,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// Logs that a handler's backend has failed; `said` is what is wrong with its answer, if there is one.
     pub(super) fn note_fault(&mut self, now: Moment, name: &str, fault: &BackendFault, said: &str) {
-        note_backend(&mut self.journal.faults, now, name, fault, said);
+        note_backend(&self.team.journal.faults, now, name, fault, said);
     }
 
     /// The same of what says who somebody is.
@@ -160,7 +160,7 @@ impl<S: RecordStore> Chat<S> {
         fault: &BackendFault,
         said: &str,
     ) {
-        note_backend(&mut self.journal.auth_faults, now, who, fault, said);
+        note_backend(&self.team.journal.auth_faults, now, who, fault, said);
     }
 
     /// As [`Chat::note_limited`], for a connection.
@@ -173,7 +173,7 @@ impl<S: RecordStore> Chat<S> {
     /// Notes the proofs that were checked for a request: they weigh in the turn of its connection.
     /// Returns whether there was one that was not checked.
     pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
-        let (checked, is_over) = self.team.failed_proofs.take_notes();
+        let (checked, is_over) = self.failed_proofs.take_notes();
         net.weigh(checked as usize * REQUESTS_PER_PROOF);
         if is_over {
             self.counters.limited(failed_proofs::LIMIT);
@@ -183,7 +183,7 @@ impl<S: RecordStore> Chat<S> {
     }
 }
 
-fn note_backend(rate: &mut LineRate, now: Moment, backend: &str, fault: &BackendFault, said: &str) {
+fn note_backend(rate: &LineRate, now: Moment, backend: &str, fault: &BackendFault, said: &str) {
     let Some(left_out) = rate.take(now) else { return };
     note_left_out(left_out, "failures of backends");
     let failure = fault.failure.as_ref().map(ToString::to_string);

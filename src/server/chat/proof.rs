@@ -177,7 +177,7 @@ impl<S: RecordStore> Chat<S> {
             return self.team.proofs().not_asked(&place);
         }
         let address = place.address;
-        let price = self.team.failed_proofs.payer(address, now, &self.config.limits).pay(0);
+        let price = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
         self.note_proofs(net, Limited::at(address));
         let price = match price {
             Ok(price) => price,
@@ -203,7 +203,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
             self.team.proofs().not_asked(&place);
-            self.team.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
             return self.settle_sender(net, exchange, Err(unavailable(TOO_MANY)));
         }
         let cause = Cause::of(&outcome, &place.address);
@@ -224,7 +224,7 @@ impl<S: RecordStore> Chat<S> {
             ProofVerdict::Fail(_) => failed != Some(Cause::Backend),
         };
         if !is_nobody {
-            self.team.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(price);
         }
         let sender = match verdict {
             ProofVerdict::Accept(proof) => self.vouch(net, AUTH_URL, proof),
@@ -247,6 +247,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// `who` has said it: the backend, or the embedding program's function.
     fn vouch(&mut self, net: &Net<'_>, who: &str, proof: Proof) -> SenderResult {
+        self.team.note_issued(net.timestamp());
         let vouched = self.verifier.vouch(proof, net.timestamp());
         vouched.map(|identity| Some(Box::new(identity))).map_err(|error| {
             let said = format!("it says what cannot be: {error}");

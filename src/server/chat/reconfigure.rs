@@ -16,9 +16,10 @@ impl<S: RecordStore> Chat<S> {
         self.verifier.replace_keys(keys);
         self.verifier.expect(config.expected());
         self.hub.reconfigure(config.settings());
-        self.shared.limits().clone_from(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
+        // The first thread says what holds for all: another may still be at an older configuration.
         if self.number == 0 {
+            self.shared.limits().clone_from(&config.limits);
             let removed = self.team.remotes().declare(&config.limits, &config.handlers);
             for asking in removed {
                 self.deal(net, DealtErrand::Refuse(asking, UNDECLARED));

@@ -41,7 +41,7 @@ impl<S: RecordStore> Chat<S> {
         resumes: bool,
     ) {
         let address = net.address(conn).unwrap_or(Address::UNKNOWN);
-        let payer = self.team.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
         let verified = self.verifier.verify_for(Some(payer), token, net.timestamp());
         let listener = self.listener(net, conn);
         let verified = verified.and_then(|identity| admit(listener, identity));
@@ -104,6 +104,25 @@ impl<S: RecordStore> Chat<S> {
         revocation: &Revocation,
     ) {
         self.verifier.revocations_mut().insert(revocation);
+        let ended = self.standing_on_revoked().len();
+        self.surveys.note_revoked(revocation, ended);
+        if let Some(origin) = origin {
+            let reader = SurveyReader::Request(origin.clone());
+            self.survey(net, Survey::Revoked(revocation.clone()), reader);
+        }
+        // Who is still to be told how many there were, ends then.
+        let asker = origin.filter(|origin| self.surveys.waits(origin)).and_then(Origin::conn);
+        self.end_revoked(net, asker);
+    }
+
+    /// Ends the sessions that revoked tokens admitted, but one.
+    pub(super) fn end_revoked(&mut self, net: &mut Net<'_>, but: Option<ConnId>) {
+        for conn in self.standing_on_revoked().into_iter().filter(|conn| Some(*conn) != but) {
+            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+        }
+    }
+
+    fn standing_on_revoked(&self) -> Vec<ConnId> {
         let revocations = self.verifier.revocations();
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
             // Otherwise there is no token: in open mode, for guests, and for some whom the
@@ -113,14 +132,6 @@ impl<S: RecordStore> Chat<S> {
             is_token && revocations.is_revoked(user, jti.as_deref(), *issued)
         };
         let sessions = self.sessions.signed_in(None);
-        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|(conn, _)| conn).collect();
-        self.surveys.note_revoked(revocation, ended.len());
-        if let Some(origin) = origin {
-            let reader = SurveyReader::Request(origin.clone());
-            self.survey(net, Survey::Revoked(revocation.clone()), reader);
-        }
-        for conn in ended {
-            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
-        }
+        sessions.filter(stands_on_it).map(|(conn, _)| conn).collect()
     }
 }

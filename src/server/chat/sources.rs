@@ -17,6 +17,7 @@ use crate::hub::Input;
 use crate::hub::streams::{NO_SUCH_STREAM, Publisher};
 use crate::server::sources::deliveries::DeliveryState;
 use crate::server::sources::operate::{PAUSED, RUNNING};
+use crate::server::sources::polled::PolledFor;
 use crate::server::sources::running::pick_of;
 use crate::server::sources::table::{DuePoll, PollResult};
 use crate::server::sources::webhook::{again, delivery, later, of_form, too_many_failed, unsigned};
@@ -83,6 +84,7 @@ impl<S: RecordStore> Chat<S> {
                 .is_some_and(|one| self.team.sources().would_start_polling(&ask.stream, one))
         };
         let begun = asks.iter().filter(begins).count() as u64;
+        let mut reserved = None;
         if begun > 0 {
             let payer = self.payer_on(net, by.0);
             let limits = &self.config.limits;
@@ -92,7 +94,16 @@ impl<S: RecordStore> Chat<S> {
                     (limits.polled_streams_per_address, "polled_streams_per_address")
                 }
             };
-            if self.team.sources().payers.of(&Some(payer)) + begun > most.into() {
+            let payer = Some(payer);
+            let mut sources = self.team.sources();
+            let has_room = sources.payers.of(&payer) + begun <= most.into();
+            if has_room {
+                // Until they are watched, so that requests on two threads do not both pass.
+                sources.payers.add(&payer, begun);
+                reserved = Some(payer);
+            }
+            drop(sources);
+            if !has_room {
                 let message = "the limit of streams polled for you is reached";
                 let refusal = Refusal::quota(limit, message, most.into());
                 return self.refused(net, &Origin::Conn(by.0, by.1), &refusal);
@@ -100,6 +111,9 @@ impl<S: RecordStore> Chat<S> {
         }
         let holder = self.holder(net, &Origin::Conn(by.0, None), &rights);
         self.decide(net, Input::Subscribe { by, rights, holder, form, asks });
+        if let Some(payer) = reserved {
+            self.team.sources().payers.remove(&payer, begun);
+        }
     }
 
     /// Somebody watches a stream that may be polled, and it counts for them; or nobody does any
@@ -110,14 +124,18 @@ impl<S: RecordStore> Chat<S> {
         stream: &StreamId,
         by: Option<ConnId>,
     ) {
-        let payer = by.map(|conn| Some(self.payer_on(net, conn)));
+        let polled_for = match by {
+            None => PolledFor::Nobody,
+            Some(conn) if conn.reactor() != self.number => PolledFor::Elsewhere(conn),
+            Some(conn) => PolledFor::Here(conn, Some(self.payer_on(net, conn))),
+        };
         let streams = self.hub.streams();
         // Another thread may have told a later one before: what holds now is told by whoever decided it.
         if streams.payer(stream) != by {
             return;
         }
         if let Some(declaration) = streams.declaration(stream) {
-            self.team.sources().watched(net.now(), stream, declaration, payer);
+            self.team.sources().watched(net.now(), stream, declaration, polled_for);
         }
         drop(streams);
         self.sources_changed(net);
@@ -192,7 +210,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// The refusal of signed content, if its address cannot pay for checking it.
     pub(super) fn cannot_pay(&self, net: &Net<'_>, address: Address) -> Option<Response> {
-        let payer = self.team.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
         payer.can_pay().err().map(too_many_failed)
     }
 
@@ -207,7 +225,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
         let Some(webhook) = &feed.webhook else { return unsigned().into() };
         let limits = &self.config.limits;
-        let payer = self.team.failed_proofs.payer(incoming.address(), net.now(), limits);
+        let payer = self.failed_proofs.payer(incoming.address(), net.now(), limits);
         let price = match payer.pay(incoming.body.len()) {
             Ok(price) => price,
             Err(too_many) => return HttpAnswer::Respond(too_many_failed(too_many)),

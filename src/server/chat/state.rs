@@ -2,7 +2,7 @@
 //! a pool fills up.
 
 use super::chat::Chat;
-use crate::base::limits::{HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, TICKETS_MAX};
+use crate::base::limits::{READINESS_STREAMS_MS, REVOCATIONS_MAX, TICKETS_MAX};
 use crate::base::{Address, ConnId, Moment, Timestamp};
 use crate::config::Listener;
 use crate::http1::{Response, Status};
@@ -117,7 +117,7 @@ impl<S: RecordStore> Chat<S> {
     ) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
-            payer: self.team.failed_proofs.payer(address, net.now(), &self.config.limits),
+            payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
             config: &self.config,
             now: net.timestamp(),
             is_elsewhere,
@@ -166,7 +166,7 @@ impl<S: RecordStore> Chat<S> {
             Used::new(proofs, proofs_max),
             Used::new(self.team.tickets().len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
-            Used::new(self.calls.len(), HTTP_CALLS_MAX),
+            Used::new(self.calls.len(), self.http_calls_max()),
             self.store_client.used(),
             Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),
             disk,

@@ -17,7 +17,7 @@ use crate::wire::close_codes::KICKED;
 use crate::wire::encode;
 use crate::wire::server_encode;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is asked of each thread.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub(super) enum SurveyPart {
     Connections { listed: Vec<(ConnId, String)>, more: bool },
     Conns(Vec<ConnId>),
     Count(Result<usize, Refusal>),
-    Metrics(Box<MetricsSnapshot>),
+    Metrics(Arc<MetricsSnapshot>),
 }
 
 /// Who asks, and on which thread.
@@ -73,7 +73,8 @@ pub(super) enum SurveyReader {
 struct PendingSurvey {
     survey: Survey,
     reader: SurveyReader,
-    found: Vec<SurveyPart>,
+    /// By whom.
+    found: Vec<(usize, SurveyPart)>,
     /// Threads that have not answered.
     left: usize,
     due: Moment,
@@ -81,24 +82,50 @@ struct PendingSurvey {
     entry: Option<AuditEntry>,
 }
 
+impl PendingSurvey {
+    fn is_of(&self, origin: &Origin) -> bool {
+        match &self.reader {
+            SurveyReader::Request(waiting) => waiting == origin,
+            SurveyReader::Page(_) | SurveyReader::Vitals => false,
+        }
+    }
+}
+
 /// How many revocations it is remembered of how many connections they ended: of each, until it is
 /// asked for.
 const REVOCATIONS_REMEMBERED: usize = 64;
 
-/// What a thread is asked by others, at most [`SURVEYS_MAX`] by each, and what they have answered it.
+/// A question to a thread. Nobody waits for its answer any more when it is due.
+#[derive(Debug)]
+struct AskedSurvey {
+    survey: Survey,
+    by: SurveyId,
+    due: Moment,
+}
+
+/// What a thread has found.
+#[derive(Debug)]
+struct SurveyFinding {
+    number: u64,
+    thread: usize,
+    part: SurveyPart,
+}
+
+/// What a thread is asked by others, and what they have answered it: of each at most [`SURVEYS_MAX`]
+/// that are not due.
 #[derive(Debug, Default)]
 pub(super) struct SurveyDesk {
-    asked: Mutex<Vec<(Survey, SurveyId)>>,
-    found: Mutex<Vec<(u64, SurveyPart)>>,
+    asked: Mutex<Vec<AskedSurvey>>,
+    found: Mutex<Vec<SurveyFinding>>,
 }
 
 impl SurveyDesk {
     // Whoever panics while they hold one of these leaves nothing half done.
-    fn asked(&self) -> MutexGuard<'_, Vec<(Survey, SurveyId)>> {
+    fn asked(&self) -> MutexGuard<'_, Vec<AskedSurvey>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn found(&self) -> MutexGuard<'_, Vec<(u64, SurveyPart)>> {
+    fn found(&self) -> MutexGuard<'_, Vec<SurveyFinding>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,6 +137,9 @@ pub(super) struct Surveys {
     next: u64,
     /// How many connections ended here with the last revocations.
     revoked: VecDeque<(Revocation, usize)>,
+    /// What other threads have counted, by their numbers: what stands for one that is late, as what is
+    /// counted never becomes less.
+    counted: BTreeMap<usize, Arc<MetricsSnapshot>>,
 }
 
 const TOO_MANY_WAIT: Refusal =
@@ -127,11 +157,7 @@ impl Surveys {
     /// Keeps what the audit is to say of a request that waits for other threads; gives it back if it does
     /// not wait.
     pub(super) fn keep_entry(&mut self, origin: &Origin, entry: AuditEntry) -> Option<AuditEntry> {
-        let is_its = |one: &&mut PendingSurvey| match &one.reader {
-            SurveyReader::Request(waiting) => waiting == origin,
-            SurveyReader::Page(_) | SurveyReader::Vitals => false,
-        };
-        match self.pending.values_mut().find(is_its) {
+        match self.pending.values_mut().find(|one| one.is_of(origin)) {
             Some(pending) => {
                 pending.entry = Some(entry);
                 None
@@ -140,9 +166,15 @@ impl Surveys {
         }
     }
 
-    fn revoked_by(&self, revocation: &Revocation) -> usize {
-        let found = self.revoked.iter().rev().find(|(one, _)| one == revocation);
-        found.map_or(0, |(_, ended)| *ended)
+    fn revoked_by(&mut self, revocation: &Revocation) -> usize {
+        let found = self.revoked.iter().rposition(|(one, _)| one == revocation);
+        let found = found.and_then(|at| self.revoked.remove(at));
+        found.map_or(0, |(_, ended)| ended)
+    }
+
+    /// Whether a request waits for other threads.
+    pub(super) fn waits(&self, origin: &Origin) -> bool {
+        self.pending.values().any(|one| one.is_of(origin))
     }
 }
 
@@ -156,11 +188,16 @@ impl<S: RecordStore> Chat<S> {
         self.surveys.next += 1;
         let by = SurveyId { thread: self.number, number };
         let asked = self.shared.len() - 1;
+        let (now, due) = (net.now(), net.now().plus_millis(SURVEY_MS));
         for other in (0..=asked).filter(|other| *other != self.number) {
-            self.team.survey_desk(other).asked().push((survey.clone(), by));
+            let mut desk = self.team.survey_desk(other).asked();
+            if desk.len() >= SURVEYS_MAX {
+                desk.retain(|one| one.due > now);
+            }
+            desk.push(AskedSurvey { survey: survey.clone(), by, due });
+            drop(desk);
             self.shared.thread(other).wake.wake();
         }
-        let due = net.now().plus_millis(SURVEY_MS);
         let pending =
             PendingSurvey { survey, reader, found: Vec::new(), left: asked, due, entry: None };
         if asked == 0 {
@@ -193,11 +230,16 @@ impl<S: RecordStore> Chat<S> {
     /// Answers other threads.
     fn answer_surveys(&mut self, net: &mut Net<'_>) {
         let asked = std::mem::take(&mut *self.team.survey_desk(self.number).asked());
-        for (survey, by) in asked {
+        let now = net.now();
+        for AskedSurvey { survey, by, .. } in asked.into_iter().filter(|one| one.due > now) {
             // Whoever asks has heard of what it is about.
             self.hear_first(net);
-            let part = self.find(net, &survey);
-            self.team.survey_desk(by.thread).found().push((by.number, part));
+            let finding = SurveyFinding {
+                number: by.number,
+                thread: self.number,
+                part: self.find(net, &survey),
+            };
+            self.team.survey_desk(by.thread).found().push(finding);
             self.shared.thread(by.thread).wake.wake();
         }
     }
@@ -205,9 +247,12 @@ impl<S: RecordStore> Chat<S> {
     /// Takes what other threads have answered.
     fn take_findings(&mut self, net: &mut Net<'_>) {
         let findings = std::mem::take(&mut *self.team.survey_desk(self.number).found());
-        for (number, finding) in findings {
+        for SurveyFinding { number, thread, part } in findings {
+            if let SurveyPart::Metrics(counted) = &part {
+                self.surveys.counted.insert(thread, Arc::clone(counted));
+            }
             let Some(pending) = self.surveys.pending.get_mut(&number) else { continue };
-            pending.found.push(finding);
+            pending.found.push((thread, part));
             pending.left -= 1;
         }
         let now = net.now();
@@ -249,7 +294,7 @@ impl<S: RecordStore> Chat<S> {
             Survey::Revoked(revocation) => {
                 SurveyPart::Count(Ok(self.surveys.revoked_by(revocation)))
             }
-            Survey::Metrics => SurveyPart::Metrics(Box::new(self.metrics(net))),
+            Survey::Metrics => SurveyPart::Metrics(Arc::new(self.metrics(net))),
         }
     }
 
@@ -278,13 +323,16 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn tell_surveyed(&mut self, net: &mut Net<'_>, pending: PendingSurvey) {
-        let PendingSurvey { survey, reader, mut found, .. } = pending;
+        let PendingSurvey { survey, reader, found, .. } = pending;
+        let mut found: Vec<SurveyPart> = found.into_iter().map(|(_, part)| part).collect();
         if let (Survey::End(which), SurveyReader::Request(origin)) = (&survey, &reader) {
             return self.told_ended(net, which, origin, &found);
         }
+        if matches!(survey, Survey::Metrics) {
+            return self.tell_metrics(net, reader);
+        }
         found.push(self.find(net, &survey));
         match (survey, reader) {
-            (Survey::Metrics, reader) => self.tell_metrics(net, reader, found),
             (Survey::Connections { limit, .. }, SurveyReader::Request(origin)) => {
                 let (mut listed, mut has_more) = (Vec::new(), false);
                 for one in found {
@@ -313,6 +361,7 @@ impl<S: RecordStore> Chat<S> {
             (Survey::Revoked(_), SurveyReader::Request(origin)) => {
                 let ended = count(&found).unwrap_or(0);
                 self.reply(net, &origin, |w| server_encode::closed(w, ended));
+                self.end_revoked(net, None);
             }
             // Nobody else asks that.
             (_, SurveyReader::Request(_) | SurveyReader::Page(_) | SurveyReader::Vitals) => {}
@@ -338,15 +387,10 @@ impl<S: RecordStore> Chat<S> {
         }
     }
 
-    fn tell_metrics(&mut self, net: &mut Net<'_>, reader: SurveyReader, found: Vec<SurveyPart>) {
-        let of_thread = |one| match one {
-            SurveyPart::Metrics(snapshot) => Some(*snapshot),
-            _ => None,
-        };
-        // This thread's own is the last: what is not of one thread is taken from it.
-        let mut found = found.into_iter().filter_map(of_thread).rev();
-        let Some(mut all) = found.next() else { return };
-        found.for_each(|one| all.add(&one));
+    fn tell_metrics(&mut self, net: &mut Net<'_>, reader: SurveyReader) {
+        // What is not of one thread is taken from this one.
+        let mut all = self.metrics(net);
+        self.surveys.counted.values().for_each(|one| all.add(one));
         match reader {
             SurveyReader::Page(exchange) => {
                 let response =

@@ -1,15 +1,16 @@
 //! What the threads of a server have in common beside their store, as far as it is of the chat: what
 //! holds for a user or an address holds on whichever thread they are.
 
+use super::audit::AuditedRefusals;
 use super::errands::DealtErrand;
+use super::journal::Journal;
 use super::pace::Budgets;
 use super::sessions::SessionCounts;
 use super::store_client::TAKES;
 use super::surveys::SurveyDesk;
-use crate::auth::failed_proofs::FailedProofs;
-use crate::base::limits::STORERS_MAX;
+use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, STORERS_MAX};
 use crate::base::rates::Rates;
-use crate::base::{Chance, StreamState};
+use crate::base::{Chance, StreamState, Timestamp};
 use crate::config::{Config, Listener};
 use crate::hub::Common;
 use crate::reactor::Wake;
@@ -18,8 +19,8 @@ use crate::server::events::Tickets;
 use crate::server::proof::Proofs;
 use crate::server::remote::Remotes;
 use crate::server::sources::Sources;
-use crate::web::Admissions;
-use std::sync::atomic::AtomicU64;
+use crate::web::WebCommon;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a chat is: on a thread alone, which is woken so, or on that of a number among others.
@@ -39,9 +40,12 @@ pub struct Team {
     /// What users store.
     pub(super) stored: Arc<Rates>,
     /// Proofs that failed, by address.
-    pub(super) failed_proofs: Arc<FailedProofs>,
+    pub(super) failed_proofs: Arc<Rates>,
     tickets: Arc<Mutex<Tickets>>,
     pub(super) sessions: Arc<Mutex<SessionCounts>>,
+    pub(super) audited_refusals: Arc<AuditedRefusals>,
+    /// The rates of the log's lines.
+    pub(super) journal: Arc<Journal>,
     /// What feeds streams beside clients. Whoever has it asks for no lock of the hubs.
     sources: Arc<Mutex<Sources>>,
     /// The handlers at the application's backend.
@@ -51,9 +55,16 @@ pub struct Team {
     /// What one thread has found for another, by the number of that one.
     dealt_errands: Arc<[Mutex<Vec<DealtErrand>>]>,
     pub(super) shared: Arc<Shared>,
-    pub(super) admissions: Admissions,
+    pub(super) web: WebCommon,
     /// By the number of the thread.
     survey_desks: Arc<[SurveyDesk]>,
+    /// The newest time at which any thread has let somebody in without a token, or made a cookie, in
+    /// ms since the Unix epoch.
+    issued: Arc<AtomicI64>,
+    /// When the newest event of the store's streams was published, where they are not a snapshot's.
+    pub(super) newest_event: Option<Timestamp>,
+    /// How many threads wait for nothing any more, at the end.
+    settled: Arc<AtomicUsize>,
     /// When the store has refused to write.
     pub(super) refused: Arc<AtomicU64>,
 }
@@ -70,8 +81,9 @@ impl Team {
         seed: u64,
     ) -> Team {
         let mut chance = Chance::new(seed);
+        let newest_event = streams.iter().map(|stream| stream.ts).max();
         let hubs = Common::new(&config.settings(), streams, wakes.len(), chance.next_u64());
-        Team::of(hubs, config, listeners, wakes, chance.next_u64())
+        Team { newest_event, ..Team::of(hubs, config, listeners, wakes, chance.next_u64()) }
     }
 
     /// What threads have in common whose hubs have this.
@@ -83,7 +95,7 @@ impl Team {
         seed: u64,
     ) -> Team {
         let rules: Vec<_> = listeners.iter().map(Listener::own_rules).collect();
-        let admissions = Admissions::new(&rules, &config.limits, seed);
+        let web = WebCommon::new(&rules, &config.limits, &wakes, seed);
         let survey_desks = wakes.iter().map(|_| SurveyDesk::default()).collect();
         let dealt_errands = wakes.iter().map(|_| Mutex::default()).collect();
         let shared = Shared::new(wakes, config);
@@ -91,16 +103,21 @@ impl Team {
             hubs,
             budgets: Arc::new(Budgets::new(seed)),
             stored: Arc::new(Rates::new(STORERS_MAX, seed)),
-            failed_proofs: Arc::new(FailedProofs::new(seed)),
+            failed_proofs: Arc::new(Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed)),
             tickets: Arc::default(),
             sessions: Arc::default(),
+            audited_refusals: Arc::default(),
+            journal: Arc::default(),
             sources: Arc::new(Mutex::new(Sources::new(&config.limits))),
             remotes: Arc::new(Mutex::new(Remotes::new(&config.limits, &config.handlers))),
             proofs: Arc::new(Mutex::new(Proofs::new(&config.limits))),
             dealt_errands,
             shared,
-            admissions,
+            web,
             survey_desks,
+            issued: Arc::new(AtomicI64::new(i64::MIN)),
+            newest_event: None,
+            settled: Arc::default(),
             refused: Arc::new(AtomicU64::new(TAKES)),
         }
     }
@@ -113,6 +130,30 @@ impl Team {
     /// That of a thread; of the first, if there is no such thread.
     pub(super) fn survey_desk(&self, thread: usize) -> &SurveyDesk {
         self.survey_desks.get(thread).unwrap_or(&self.survey_desks[0])
+    }
+
+    /// Something stands for somebody from this time on: the time of a thread's turn.
+    pub(super) fn note_issued(&self, at: Timestamp) {
+        self.issued.fetch_max(at.0, Ordering::AcqRel);
+    }
+
+    /// Not before anything that was issued, at the time of this turn: another thread's turn may have
+    /// begun later.
+    pub(super) fn until_now(&self, now: Timestamp) -> Timestamp {
+        now.max(Timestamp(self.issued.load(Ordering::Acquire)))
+    }
+
+    /// A thread that ends waits for nothing any more. The last one wakes the others.
+    pub(super) fn settle(&self) {
+        self.settled.fetch_add(1, Ordering::AcqRel);
+        if self.is_settled() {
+            self.shared.wake_all();
+        }
+    }
+
+    /// Whether no thread waits for anything any more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire) >= self.shared.len()
     }
 
     /// The first thread polls for all.

@@ -9,7 +9,7 @@ use crate::auth::Keys;
 use crate::backend::{JobId, JobResult};
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::pattern::Pattern;
-use crate::base::{ConnId, Data, PublicationId, Request, StreamId, UserId};
+use crate::base::{ConnId, Data, Moment, PublicationId, Request, StreamId, UserId};
 use crate::config::Config;
 use crate::http1::Response;
 use crate::protocol::CloseCode;
@@ -25,18 +25,59 @@ use std::thread::ThreadId;
 /// What other threads ask of a thread of the server.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    Push { to: ConnectionSelector, kind: String, payload: String },
-    PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
-    Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
-    Publish { stream: StreamId, data: Data, id: Option<Arc<PublicationId>> },
-    Register { kind: String, handler: Registered },
+    Push {
+        to: ConnectionSelector,
+        kind: String,
+        payload: String,
+    },
+    PushOne {
+        conn: ConnId,
+        kind: String,
+        payload: String,
+        ticket: Arc<TicketState>,
+    },
+    Ask {
+        user: UserId,
+        request: Request,
+        ticket: Arc<TicketState>,
+    },
+    Publish {
+        stream: StreamId,
+        data: Data,
+        id: Option<Arc<PublicationId>>,
+    },
+    Register {
+        kind: String,
+        handler: Registered,
+    },
     RegisterHttp(HttpPath),
     RegisterSocket(OwnPath),
-    Say { to: Vec<ConnId>, said: OutgoingMessage },
-    Close { conn: ConnId, code: CloseCode, reason: String, ticket: Option<Arc<TicketState>> },
-    Poll { pattern: Pattern, function: FunctionPoll },
+    Say {
+        to: Vec<ConnId>,
+        said: OutgoingMessage,
+    },
+    Close {
+        conn: ConnId,
+        code: CloseCode,
+        reason: String,
+        ticket: Option<Arc<TicketState>>,
+    },
+    Poll {
+        pattern: Pattern,
+        function: FunctionPoll,
+    },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
+    /// The first thread has announced a restart: the others are to.
+    Announce {
+        spread_ms: u64,
+    },
+    /// The first thread accepts no more connections: the others are to take no more requests, and all
+    /// is over at the end.
+    Commit {
+        why: End,
+        end: Moment,
+    },
 }
 
 /// Why a server ends.
@@ -64,9 +105,10 @@ pub(super) enum CommandTarget {
 impl Command {
     pub(super) fn target(&self) -> CommandTarget {
         match self {
-            Command::Ask { .. } | Command::Publish { .. } | Command::Poll { .. } => {
-                CommandTarget::First
-            }
+            Command::Ask { .. }
+            | Command::Publish { .. }
+            | Command::Poll { .. }
+            | Command::Stop(_) => CommandTarget::First,
             Command::PushOne { conn, .. } | Command::Close { conn, .. } => CommandTarget::Of(*conn),
             Command::Say { to, .. } => match &to[..] {
                 [conn] => CommandTarget::Of(*conn),
@@ -77,7 +119,8 @@ impl Command {
             | Command::RegisterHttp(_)
             | Command::RegisterSocket(_)
             | Command::Reconfigure(..)
-            | Command::Stop(_) => CommandTarget::All,
+            | Command::Announce { .. }
+            | Command::Commit { .. } => CommandTarget::All,
         }
     }
 
@@ -102,7 +145,9 @@ impl Command {
             | Command::RegisterSocket(_)
             | Command::Poll { .. }
             | Command::Reconfigure(..)
-            | Command::Stop(_) => 64,
+            | Command::Stop(_)
+            | Command::Announce { .. }
+            | Command::Commit { .. } => 64,
         }
     }
 }

@@ -47,7 +47,7 @@ impl Challenges {
 }
 
 fn run(received: &Receiver<(PathBuf, PathReply)>) {
-    let (clock, mut lines) = (Clock::start(), LineRate::new(1));
+    let (clock, lines) = (Clock::start(), LineRate::new(1));
     for (path, reply) in received {
         let content = read(&path).unwrap_or_else(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;

@@ -106,6 +106,21 @@ impl Shared {
         self.threads.iter().any(|one| one.id.get() == Some(&thread))
     }
 
+    /// Wakes all threads.
+    pub(crate) fn wake_all(&self) {
+        for thread in &self.threads {
+            thread.wake.wake();
+        }
+    }
+
+    /// The first thread tells all others, also when their queues are full: it does so at most twice.
+    pub(crate) fn tell_others(&self, command: &Command) {
+        for thread in &self.threads[1..] {
+            thread.queue().put(command.clone());
+            thread.wake.wake();
+        }
+    }
+
     /// Whether all threads have turned since the last call; true at the first. Wakes them for the
     /// next.
     pub(crate) fn have_turned(&self) -> bool {
@@ -192,9 +207,7 @@ impl Shared {
     /// A thread has ended after an internal error: the others must not go on without it.
     pub(crate) fn abandon(&self) {
         self.has_died.store(true, Ordering::Release);
-        for thread in &self.threads {
-            thread.wake.wake();
-        }
+        self.wake_all();
     }
 
     pub(crate) fn has_died(&self) -> bool {
@@ -250,9 +263,7 @@ impl Shared {
             });
         }
         drop(queues);
-        for thread in &self.threads {
-            thread.wake.wake();
-        }
+        self.wake_all();
         Ok(())
     }
 }

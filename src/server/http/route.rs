@@ -312,8 +312,9 @@ mod tests {
     use crate::auth::failed_proofs::FailedProofs;
     use crate::auth::{Claims, Expected, Keys, Secret};
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
+    use crate::base::rates::Rates;
     use crate::base::{Address, Limits, Moment};
-    use std::sync::LazyLock;
+    use std::sync::{Arc, LazyLock};
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
     static LISTENER: LazyLock<Listener> = LazyLock::new(|| config().all_listeners().remove(0));
@@ -378,7 +379,7 @@ mod tests {
         let expected = Expected { leeway_ms: 30_000, name_bytes_max: 128, ..Expected::default() };
         let keys = secret.map_or(Keys::none(), Keys::from_secret);
         let verifier = Verifier::new(keys, expected);
-        let proofs = FailedProofs::new(0);
+        let proofs = FailedProofs::of(Arc::new(Rates::new(8, 0)));
         let mut config = config();
         config.allowed_origins = vec!["https://app.example".to_owned()];
         let rules = rules(&verifier, &proofs, &config);
@@ -557,7 +558,7 @@ mod tests {
         assert_eq!(status(None, "/app.js", &[]), "200");
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let verifier = Verifier::new(Keys::none(), Expected::default());
-        let proofs = FailedProofs::new(0);
+        let proofs = FailedProofs::of(Arc::new(Rates::new(8, 0)));
         let config = config();
         let rules = rules(&verifier, &proofs, &config);
         let get = |method: &str, fields: &str| {

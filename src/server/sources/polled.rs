@@ -2,8 +2,19 @@
 
 use crate::backend::{Cause, Circuit, CircuitSettings, Failure, JobId, Pass};
 use crate::base::rates::Payer;
-use crate::base::{Data, Moment};
+use crate::base::{ConnId, Data, Moment};
 use std::sync::Arc;
+
+/// For whom a stream of a family is polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PolledFor {
+    /// Nobody watches it.
+    Nobody,
+    /// For this connection; it counts for the payer.
+    Here(ConnId, Payer),
+    /// For this connection of another thread, which says for whom it counts.
+    Elsewhere(ConnId),
+}
 
 #[derive(Debug)]
 pub(crate) struct Polled {
@@ -13,6 +24,8 @@ pub(crate) struct Polled {
     pub(super) is_watched: bool,
     /// In whose turn it is polled: for a stream of a family, one of its watchers.
     pub(super) payer: Payer,
+    /// The connection for which it is, if it is for one.
+    pub(super) conn: Option<ConnId>,
     /// When it is looked at next.
     pub(super) due: Moment,
     /// It waits for its turn.
@@ -29,11 +42,16 @@ pub(crate) struct Polled {
 }
 
 impl Polled {
-    pub(super) fn new(feed: Arc<str>, payer: Payer, due: Moment) -> Polled {
+    pub(super) fn new(
+        feed: Arc<str>,
+        (payer, conn): (Payer, Option<ConnId>),
+        due: Moment,
+    ) -> Polled {
         Polled {
             feed,
             is_watched: true,
             payer,
+            conn,
             due,
             is_ready: false,
             polled_at: due,

@@ -1,7 +1,7 @@
 //! What is declared to feed streams, and which streams are polled when. It asks nothing itself, and
 //! has no clock: moments are arguments.
 
-use super::polled::Polled;
+use super::polled::{Polled, PolledFor};
 use super::running::{FeedKind, FunctionPoll, RunningFeed};
 use super::turns::Turns;
 use crate::backend::{
@@ -11,7 +11,7 @@ use crate::base::declaration::Declaration;
 use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::rates::Payer;
-use crate::base::{Data, Limits, Moment, Shares, StreamId};
+use crate::base::{ConnId, Data, Limits, Moment, Shares, StreamId};
 use crate::config::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -142,15 +142,21 @@ impl Sources {
             if let Ok(stream) = StreamId::parse(&name)
                 && !self.polled.contains_key(&stream)
             {
-                self.begin(now, stream, name, None);
+                self.begin(now, stream, name, (None, None));
             }
         }
     }
 
-    fn begin(&mut self, now: Moment, stream: StreamId, feed: Arc<str>, payer: Payer) {
+    fn begin(
+        &mut self,
+        now: Moment,
+        stream: StreamId,
+        feed: Arc<str>,
+        (payer, conn): (Payer, Option<ConnId>),
+    ) {
         self.due.insert((now, stream.clone()));
         self.payers.add(&payer, u64::from(payer.is_some()));
-        self.polled.insert(stream, Polled::new(feed, payer, now));
+        self.polled.insert(stream, Polled::new(feed, (payer, conn), now));
     }
 
     fn end_polls(&mut self, feed: &str) {
@@ -196,22 +202,30 @@ impl Sources {
         now: Moment,
         stream: &StreamId,
         declaration: &Declaration,
-        by: Option<Payer>,
+        by: PolledFor,
     ) {
         if !declaration.pattern.is_open() {
             return;
         }
-        let is_watched = by.is_some();
+        let is_watched = by != PolledFor::Nobody;
+        let is_elsewhere = matches!(by, PolledFor::Elsewhere(_));
+        let (conn, payer) = match by {
+            PolledFor::Nobody => (None, None),
+            PolledFor::Here(conn, payer) => (Some(conn), payer),
+            PolledFor::Elsewhere(conn) => (Some(conn), None),
+        };
         match self.polled.get_mut(stream) {
+            // The other thread has been faster.
+            Some(polled) if is_elsewhere && polled.conn == conn && polled.is_watched => {}
             Some(polled) => {
                 // A payer who takes it over may have more streams than it may begin.
                 let counted = |payer: &Payer| u64::from(payer.is_some());
                 if std::mem::replace(&mut polled.is_watched, is_watched) {
                     self.payers.remove(&polled.payer, counted(&polled.payer));
                 }
-                if let Some(payer) = by {
+                if is_watched {
                     self.payers.add(&payer, counted(&payer));
-                    polled.payer = payer;
+                    (polled.payer, polled.conn) = (payer, conn);
                 }
                 let soon = now.plus_millis(POLL_LINGER_MS);
                 if !is_watched && soon < polled.due {
@@ -219,10 +233,9 @@ impl Sources {
                 }
             }
             None => {
-                if let Some(payer) = by
-                    && self.would_start_polling(stream, declaration)
-                {
-                    self.begin(now, stream.clone(), declaration.pattern.as_str().into(), payer);
+                if is_watched && self.would_start_polling(stream, declaration) {
+                    let feed = declaration.pattern.as_str().into();
+                    self.begin(now, stream.clone(), feed, (payer, conn));
                 }
             }
         }

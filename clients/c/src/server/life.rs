@@ -173,6 +173,10 @@ unsafe fn read_config(given: &parlor_server_config) -> Result<Config, Failure> {
         ..ConfigSources::default()
     };
     let config = sources.read().map_err(|faults| failure(PARLOR_E_CONFIG, faults))?.config;
+    if config.thread_count() > 1 {
+        let why = "threads: a server within a program of C has one, as the program's functions are called one at a time";
+        return Err(failure(PARLOR_E_CONFIG, why));
+    }
     Ok(config)
 }
 

@@ -74,7 +74,12 @@ impl Rig {
 
     fn watch(&mut self, now: Moment, name: &str, family: &str, is_watched: bool) {
         let declaration = Declaration::new(pattern(family));
-        self.sources.watched(now, &stream(name), &declaration, is_watched.then_some(None));
+        self.sources.watched(
+            now,
+            &stream(name),
+            &declaration,
+            if is_watched { watch(None) } else { PolledFor::Nobody },
+        );
     }
 }
 
@@ -277,6 +282,10 @@ fn a_function_stays_whatever_is_declared() {
     assert_eq!(begun, ["a", "f"]);
 }
 
+fn watch(payer: Payer) -> PolledFor {
+    PolledFor::Here(ConnId::new(0, 0), payer)
+}
+
 fn guest(last: u8) -> Payer {
     let peer = std::net::Ipv4Addr::new(127, 0, 0, last);
     Some(crate::base::rates::Asker::Address(crate::base::Address::of(peer.into())))
@@ -310,9 +319,9 @@ fn declarations_take_turns_and_within_one_those_for_whom_it_is_polled() {
     let declaration = Declaration::new(pattern("price:{id}"));
     for number in 0..2_000 {
         let name = format!("price:{number}");
-        rig.sources.watched(at(0), &stream(&name), &declaration, Some(guest(1)));
+        rig.sources.watched(at(0), &stream(&name), &declaration, watch(guest(1)));
     }
-    rig.sources.watched(at(0), &stream("price:modest"), &declaration, Some(guest(2)));
+    rig.sources.watched(at(0), &stream("price:modest"), &declaration, watch(guest(2)));
     let counts = polled_until(&mut rig, 100, 10_000);
     // 2,001 polls a second are asked for; there is time for 80.
     assert!(counts["state"] >= 9, "{}", counts["state"]);
@@ -349,19 +358,24 @@ fn a_stream_that_is_not_watched_any_more_gives_back_its_turn_and_its_place() {
     for number in 0..20 {
         let name = format!("s:{number}");
         assert!(rig.sources.would_start_polling(&stream(&name), &declaration));
-        rig.sources.watched(at(0), &stream(&name), &declaration, Some(guest(1)));
+        rig.sources.watched(at(0), &stream(&name), &declaration, watch(guest(1)));
         assert!(!rig.sources.would_start_polling(&stream(&name), &declaration));
     }
     assert_eq!((rig.begin(at(0)).len(), rig.sources.turns.len()), (8, 12));
     assert_eq!(rig.sources.payers.of(&guest(1)), 20);
     // They are begun in the order of their names: 0, 1, 10 to 15.
     for number in 2..10 {
-        rig.sources.watched(at(1), &stream(&format!("s:{number}")), &declaration, None);
+        rig.sources.watched(
+            at(1),
+            &stream(&format!("s:{number}")),
+            &declaration,
+            PolledFor::Nobody,
+        );
     }
     assert!(rig.begin(at(POLL_LINGER_MS + 1)).is_empty());
     assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(1))), (4, 12));
     // A stream that is watched again waits behind the others, once.
-    rig.sources.watched(at(9_000), &stream("s:5"), &declaration, Some(guest(2)));
+    rig.sources.watched(at(9_000), &stream("s:5"), &declaration, watch(guest(2)));
     assert!(rig.begin(at(9_000)).is_empty());
     assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(2))), (5, 1));
 }
@@ -374,14 +388,20 @@ fn a_stream_counts_for_one_of_those_who_watch_it_and_nothing_else_of_it_changes(
         rig.sources.watched(at(now), &stream("s:1"), &declaration, by);
         (rig.sources.payers.of(&guest(1)), rig.sources.payers.of(&guest(2)))
     };
-    assert_eq!(watched(&mut rig, 0, Some(guest(1))), (1, 0));
+    assert_eq!(watched(&mut rig, 0, watch(guest(1))), (1, 0));
     let (_, id) = rig.begin(at(0)).remove(0);
-    assert_eq!(watched(&mut rig, 1, Some(guest(1))), (1, 0), "told twice it counts once");
-    assert_eq!(watched(&mut rig, 2, Some(guest(2))), (0, 1));
+    assert_eq!(watched(&mut rig, 1, watch(guest(1))), (1, 0), "told twice it counts once");
+    assert_eq!(watched(&mut rig, 2, watch(guest(2))), (0, 1));
     assert_eq!(rig.came(at(3), "s:1", id, "1").as_deref(), Some("1"));
     assert!(rig.begin(at(999)).is_empty(), "it is not polled more often for that");
     assert_eq!(rig.begin(at(1_000)).len(), 1);
-    assert_eq!(watched(&mut rig, 1_001, None), (0, 0));
+    let [here, there] = [ConnId::of_reactor(0, 1, 0), ConnId::of_reactor(1, 1, 0)];
+    // Who left it tells that another thread's connection has it, before or after that one does.
+    assert_eq!(watched(&mut rig, 1_001, PolledFor::Elsewhere(there)), (0, 0));
+    assert_eq!(watched(&mut rig, 1_001, PolledFor::Here(there, guest(1))), (1, 0));
+    assert_eq!(watched(&mut rig, 1_001, PolledFor::Elsewhere(there)), (1, 0));
+    assert_eq!(watched(&mut rig, 1_001, PolledFor::Here(here, guest(2))), (0, 1));
+    assert_eq!(watched(&mut rig, 1_001, PolledFor::Nobody), (0, 0));
     assert!(rig.begin(at(60_000)).is_empty());
     assert_eq!((rig.sources.payers.total(), rig.sources.payers.holders()), (0, 0));
 }

@@ -1,0 +1,181 @@
+//! A server with several threads within a program: what is one server's holds on all of them.
+
+use parlor::base::declaration::{Declaration, Keep};
+use parlor::base::pattern::Pattern;
+use parlor::client::{BlockingWebSocket, Incoming};
+use parlor::protocol::CloseCode;
+use parlor::server::{Access, Config, Running, Server};
+use parlor::store::Place;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(10);
+const THREADS: u32 = 3;
+
+fn start() -> Running {
+    let mut config = Config::new(([127, 0, 0, 1], 0).into(), Place::Memory);
+    config.threads = THREADS;
+    config.set("closing.timeout_ms=100").unwrap();
+    config.set("metrics.public=true").unwrap();
+    let mut board = Declaration::new(Pattern::parse("board").unwrap());
+    (board.keep, board.program) = (Keep::Log(100), true);
+    config.streams = vec![board];
+    Server::start(config).unwrap()
+}
+
+/// Connections, one after the other on each thread: each goes to the one with fewest.
+fn connect(server: &Running, count: usize) -> Vec<BlockingWebSocket> {
+    let address = server.local_addr();
+    let connect = |number| {
+        let url = format!("ws://{address}/ws?user=u{number}");
+        let mut socket =
+            BlockingWebSocket::builder(&url).read_timeout(Some(WAIT)).connect().unwrap();
+        while next(&mut socket)["type"] != "hello" {}
+        socket
+    };
+    (0..count).map(connect).collect()
+}
+
+fn next(socket: &mut BlockingWebSocket) -> Value {
+    match socket.read().unwrap() {
+        Some(Incoming::Text(text)) => serde_json::from_str(&text).unwrap(),
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+fn request(socket: &mut BlockingWebSocket, kind: &str, payload: &Value) -> Value {
+    let message = json!({ "type": kind, "id": 1, "payload": payload });
+    socket.send(&message.to_string()).unwrap();
+    loop {
+        let message = next(socket);
+        if message["id"] == 1 {
+            return message;
+        }
+    }
+}
+
+fn metrics(server: &Running) -> String {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn metric(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    line.trim().parse().unwrap()
+}
+
+#[test]
+fn what_was_called_before_the_stop_reaches_everybody_on_every_thread() {
+    for _ in 0..10 {
+        let server = start();
+        let handle = server.handle();
+        let mut sockets = connect(&server, 2 * THREADS as usize);
+        for socket in &mut sockets {
+            assert!(
+                request(socket, "subscribe", &json!({ "streams": ["board"] }))["type"] == "reply"
+            );
+        }
+        handle.publish_event("board", &json!("last")).unwrap();
+        assert_eq!(handle.broadcast("note", &json!({})).unwrap(), sockets.len());
+        handle.stop().unwrap();
+        for socket in &mut sockets {
+            let (mut events, mut notes, mut code) = (0, 0, None);
+            loop {
+                match socket.read() {
+                    Ok(Some(Incoming::Text(text))) => {
+                        let message: Value = serde_json::from_str(&text).unwrap();
+                        events += u32::from(message["type"] == "event");
+                        notes += u32::from(message["type"] == "note");
+                    }
+                    Ok(Some(Incoming::Closed { code: told, .. })) => code = told,
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            assert_eq!((events, notes), (1, 1));
+            assert_eq!(code, Some(CloseCode::GOING_AWAY.0));
+        }
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn newcomers_do_not_hold_up_the_end() {
+    for _ in 0..5 {
+        let server = start();
+        let address = server.local_addr();
+        let _sockets = connect(&server, 2 * THREADS as usize);
+        let (over, is_over) = mpsc::channel::<()>();
+        let newcomers = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            while is_over.try_recv() == Err(mpsc::TryRecvError::Empty) && all.len() < 5_000 {
+                all.extend(TcpStream::connect(address));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        let begun = Instant::now();
+        server.handle().stop().unwrap();
+        server.join().unwrap();
+        // Those who do not answer a Close are waited for this long (STOP_MS_MAX) at most.
+        assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+        drop(over);
+        newcomers.join().unwrap();
+    }
+}
+
+#[test]
+fn a_thread_that_is_held_up_takes_nothing_from_what_is_counted() {
+    let server = start();
+    let handle = server.handle();
+    let (held, is_held) = mpsc::channel();
+    let held = std::sync::Mutex::new(held);
+    handle
+        .handle("app:hold", Access::User, move |_, reply| {
+            held.lock().unwrap().send(()).unwrap();
+            // Longer than others wait (SURVEY_MS).
+            std::thread::sleep(Duration::from_secs(4));
+            reply.ok(json!({})).unwrap();
+        })
+        .unwrap();
+    let mut sockets = connect(&server, THREADS as usize);
+    let name = "parlor_websockets_opened_total";
+    let before = metric(&metrics(&server), name);
+    assert_eq!(before, u64::from(THREADS));
+    sockets[1].send(r#"{"type":"app:hold","payload":{}}"#).unwrap();
+    is_held.recv_timeout(WAIT).unwrap();
+    // The one that is asked waits for the held one for two seconds, and then says what it last heard.
+    assert_eq!(metric(&metrics(&server), name), before);
+    server.handle().stop().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn info_counts_the_connections_of_all_threads() {
+    let server = start();
+    let mut sockets = connect(&server, 2 * THREADS as usize);
+    for socket in &mut sockets {
+        let info = request(socket, "info", &json!({}));
+        assert_eq!(info["payload"]["counts"]["connections"], 2 * THREADS, "{info}");
+    }
+    server.handle().stop().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_that_is_dropped_before_it_runs_leaves_its_data_to_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        let place = Place::Directory(directory.path().into());
+        let mut config = Config::new(([127, 0, 0, 1], 0).into(), place);
+        config.threads = THREADS;
+        drop(Server::bind(config).unwrap());
+    }
+}
