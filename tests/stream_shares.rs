@@ -93,7 +93,9 @@ impl World {
     }
 
     fn declare(&mut self, patterns: &[&str]) {
-        self.hub.reconfigure(World::settings(&self.limits, patterns));
+        let settings = World::settings(&self.limits, patterns);
+        self.hub.reconfigure_all(&settings);
+        self.hub.reconfigure(settings);
         self.give(Input::Redeclared);
     }
 

@@ -492,7 +492,9 @@ fn who_waits_for_what_is_looked_into_has_it_also_where_that_is_a_state_from_now_
             }
             let limits = Limits::default();
             let settings = StreamSettings::new(declared, read, &limits);
-            world.hub.reconfigure(Settings::from(&limits).streams(settings));
+            let settings = Settings::from(&limits).streams(settings);
+            world.hub.reconfigure_all(&settings);
+            world.hub.reconfigure(settings);
             world.give(Input::Redeclared);
         }
         world.scan(0);
@@ -543,7 +545,9 @@ impl Polled {
     }
 
     fn redeclare(&mut self, family: &str, has_feed: bool) -> usize {
-        self.hub.reconfigure(Polled::declared(family, has_feed));
+        let settings = Polled::declared(family, has_feed);
+        self.hub.reconfigure_all(&settings);
+        self.hub.reconfigure(settings);
         self.give(Input::Redeclared)
     }
 
@@ -636,7 +640,9 @@ impl Durable {
     }
 
     fn redeclare(&mut self, is_durable: bool) {
-        self.hub.reconfigure(Durable::declared(is_durable));
+        let settings = Durable::declared(is_durable);
+        self.hub.reconfigure_all(&settings);
+        self.hub.reconfigure(settings);
         self.give(Input::Redeclared);
     }
 
@@ -878,13 +884,19 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     let told = world.give_at(1_000, watch(2));
     assert_eq!((&*told[0], told.len()), ("stale, 100 ms", 2), "{told:?}");
     // What is declared anew, and no other, is no news.
-    world.hub.reconfigure(Durable::declared(false));
+    let settings = Durable::declared(false);
+    world.hub.reconfigure_all(&settings);
+    world.hub.reconfigure(settings);
     assert_eq!(world.give_at(1_001, Input::Redeclared), nothing);
     // It is not to be waited for any more, and then it is.
-    world.hub.reconfigure(Durable::declared_with(false, Some(0)));
+    let settings = Durable::declared_with(false, Some(0));
+    world.hub.reconfigure_all(&settings);
+    world.hub.reconfigure(settings);
     assert_eq!(world.give_at(1_001, Input::Redeclared), ["heard of"]);
     assert_eq!(world.give_at(1_001, heard()), nothing, "once");
-    world.hub.reconfigure(Durable::declared(false));
+    let settings = Durable::declared(false);
+    world.hub.reconfigure_all(&settings);
+    world.hub.reconfigure(settings);
     assert_eq!(world.give_at(1_001, Input::Redeclared), nothing);
     assert_eq!(world.give_at(1_101, Input::Woken), ["stale, 100 ms"]);
     // Whoever speaks nothing has no answer: it is told behind what is kept.

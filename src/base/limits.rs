@@ -166,7 +166,7 @@ pub const TURNED_AWAY_MAX: usize = 32;
 /// call backends, and refused connections.
 pub const FILES_RESERVED: u64 = 128 + TURNED_AWAY_MAX as u64;
 /// The same for each thread beside the first.
-pub const FILES_OF_THREAD: u64 = 8 + TURNED_AWAY_MAX as u64;
+pub const FILES_OF_THREAD: u64 = 8 + (TURNED_AWAY_MAX + DEALT_MAX) as u64;
 /// With fewer places for connections than this, because of the limit on open files, the server says
 /// so at the start.
 pub const FILES_FEW: u64 = 256;
@@ -227,11 +227,14 @@ pub const THREADS_MAX: usize = 64;
 /// How long one thread waits for others to answer what concerns all, in ms: those that do not are left
 /// out.
 pub const SURVEY_MS: u64 = 2_000;
+/// How much later than a thread's turn another's may have begun, where a revocation is of all that was
+/// issued until now.
+pub const ISSUED_AHEAD_MS: i64 = 5_000;
 /// Questions of one thread that wait for others.
 pub const SURVEYS_MAX: usize = 1_024;
 /// Connections that were accepted for one of several reactors and that it has not taken: beyond that,
 /// others get them.
-pub const DEALT_MAX: usize = 1_024;
+pub const DEALT_MAX: usize = 64;
 /// Commands that wait for the store's thread. One more is `overloaded`.
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.

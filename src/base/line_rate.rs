@@ -31,7 +31,8 @@ impl LineRate {
     pub fn take(&self, now: Moment) -> Option<u64> {
         let second = now.as_millis() / 1_000;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if second != counts.second {
+        // Another thread's turn may have begun earlier.
+        if second > counts.second {
             (counts.second, counts.lines) = (second, 0);
         }
         if counts.lines >= self.per_second {

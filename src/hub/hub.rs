@@ -202,13 +202,14 @@ impl Hub {
     /// not change, because existing state depends on them. Existing streams change at
     /// [`Input::Redeclared`].
     pub fn reconfigure(&mut self, settings: Settings) {
-        // The first hub says what holds for all: another may still be at older settings.
-        if self.streams.is_of_first() {
-            self.common.lock().makers.set_a_day(rooms_a_day(&settings.limits));
-            self.streams.lock().settings = settings.streams.clone();
-        }
         let retentions = std::mem::take(&mut self.settings.retentions);
         self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
+    }
+
+    /// The same for what hubs have in common.
+    pub fn reconfigure_all(&self, settings: &Settings) {
+        self.common.lock().makers.set_a_day(rooms_a_day(&settings.limits));
+        self.streams.lock().settings = settings.streams.clone();
     }
 
     /// Handles an input, and appends the effects. It never fails.

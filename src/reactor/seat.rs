@@ -165,7 +165,9 @@ impl<A: Acceptor> Reactor<Machine<A>> {
     /// Takes in what the first reactor has dealt to this one.
     pub(super) fn take_dealt(&mut self, handler: &mut impl Handler) {
         let dealt = std::mem::take(&mut *self.system.desks[self.system.number].dealt());
-        for DealtSocket { socket, peer, listener } in dealt {
+        // When it ends, they come too late: nobody would end them.
+        let dealt = dealt.into_iter().filter(|_| self.io.stop_at.is_none());
+        for DealtSocket { socket, peer, listener } in dealt.collect::<Vec<_>>() {
             self.take_in(handler, socket, peer, listener);
         }
     }

@@ -71,7 +71,7 @@ impl Reloader {
     /// [`ReloadError`]: nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<Reloaded, ReloadError> {
         config.check().map_err(ReloadError::Config)?;
-        let _turn = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut number = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         let MergedConfig { mut config, taken, waiting } = merge(&self.config(), config);
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
@@ -82,7 +82,8 @@ impl Reloader {
         // Held only now: handles on the reactor's thread need it, too, and must not wait for the disk.
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.check_paths(&config).map_err(ReloadError::Config)?;
-        let command = Command::Reconfigure(Box::new(config.clone()), keys);
+        *number += 1;
+        let command = Command::Reconfigure(Box::new(config.clone()), keys, *number);
         self.shared.call(command).map_err(ReloadError::Server)?;
         *running = config;
         self.show(certificates);

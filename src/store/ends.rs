@@ -87,13 +87,19 @@ impl Ends {
         }
     }
 
-    /// Tells another end, or all others, some news.
+    /// Tells another end, or all others, some news. An end that has much to take is not told who types,
+    /// which nobody relies on.
     pub(super) fn tell(&self, from: usize, to: Option<usize>, news: &News) {
         let is_told = |end: usize| to.map_or(end != from, |to| end == to);
         for (_, end) in self.ends.iter().enumerate().filter(|(end, _)| is_told(*end)) {
+            let mut queue = locked(&end.queue);
+            if matches!(news, News::Typing { .. }) && queue.answers.len() >= TOLD_QUEUE_MAX {
+                continue;
+            }
             let told = Told::News(news.clone());
             let answer = EndAnswer { told, weight: 0, is_own: false, failures: 0 };
-            locked(&end.queue).push(answer, &end.told);
+            queue.push(answer, &end.told);
+            drop(queue);
             (end.wake)();
         }
     }

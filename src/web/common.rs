@@ -19,6 +19,7 @@ pub struct WebCommon(Arc<OfReactors>);
 
 #[derive(Debug)]
 struct OfReactors {
+    rules: Vec<ListenerRules>,
     /// For the listeners with limits of their own; by listener.
     apart: Vec<Option<Admission>>,
     /// For all others.
@@ -40,6 +41,7 @@ impl WebCommon {
             rules.counts_apart().then(|| Admission::new(&rules.limits(limits), seed))
         };
         WebCommon(Arc::new(OfReactors {
+            rules: rules.to_vec(),
             apart: rules.iter().map(apart).collect(),
             admission: Admission::new(limits, seed),
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
@@ -49,10 +51,10 @@ impl WebCommon {
         }))
     }
 
-    /// Applies new limits, where listeners have these rules; open connections stay.
-    pub(super) fn set_limits(&self, rules: &[ListenerRules], limits: &Limits) {
+    /// Applies new limits to addresses; open connections stay.
+    pub fn set_limits(&self, limits: &Limits) {
         self.0.admission.set_limits(limits);
-        for (rules, apart) in rules.iter().zip(&self.0.apart) {
+        for (rules, apart) in self.0.rules.iter().zip(&self.0.apart) {
             if let Some(admission) = apart {
                 admission.set_limits(&rules.limits(limits));
             }

@@ -99,12 +99,8 @@ impl<A: Application> Web<A> {
         &mut self.application
     }
 
-    fn set_limits(&mut self, io: &Io, limits: Limits) {
+    fn set_limits(&mut self, limits: Limits) {
         self.listeners.set_limits(&limits);
-        // The first reactor says what holds for all: another may be late.
-        if io.number() == 0 {
-            self.listeners.set_common_limits(&limits);
-        }
         self.endpoint_limits = of_endpoints(&limits);
         self.limits = limits;
     }
@@ -402,7 +398,7 @@ impl<A: Application> Handler for Web<A> {
         self.application.woken(&mut net);
         self.end_idle(io);
         if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
-            self.set_limits(io, limits);
+            self.set_limits(limits);
             self.listeners.set_proxies(proxies);
         }
         self.settle(io);

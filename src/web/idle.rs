@@ -28,6 +28,10 @@ impl Idle {
         self.shares.add(&address, 1);
     }
 
+    fn has(&self, conn: ConnId) -> bool {
+        self.of.contains_key(&conn)
+    }
+
     /// Removes a connection that is busy or gone.
     pub(super) fn leave(&mut self, conn: ConnId) {
         let Some((address, since)) = self.of.remove(&conn) else { return };
@@ -154,7 +158,10 @@ impl<A: Application> Web<A> {
     /// Ends those connections that other reactors have asked for and that are still idle.
     pub(super) fn end_idle(&mut self, io: &mut Io) {
         for conn in self.sockets.common.idle().take_asked(io.number()) {
-            let waits = self.waits_for_request(conn) && !is_busy(io, conn);
+            // Who has asked for something since is in the table again.
+            let has_asked =
+                self.sockets.common.idle().with(group_of(io, conn), |idle| idle.has(conn));
+            let waits = !has_asked && self.waits_for_request(conn) && !is_busy(io, conn);
             if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
                 self.end_idle_one(io, conn, address);
             }

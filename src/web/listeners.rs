@@ -68,12 +68,7 @@ impl Listeners {
         Listeners { rules, common, proxies, handshake_timeout_ms: limits.handshake_timeout_ms }
     }
 
-    /// Applies new limits to all reactors' connections; open ones stay.
-    pub(super) fn set_common_limits(&self, limits: &Limits) {
-        self.common.set_limits(&self.rules, limits);
-    }
-
-    /// Applies new limits to this reactor's connections.
+    /// Applies new limits, beside those of [`WebCommon`].
     pub(super) fn set_limits(&mut self, limits: &Limits) {
         self.handshake_timeout_ms = limits.handshake_timeout_ms;
     }
@@ -162,7 +157,7 @@ mod tests {
         assert_eq!(speaks(direct), [false; 3]);
         let timeout = |listener| listeners.handshake_timeout_ms(listener);
         assert_eq!((timeout(own), timeout(plain)), (7, limits.handshake_timeout_ms));
-        listeners.set_common_limits(&Limits { connections_per_address: 9, ..limits });
+        listeners.common.set_limits(&Limits { connections_per_address: 9, ..limits });
         let enter = |listener| listeners.admission(listener).enter(address, Moment::ZERO);
         assert!(enter(own).is_err() && enter(plain).is_ok());
     }

@@ -509,8 +509,8 @@ impl Net<'_> {
     }
 
     /// Changes the limits, in [`Application::woken`](super::Application::woken), from the end of
-    /// that call on. Message limits apply to WebSockets opened later, address limits to connections
-    /// accepted later; waits that have begun keep their deadlines. Outbox limits and the number of
+    /// that call on. Message limits apply to WebSockets opened later; those of addresses are in a
+    /// [`WebCommon`](super::WebCommon); waits that have begun keep their deadlines. Outbox limits and the number of
     /// connections do not change. `proxies` apply to connections accepted later, and to all later
     /// requests.
     pub fn set_limits(&mut self, limits: &Limits, proxies: &Proxies) {

@@ -150,7 +150,9 @@ impl<S: RecordStore> Chat<S> {
                 self.decide(net, Input::Redeclared);
                 self.sources_changed(net);
             }
-            Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
+            Command::Reconfigure(config, keys, number) => {
+                self.reconfigure(net, *config, keys, number);
+            }
             Command::Stop(end) => self.stop(net, end),
             Command::Announce { spread_ms } => self.restart_is_announced(net, spread_ms),
             Command::Commit { why, end } => self.await_store(net, why, end),

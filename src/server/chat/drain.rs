@@ -113,6 +113,8 @@ impl<S: RecordStore> Chat<S> {
     /// Takes no more requests, and waits until the store has committed and answered, to all threads;
     /// then everybody is told.
     pub(super) fn await_store(&mut self, net: &mut Net<'_>, why: End, end: Moment) {
+        // A thread that was held up has as much time as others, from now on.
+        let end = if self.number == 0 { end } else { end.max(net.now().plus_millis(STOP_MS_MAX)) };
         let until = net.now().plus_millis(STOP_MS_MAX / 2).min(end);
         self.stopping = Some(StopStage::Committing { until, end, why, is_settled: false });
         net.wake_at(until);
@@ -134,14 +136,15 @@ impl<S: RecordStore> Chat<S> {
             }
             Some(StopStage::Announced { until, .. }) => net.wake_at(until),
             Some(StopStage::Committing { until, end, why, is_settled: false })
-                if self.store_client.waiting() == 0 && !self.hub.keeps_inputs() =>
+                if self.waits_for_nothing() =>
             {
                 self.stopping = Some(StopStage::Committing { until, end, why, is_settled: true });
                 self.team.settle();
                 self.advance_stop(net);
             }
             Some(StopStage::Committing { until, end, why, is_settled })
-                if (is_settled && self.team.is_settled()) || until <= net.now() =>
+                if (is_settled && self.waits_for_nothing() && self.team.is_settled())
+                    || until <= net.now() =>
             {
                 // What other threads have committed and published by then reaches everybody.
                 self.hear_first(net);
@@ -163,8 +166,14 @@ impl<S: RecordStore> Chat<S> {
                 net.end_others();
                 net.stop_by(end);
             }
-            Some(_) | None => {}
+            Some(StopStage::Committing { until, .. }) => net.wake_at(until),
+            Some(StopStage::Closing) | None => {}
         }
+    }
+
+    /// Whether neither the store nor another thread owes an answer here.
+    fn waits_for_nothing(&self) -> bool {
+        self.store_client.waiting() == 0 && !self.hub.keeps_inputs() && !self.surveys.wait()
     }
 
     pub(super) fn conns(&self) -> Vec<ConnId> {

@@ -11,15 +11,21 @@ use crate::store::RecordStore;
 use crate::web::Net;
 
 impl<S: RecordStore> Chat<S> {
-    /// Applies another configuration, with the keys that were read for it.
-    pub(super) fn reconfigure(&mut self, net: &mut Net<'_>, config: Config, keys: Keys) {
+    /// Applies another configuration, with the keys that were read for it. Later ones have higher
+    /// numbers.
+    pub(super) fn reconfigure(
+        &mut self,
+        net: &mut Net<'_>,
+        config: Config,
+        keys: Keys,
+        number: u64,
+    ) {
         self.verifier.replace_keys(keys);
         self.verifier.expect(config.expected());
         self.hub.reconfigure(config.settings());
         net.set_limits(&config.limits, &config.proxies);
-        // The first thread says what holds for all: another may still be at an older configuration.
+        self.reconfigure_all(&config, number);
         if self.number == 0 {
-            self.shared.limits().clone_from(&config.limits);
             let removed = self.team.remotes().declare(&config.limits, &config.handlers);
             for asking in removed {
                 self.deal(net, DealtErrand::Refuse(asking, UNDECLARED));
@@ -35,6 +41,18 @@ impl<S: RecordStore> Chat<S> {
         self.decide(net, Input::Redeclared);
         for conn in self.conns() {
             self.judge_rights(net, conn);
+        }
+    }
+
+    /// What threads have in common. Each says it, as none judges by an older one; who is late with an
+    /// older configuration does not.
+    fn reconfigure_all(&self, config: &Config, number: u64) {
+        let mut newest = self.team.configured();
+        if number >= *newest {
+            *newest = number;
+            self.hub.reconfigure_all(&config.settings());
+            self.team.web.set_limits(&config.limits);
+            self.shared.limits().clone_from(&config.limits);
         }
     }
 

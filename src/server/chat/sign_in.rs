@@ -110,15 +110,16 @@ impl<S: RecordStore> Chat<S> {
             let reader = SurveyReader::Request(origin.clone());
             self.survey(net, Survey::Revoked(revocation.clone()), reader);
         }
-        // Who is still to be told how many there were, ends then.
-        let asker = origin.filter(|origin| self.surveys.waits(origin)).and_then(Origin::conn);
-        self.end_revoked(net, asker);
+        self.end_revoked(net);
     }
 
-    /// Ends the sessions that revoked tokens admitted, but one.
-    pub(super) fn end_revoked(&mut self, net: &mut Net<'_>, but: Option<ConnId>) {
-        for conn in self.standing_on_revoked().into_iter().filter(|conn| Some(*conn) != but) {
-            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+    /// Ends the sessions that revoked tokens admitted. Who waits to be told how many there were ends
+    /// then.
+    pub(super) fn end_revoked(&mut self, net: &mut Net<'_>) {
+        for conn in self.standing_on_revoked() {
+            if !self.surveys.waits(conn) {
+                self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+            }
         }
     }
 

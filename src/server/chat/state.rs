@@ -217,6 +217,7 @@ impl<S: RecordStore> Chat<S> {
             waiting_at_store: self.store_client.waiting() as u64,
             certificate_expiry: self.shared.certificate_expiry(),
             uptime_ms: net.now().millis_since(self.started),
+            threads: self.shared.len() as u64,
             resident_bytes,
             memory_bytes,
             ..MetricsSnapshot::default()

@@ -46,10 +46,14 @@ pub(super) enum EndedConnections {
 /// What a thread answers.
 #[derive(Debug)]
 pub(super) enum SurveyPart {
-    Connections { listed: Vec<(ConnId, String)>, more: bool },
+    Connections {
+        listed: Vec<(ConnId, String)>,
+        more: bool,
+    },
     Conns(Vec<ConnId>),
     Count(Result<usize, Refusal>),
-    Metrics(Arc<MetricsSnapshot>),
+    /// It has counted, and put that into its desk.
+    Counted,
 }
 
 /// Who asks, and on which thread.
@@ -73,8 +77,7 @@ pub(super) enum SurveyReader {
 struct PendingSurvey {
     survey: Survey,
     reader: SurveyReader,
-    /// By whom.
-    found: Vec<(usize, SurveyPart)>,
+    found: Vec<SurveyPart>,
     /// Threads that have not answered.
     left: usize,
     due: Moment,
@@ -107,7 +110,6 @@ struct AskedSurvey {
 #[derive(Debug)]
 struct SurveyFinding {
     number: u64,
-    thread: usize,
     part: SurveyPart,
 }
 
@@ -115,6 +117,9 @@ struct SurveyFinding {
 /// that are not due.
 #[derive(Debug, Default)]
 pub(super) struct SurveyDesk {
+    /// What the thread has counted last: what stands for it when it is late, as counters never become
+    /// less.
+    counted: Mutex<Option<Arc<MetricsSnapshot>>>,
     asked: Mutex<Vec<AskedSurvey>>,
     found: Mutex<Vec<SurveyFinding>>,
 }
@@ -123,6 +128,10 @@ impl SurveyDesk {
     // Whoever panics while they hold one of these leaves nothing half done.
     fn asked(&self) -> MutexGuard<'_, Vec<AskedSurvey>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Option<Arc<MetricsSnapshot>>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn found(&self) -> MutexGuard<'_, Vec<SurveyFinding>> {
@@ -137,9 +146,6 @@ pub(super) struct Surveys {
     next: u64,
     /// How many connections ended here with the last revocations.
     revoked: VecDeque<(Revocation, usize)>,
-    /// What other threads have counted, by their numbers: what stands for one that is late, as what is
-    /// counted never becomes less.
-    counted: BTreeMap<usize, Arc<MetricsSnapshot>>,
 }
 
 const TOO_MANY_WAIT: Refusal =
@@ -172,9 +178,18 @@ impl Surveys {
         found.map_or(0, |(_, ended)| ended)
     }
 
-    /// Whether a request waits for other threads.
-    pub(super) fn waits(&self, origin: &Origin) -> bool {
-        self.pending.values().any(|one| one.is_of(origin))
+    /// Whether anybody waits for other threads.
+    pub(super) fn wait(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether a request of a connection waits for other threads.
+    pub(super) fn waits(&self, conn: ConnId) -> bool {
+        let of_conn = |one: &PendingSurvey| match &one.reader {
+            SurveyReader::Request(origin) => origin.conn() == Some(conn),
+            SurveyReader::Page(_) | SurveyReader::Vitals => false,
+        };
+        self.pending.values().any(of_conn)
     }
 }
 
@@ -234,11 +249,7 @@ impl<S: RecordStore> Chat<S> {
         for AskedSurvey { survey, by, .. } in asked.into_iter().filter(|one| one.due > now) {
             // Whoever asks has heard of what it is about.
             self.hear_first(net);
-            let finding = SurveyFinding {
-                number: by.number,
-                thread: self.number,
-                part: self.find(net, &survey),
-            };
+            let finding = SurveyFinding { number: by.number, part: self.find(net, &survey) };
             self.team.survey_desk(by.thread).found().push(finding);
             self.shared.thread(by.thread).wake.wake();
         }
@@ -247,12 +258,9 @@ impl<S: RecordStore> Chat<S> {
     /// Takes what other threads have answered.
     fn take_findings(&mut self, net: &mut Net<'_>) {
         let findings = std::mem::take(&mut *self.team.survey_desk(self.number).found());
-        for SurveyFinding { number, thread, part } in findings {
-            if let SurveyPart::Metrics(counted) = &part {
-                self.surveys.counted.insert(thread, Arc::clone(counted));
-            }
+        for SurveyFinding { number, part } in findings {
             let Some(pending) = self.surveys.pending.get_mut(&number) else { continue };
-            pending.found.push((thread, part));
+            pending.found.push(part);
             pending.left -= 1;
         }
         let now = net.now();
@@ -294,7 +302,11 @@ impl<S: RecordStore> Chat<S> {
             Survey::Revoked(revocation) => {
                 SurveyPart::Count(Ok(self.surveys.revoked_by(revocation)))
             }
-            Survey::Metrics => SurveyPart::Metrics(Arc::new(self.metrics(net))),
+            Survey::Metrics => {
+                let counted = Arc::new(self.metrics(net));
+                *self.team.survey_desk(self.number).counted() = Some(counted);
+                SurveyPart::Counted
+            }
         }
     }
 
@@ -323,8 +335,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn tell_surveyed(&mut self, net: &mut Net<'_>, pending: PendingSurvey) {
-        let PendingSurvey { survey, reader, found, .. } = pending;
-        let mut found: Vec<SurveyPart> = found.into_iter().map(|(_, part)| part).collect();
+        let PendingSurvey { survey, reader, mut found, .. } = pending;
         if let (Survey::End(which), SurveyReader::Request(origin)) = (&survey, &reader) {
             return self.told_ended(net, which, origin, &found);
         }
@@ -361,7 +372,7 @@ impl<S: RecordStore> Chat<S> {
             (Survey::Revoked(_), SurveyReader::Request(origin)) => {
                 let ended = count(&found).unwrap_or(0);
                 self.reply(net, &origin, |w| server_encode::closed(w, ended));
-                self.end_revoked(net, None);
+                self.end_revoked(net);
             }
             // Nobody else asks that.
             (_, SurveyReader::Request(_) | SurveyReader::Page(_) | SurveyReader::Vitals) => {}
@@ -390,7 +401,11 @@ impl<S: RecordStore> Chat<S> {
     fn tell_metrics(&mut self, net: &mut Net<'_>, reader: SurveyReader) {
         // What is not of one thread is taken from this one.
         let mut all = self.metrics(net);
-        self.surveys.counted.values().for_each(|one| all.add(one));
+        for other in (0..self.shared.len()).filter(|other| *other != self.number) {
+            if let Some(counted) = &*self.team.survey_desk(other).counted() {
+                all.add(counted);
+            }
+        }
         match reader {
             SurveyReader::Page(exchange) => {
                 let response =
@@ -410,7 +425,7 @@ fn count(found: &[SurveyPart]) -> Result<usize, Refusal> {
         match one {
             SurveyPart::Count(Ok(count)) => (sum, is_found) = (sum + count, true),
             SurveyPart::Count(Err(one)) => refusal = Some(one.clone()),
-            SurveyPart::Connections { .. } | SurveyPart::Conns(_) | SurveyPart::Metrics(_) => {}
+            SurveyPart::Connections { .. } | SurveyPart::Conns(_) | SurveyPart::Counted => {}
         }
     }
     match refusal {

@@ -8,7 +8,7 @@ use super::pace::Budgets;
 use super::sessions::SessionCounts;
 use super::store_client::TAKES;
 use super::surveys::SurveyDesk;
-use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, STORERS_MAX};
+use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, ISSUED_AHEAD_MS, STORERS_MAX};
 use crate::base::rates::Rates;
 use crate::base::{Chance, StreamState, Timestamp};
 use crate::config::{Config, Listener};
@@ -63,6 +63,8 @@ pub struct Team {
     issued: Arc<AtomicI64>,
     /// When the newest event of the store's streams was published, where they are not a snapshot's.
     pub(super) newest_event: Option<Timestamp>,
+    /// The number of the configuration that holds for all threads.
+    configured: Arc<Mutex<u64>>,
     /// How many threads wait for nothing any more, at the end.
     settled: Arc<AtomicUsize>,
     /// When the store has refused to write.
@@ -117,6 +119,7 @@ impl Team {
             survey_desks,
             issued: Arc::new(AtomicI64::new(i64::MIN)),
             newest_event: None,
+            configured: Arc::default(),
             settled: Arc::default(),
             refused: Arc::new(AtomicU64::new(TAKES)),
         }
@@ -140,7 +143,9 @@ impl Team {
     /// Not before anything that was issued, at the time of this turn: another thread's turn may have
     /// begun later.
     pub(super) fn until_now(&self, now: Timestamp) -> Timestamp {
-        now.max(Timestamp(self.issued.load(Ordering::Acquire)))
+        // A clock may have been ahead, and set back.
+        let latest = Timestamp(now.0.saturating_add(ISSUED_AHEAD_MS));
+        now.max(Timestamp(self.issued.load(Ordering::Acquire)).min(latest))
     }
 
     /// A thread that ends waits for nothing any more. The last one wakes the others.
@@ -175,6 +180,11 @@ impl Team {
     pub(super) fn dealt_errands(&self, thread: usize) -> MutexGuard<'_, Vec<DealtErrand>> {
         let desk = self.dealt_errands.get(thread).unwrap_or(&self.dealt_errands[0]);
         desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while that changes. A thread that panics meanwhile ends the process.
+    pub(super) fn configured(&self) -> MutexGuard<'_, u64> {
+        self.configured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A thread that panics while it holds this ends the process.

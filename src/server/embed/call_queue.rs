@@ -66,7 +66,8 @@ pub(crate) enum Command {
         pattern: Pattern,
         function: FunctionPoll,
     },
-    Reconfigure(Box<Config>, Keys),
+    /// The number counts them.
+    Reconfigure(Box<Config>, Keys, u64),
     Stop(End),
     /// The first thread has announced a restart: the others are to.
     Announce {

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     /// in the queue, so that changes take effect in order.
     pub(crate) config: Mutex<Config>,
     /// Held during a reload, so that there is one at a time.
-    pub(crate) reloads: Mutex<()>,
+    pub(crate) reloads: Mutex<u64>,
     /// The embedding program's paths, changed only while the configuration is held.
     own_paths: Mutex<Vec<OwnTemplate>>,
     /// The limits that hold now.

@@ -31,6 +31,8 @@ pub(crate) struct MetricsSnapshot {
     /// With TLS.
     pub(crate) certificate_expiry: Option<Timestamp>,
     pub(crate) uptime_ms: u64,
+    /// How many threads serve.
+    pub(crate) threads: u64,
     /// What of the process is in memory; `None` if nobody tells.
     pub(crate) resident_bytes: Option<u64>,
     /// What it may have.
@@ -204,6 +206,7 @@ impl MetricsSnapshot {
         if let Some(memory) = self.memory_bytes {
             page.gauge("memory_limit_bytes", memory)?;
         }
+        page.gauge("threads", self.threads)?;
         page.gauge("uptime_seconds", seconds(self.uptime_ms))?;
         page.gauges("build_info", by("version", [(env!("CARGO_PKG_VERSION"), 1)]))
     }
