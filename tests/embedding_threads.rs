@@ -1,5 +1,6 @@
 //! A server with several threads within a program: what is one server's holds on all of them.
 
+use parlor::base::ConnId;
 use parlor::base::declaration::{Declaration, Keep, Readers};
 use parlor::base::pattern::Pattern;
 use parlor::client::{BlockingWebSocket, Incoming};
@@ -204,13 +205,19 @@ fn a_stream_that_is_closed_to_its_watchers_is_closed_on_every_thread() {
 }
 
 #[test]
-fn info_counts_the_connections_of_all_threads() {
+fn threads_have_as_many_connections_each_and_info_counts_all() {
     let server = start();
     let mut sockets = connect(&server, 2 * THREADS as usize);
+    let mut of_threads = [0; THREADS as usize];
     for socket in &mut sockets {
         let info = request(socket, "info", &json!({}));
         assert_eq!(info["payload"]["counts"]["connections"], 2 * THREADS, "{info}");
+        let conn = ConnId::parse(info["payload"]["connection"].as_str().unwrap()).unwrap();
+        of_threads[conn.reactor()] += 1;
     }
+    // Each got as many as others.
+    assert_eq!(of_threads, [2; THREADS as usize]);
+    assert_eq!(metric(&metrics(&mut scraper(&server)), "parlor_threads"), u64::from(THREADS));
     server.handle().stop().unwrap();
     server.join().unwrap();
 }

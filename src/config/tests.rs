@@ -22,6 +22,18 @@ fn shown(config: &Config) -> Vec<String> {
     keys().iter().map(|key| key.shown(config)).collect()
 }
 
+#[test]
+fn one_thread_serves_or_as_many_as_are_said_or_one_for_each_core() {
+    let mut config = config("127.0.0.1:0");
+    assert_eq!(config.thread_count(), 1);
+    config.set("threads=3").unwrap();
+    assert_eq!(config.thread_count(), 3);
+    config.set("threads=0").unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(config.thread_count(), cores.min(64));
+    assert!(config.set("threads=65").is_err());
+}
+
 /// Loads a file, variables, and flags of `--set`. Errors have `FILE` in place of the file's name.
 fn read(text: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, String> {
     let file = tempfile::NamedTempFile::new().unwrap();

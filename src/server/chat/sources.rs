@@ -83,9 +83,10 @@ impl<S: RecordStore> Chat<S> {
                 .as_deref()
                 .is_some_and(|one| self.team.sources().would_start_polling(&ask.stream, one))
         };
-        let begun = asks.iter().filter(begins).count() as u64;
+        let begun = asks.iter().filter(begins).map(|ask| ask.stream.clone());
+        let begun: Vec<StreamId> = begun.collect();
         let mut reserved = None;
-        if begun > 0 {
+        if !begun.is_empty() {
             let payer = self.payer_on(net, by.0);
             let limits = &self.config.limits;
             let (most, limit) = match payer {
@@ -95,24 +96,18 @@ impl<S: RecordStore> Chat<S> {
                 }
             };
             let payer = Some(payer);
-            let mut sources = self.team.sources();
-            let has_room = sources.payers.of(&payer) + begun <= most.into();
-            if has_room {
-                // Until they are watched, so that requests on two threads do not both pass.
-                sources.payers.add(&payer, begun);
-                reserved = Some(payer);
-            }
-            drop(sources);
-            if !has_room {
+            let places = self.team.sources().reserve(&payer, &begun, most.into());
+            let Some(places) = places else {
                 let message = "the limit of streams polled for you is reached";
                 let refusal = Refusal::quota(limit, message, most.into());
                 return self.refused(net, &Origin::Conn(by.0, by.1), &refusal);
-            }
+            };
+            reserved = Some((payer, places));
         }
         let holder = self.holder(net, &Origin::Conn(by.0, None), &rights);
         self.decide(net, Input::Subscribe { by, rights, holder, form, asks });
-        if let Some(payer) = reserved {
-            self.team.sources().payers.remove(&payer, begun);
+        if let Some((payer, places)) = reserved {
+            self.team.sources().release(&payer, &places);
         }
     }
 

@@ -8,6 +8,7 @@ pub(super) mod deliveries;
 pub(super) mod operate;
 pub(super) mod placeholders;
 pub(super) mod polled;
+mod reserved;
 pub(super) mod running;
 pub(super) mod table;
 pub(super) mod turns;

@@ -26,7 +26,9 @@ pub(crate) struct Sources {
     /// Due streams that wait for a thread.
     pub(super) turns: Turns,
     /// How many streams of families are polled for each payer.
-    pub(crate) payers: Shares<Payer>,
+    pub(super) payers: Shares<Payer>,
+    /// Places that are counted there, and whose streams are not watched yet.
+    pub(super) reserved: BTreeSet<(StreamId, Payer)>,
     settings: CircuitSettings,
     /// For each feed with streams that are down, how many.
     pub(super) down: BTreeMap<Arc<str>, usize>,
@@ -61,6 +63,7 @@ impl Sources {
             due: BTreeSet::new(),
             turns: Turns::new(limits.backend_poll_threads),
             payers: Shares::default(),
+            reserved: BTreeSet::new(),
             settings: CircuitSettings::from(limits),
             down: BTreeMap::new(),
             late_checked: Moment::ZERO,
@@ -214,6 +217,9 @@ impl Sources {
             PolledFor::Here(conn, payer) => (Some(conn), payer),
             PolledFor::Elsewhere(conn) => (Some(conn), None),
         };
+        if is_watched {
+            self.take_reserved(stream, &payer);
+        }
         match self.polled.get_mut(stream) {
             // The other thread has been faster.
             Some(polled) if is_elsewhere && polled.conn == conn && polled.is_watched => {}

@@ -407,6 +407,29 @@ fn a_stream_counts_for_one_of_those_who_watch_it_and_nothing_else_of_it_changes(
 }
 
 #[test]
+fn places_are_reserved_once_and_given_back_or_taken() {
+    let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
+    let declaration = Declaration::new(pattern("s:{id}"));
+    let [one, two, three] = ["s:1", "s:2", "s:3"].map(stream);
+    let payer = guest(1);
+    let sources = &mut rig.sources;
+    let first = sources.reserve(&payer, &[one.clone(), two.clone()], 2).unwrap();
+    assert_eq!(first, [one.clone(), two.clone()]);
+    // Another request at once: the same ones cost nothing, another one is too many.
+    let second = sources.reserve(&payer, &[one.clone(), two.clone()], 2);
+    assert_eq!(second, Some(Vec::new()));
+    assert_eq!(sources.reserve(&payer, std::slice::from_ref(&three), 2), None);
+    assert!(sources.reserve(&guest(2), std::slice::from_ref(&three), 1).is_some());
+    // One of them is watched, the other was refused.
+    sources.watched(at(0), &one, &declaration, watch(payer.clone()));
+    assert_eq!(sources.payers.of(&payer), 2);
+    sources.release(&payer, &first);
+    assert_eq!(sources.payers.of(&payer), 1);
+    sources.release(&guest(2), &[three]);
+    assert_eq!((sources.payers.total(), sources.reserved.len()), (1, 0));
+}
+
+#[test]
 fn what_is_polled_too_late_is_told_until_it_is_not() {
     let mut needed = feed("s", "http://h/");
     needed.is_required = true;
