@@ -10,6 +10,7 @@ from harness import TEXT, Chat, Raw
 COUNT, GRACE_MS = 5_000, 300
 
 
+@pytest.mark.one_thread
 @pytest.mark.seconds(90)
 def test_5000_idle_connections_of_users_in_a_room_cost_under_1_kib_each(servers):
     """Each has a user of its own, all are in one room, and everybody was told of everybody's

@@ -1053,6 +1053,7 @@ class TestOutboxes:
         assert resets == ended, "what the system had for them is thrown away"
         assert said.count("user=eve kind=websocket address=127.0.0.1 by=server code=4101 why=slow") == ended
 
+    @pytest.mark.one_thread
     @pytest.mark.seconds(60)
     def test_under_a_bound_on_address_space_slow_readers_end_themselves_alone(self, servers):
         space = 384 << 20

@@ -174,8 +174,7 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// Looks whether a pool fills up, or plans to look later if that was done a moment ago.
-    /// Where there are several threads, the first one looks at those of all, as often as it tells how
-    /// the server is.
+    /// Where there are several threads, the first one looks at those of all, as often.
     pub(super) fn check_pools(&mut self, net: &mut Net<'_>) {
         if !self.shared.is_alone() {
             return;

@@ -3,7 +3,7 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::surveys::{Survey, SurveyReader};
-use crate::base::limits::VITALS_EVERY_MS;
+use crate::base::limits::{POOLS_CHECKED_MS, VITALS_EVERY_MS};
 use crate::base::{Data, Moment, Origin, StreamId};
 use crate::config::VITALS;
 use crate::hub::Input;
@@ -17,6 +17,8 @@ use crate::web::Net;
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
     last: Option<(Moment, MetricsSnapshot)>,
+    /// When it last counted. With several threads that is more often: for the pools of all.
+    counted_at: Option<Moment>,
     /// The threads are asked.
     is_asked: bool,
     /// How much memory the process has now, if something tells.
@@ -40,7 +42,7 @@ impl<S: RecordStore> Chat<S> {
     /// Tells how the server is, or plans to if that was done a moment ago.
     pub(super) fn tell_vitals(&mut self, net: &mut Net<'_>) {
         let now = net.now();
-        let due = self.vitals.last.as_ref().map(|(at, _)| at.plus_millis(VITALS_EVERY_MS));
+        let due = self.vitals.counted_at.map(|at| at.plus_millis(self.counts_every_ms()));
         if let Some(due) = due.filter(|due| now < *due) {
             return net.wake_at(due);
         }
@@ -48,6 +50,10 @@ impl<S: RecordStore> Chat<S> {
             return;
         }
         self.survey(net, Survey::Metrics, SurveyReader::Vitals);
+    }
+
+    fn counts_every_ms(&self) -> u64 {
+        if self.shared.is_alone() { VITALS_EVERY_MS } else { POOLS_CHECKED_MS }
     }
 
     /// Tells nothing this time.
@@ -64,9 +70,16 @@ impl<S: RecordStore> Chat<S> {
         {
             self.pools.log_changes(now, pools);
         }
+        (self.vitals.counted_at, self.vitals.is_asked) = (Some(now), false);
+        net.wake_at(now.plus_millis(self.counts_every_ms()));
+        // What counts a little early counts for this time.
+        let early = now.plus_millis(POOLS_CHECKED_MS / 2);
+        let is_due = |at: &Moment| early >= at.plus_millis(VITALS_EVERY_MS);
+        if self.vitals.last.as_ref().is_some_and(|(at, _)| !is_due(at)) {
+            return;
+        }
         let told = self.vitals.last.as_ref().map(|(_, before)| counted.vitals_since(before));
-        (self.vitals.last, self.vitals.is_asked) = (Some((now, counted)), false);
-        net.wake_at(now.plus_millis(VITALS_EVERY_MS));
+        self.vitals.last = Some((now, counted));
         if let Some(told) = told {
             self.publish_own(net, VITALS, told);
         }
