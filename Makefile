@@ -8,7 +8,6 @@ SEEDS = 2000
 ROUNDS = 200
 MINUTES = 60
 THREADS = 2 4
-FILES = tests/clients
 # The short round of `make threads`.
 THREADED = tests/clients/test_resume.py tests/clients/test_rooms.py tests/clients/test_presence.py tests/clients/test_streams.py \
     tests/clients/test_tokens.py tests/clients/test_shares.py tests/clients/test_limits.py tests/clients/test_manage.py \
@@ -82,7 +81,7 @@ test-clients: setup binaries c-tests ## Python and Node clients against the prog
 	@failed=0; set -x; \
 	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients clients/python/tests || failed=1; \
 	$(MAKE) tls || failed=1; \
-	$(MAKE) threads THREADS=3 FILES='$(THREADED)' || failed=1; \
+	TEST_THREADS=3 $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not one_thread' $(THREADED) || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
 	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
 	exit $$failed
@@ -93,7 +92,7 @@ tls: setup binaries ## what goes over the wire, attacks and slow clients once mo
 
 threads: setup binaries c-tests ## the tests of clients with servers of so many THREADS (2 and 4)
 	@failed=0; set -x; for threads in $(THREADS); do \
-	    TEST_THREADS=$$threads $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not one_thread' $(FILES) || failed=1; \
+	    TEST_THREADS=$$threads $(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider -m 'not one_thread' tests/clients || failed=1; \
 	done; exit $$failed
 
 client-soak: ## clients of Rust connect and close for SECONDS (3600), and leave nothing

@@ -3,6 +3,7 @@
 
     python3 tests/measure/flood.py
     python3 tests/measure/flood.py --rounds 1 --samples 50
+    python3 tests/measure/flood.py --threads 2 --connections 1 --flood small --flood large --flood history
 
 A quiet client sends a request every few milliseconds and waits for its answer: alone, and beside a
 flooding one, in turns. The flooding one is a process of its own, sends as fast as the server takes it,
@@ -263,7 +264,7 @@ def scrapes(port):
     return pair * 8
 
 
-def paced(kind, port, until, counts):
+def paced(kind, port, until, counts, connections):
     """As often as the server allows, on all connections of a user."""
     history = ("chat:history", {"room": "r0"})
     contents = {
@@ -277,7 +278,7 @@ def paced(kind, port, until, counts):
     }[kind]
     clients, turn = [], 0
     while not until.is_set():
-        while len(clients) < PACED_CONNECTIONS:
+        while len(clients) < (connections or PACED_CONNECTIONS):
             client = socket.create_connection((HOST, port), 1)
             client.sendall(upgrade(port, "flood"))
             client.setblocking(False)
@@ -316,10 +317,10 @@ def paced(kind, port, until, counts):
                     client.close()
 
 
-def flood(kind, port, until, counts):
+def flood(kind, port, until, counts, connections):
     """Floods until it is told to end; counts bytes that were sent, and connections."""
     if kind in PACED:
-        return paced(kind, port, until, counts)
+        return paced(kind, port, until, counts, connections)
     speaks_http = kind in ("http", "tokens", "webhooks", "scrapes", "cookies")
     opening = b"" if speaks_http else upgrade(port, "flood")
     once = {
@@ -330,7 +331,7 @@ def flood(kind, port, until, counts):
         "webhooks": webhook(port),
         "scrapes": scrapes(port),
     }
-    most = FAILING_CONNECTIONS if kind in ("tokens", "cookies") else FLOODING_CONNECTIONS
+    most = connections or (FAILING_CONNECTIONS if kind in ("tokens", "cookies") else FLOODING_CONNECTIONS)
     made = {"tokens": failing, "cookies": made_up}
 
     def next_burst():
@@ -386,11 +387,11 @@ def flood(kind, port, until, counts):
 class Flooding:
     """A flooding client, for the time of a `with`."""
 
-    def __init__(self, kind, port):
+    def __init__(self, kind, port, connections):
         self.until = multiprocessing.Event()
         self.counts = multiprocessing.Array("Q", 2, lock=False)
         self.process = multiprocessing.Process(
-            target=flood, args=(kind, port, self.until, self.counts), daemon=True
+            target=flood, args=(kind, port, self.until, self.counts, connections), daemon=True
         )
 
     def __enter__(self):
@@ -442,6 +443,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--flood", choices=FLOODS, action="append")
+    parser.add_argument("--threads", type=int, default=1, help="of the server; each has a quiet client, and the slowest is told")
+    parser.add_argument("--connections", type=int, help="of the flooding client, in place of those said above")
     arguments = parser.parse_args()
     floods = arguments.flood or FLOODS
     port = free_port()
@@ -461,7 +464,7 @@ def main():
         hook = f'flood = {{ webhook = {{ path = "/hooks/flood", secret_file = "{secret}" }} }}'
         streams = f"streams={{ {hook}, log = {{ keep = 1000, publish = true }} }}"
         command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", folder / "data"]
-        command += ["--secret-file", secret, "--key-file", kept("keys.json", json.dumps({"keys": [key]}).encode())]
+        command += ["--set", f"threads={arguments.threads}", "--secret-file", secret, "--key-file", kept("keys.json", json.dumps({"keys": [key]}).encode())]
         backend = f"http://{HOST}:{serve_backend()}/"
         handlers = f'handlers=[{{ types = ["flood"], url = "{backend}", secret_file = "{secret}" }}]'
         command += ["--set", handlers, "--set", f"auth.url={backend}", "--set", "auth.url_headers=cookie"]
@@ -486,18 +489,25 @@ def main():
 
 def measure(port, floods, arguments):
     rows = {kind: [] for kind in floods}
-    quiet = Quiet(port)
-    quiet.measure(20)
+    # Each goes to the thread that has fewest.
+    quiet = [Quiet(port) for _ in range(arguments.threads)]
+
+    def slowest(kind=None, samples=arguments.samples):
+        figures = [one.measure(samples, kind) for one in quiet]
+        return tuple(map(max, zip(*figures)))
+
+    slowest(samples=20)
     for _ in range(arguments.rounds):
         for kind in floods:
-            alone = quiet.measure(arguments.samples, kind)
-            with Flooding(kind, port) as flooding:
-                beside = quiet.measure(arguments.samples, kind)
+            alone = slowest(kind)
+            with Flooding(kind, port, arguments.connections) as flooding:
+                beside = slowest(kind)
             seconds = flooding.seconds
             rates = (flooding.counts[0] / seconds / 1e6, flooding.counts[1] / seconds)
             rows[kind].append((alone, beside, rates))
             time.sleep(SETTLE_SECONDS)
-    quiet.end()
+    for one in quiet:
+        one.end()
     return rows
 
 
