@@ -217,9 +217,22 @@ fn threads_have_as_many_connections_each_and_info_counts_all() {
     }
     // Each got as many as others.
     assert_eq!(of_threads, [2; THREADS as usize]);
-    assert_eq!(metric(&metrics(&mut scraper(&server)), "parlor_threads"), u64::from(THREADS));
+    // Whichever thread is asked has the counts of all.
+    let mut scrapers: Vec<TcpStream> = (0..2 * THREADS).map(|_| scraper(&server)).collect();
+    for scraper in &mut scrapers {
+        metrics(scraper);
+    }
+    for scraper in &mut scrapers {
+        let text = metrics(scraper);
+        assert_eq!(metric(&text, "parlor_threads"), u64::from(THREADS));
+        assert_eq!(metric(&text, "parlor_connections{kind=\"http\"}"), u64::from(2 * THREADS));
+        assert_eq!(metric(&text, "parlor_connections_accepted_total"), u64::from(4 * THREADS));
+    }
     server.handle().stop().unwrap();
     server.join().unwrap();
+    for mut scraper in scrapers {
+        assert_eq!(scraper.read(&mut [0; 16]).unwrap_or(0), 0, "it has ended");
+    }
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub struct Team {
     remotes: Arc<Mutex<Remotes>>,
     /// Who sends requests whose tokens do not say it.
     proofs: Arc<Mutex<Proofs>>,
-    /// What one thread has found for another, by the number of that one.
+    /// What one thread has found for another, by the number of that one: no more than waited in handlers'
+    /// lines and for `auth.url`, which have bounds.
     dealt_errands: Arc<[Mutex<Vec<DealtErrand>>]>,
     pub(super) shared: Arc<Shared>,
     pub(super) web: WebCommon,
