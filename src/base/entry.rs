@@ -139,12 +139,15 @@ impl Changes {
 
 /// Bytes of a text in a JSON string.
 fn escaped_len(text: &str) -> usize {
-    let of_byte = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-        0..0x20 => 6,
-        _ => 1,
+    // Sums of a few bytes at a time fit in one, so that the compiler takes many bytes at once.
+    const BYTES: usize = 32;
+    let more = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1u8,
+        0..0x20 => 5,
+        _ => 0,
     };
-    text.bytes().map(of_byte).sum()
+    let of_some = |bytes: &[u8]| usize::from(bytes.iter().map(more).sum::<u8>());
+    text.len() + text.as_bytes().chunks(BYTES).map(of_some).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -155,6 +158,7 @@ mod tests {
     fn a_text_weighs_what_it_has_as_json() {
         for (text, len) in [("plain", 5), ("äöü", 6), ("\u{1}\u{1f}", 12), ("\"\\\n\t", 8)] {
             assert_eq!(escaped_len(text), len, "{text:?}");
+            assert_eq!(escaped_len(&text.repeat(100)), 100 * len, "{text:?}");
         }
     }
 }
