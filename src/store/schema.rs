@@ -284,6 +284,10 @@ pub(super) fn set_synced(db: &Connection, is_synced: bool) -> rusqlite::Result<(
 /// Sets how the database is used: acknowledged means on disk. Writes nothing.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     set_synced(db, true)?;
+    // What is written here has these forms, and its room. SQLite would make a table of the kinds of
+    // entries, in memory, for each row.
+    db.pragma_update(None, "ignore_check_constraints", true)?;
+    db.pragma_update(None, "foreign_keys", false)?;
     // SQLite checks each page that it reads more closely, so that a damaged one is not made sense
     // of.
     db.pragma_update(None, "cell_size_check", true)?;
