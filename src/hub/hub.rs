@@ -159,19 +159,7 @@ impl Hub {
             }
             hub.add_room(Room::new(state));
         }
-        // Taken from the end of a list that is turned round, so that what is done with is freed: a large
-        // store needs its memory once.
-        let mut members = snapshot.members;
-        members.reverse();
-        while let Some((room, user, state)) = members.pop() {
-            if members.len().is_multiple_of(FREED_AT_ONCE) {
-                members.shrink_to_fit();
-            }
-            // An ended room has no members, whatever is on disk.
-            let Some((room, _)) = hub.room(&room) else { continue };
-            let ix = hub.user_ix(&user);
-            hub.add_member(room, ix, &state);
-        }
+        hub.restore_members(snapshot.members);
         for (user, name) in snapshot.names {
             if let Some(ix) = hub.user_by_id.get(&user) {
                 hub.users[*ix].name = Some(name);
@@ -196,6 +184,29 @@ impl Hub {
             }
         }
         hub
+    }
+
+    /// Adds members as the store has them.
+    fn restore_members(&mut self, mut members: Vec<(RoomId, UserId, MemberState)>) {
+        // Taken from the end of a list that is turned round, so that what is done with is freed: a large
+        // store needs its memory once.
+        members.reverse();
+        // They come room by room, so each room is looked up once.
+        let mut last: Option<(RoomId, Option<RoomIx>)> = None;
+        while let Some((room, user, state)) = members.pop() {
+            if members.len().is_multiple_of(FREED_AT_ONCE) {
+                members.shrink_to_fit();
+            }
+            let ix = match last.take_if(|(last, _)| *last == room) {
+                Some((_, ix)) => ix,
+                None => self.room(&room).map(|(ix, _)| ix),
+            };
+            last = Some((room, ix));
+            // An ended room has no members, whatever is on disk.
+            let Some(room) = ix else { continue };
+            let user = self.user_ix(&user);
+            self.add_member(room, user, &state);
+        }
     }
 
     /// Uses other settings from now on. Whoever is in stays in. Retention and the presence scope do

@@ -240,15 +240,20 @@ impl PeopleRows<'_> {
         sql: &str,
         parse: impl Fn(RoomId, UserId, &Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let (mut found, mut last) = (Vec::new(), None);
+        let (mut found, mut last, mut again) = (Vec::new(), None, 0);
         each(db, sql, (), |row| {
             let (id, user): (i64, _) = (row.get(0)?, user_of(row, 1)?);
             let key = Some((id, user.clone()));
-            let place = self.rooms.binary_search_by_key(&id, |room| room.id);
+            // Most rows are of the same room as the one before.
+            let is_again = self.rooms.get(again).is_some_and(|room| room.id == id);
+            let place = match is_again {
+                true => Ok(again),
+                false => self.rooms.binary_search_by_key(&id, |room| room.id),
+            };
             let (Ok(place), true) = (place, last < key) else {
                 return Err(damaged(format!("{user} is in no room, or twice in one")));
             };
-            last = key;
+            (last, again) = (key, place);
             found.push(parse(self.rooms[place].state.room.clone(), user, row)?);
             self.counts[place] += 1;
             Ok(())

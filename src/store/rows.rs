@@ -25,8 +25,16 @@ pub(super) fn add_row_sum(db: &Connection) -> Result<()> {
 }
 
 fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
-    let mut hash = Sha1::new();
-    for value in values {
+    let mut sum = RowSum(Sha1::new());
+    values.for_each(|value| sum.add(value));
+    sum.end()
+}
+
+/// A checksum, to which values are added one by one.
+struct RowSum(Sha1);
+
+impl RowSum {
+    fn add(&mut self, value: ValueRef<'_>) {
         let number;
         let (kind, bytes): (u8, &[u8]) = match value {
             ValueRef::Null => (0, &[]),
@@ -41,13 +49,17 @@ fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
             ValueRef::Text(text) => (3, text),
             ValueRef::Blob(blob) => (4, blob),
         };
-        hash.update([kind]);
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
+        let mut head = [kind; 9];
+        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(head);
+        self.0.update(bytes);
     }
-    let digest = hash.finalize();
-    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
-    i64::from_le_bytes(first)
+
+    fn end(self) -> i64 {
+        let digest = self.0.finalize();
+        let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+        i64::from_le_bytes(first)
+    }
 }
 
 /// The digest of a message as it was sent, for repeats that come after an edit or a deletion.
@@ -76,8 +88,7 @@ pub(super) struct RoomRow {
 macro_rules! room_columns {
     () => {
         "id, name, title, open, ended, owner, head, messages, ts, first, first_ts, \
-         first_messages, people, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
-         messages, ts, first, first_ts, first_messages, people)"
+         first_messages, people, sum"
     };
 }
 pub(super) use room_columns;
@@ -98,7 +109,7 @@ pub(super) fn find_live_room(db: &Connection, room: &RoomId) -> Result<Option<Ro
 
 /// Reads the columns of `room_columns!`.
 pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
-    check(row, 13, "a room")?;
+    check_sum(row, "rooms", 13, "a room")?;
     let owner = row.get_ref(5)?.as_str_or_null()?;
     let state = RoomState {
         room: parsed(RoomId::parse(row.get_ref(1)?.as_str()?))?,
@@ -172,9 +183,7 @@ pub(super) fn meta(db: &Connection, key: &str) -> Result<String> {
 /// The columns of a membership that [`member`] reads.
 macro_rules! member_columns {
     () => {
-        "room, user, joined, read, read_messages, deleted_unread, delivered, has_written, own, \
-         sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
-         delivered, has_written, own)"
+        "room, user, joined, read, read_messages, deleted_unread, delivered, has_written, own, sum"
     };
 }
 
@@ -195,9 +204,13 @@ pub(super) fn find_member(
     find_row(db, MEMBER, params![room, user.as_str()], member)
 }
 
+pub(super) fn check_member(row: &Row<'_>) -> Result<()> {
+    check_sum(row, "members", 9, "a membership")
+}
+
 /// Reads the columns of `member_columns!`.
 pub(super) fn member(row: &Row<'_>) -> Result<MemberState> {
-    check(row, 9, "a membership")?;
+    check_member(row)?;
     Ok(MemberState {
         joined: unsigned(row, 2)?,
         read: unsigned(row, 3)?,
@@ -381,6 +394,20 @@ pub(super) fn each(
 /// Compares a row with its checksum.
 pub(super) fn check(row: &Row<'_>, column: usize, what: &str) -> Result<()> {
     if row.get::<_, Option<bool>>(column)? == Some(true) {
+        return Ok(());
+    }
+    Err(damaged(format!("{what} is not what was written")))
+}
+
+/// As [`check`], of a row of a table whose `columns` are all before its checksum, as in the table.
+/// For what is read in large numbers this costs less than `row_sum` in SQL.
+fn check_sum(row: &Row<'_>, table: &str, columns: usize, what: &str) -> Result<()> {
+    let mut sum = RowSum(Sha1::new());
+    sum.add(ValueRef::Text(table.as_bytes()));
+    for column in 0..columns {
+        sum.add(row.get_ref(column)?);
+    }
+    if row.get_ref(columns)? == ValueRef::Integer(sum.end()) {
         return Ok(());
     }
     Err(damaged(format!("{what} is not what was written")))

@@ -10,7 +10,9 @@ use super::progress::{EntryCounter, TaskWatch};
 use super::{DataError, ENTRIES, Result, damaged, database_of, open_sound, streams};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::revocations::{self, REVOCATIONS};
-use crate::store::rows::{self, MEMBERS_OF_ROOM, ROOMS, RoomRow, USERS, check, meta, room_row};
+use crate::store::rows::{
+    self, MEMBERS_OF_ROOM, ROOMS, RoomRow, USERS, check, check_member, meta, room_row,
+};
 use rusqlite::{Connection, Params, Row};
 use std::borrow::Cow;
 use std::io::Write;
@@ -150,7 +152,7 @@ fn revocation<'a>(_: &str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
 }
 
 fn member<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
-    check(row, 9, "a membership")?;
+    check_member(row)?;
     Ok(Line::Member(MemberLine {
         room: room.into(),
         user: text(row, 1)?,
