@@ -2,11 +2,12 @@
 """Measures how long an answer takes, and how long it takes until the last of many has been told: with 50
 and with 1,000 clients, in one run, and beside `examples/echo`.
 
-    python3 tests/measure/latency.py [--clients 50 --clients 1000] [--samples 200]
+    python3 tests/measure/latency.py [--clients 50 --clients 1000] [--samples 200] [--others 100]
 
 `request`: one of the clients, each in turn, sends a `ping` and waits for its reply, while all others are
 connected. `room`: one sends a message to a room in which all are; `stream`: one publishes to a stream that
-all watch. Timed is until the last client has it. `echo` stands for what the loop, the sockets and this
+all watch. Timed is until the last client has it; of the room also while `--others` messages a second are
+written to other rooms. `echo` stands for what the loop, the sockets and this
 program itself take: a frame of the same size to one connection and back, and one to each of all
 connections and back from all.
 
@@ -19,6 +20,7 @@ import json
 import select
 import statistics
 import tempfile
+import threading
 import time
 
 from common import HOST, connect, echo_binary, frame, free_port, machine, parlor_binary, start, stop
@@ -88,6 +90,37 @@ class Clients:
                     raise SystemExit(f"refused: {client.came[-300:]}")
 
 
+class Others(threading.Thread):
+    """Writes so many messages a second, each to the room of one of a few users."""
+
+    USERS = 10
+
+    def __init__(self, port, rate):
+        super().__init__()
+        self.clients = Clients(port, [f"/ws?user=other{n}" for n in range(self.USERS)])
+        for n, client in enumerate(self.clients.all):
+            client.send(request("room:create", "room-made", room=f"other{n}", open=True))
+        self.clients.await_all('"id":"room-made"')
+        self.rate, self.sent, self.ended = rate, 0, threading.Event()
+
+    def run(self):
+        began = time.monotonic()
+        while not self.ended.wait(max(0, began + self.sent / self.rate - time.monotonic())):
+            n, marker = self.sent % self.USERS, f'"id":"other-{self.sent:08}"'
+            client = self.clients.all[n]
+            client.send(request("chat:send", f"other-{self.sent:08}", room=f"other{n}", text=TEXT))
+            self.clients.await_all(marker, [client])
+            self.sent += 1
+        self.took = time.monotonic() - began
+
+    def end(self):
+        self.ended.set()
+        self.join()
+        self.clients.close()
+        if self.sent < 0.9 * self.rate * self.took:
+            raise SystemExit(f"only {self.sent} others were written in {self.took:.1f} s")
+
+
 def timed(samples, once):
     """What `once(n)` takes, in ms: the median and the 99th percentile."""
     took = []
@@ -128,7 +161,7 @@ def of_echo(count, samples):
         stop(server)
 
 
-def of_parlor(count, samples):
+def of_parlor(count, samples, rate):
     port = free_port()
     sets = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     with tempfile.TemporaryDirectory() as directory:
@@ -165,7 +198,14 @@ def of_parlor(count, samples):
 
             timed(min(samples, 20), ping)
             shared = rounds(count, samples)
-            return timed(samples, ping), timed(shared, say), timed(shared, publish)
+            alone = timed(samples, ping), timed(shared, say), timed(shared, publish)
+            others = Others(port, rate)
+            others.start()
+            try:
+                beside = timed(shared, lambda n: say(shared + n))
+            finally:
+                others.end()
+            return *alone, beside
         finally:
             clients.close()
             stop(server)
@@ -173,23 +213,25 @@ def of_parlor(count, samples):
 
 def rounds(count, samples):
     """How often all are told something: less often, where they are many."""
-    return max(5, min(samples, 50_000 // count))
+    return max(5, min(samples, 500_000 // count))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--clients", type=int, action="append")
     parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--others", type=int, default=100, help="messages a second to other rooms")
     arguments = parser.parse_args()
     print(f"{machine()}; ms, with the ratio to the same of echo\n")
     print("| clients | what | p50 | p99 | echo p50 | echo p99 | ratio of p50 |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for count in arguments.clients or [50, 1_000]:
         one, each = of_echo(count, arguments.samples)
-        ping, say, publish = of_parlor(count, arguments.samples)
+        ping, say, publish, beside = of_parlor(count, arguments.samples, arguments.others)
         for what, (p50, p99), (echo50, echo99) in (
             ("request → reply", ping, one),
             ("message → last member of the room", say, each),
+            (f"the same, beside {arguments.others} others a second", beside, each),
             ("event → last subscriber of the stream", publish, each),
         ):
             print(
