@@ -54,6 +54,8 @@ pub const SEEK_ROOMS_MAX: usize = 64;
 pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// How often an idle store checks that its files are still there, in ms.
 pub const FILES_CHECKED_MS: u64 = 1_000;
+/// The space on the disk is measured again when something is committed so long afterwards, in ms.
+pub const SPACE_MEASURED_MS: u64 = 50;
 /// A failure of the store is logged at most this often, with their number.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
 /// Log lines per second about new connections, and as many about closed ones. The next line says
@@ -212,6 +214,12 @@ pub const SLICE_MS: u64 = 2;
 pub const MERGE_CHUNK: usize = 32;
 /// An idle store begins to merge after so long, in ms.
 pub const MERGE_IDLE_MS: u64 = 1_000;
+/// A write-ahead log of so many bytes, or more, is lengthened before it is written.
+pub const LOG_AHEAD_FROM: u64 = 1024 * 1024;
+/// By how many bytes at once.
+pub const LOG_AHEAD_BYTES: usize = 128 * 1024;
+/// Only if this part of the free space on the disk is more than a whole log.
+pub const LOG_AHEAD_DISK_SHARE: u64 = 8;
 /// Rooms and members that the store looks up before it forgets those with nothing to merge.
 pub const HOT_LOOKUPS_MAX: usize = 16_384;
 /// The mark beside the database is rewritten when it has this many bytes, or twice what the last

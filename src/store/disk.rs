@@ -1,6 +1,8 @@
 //! Files and directories, as the parts of a store use them.
 
-use std::fs::File;
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags};
+use rustix::io::Errno;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -45,6 +47,39 @@ pub(super) fn real(file: &Path) -> PathBuf {
 }
 
 /// The device and inode of a file, which are the same under all its names.
-pub(super) fn identity(file: &Path) -> Option<(u64, u64)> {
+pub(super) type FileIdentity = (u64, u64);
+
+pub(super) fn identity(file: &Path) -> Option<FileIdentity> {
     file.metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// The identity and length of a file that is written and synced meanwhile.
+///
+/// This does not ask for its times. Linux notes the next change of a file exactly when somebody has
+/// asked for its times (since 6.13), so each sync would have to write its inode, too.
+pub(super) fn identity_and_len(file: &Path) -> io::Result<(FileIdentity, u64)> {
+    let found = rustix::fs::statx(CWD, file, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE);
+    identity_and_len_in(found, || file.metadata())
+}
+
+/// As [`identity_and_len`], of an open file.
+pub(super) fn identity_and_len_of(file: &File) -> io::Result<(FileIdentity, u64)> {
+    let wanted = StatxFlags::INO | StatxFlags::SIZE;
+    let found = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted);
+    identity_and_len_in(found, || file.metadata())
+}
+
+fn identity_and_len_in(
+    found: rustix::io::Result<Statx>,
+    metadata: impl FnOnce() -> io::Result<Metadata>,
+) -> io::Result<(FileIdentity, u64)> {
+    match found {
+        Ok(found) => {
+            let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+            Ok(((device, found.stx_ino), found.stx_size))
+        }
+        // An older system, or a container that does not know this call.
+        Err(Errno::NOSYS) => metadata().map(|found| ((found.dev(), found.ino()), found.len())),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -13,6 +13,7 @@ mod hot;
 mod integrity;
 mod journal;
 mod lock;
+mod log_space;
 mod loss;
 mod mark;
 mod marks;

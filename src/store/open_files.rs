@@ -2,17 +2,19 @@
 //!
 //! If somebody moves, removes or replaces the directory of a running server, SQLite goes on writing
 //! into files without a name, and what it acknowledges is gone with the process. So the names are
-//! checked before each commit, and once a second without one. This uses `stat`: to open the
+//! checked before each commit, and once a second without one. This uses `statx`: to open the
 //! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
 
-use super::disk::{identity, real};
+use super::disk::{FileIdentity, identity, identity_and_len, real};
 use super::integrity::{WAL, with};
+use super::log_space::LogSpace;
 use super::schema::LOG_KEPT_BYTES;
+use crate::base::limits::SPACE_MEASURED_MS;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Space on a disk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl FilesStatus {
 #[derive(Debug)]
 struct NamedFile {
     path: PathBuf,
-    known: Option<(u64, u64)>,
+    known: Option<FileIdentity>,
     /// It has at least this many bytes.
     bytes_min: u64,
 }
@@ -72,8 +74,8 @@ impl NamedFile {
     /// there.
     fn is_lost(&self) -> bool {
         let Some(known) = self.known else { return false };
-        match self.path.metadata() {
-            Ok(found) => (found.dev(), found.ino()) != known || found.len() < self.bytes_min,
+        match identity_and_len(&self.path) {
+            Ok((identity, len)) => identity != known || len < self.bytes_min,
             Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         }
     }
@@ -87,6 +89,9 @@ pub(super) struct OpenFiles {
     file: NamedFile,
     /// Beside the file itself. It exists from the first commit until the end.
     log: NamedFile,
+    log_space: LogSpace,
+    /// When the space on the disk was measured.
+    measured: Duration,
     seen: Arc<FilesStatus>,
 }
 
@@ -97,6 +102,8 @@ impl OpenFiles {
             lock: NamedFile::new(lock.to_owned()),
             file: NamedFile::new(file.to_owned()),
             log: NamedFile::new(with(&real(file), WAL)),
+            log_space: LogSpace::default(),
+            measured: Duration::ZERO,
             seen,
         };
         held.measure_space();
@@ -112,9 +119,12 @@ impl OpenFiles {
     }
 
     /// Looks whether the files are still there, and logs when that has changed. Returns whether one
-    /// is not.
-    pub(super) fn is_lost(&mut self) -> bool {
-        self.measure_space();
+    /// is not. `now` is the time since a fixed moment.
+    pub(super) fn is_lost(&mut self, now: Duration) -> bool {
+        if now.saturating_sub(self.measured) >= Duration::from_millis(SPACE_MEASURED_MS) {
+            self.measured = now;
+            self.measure_space();
+        }
         let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
         let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {
@@ -136,11 +146,17 @@ impl OpenFiles {
     /// Something was committed: it is in the log. Only SQLite cuts the log, and not to less than
     /// this.
     pub(super) fn committed(&mut self) {
+        let kept = u64::from(LOG_KEPT_BYTES);
+        if self.log.bytes_min == kept {
+            return;
+        }
         if self.log.known.is_none() {
             self.log = NamedFile::new(std::mem::take(&mut self.log.path));
         }
-        if let Ok(found) = self.log.path.metadata() {
-            self.log.bytes_min = found.len().min(u64::from(LOG_KEPT_BYTES));
+        let Ok((identity, len)) = identity_and_len(&self.log.path) else { return };
+        self.log.bytes_min = len.min(kept);
+        if self.log.known == Some(identity) {
+            self.log_space.lengthen(&self.log.path, (identity, len), self.seen.space());
         }
     }
 }
@@ -165,15 +181,32 @@ mod tests {
         symlink(at("real/x.db"), at("data/parlor.db")).unwrap();
         let flag = Arc::default();
         let mut held = OpenFiles::new(&at("data/parlor.lock"), &at("data/parlor.db"), flag);
-        assert!(!held.is_lost());
+        assert!(!held.is_lost(Duration::ZERO));
         fs::set_permissions(at("data"), fs::Permissions::from_mode(0o000)).unwrap();
-        assert!(!held.is_lost());
+        assert!(!held.is_lost(Duration::ZERO));
         fs::set_permissions(at("data"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::rename(at("real/x.db-wal"), at("aside")).unwrap();
-        assert!(held.is_lost());
+        assert!(held.is_lost(Duration::ZERO));
         fs::rename(at("aside"), at("real/x.db-wal")).unwrap();
         fs::rename(at("real/x.db"), at("aside")).unwrap();
-        assert!(held.is_lost());
+        assert!(held.is_lost(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_space_is_measured_again_after_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["parlor.lock", "parlor.db"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let seen = Arc::new(FilesStatus::default());
+        let mut held = OpenFiles::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&seen));
+        let false_total = 1;
+        for (ms, is_measured) in [(SPACE_MEASURED_MS - 1, false), (SPACE_MEASURED_MS, true)] {
+            seen.total.store(false_total, Ordering::Relaxed);
+            assert!(!held.is_lost(Duration::from_millis(ms)));
+            assert_eq!(seen.total.load(Ordering::Relaxed) != false_total, is_measured, "{ms} ms");
+        }
     }
 
     #[test]
@@ -187,19 +220,19 @@ mod tests {
         let mut held = OpenFiles::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&seen));
         let Some(Space { free, total }) = seen.space() else { panic!("a disk has a size") };
         assert!(free <= total);
-        assert!(!held.is_lost());
+        assert!(!held.is_lost(Duration::ZERO));
         fs::write(at("parlor.db-wal"), "log").unwrap();
-        assert!(!held.is_lost(), "it was not there at first");
+        assert!(!held.is_lost(Duration::ZERO), "it was not there at first");
         held.committed();
         for name in ["parlor.lock", "parlor.db", "parlor.db-wal"] {
             fs::rename(at(name), at("aside")).unwrap();
-            assert!(held.is_lost() && seen.is_lost(), "{name} is gone");
+            assert!(held.is_lost(Duration::ZERO) && seen.is_lost(), "{name} is gone");
             fs::write(at(name), "another").unwrap();
-            assert!(held.is_lost(), "{name} is another");
+            assert!(held.is_lost(Duration::ZERO), "{name} is another");
             fs::rename(at("aside"), at(name)).unwrap();
-            assert!(!held.is_lost() && !seen.is_lost(), "{name} is back");
+            assert!(!held.is_lost(Duration::ZERO) && !seen.is_lost(), "{name} is back");
         }
         fs::write(at("parlor.db-wal"), "").unwrap();
-        assert!(held.is_lost(), "it was cut");
+        assert!(held.is_lost(Duration::ZERO), "it was cut");
     }
 }

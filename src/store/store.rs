@@ -159,7 +159,7 @@ impl OpenStore {
 
 impl Store {
     /// Opens the store in `place`, which gets `epoch` if it is new, and starts its thread, which
-    /// calls `wake` whenever changes or answers wait.
+    /// calls `wake` whenever changes or answers wait. The space on the disk is that of now.
     ///
     /// # Errors
     /// [`OpenError`], with what to do about it.
@@ -238,6 +238,7 @@ impl Store {
             hot: if hot.needs_rows() { hot } else { HotRooms { oldest: commits, ..hot } },
             commits,
             has_failed_to_merge: false,
+            has_rested: false,
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
             failure_log: Timestamp(i64::MIN),
             held,

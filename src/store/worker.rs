@@ -105,6 +105,8 @@ pub(super) struct Worker {
     pub(super) commits: u64,
     /// The last slice could not be merged.
     pub(super) has_failed_to_merge: bool,
+    /// It has freed memory since it did something.
+    pub(super) has_rested: bool,
     /// The time of the newest entry. The next entry of any room is not dated earlier.
     pub(super) newest: Timestamp,
     /// Until then no failure is logged.
@@ -186,19 +188,37 @@ impl Worker {
                 None => return self.commands.recv().ok(),
             };
             match self.commands.recv_timeout(Duration::from_millis(wait)) {
-                Ok(command) => return Some(command),
+                Ok(command) => {
+                    self.has_rested = false;
+                    return Some(command);
+                }
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             // A slice that failed is tried again after a longer wait.
-            self.has_failed_to_merge = self.held.as_mut().is_some_and(OpenFiles::is_lost);
+            self.has_failed_to_merge = self.is_lost();
             while merges && self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
                 self.merge();
                 if let Ok(command) = self.commands.try_recv() {
                     return Some(command);
                 }
             }
-            self.hot.rest();
+            self.rest();
+        }
+    }
+
+    /// Whether a file is not the one any more that it has open.
+    fn is_lost(&mut self) -> bool {
+        let now = (self.clock)();
+        self.held.as_mut().is_some_and(|held| held.is_lost(now))
+    }
+
+    /// Nothing comes for now: frees what is only kept to be quick.
+    fn rest(&mut self) {
+        self.hot.rest();
+        if !std::mem::replace(&mut self.has_rested, true) {
+            // That it frees less is no harm.
+            let _ = self.db.execute_batch("PRAGMA shrink_memory");
         }
     }
 
@@ -231,7 +251,7 @@ impl Worker {
         if !self.hot.has_unmerged(wanted.rooms()) {
             return wanted.read(&self.db);
         }
-        let is_lost = self.held.as_mut().is_some_and(OpenFiles::is_lost);
+        let is_lost = self.is_lost();
         let unsynced = Unsynced::begin(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let parts = self.hot.write_rooms(&transaction, wanted.rooms())?;
@@ -315,7 +335,7 @@ impl Worker {
     /// damage, none is.
     fn written(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
         let Some(first) = batch.first() else { return Vec::new() };
-        if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
+        if self.is_lost() {
             return self.nothing_of(batch);
         }
         while self.hot.is_full() && !self.has_failed_to_merge {
@@ -404,8 +424,10 @@ impl Worker {
         let is_in_tables = transaction.total_changes() != changes_before;
         let has_changed = is_in_tables || !self.hot.added.is_empty();
         let n = self.commits + u64::from(has_changed);
-        if has_changed {
-            journal::append(&transaction, n, &self.hot.added.take())?;
+        let added = self.hot.added.take();
+        // Nobody reads the journal of a store in memory.
+        if has_changed && self.held.is_some() {
+            journal::append(&transaction, n, &added)?;
             if !self.hot.needs_rows() {
                 journal::remove_before(&transaction, n)?;
             }
@@ -481,6 +503,7 @@ mod tests {
             hot: HotRooms::default(),
             commits: 0,
             has_failed_to_merge: false,
+            has_rested: false,
             newest: Timestamp(0),
             failure_log: Timestamp(0),
             held: None,
