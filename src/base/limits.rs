@@ -54,7 +54,7 @@ pub const SEEK_ROOMS_MAX: usize = 64;
 pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// How often an idle store checks that its files are still there, in ms.
 pub const FILES_CHECKED_MS: u64 = 1_000;
-/// The space on the disk is measured again when something is committed so long afterwards, in ms.
+/// The space on the disk is measured at most this often, in ms.
 pub const SPACE_MEASURED_MS: u64 = 50;
 /// A failure of the store is logged at most this often, with their number.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
@@ -214,7 +214,7 @@ pub const SLICE_MS: u64 = 2;
 pub const MERGE_CHUNK: usize = 32;
 /// An idle store begins to merge after so long, in ms.
 pub const MERGE_IDLE_MS: u64 = 1_000;
-/// A write-ahead log of so many bytes, or more, is lengthened before it is written.
+/// A write-ahead log of so many bytes, or more, is lengthened ahead of what SQLite writes there.
 pub const LOG_AHEAD_FROM: u64 = 1024 * 1024;
 /// By how many bytes at once.
 pub const LOG_AHEAD_BYTES: usize = 128 * 1024;

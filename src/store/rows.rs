@@ -84,7 +84,8 @@ pub(super) struct RoomRow {
     pub(super) people: u64,
 }
 
-/// The columns of a room that [`room_row`] reads.
+/// The columns of a room that [`room_row`] reads: all of the table, in its order, with the checksum
+/// at the end.
 macro_rules! room_columns {
     () => {
         "id, name, title, open, ended, owner, head, messages, ts, first, first_ts, \
@@ -180,7 +181,8 @@ pub(super) fn meta(db: &Connection, key: &str) -> Result<String> {
     found.optional()?.ok_or_else(|| damaged(format!("there is no {key}")))
 }
 
-/// The columns of a membership that [`member`] reads.
+/// The columns of a membership that [`member`] reads: all of the table, in its order, with the
+/// checksum at the end.
 macro_rules! member_columns {
     () => {
         "room, user, joined, read, read_messages, deleted_unread, delivered, has_written, own, sum"

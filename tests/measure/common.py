@@ -41,12 +41,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def environment():
+    """That of a server: without what would be its configuration."""
+    kept = (name for name in os.environ if not name.startswith("PARLOR_"))
+    return {name: os.environ[name] for name in kept}
+
+
 def start(command, port):
     """Starts a server and waits until it accepts."""
-    kept = (name for name in os.environ if not name.startswith("PARLOR_"))
-    environment = {name: os.environ[name] for name in kept}
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment()
     )
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What the store takes: opening, memory, checking and moving by the number of messages, and how many
-messages share one sync of the disk.
+messages share one sync of the disk; and a start by the number of rooms.
 
-    python3 tests/measure/store.py [--messages 1000000] [--rooms 10000] [--only size|sync]
+    python3 tests/measure/store.py [--messages 1000000] [--rooms 10000] [--many-rooms 1000000]
+        [--only size|rooms|sync]
 
 The messages are made as the lines of an export, and imported. Under load, each connection keeps as
 many `chat:send` with a `cid` under way as the depth says; the syncs are those that `strace -c -f`
@@ -22,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from common import HOST, connect, frame, free_port, machine, parlor_binary, start
+from common import HOST, connect, environment, frame, free_port, machine, parlor_binary, start
 
 LIMITS = ("limits.requests_per_second=1000000", "limits.burst=1000000")
 
@@ -92,7 +93,8 @@ def write_lines(path, messages, rooms):
 def timed(*arguments):
     """Seconds, and MiB at the highest."""
     began = time.monotonic()
-    process = subprocess.Popen([parlor_binary(), "data", *map(str, arguments)], stdout=subprocess.DEVNULL)
+    command = [parlor_binary(), "data", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment())
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         raise SystemExit(f"parlor data {arguments[0]} failed")
@@ -100,19 +102,23 @@ def timed(*arguments):
 
 
 def opened(data):
-    """Milliseconds until it says where it serves, and MiB then."""
+    """Milliseconds until it says where it serves, MiB then, and seconds of the processor."""
     command = [parlor_binary(), "serve", "--listen", f"{HOST}:0", "--data", str(data)]
     began = time.monotonic()
-    process = subprocess.Popen([*command, "--log", "warn"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--log", "warn"], stdout=subprocess.PIPE, text=True, env=environment()
+    )
     for line in process.stdout:
         if line.startswith("Chat:"):
             break
     took = (time.monotonic() - began) * 1_000
     status = Path(f"/proc/{process.pid}/status").read_text()
     memory = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+    ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    worked = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
     process.send_signal(signal.SIGTERM)
     process.wait()
-    return took, memory
+    return took, memory, worked
 
 
 def size(folder, messages, rooms):
@@ -128,8 +134,21 @@ def size(folder, messages, rooms):
         seconds, memory = timed(name, *arguments)
         print(f"  {name:8} {seconds:6.1f} s {memory:6.0f} MiB", flush=True)
     print(f"  the file {(data / 'parlor.db').stat().st_size / 2**20:,.0f} MiB")
-    took, memory = min(opened(data) for _ in range(5))
+    took, memory, _ = min(opened(data) for _ in range(5))
     print(f"  opens in {took:.0f} ms, with {memory:.0f} MiB (the best of five)")
+
+
+def start_with(folder, rooms):
+    """A start with so many rooms of five members, without a message."""
+    lines, data = folder / "lines", folder / f"rooms-{rooms}"
+    write_lines(lines, 0, rooms)
+    timed("import", lines, "--data", data)
+    lines.unlink()
+    took, memory, worked = min(opened(data) for _ in range(3))
+    print(
+        f"\n{rooms:,} rooms of five: opens in {took / 1_000:.1f} s, {worked:.1f} s of the processor, "
+        f"with {memory:,.0f} MiB (the best of three)"
+    )
 
 
 def say(port, user, depth, messages):
@@ -192,15 +211,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--rooms", type=int, default=10_000)
-    parser.add_argument("--only", choices=("size", "sync"))
+    parser.add_argument("--many-rooms", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=("size", "rooms", "sync"))
     options = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory(prefix="parlor-measure-") as name:
         folder = Path(name)
-        if options.only != "sync":
+        if options.only in (None, "rooms"):
+            start_with(folder, options.many_rooms)
+        if options.only in (None, "size"):
             size(folder, options.rooms, options.rooms)
             size(folder, options.messages, options.rooms)
-        if options.only != "size":
+        if options.only in (None, "sync"):
             print("\nconnections  depth  messages  syncs  messages a sync  messages a second")
             for connections, depth in ((1, 1), (8, 1), (8, 16), (16, 64)):
                 each = 4_000 if depth > 1 else 500
