@@ -580,8 +580,8 @@ fn of_what_others_wrote_to_a_user_who_never_answered_the_newest_is_listed_page_b
         let ts = Timestamp(number / 3);
         snapshot.rooms.push(RoomState { head: 1, messages: 1, ts, ..state });
         let wrote = MemberState { has_written: true, ..MemberState::default() };
-        snapshot.members.push((name.clone(), user("ada"), MemberState::default()));
-        snapshot.members.push((name, other, wrote));
+        let ada = (name.clone(), user("ada"), MemberState::default());
+        snapshot.members.push(vec![ada, (name, other, wrote)]);
     }
     let mut newest: Vec<_> =
         snapshot.rooms.iter().map(|room| (-room.ts.0, room.room.clone())).collect();
@@ -1074,7 +1074,7 @@ fn a_hub_goes_on_where_the_snapshot_says() {
     let snapshot = Snapshot {
         epoch: "epoch".into(),
         rooms: vec![state],
-        members: vec![(room("lobby"), user("ada"), member)],
+        members: vec![vec![(room("lobby"), user("ada"), member)]],
         names: vec![(user("ada"), "Ada".into())],
         ..Snapshot::default()
     };

@@ -179,7 +179,7 @@ impl World {
         assert!(live.len() <= limits.all_rooms as usize, "rooms: {live:?}");
         let mut of_room: BTreeMap<&RoomId, usize> = BTreeMap::new();
         let mut of_user: BTreeMap<&UserId, (u32, u32)> = BTreeMap::new();
-        for (room, user, member) in &snapshot.members {
+        for (room, user, member) in snapshot.members.iter().flatten() {
             *of_room.entry(room).or_default() += 1;
             let (own, direct) = of_user.entry(user).or_default();
             *own += u32::from(member.is_own);

@@ -79,7 +79,9 @@ fn open(place: &Path) -> (Store, Snapshot, Receiver<()>) {
 }
 
 fn sorted(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.members.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+    let mut members = snapshot.members.concat();
+    members.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+    snapshot.members = vec![members];
     snapshot.invites.sort_by(|one, other| (&one.room, &one.user).cmp(&(&other.room, &other.user)));
     snapshot.bans.sort();
     snapshot.names.sort();

@@ -414,8 +414,8 @@ pub struct Snapshot {
     pub epoch: String,
     /// All rooms, including ended ones.
     pub rooms: Vec<RoomState>,
-    /// All members.
-    pub members: Vec<(RoomId, UserId, MemberState)>,
+    /// All members, room by room, in pieces: a hub frees each once it has it.
+    pub members: Vec<Vec<(RoomId, UserId, MemberState)>>,
     /// Display names.
     pub names: Vec<(UserId, Arc<str>)>,
     /// Invitations to rooms that are not open.

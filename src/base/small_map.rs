@@ -49,6 +49,15 @@ impl<K, V> SmallMap<K, V> {
         self.len() == 0
     }
 
+    /// Makes room for so many more, if they are few.
+    pub fn reserve(&mut self, more: usize) {
+        if let Rows::List(rows) = &mut self.0
+            && rows.len().saturating_add(more) <= LISTED_MAX
+        {
+            rows.reserve_exact(more);
+        }
+    }
+
     /// Removes all rows.
     pub fn clear(&mut self) {
         self.0 = Rows::List(Vec::new());
@@ -112,7 +121,9 @@ impl<K: Ord, V> SmallMap<K, V> {
                     None
                 }
                 Err(place) => {
-                    rows.reserve_exact(1 + rows.len() / 8);
+                    if rows.len() == rows.capacity() {
+                        rows.reserve_exact(1 + rows.len() / 8);
+                    }
                     rows.insert(place, (key, value));
                     None
                 }

@@ -76,9 +76,6 @@ impl Settings {
     }
 }
 
-/// Memberships of a snapshot whose memory is freed together.
-const FREED_AT_ONCE: usize = 65_536;
-
 /// Users, rooms and presence: decides who may do what, and who receives what.
 #[derive(Debug)]
 pub struct Hub {
@@ -151,6 +148,8 @@ impl Hub {
             behind: 0,
             next_ticket: 0,
         };
+        hub.rooms.reserve(snapshot.rooms.len());
+        hub.room_by_id.reserve(snapshot.rooms.len());
         for state in snapshot.rooms {
             hub.newest = hub.newest.max(state.ts);
             // The room has ended and its log is gone: only the store remembers the name.
@@ -176,7 +175,7 @@ impl Hub {
                 bans.insert(user, Ban { is_stored: true, in_flight: 0 });
             }
         }
-        let rooms: Vec<RoomIx> = hub.room_by_id.values().copied().collect();
+        let rooms: Vec<RoomIx> = hub.rooms.iter().map(|(ix, _)| RoomIx(ix as u32)).collect();
         for room in rooms {
             match hub.rooms[room].life {
                 Life::Ended => hub.trim_later(room),
@@ -186,26 +185,27 @@ impl Hub {
         hub
     }
 
-    /// Adds members as the store has them.
-    fn restore_members(&mut self, mut members: Vec<(RoomId, UserId, MemberState)>) {
-        // Taken from the end of a list that is turned round, so that what is done with is freed: a large
-        // store needs its memory once.
-        members.reverse();
-        // They come room by room, so each room is looked up once.
-        let mut last: Option<(RoomId, Option<RoomIx>)> = None;
-        while let Some((room, user, state)) = members.pop() {
-            if members.len().is_multiple_of(FREED_AT_ONCE) {
-                members.shrink_to_fit();
+    /// Adds members as the store has them, to rooms that were just added.
+    fn restore_members(&mut self, pieces: Vec<Vec<(RoomId, UserId, MemberState)>>) {
+        let mut next = 0;
+        for piece in pieces {
+            for members in piece.chunk_by(|(one, ..), (other, ..)| one == other) {
+                let Some((name, ..)) = members.first() else { continue };
+                // Rooms and members are in the same order, so it is usually the next room.
+                let is_next = self.rooms.get(next).is_some_and(|room| room.name == *name);
+                let room = if is_next { Some(RoomIx(next as u32)) } else { self.room_ix(name) };
+                let Some(room) = room else { continue };
+                next = room.0 as usize + 1;
+                // An ended room has no members, whatever is on disk.
+                if self.rooms[room].life != Life::Live {
+                    continue;
+                }
+                self.rooms[room].members.reserve(members.len());
+                for (_, user, state) in members {
+                    let user = self.user_ix(user);
+                    self.add_member(room, user, state);
+                }
             }
-            let ix = match last.take_if(|(last, _)| *last == room) {
-                Some((_, ix)) => ix,
-                None => self.room(&room).map(|(ix, _)| ix),
-            };
-            last = Some((room, ix));
-            // An ended room has no members, whatever is on disk.
-            let Some(room) = ix else { continue };
-            let user = self.user_ix(&user);
-            self.add_member(room, user, &state);
         }
     }
 

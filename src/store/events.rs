@@ -1,7 +1,8 @@
 //! Durable streams: their events, numbered within the transaction, and read at the start.
 
 use super::repeats::EVENTS;
-use super::rows::{check, count, damaged, find_row, parsed, unsigned};
+use super::rows::{count, damaged, find_row, parsed, unsigned};
+use super::sums::check;
 use super::write::RecordWriter;
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{

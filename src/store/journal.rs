@@ -6,7 +6,8 @@
 //! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a row again, after a part of
 //! it was merged, passes over what the tables have.
 
-use super::rows::{check, damaged, each};
+use super::rows::{damaged, each};
+use super::sums::check;
 use rusqlite::{Connection, OptionalExtension, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

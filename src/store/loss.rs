@@ -6,8 +6,9 @@
 use super::disk::{self, real};
 use super::integrity::{self, NotWhole, WAL, with};
 use super::mark::{self, Heads, MarkState};
-use super::rows::{self, check, damaged, each, meta, parsed};
-use super::{journal, schema};
+use super::rows::{self, damaged, each, meta, parsed};
+use super::sums::check;
+use super::{journal, schema, sums};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 use std::io;
@@ -74,7 +75,7 @@ pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
 fn count_in_file(file: &Path) -> Option<Count> {
     // SQLite looks for no log beside an immutable file.
     let db = open_by_uri(file, "immutable=1").ok()?;
-    rows::add_row_sum(&db).ok()?;
+    sums::add_row_sum(&db).ok()?;
     count(&db).ok()
 }
 

@@ -19,7 +19,7 @@
 //! there were when the file was begun.
 
 use super::disk::{self, if_there};
-use super::{loss, rows};
+use super::{loss, sums};
 use crate::base::limits::{BATCH_RECORDS_MAX, MARK_BYTES, MARK_LINE_BYTES_MAX};
 use crate::base::{StoreChange, Written};
 use rusqlite::Connection;
@@ -129,7 +129,7 @@ fn first_line(text: &str) -> Option<MarkContent> {
 }
 
 fn sum_of(text: &str) -> String {
-    format!("{:016x}", rows::sum_of_text(text).cast_unsigned())
+    format!("{:016x}", sums::sum_of_text(text).cast_unsigned())
 }
 
 fn put_line(lines: &mut String, text: &str) {
@@ -369,7 +369,7 @@ mod tests {
         let of = folder.path().join("parlor.db");
         let mut db = Connection::open(&of).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE x (y)").unwrap();
-        rows::add_row_sum(&db).unwrap();
+        sums::add_row_sum(&db).unwrap();
         crate::store::schema::prepare(&mut db, "life").unwrap().unwrap();
         loss::note_commits(&db, 4).unwrap();
         let mut mark = mark(&of);

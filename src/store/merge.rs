@@ -312,8 +312,8 @@ pub(super) fn merge_all(db: &Connection) -> Result<Option<HotRooms>> {
 #[cfg(test)]
 mod tests {
     use super::super::hot::HotPoint;
-    use super::super::rows::add_row_sum;
     use super::super::schema;
+    use super::super::sums::add_row_sum;
     use super::super::write::RecordWriter;
     use super::*;
     use crate::base::{Body, Record, Timestamp, UserId};

@@ -2,9 +2,8 @@
 
 use super::append::insert_entry;
 use super::pages;
-use super::rows::{
-    EntryRow, RoomRow, check, entry_at, find_entry, find_live_room, find_row, save_room,
-};
+use super::rows::{EntryRow, RoomRow, entry_at, find_entry, find_live_room, find_row, save_room};
+use super::sums::check;
 use super::write::RecordWriter;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
 use crate::base::{Authority, Entry, EntryKind, Outcome, RoomId, UserId, What, Written};

@@ -30,8 +30,10 @@ mod revocations;
 mod rows;
 mod schema;
 mod seek;
+mod snapshot;
 #[allow(clippy::module_inception)]
 mod store;
+mod sums;
 mod undo;
 mod wal;
 mod worker;

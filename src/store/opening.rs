@@ -6,8 +6,9 @@ use super::integrity::{self, FILE_NAME, Served};
 use super::loss::{self, Loss, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
 use super::merge::merge_all;
+use super::snapshot::{readers, snapshot};
 use super::store::OpenError;
-use super::{pages, rows, schema};
+use super::{rows, schema, sums};
 use crate::base::Snapshot;
 use crate::base::limits::LOSSES_SHOWN_MAX;
 use rusqlite::config::DbConfig;
@@ -83,7 +84,7 @@ pub(super) fn begin(
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
 ) -> Result<(Snapshot, HotRooms), OpenError> {
-    rows::add_row_sum(db)?;
+    sums::add_row_sum(db)?;
     schema::configure(db)?;
     let wrong_version = |version| {
         let is_newer = version > schema::VERSION;
@@ -129,7 +130,7 @@ pub(super) fn begin(
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
             schema::add_indexes(db)?;
-            Ok((pages::snapshot(db, wanted)?, hot))
+            Ok((snapshot(db, Vec::new(), wanted)?, hot))
         }
     }
 }
@@ -156,10 +157,16 @@ fn up_to_date(
         schema::update(&transaction)?;
     }
     let merged = merge_all(&transaction)?;
-    let snapshot = pages::snapshot(&transaction, wanted)?;
+    let is_unchanged = version == schema::VERSION && merged.is_none();
+    let readers = match files {
+        // Other connections see only what is committed.
+        Some(files) if is_unchanged => readers(&transaction, &files.file)?,
+        _ => Vec::new(),
+    };
+    let snapshot = snapshot(&transaction, readers, wanted)?;
     let loss = files.map(|files| files.seen.loss_of(&transaction, count)).transpose()?.flatten();
     let mut found = FoundStore { snapshot, hot: HotRooms::default(), loss };
-    if version == schema::VERSION && merged.is_none() {
+    if is_unchanged {
         return Ok(found);
     }
     match (transaction.commit(), merged) {

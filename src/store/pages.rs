@@ -1,16 +1,12 @@
-//! Reads pages of logs, and at the start everything but the logs.
+//! Reads pages of logs.
 
-use super::events::{EventsWanted, streams};
-use super::revocations::{REVOCATIONS, columns, revocation};
 use super::rows::{
-    EntryRow, MEMBERS, ROOMS, RoomRow, USERS, check, damaged, each, entry, entry_columns,
-    find_live_room, member, meta, no_entry, room_row, user_of,
+    EntryRow, damaged, each, entry, entry_columns, find_live_room, no_entry, user_of,
 };
+use super::sums::check;
 use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX, REACTIONS_PER_MESSAGE_MAX};
-use crate::base::{
-    Changes, Entry, EntryKind, Invite, Outcome, Query, Revocation, RoomId, Snapshot, UserId,
-};
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use crate::base::{Changes, Entry, EntryKind, Outcome, Query, UserId};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
 /// Reads a page of a room's log, by its primary key.
@@ -146,128 +142,4 @@ fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> 
     }
     found.sort_by_key(|(since, ..)| *since);
     Ok(found.into_iter().map(|(_, emoji, users)| (emoji, users)).collect())
-}
-
-/// Reads everything but the logs, and what is wanted of streams. Checks that the newest entries and
-/// events are there.
-pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Snapshot> {
-    let epoch = meta(db, "epoch")?;
-    let rooms: Vec<RoomRow> = db.prepare(ROOMS)?.query_map((), room_row)?.collect::<Result<_>>()?;
-    are_all(db, "rooms", rooms.iter().map(|row| row.id))?;
-    let mut newest = db.prepare("SELECT max(seq) FROM entries WHERE room = ?1")?;
-    for row in rooms.iter().filter(|row| row.state.head >= row.state.first) {
-        let found: Option<i64> = newest.query_row([row.id], |found| found.get(0))?;
-        if found != i64::try_from(row.state.head).ok() {
-            let name = &row.state.room;
-            return Err(damaged(format!("the newest entries of room {name} are not there")));
-        }
-    }
-    // This uses an index, which may be damaged although the rooms are not.
-    let mut by_name = db.prepare("SELECT id FROM rooms WHERE name = ?1")?;
-    for row in &rooms {
-        let name = row.state.room.as_str();
-        let found: Option<i64> = by_name.query_row([name], |found| found.get(0)).optional()?;
-        if found != Some(row.id) {
-            return Err(damaged(format!("room {name} is not found by its name")));
-        }
-    }
-    let mut people = PeopleRows { rooms: &rooms, counts: vec![0; rooms.len()] };
-    let members = people.read(db, MEMBERS, |room, user, row| Ok((room, user, member(row)?)))?;
-    let invites = people.read(
-        db,
-        "SELECT room, user, by, sum = row_sum('invites', room, user, by) FROM invites \
-         ORDER BY room, user",
-        |room, user, row| {
-            check(row, 3, "an invitation")?;
-            Ok(Invite { room, user, by: user_of(row, 2)? })
-        },
-    )?;
-    let bans = people.read(
-        db,
-        "SELECT room, user, sum = row_sum('bans', room, user, by) FROM bans ORDER BY room, user",
-        |room, user, row| check(row, 2, "a ban").map(|()| (room, user)),
-    )?;
-    people.are_all()?;
-    let mut names: Vec<(UserId, Arc<str>)> = Vec::new();
-    each(db, USERS, (), |row| {
-        check(row, 2, "a user")?;
-        names.push((user_of(row, 0)?, row.get_ref(1)?.as_str()?.into()));
-        Ok(())
-    })?;
-    are_all(db, "users", names.iter().map(|(user, _)| user))?;
-    let revocations: Vec<Revocation> =
-        db.prepare(REVOCATIONS)?.query_map((), revocation)?.collect::<Result<_>>()?;
-    let keys = revocations.iter().map(columns).map(|(kind, key, _)| (kind, key));
-    are_all(db, "revocations", keys)?;
-    let streams = streams(db, wanted)?;
-    are_all(db, "streams", streams.iter().map(|state| &state.stream))?;
-    let rooms = rooms.into_iter().map(|row| row.state).collect();
-    Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations, streams })
-}
-
-/// Checks that a table has as many rows as it should, each once.
-fn are_all<T: PartialOrd>(
-    db: &Connection,
-    table: &str,
-    keys: impl Iterator<Item = T>,
-) -> Result<()> {
-    let (mut count, mut last) = (0u64, None);
-    for key in keys {
-        if last.as_ref().is_some_and(|last| *last >= key) {
-            return Err(damaged(format!("the order of the {table}")));
-        }
-        (count, last) = (count + 1, Some(key));
-    }
-    let expected = meta(db, table)?;
-    if expected == count.to_string() {
-        return Ok(());
-    }
-    Err(damaged(format!("there are {count} {table}, and there should be {expected}")))
-}
-
-/// The rows of members, invites and bans. A missing row is noticed, because rooms know how many
-/// they have.
-struct PeopleRows<'a> {
-    rooms: &'a [RoomRow],
-    counts: Vec<u64>,
-}
-
-impl PeopleRows<'_> {
-    /// Reads a table whose first columns are the room and the user, ordered by them.
-    fn read<T>(
-        &mut self,
-        db: &Connection,
-        sql: &str,
-        parse: impl Fn(RoomId, UserId, &Row<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let (mut found, mut last, mut again) = (Vec::new(), None, 0);
-        each(db, sql, (), |row| {
-            let (id, user): (i64, _) = (row.get(0)?, user_of(row, 1)?);
-            let key = Some((id, user.clone()));
-            // Most rows are of the same room as the one before.
-            let is_again = self.rooms.get(again).is_some_and(|room| room.id == id);
-            let place = match is_again {
-                true => Ok(again),
-                false => self.rooms.binary_search_by_key(&id, |room| room.id),
-            };
-            let (Ok(place), true) = (place, last < key) else {
-                return Err(damaged(format!("{user} is in no room, or twice in one")));
-            };
-            (last, again) = (key, place);
-            found.push(parse(self.rooms[place].state.room.clone(), user, row)?);
-            self.counts[place] += 1;
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    fn are_all(&self) -> Result<()> {
-        for (row, found) in self.rooms.iter().zip(&self.counts) {
-            let name = &row.state.room;
-            if row.people != *found {
-                return Err(damaged(format!("a row of a member of room {name} is not there")));
-            }
-        }
-        Ok(())
-    }
 }

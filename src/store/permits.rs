@@ -1,7 +1,8 @@
 //! Invitations and bans: who may join a room although it is not open, and who cannot join. Their
 //! tables have the same columns.
 
-use super::rows::{RoomRow, check, find_row};
+use super::rows::{RoomRow, find_row};
+use super::sums::check;
 use crate::base::UserId;
 use rusqlite::{Connection, Result, Row, params};
 

@@ -1,6 +1,6 @@
 //! Tests that SQLite finds rows by an index, and never by reading a whole log.
 
-use super::{rows, schema};
+use super::{rows, schema, sums};
 use rusqlite::Connection;
 
 /// The files with the statements that are used while serving.
@@ -10,6 +10,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("pages.rs", include_str!("pages.rs")),
     ("repeats.rs", include_str!("repeats.rs")),
     ("rows.rs", include_str!("rows.rs")),
+    ("snapshot.rs", include_str!("snapshot.rs")),
     ("write.rs", include_str!("write.rs")),
 ];
 
@@ -68,7 +69,7 @@ fn literals(source: &str) -> Vec<String> {
 #[test]
 fn every_statement_about_entries_goes_by_an_index() {
     let mut db = Connection::open_in_memory().unwrap();
-    rows::add_row_sum(&db).unwrap();
+    sums::add_row_sum(&db).unwrap();
     schema::prepare(&mut db, "epoch").unwrap().unwrap();
     let mut count = 0;
     for (file, source) in SOURCES {

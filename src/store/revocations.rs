@@ -1,6 +1,7 @@
 //! The rows of revocations.
 
-use super::rows::{check, count, damaged, find_row, parsed};
+use super::rows::{count, damaged, find_row, parsed};
+use super::sums::check;
 use super::write::RecordWriter;
 use crate::base::limits::{FORGOTTEN_AFTER_MS, FORGOTTEN_PER_REVOCATION};
 use crate::base::{Outcome, Revocation, StoreChange, Timestamp, UserId, Written};

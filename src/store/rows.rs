@@ -1,77 +1,21 @@
-//! Rows: their content, and whether it is still what was written.
+//! Rows: their content.
 //!
 //! Each row has a checksum of all its other columns in its column `sum`. A row that is read is
 //! compared with it, so that what the disk has changed is never taken for what somebody said.
 
+use super::sums::{WholeRow, check, sum};
 use crate::base::{
     Body, Entry, EntryKind, MemberState, NameError, RoomId, RoomState, Timestamp, UserId,
 };
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Result, Row, params};
-use sha1::{Digest, Sha1};
 use std::sync::Arc;
-
-/// Adds the function `row_sum(table, column, …)` to a connection's SQL: the first eight bytes of
-/// the SHA-1 of its arguments, each with its type and length.
-pub(super) fn add_row_sum(db: &Connection) -> Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_INNOCUOUS;
-    db.create_scalar_function("row_sum", -1, flags, |context| {
-        let values = (0..context.len()).map(|index| context.get_raw(index));
-        Ok(sum(values))
-    })
-}
-
-fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
-    let mut sum = RowSum(Sha1::new());
-    values.for_each(|value| sum.add(value));
-    sum.end()
-}
-
-/// A checksum, to which values are added one by one.
-struct RowSum(Sha1);
-
-impl RowSum {
-    fn add(&mut self, value: ValueRef<'_>) {
-        let number;
-        let (kind, bytes): (u8, &[u8]) = match value {
-            ValueRef::Null => (0, &[]),
-            ValueRef::Integer(integer) => {
-                number = integer.to_le_bytes();
-                (1, &number)
-            }
-            ValueRef::Real(real) => {
-                number = real.to_le_bytes();
-                (2, &number)
-            }
-            ValueRef::Text(text) => (3, text),
-            ValueRef::Blob(blob) => (4, blob),
-        };
-        let mut head = [kind; 9];
-        head[1..].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(head);
-        self.0.update(bytes);
-    }
-
-    fn end(self) -> i64 {
-        let digest = self.0.finalize();
-        let first = digest.first_chunk::<8>().copied().unwrap_or_default();
-        i64::from_le_bytes(first)
-    }
-}
 
 /// The digest of a message as it was sent, for repeats that come after an edit or a deletion.
 pub(super) fn digest(body: &Body) -> i64 {
     let data = body.data.as_ref().map_or(ValueRef::Null, |data| ValueRef::Text(data.as_bytes()));
     let reply_to = body.reply_to.map_or(ValueRef::Null, |seq| ValueRef::Integer(seq as i64));
     sum([ValueRef::Text(body.text.as_bytes()), data, reply_to].into_iter())
-}
-
-/// The checksum of a text that is in no row.
-pub(super) fn sum_of_text(text: &str) -> i64 {
-    sum(std::iter::once(ValueRef::Text(text.as_bytes())))
 }
 
 /// A room's row.
@@ -96,6 +40,9 @@ pub(super) use room_columns;
 
 /// All rooms.
 pub(super) const ROOMS: &str = concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id");
+/// The rooms from an `id` to another.
+pub(super) const ROOMS_BETWEEN: &str =
+    concat!("SELECT ", room_columns!(), " FROM rooms WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
 
 /// A room, if one of this name exists or has ended.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
@@ -110,22 +57,24 @@ pub(super) fn find_live_room(db: &Connection, room: &RoomId) -> Result<Option<Ro
 
 /// Reads the columns of `room_columns!`.
 pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
-    check_sum(row, "rooms", 13, "a room")?;
-    let owner = row.get_ref(5)?.as_str_or_null()?;
+    let columns = WholeRow::<13>::read(row, "rooms", "a room")?;
     let state = RoomState {
-        room: parsed(RoomId::parse(row.get_ref(1)?.as_str()?))?,
-        title: row.get_ref(2)?.as_str()?.into(),
-        is_open: row.get(3)?,
-        is_ended: row.get(4)?,
-        owner: owner.map(|owner| parsed(UserId::parse_any(owner))).transpose()?,
-        head: unsigned(row, 6)?,
-        messages: unsigned(row, 7)?,
-        ts: Timestamp(row.get(8)?),
-        first: unsigned(row, 9)?,
-        first_ts: Timestamp(row.get(10)?),
-        first_messages: unsigned(row, 11)?,
+        room: parsed(RoomId::parse(columns.text(1)?))?,
+        title: columns.text(2)?.into(),
+        is_open: columns.flag(3)?,
+        is_ended: columns.flag(4)?,
+        owner: columns
+            .text_or_null(5)?
+            .map(|owner| parsed(UserId::parse_any(owner)))
+            .transpose()?,
+        head: columns.unsigned(6)?,
+        messages: columns.unsigned(7)?,
+        ts: Timestamp(columns.integer(8)?),
+        first: columns.unsigned(9)?,
+        first_ts: Timestamp(columns.integer(10)?),
+        first_messages: columns.unsigned(11)?,
     };
-    Ok(RoomRow { id: row.get(0)?, state, people: unsigned(row, 12)? })
+    Ok(RoomRow { id: columns.integer(0)?, state, people: columns.unsigned(12)? })
 }
 
 pub(super) fn insert_room(db: &Connection, state: RoomState) -> Result<RoomRow> {
@@ -189,9 +138,12 @@ macro_rules! member_columns {
     };
 }
 
-/// All memberships.
-pub(super) const MEMBERS: &str =
-    concat!("SELECT ", member_columns!(), " FROM members ORDER BY room, user");
+/// The memberships of the rooms from an `id` to another.
+pub(super) const MEMBERS_BETWEEN: &str = concat!(
+    "SELECT ",
+    member_columns!(),
+    " FROM members WHERE room BETWEEN ?1 AND ?2 ORDER BY room, user"
+);
 /// The memberships of a room.
 pub(super) const MEMBERS_OF_ROOM: &str =
     concat!("SELECT ", member_columns!(), " FROM members WHERE room = ?1 ORDER BY user");
@@ -206,22 +158,41 @@ pub(super) fn find_member(
     find_row(db, MEMBER, params![room, user.as_str()], member)
 }
 
-pub(super) fn check_member(row: &Row<'_>) -> Result<()> {
-    check_sum(row, "members", 9, "a membership")
+/// A row of a member, as `member_columns!` says.
+pub(super) struct MemberRow<'a>(WholeRow<'a, 9>);
+
+impl<'a> MemberRow<'a> {
+    #[inline]
+    pub(super) fn read(row: &'a Row<'_>) -> Result<MemberRow<'a>> {
+        Ok(MemberRow(WholeRow::read(row, "members", "a membership")?))
+    }
+
+    /// The room's `id`.
+    pub(super) fn room(&self) -> Result<i64> {
+        self.0.integer(0)
+    }
+
+    pub(super) fn user(&self) -> Result<&'a str> {
+        self.0.text(1)
+    }
+
+    pub(super) fn state(&self) -> Result<MemberState> {
+        let columns = &self.0;
+        Ok(MemberState {
+            joined: columns.unsigned(2)?,
+            read: columns.unsigned(3)?,
+            read_messages: columns.unsigned(4)?,
+            deleted_unread: columns.unsigned(5)?,
+            delivered: columns.unsigned(6)?,
+            has_written: columns.flag(7)?,
+            is_own: columns.flag(8)?,
+        })
+    }
 }
 
 /// Reads the columns of `member_columns!`.
 pub(super) fn member(row: &Row<'_>) -> Result<MemberState> {
-    check_member(row)?;
-    Ok(MemberState {
-        joined: unsigned(row, 2)?,
-        read: unsigned(row, 3)?,
-        read_messages: unsigned(row, 4)?,
-        deleted_unread: unsigned(row, 5)?,
-        delivered: unsigned(row, 6)?,
-        has_written: row.get(7)?,
-        is_own: row.get(8)?,
-    })
+    MemberRow::read(row)?.state()
 }
 
 /// A column with a user's id.
@@ -393,30 +364,11 @@ pub(super) fn each(
     Ok(())
 }
 
-/// Compares a row with its checksum.
-pub(super) fn check(row: &Row<'_>, column: usize, what: &str) -> Result<()> {
-    if row.get::<_, Option<bool>>(column)? == Some(true) {
-        return Ok(());
-    }
-    Err(damaged(format!("{what} is not what was written")))
-}
-
-/// As [`check`], of a row of a table whose `columns` are all before its checksum, as in the table.
-/// For what is read in large numbers this costs less than `row_sum` in SQL.
-fn check_sum(row: &Row<'_>, table: &str, columns: usize, what: &str) -> Result<()> {
-    let mut sum = RowSum(Sha1::new());
-    sum.add(ValueRef::Text(table.as_bytes()));
-    for column in 0..columns {
-        sum.add(row.get_ref(column)?);
-    }
-    if row.get_ref(columns)? == ValueRef::Integer(sum.end()) {
-        return Ok(());
-    }
-    Err(damaged(format!("{what} is not what was written")))
-}
-
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
-    let number: i64 = row.get(column)?;
+    not_negative(row.get(column)?)
+}
+
+pub(super) fn not_negative(number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|_| damaged(format!("the number {number}")))
 }
 

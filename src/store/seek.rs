@@ -1,6 +1,7 @@
 //! Finds where logs were at a time.
 
-use super::rows::{RoomRow, check, find_live_room, is_damage, no_entry, what};
+use super::rows::{RoomRow, find_live_room, is_damage, no_entry, what};
+use super::sums::check;
 use crate::base::{Outcome, RoomId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 

@@ -485,13 +485,14 @@ mod tests {
     use super::*;
     use crate::base::{Authority, Rights, UserId};
     use crate::store::ends::Ends;
+    use crate::store::sums;
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     #[test]
     fn nothing_is_remembered_of_rooms_that_are_gone() {
         let mut db = Connection::open_in_memory().unwrap();
-        rows::add_row_sum(&db).unwrap();
+        sums::add_row_sum(&db).unwrap();
         schema::prepare(&mut db, "epoch").unwrap().unwrap();
         let mut worker = Worker {
             db,

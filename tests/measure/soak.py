@@ -410,6 +410,19 @@ def grown(server, first):
     return [f"{name}: {of}, was {before}" for name, (before, of) in differs.items()]
 
 
+def settled(server):
+    """What is there when it has not changed for a moment: what ended a moment ago may still be open."""
+    looks = [server.counts()]
+
+    def is_as_before():
+        time.sleep(0.5)
+        looks.append(server.counts())
+        return looks[-1] == looks[-2]
+
+    await_that(is_as_before, "nothing changes")
+    return looks[-1]
+
+
 def live(server, until, numbers):
     """Rounds until it is time; says what each leaves."""
     first, warm = None, None
@@ -420,7 +433,7 @@ def live(server, until, numbers):
         if first is None:
             # Whoever was reset is gone when the system says so, and offline after a grace.
             await_that(lambda: is_alone(server.counts()), "nobody is connected")
-            first = server.counts()
+            first = settled(server)
         faults = grown(server, first)
         memory = server.memory()
         if rounds == WARM_ROUNDS:

@@ -499,9 +499,10 @@ impl ModelStore {
         for room in &self.rooms {
             let name = &room.state.room;
             snapshot.rooms.push(room.state.clone());
-            for (user, member) in &room.members {
-                snapshot.members.push((name.clone(), user.clone(), member.clone()));
-            }
+            let members = room.members.iter();
+            let members =
+                members.map(|(user, member)| (name.clone(), user.clone(), member.clone()));
+            snapshot.members.push(members.collect());
             for (user, by) in &room.invites {
                 let (room, user, by) = (name.clone(), user.clone(), by.clone());
                 snapshot.invites.push(Invite { room, user, by });

@@ -16,7 +16,7 @@ use crate::base::{Revocation, RoomId};
 use crate::store::loss::{BrokenRule, Loss, StoreTraces};
 use crate::store::revocations::{REVOCATIONS, revocation};
 use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
-use crate::store::{integrity, schema};
+use crate::store::{integrity, schema, sums};
 use rusqlite::{Connection, Row};
 use std::path::Path;
 use std::time::Duration;
@@ -237,7 +237,7 @@ impl<'a> Checker<'a> {
         let mut count = 0;
         each(self.db, USERS, (), |row| {
             count += 1;
-            let read = rows::check(row, 2, "").and_then(|()| user_of(row, 0));
+            let read = sums::check(row, 2, "").and_then(|()| user_of(row, 0));
             let what = || format!("the name of user {}", shown(row, 0));
             let Some(user) = self.sound(read, what)? else { return Ok(()) };
             let name = row.get_ref(1)?.as_str().unwrap_or_default();
@@ -297,7 +297,7 @@ impl<'a> Checker<'a> {
              FROM reactions r LEFT JOIN main.entries e ON e.room = r.room AND e.seq = r.seq \
              WHERE r.room = ?1";
         each(self.db, sql, [room], |found| {
-            let read = rows::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));
+            let read = sums::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));
             let what = || format!("a reaction to message {}", shown(found, 0));
             let Some(of_log) = self.sound(read, what)? else { return Ok(()) };
             self.rule(of_log == Some(true), || {

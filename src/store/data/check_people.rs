@@ -5,9 +5,8 @@ use super::check_log::{LogSummary, LoggedPerson};
 use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
 use crate::store::permits::{self, BANS, INVITES};
-use crate::store::rows::{
-    MEMBERS_OF_ROOM, RoomRow, check, each, find_row, member, unsigned, user_of,
-};
+use crate::store::rows::{MEMBERS_OF_ROOM, RoomRow, each, find_row, member, unsigned, user_of};
+use crate::store::sums::check;
 use rusqlite::{Result, params};
 
 /// Checks a room's members, invitations and bans. `seen` is what its log says, if it could be read.

@@ -10,9 +10,8 @@ use super::progress::{EntryCounter, TaskWatch};
 use super::{DataError, ENTRIES, Result, damaged, database_of, open_sound, streams};
 use crate::store::permits::{self, BANS, INVITES};
 use crate::store::revocations::{self, REVOCATIONS};
-use crate::store::rows::{
-    self, MEMBERS_OF_ROOM, ROOMS, RoomRow, USERS, check, check_member, meta, room_row,
-};
+use crate::store::rows::{self, MEMBERS_OF_ROOM, MemberRow, ROOMS, RoomRow, USERS, meta, room_row};
+use crate::store::sums::check;
 use rusqlite::{Connection, Params, Row};
 use std::borrow::Cow;
 use std::io::Write;
@@ -152,7 +151,7 @@ fn revocation<'a>(_: &str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
 }
 
 fn member<'a>(room: &'a str, row: &'a Row<'_>) -> rusqlite::Result<Line<'a>> {
-    check_member(row)?;
+    MemberRow::read(row)?;
     Ok(Line::Member(MemberLine {
         room: room.into(),
         user: text(row, 1)?,

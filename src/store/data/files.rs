@@ -12,7 +12,7 @@ use crate::store::lock::DirectoryLock;
 use crate::store::loss::BrokenRule;
 use crate::store::merge::merge_all;
 use crate::store::store::OpenError;
-use crate::store::{disk, loss, mark, rows, schema};
+use crate::store::{disk, loss, mark, rows, schema, sums};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -206,7 +206,7 @@ impl Drop for NewStore {
 /// Writes to a file with its rollback journal in memory, because an incomplete file is thrown away.
 fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
     let mut db = Connection::open(file)?;
-    rows::add_row_sum(&db)?;
+    sums::add_row_sum(&db)?;
     db.pragma_update(None, "journal_mode", "MEMORY")?;
     db.pragma_update(None, "synchronous", "OFF")?;
     // A journal that is merged may have texts that were deleted since.

@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::store::integrity::log_beside;
 use crate::store::lock;
 use crate::store::loss::{StoreTraces, open_by_uri};
-use crate::store::rows;
+use crate::store::{rows, sums};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -69,7 +69,7 @@ fn read(file: &Path, how: &str) -> Result<(Option<String>, Option<Timestamp>)> {
     let lost = || -> Result<(Option<String>, Connection)> {
         let traces = StoreTraces::read(file).map_err(failed(file))?;
         let db = open_by_uri(file, how)?;
-        rows::add_row_sum(&db)?;
+        sums::add_row_sum(&db)?;
         of_this_version(&db)?;
         db.execute_batch("BEGIN")?;
         show_merged_sound(&db)?;

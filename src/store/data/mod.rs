@@ -38,7 +38,7 @@ pub use repair::repair;
 use super::integrity::{self, FILE_NAME, NotWhole};
 use super::loss::StoreTraces;
 use super::store::OpenError;
-use super::{rows, schema};
+use super::{rows, schema, sums};
 use rusqlite::{Connection, OpenFlags};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -171,7 +171,7 @@ fn open_untouched(file: &Path) -> Result<Connection> {
 }
 
 fn set_up(db: &Connection) -> rusqlite::Result<()> {
-    rows::add_row_sum(db)?;
+    sums::add_row_sum(db)?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     db.set_prepared_statement_cache_capacity(32);
     Ok(())

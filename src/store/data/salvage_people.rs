@@ -5,7 +5,8 @@ use super::readable_rows::{Sql, if_readable};
 use super::salvage::{Salvage, SalvagedRoom};
 use crate::base::{EntryKind, MemberState, UserId};
 use crate::store::permits::{self, BANS, INVITES};
-use crate::store::rows::{MEMBERS_OF_ROOM, check, each, member, save_member, user_of};
+use crate::store::rows::{MEMBERS_OF_ROOM, each, member, save_member, user_of};
+use crate::store::sums::check;
 use std::collections::BTreeMap;
 
 impl Salvage<'_> {

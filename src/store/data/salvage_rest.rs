@@ -9,7 +9,8 @@ use crate::store::events::{
     stream_row,
 };
 use crate::store::revocations::{REVOCATIONS, put, revocation, revocation_columns};
-use crate::store::rows::{INSERT_USER, USERS, check, each, unsigned};
+use crate::store::rows::{INSERT_USER, USERS, each, unsigned};
+use crate::store::sums::check;
 use std::collections::BTreeSet;
 
 impl Salvage<'_> {

@@ -1,0 +1,395 @@
+//! Reads everything but the logs, at the start.
+
+use super::events::{EventsWanted, streams};
+use super::revocations::{REVOCATIONS, columns, revocation};
+use super::rows::{
+    MEMBERS_BETWEEN, MemberRow, ROOMS_BETWEEN, RoomRow, USERS, damaged, each, meta, parsed,
+    room_row, user_of,
+};
+use super::schema;
+use super::sums::check;
+use crate::base::{Invite, MemberState, Revocation, RoomId, Snapshot, UserId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+/// With fewer rooms one connection reads all.
+const READERS_FROM_ROOMS: u64 = 20_000;
+/// More threads than these would wait for the disk.
+const READERS_MAX: usize = 4;
+/// Into how many pieces rooms and members are cut at most, so that the threads end at the same time,
+/// and a hub can free the first before it is done with the last.
+const PIECES_MAX: i128 = 64;
+/// A piece has at least about as many rooms.
+const PIECE_ROOMS: i128 = 2_000;
+
+/// Other connections to the file, if it has so many rooms that several threads should read them.
+pub(super) fn readers(db: &Connection, file: &Path) -> Result<Vec<Connection>> {
+    let rooms: u64 = meta(db, "rooms")?.parse().unwrap_or(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
+    let others = if rooms < READERS_FROM_ROOMS { 0 } else { threads - 1 };
+    (0..others).map(|_| reader(file)).collect()
+}
+
+fn reader(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = Connection::open_with_flags(file, flags)?;
+    schema::configure(&reader)?;
+    // One look at the state of the file, and not one for each row.
+    reader.execute_batch("BEGIN")?;
+    Ok(reader)
+}
+
+/// Reads everything but the logs, and what is wanted of streams. Checks that the newest entries and
+/// events are there. Each of `readers`, which must see what `db` sees, gets a thread.
+pub(super) fn snapshot(
+    db: &Connection,
+    readers: Vec<Connection>,
+    wanted: &EventsWanted<'_>,
+) -> Result<Snapshot> {
+    let epoch = meta(db, "epoch")?;
+    let mut threads = Threads { db, others: readers };
+    let pieces = pieces(db)?;
+    let rooms: Vec<RoomRow> = threads.read(&pieces, rooms)?.into_iter().flatten().collect();
+    are_all(db, "rooms", rooms.iter().map(|row| row.id))?;
+    let counts = rooms.iter().map(|_| AtomicU64::new(0)).collect();
+    let people = PeopleRows { rooms: &rooms, counts };
+    let members = threads.read(&pieces, |db, piece| people.members(db, piece))?;
+    drop(threads);
+    let invites = people.read(
+        db,
+        "SELECT room, user, by, sum = row_sum('invites', room, user, by) FROM invites \
+         ORDER BY room, user",
+        |room, user, row| {
+            check(row, 3, "an invitation")?;
+            Ok(Invite { room, user, by: user_of(row, 2)? })
+        },
+    )?;
+    let bans = people.read(
+        db,
+        "SELECT room, user, sum = row_sum('bans', room, user, by) FROM bans ORDER BY room, user",
+        |room, user, row| check(row, 2, "a ban").map(|()| (room, user)),
+    )?;
+    people.are_all()?;
+    let mut names: Vec<(UserId, Arc<str>)> = Vec::new();
+    each(db, USERS, (), |row| {
+        check(row, 2, "a user")?;
+        names.push((user_of(row, 0)?, row.get_ref(1)?.as_str()?.into()));
+        Ok(())
+    })?;
+    are_all(db, "users", names.iter().map(|(user, _)| user))?;
+    let revocations: Vec<Revocation> =
+        db.prepare(REVOCATIONS)?.query_map((), revocation)?.collect::<Result<_>>()?;
+    let keys = revocations.iter().map(columns).map(|(kind, key, _)| (kind, key));
+    are_all(db, "revocations", keys)?;
+    let streams = streams(db, wanted)?;
+    are_all(db, "streams", streams.iter().map(|state| &state.stream))?;
+    let rooms = rooms.into_iter().map(|row| row.state).collect();
+    Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations, streams })
+}
+
+/// Rooms by their `id`, the first and the last included.
+type Piece = (i64, i64);
+
+/// All ids there may be, in pieces of about as many rooms each.
+fn pieces(db: &Connection) -> Result<Vec<Piece>> {
+    let ends = "SELECT (SELECT min(id) FROM rooms), (SELECT max(id) FROM rooms)";
+    let (first, last): (Option<i64>, Option<i64>) =
+        db.query_row(ends, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (first, last) = (i128::from(first.unwrap_or(0)), i128::from(last.unwrap_or(0)));
+    let count = ((last - first) / PIECE_ROOMS).clamp(1, PIECES_MAX);
+    let begin = |piece: i128| i64::try_from(first + (last - first) * piece / count).ok();
+    let begins: Vec<i64> = (1..count).filter_map(begin).collect();
+    // A row that is of no room is noticed, wherever it is.
+    let firsts = std::iter::once(i64::MIN).chain(begins.iter().copied());
+    let lasts = begins.iter().map(|begin| begin - 1).chain(std::iter::once(i64::MAX));
+    Ok(firsts.zip(lasts).collect())
+}
+
+/// A connection for each thread that reads: this thread's, and others.
+struct Threads<'a> {
+    db: &'a Connection,
+    others: Vec<Connection>,
+}
+
+impl Threads<'_> {
+    /// What `read` makes of each piece, in their order; or the first error.
+    fn read<T: Send>(
+        &mut self,
+        pieces: &[Piece],
+        read: impl Fn(&Connection, Piece) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let next = AtomicUsize::new(0);
+        let work = |db: &Connection| -> Vec<(usize, Result<T>)> {
+            let mut done = Vec::new();
+            while let place = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(piece) = pieces.get(place)
+            {
+                let found = read(db, *piece);
+                let has_failed = found.is_err();
+                done.push((place, found));
+                if has_failed {
+                    break;
+                }
+            }
+            done
+        };
+        let mut done = thread::scope(|scope| {
+            let work = &work;
+            let readers = self.others.iter_mut();
+            let others: Vec<_> = readers.map(|reader| scope.spawn(move || work(reader))).collect();
+            let mut done = work(self.db);
+            for thread in others {
+                match thread.join() {
+                    Ok(found) => done.extend(found),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            done
+        });
+        done.sort_by_key(|(place, _)| *place);
+        done.into_iter().map(|(_, found)| found).collect()
+    }
+}
+
+/// The rooms of a piece. Their newest entries, and their names, are where they should be.
+fn rooms(db: &Connection, (first, last): Piece) -> Result<Vec<RoomRow>> {
+    let mut statement = db.prepare_cached(ROOMS_BETWEEN)?;
+    let rooms: Vec<RoomRow> =
+        statement.query_map([first, last], room_row)?.collect::<Result<_>>()?;
+    let mut newest = db.prepare_cached("SELECT max(seq) FROM entries WHERE room = ?1")?;
+    for row in rooms.iter().filter(|row| row.state.head >= row.state.first) {
+        let found: Option<i64> = newest.query_row([row.id], |found| found.get(0))?;
+        if found != i64::try_from(row.state.head).ok() {
+            let name = &row.state.room;
+            return Err(damaged(format!("the newest entries of room {name} are not there")));
+        }
+    }
+    // This uses an index, which may be damaged although the rooms are not.
+    let mut by_name = db.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
+    for row in &rooms {
+        let name = row.state.room.as_str();
+        let found: Option<i64> = by_name.query_row([name], |found| found.get(0)).optional()?;
+        if found != Some(row.id) {
+            return Err(damaged(format!("room {name} is not found by its name")));
+        }
+    }
+    Ok(rooms)
+}
+
+/// Checks that a table has as many rows as it should, each once.
+fn are_all<T: PartialOrd>(
+    db: &Connection,
+    table: &str,
+    keys: impl Iterator<Item = T>,
+) -> Result<()> {
+    let (mut count, mut last) = (0u64, None);
+    for key in keys {
+        if last.as_ref().is_some_and(|last| *last >= key) {
+            return Err(damaged(format!("the order of the {table}")));
+        }
+        (count, last) = (count + 1, Some(key));
+    }
+    let expected = meta(db, table)?;
+    if expected == count.to_string() {
+        return Ok(());
+    }
+    Err(damaged(format!("there are {count} {table}, and there should be {expected}")))
+}
+
+/// The rows of members, invites and bans. A missing row is noticed, because rooms know how many
+/// they have.
+struct PeopleRows<'a> {
+    rooms: &'a [RoomRow],
+    counts: Vec<AtomicU64>,
+}
+
+/// Where the row before was, in a table that is read in the order of its rooms and users.
+#[derive(Default)]
+struct RoomBefore {
+    id: Option<i64>,
+    place: usize,
+}
+
+impl PeopleRows<'_> {
+    /// The members of a piece's rooms.
+    fn members(
+        &self,
+        db: &Connection,
+        (first, last): Piece,
+    ) -> Result<Vec<(RoomId, UserId, MemberState)>> {
+        let mut found: Vec<(RoomId, UserId, MemberState)> = Vec::new();
+        let mut before = RoomBefore::default();
+        each(db, MEMBERS_BETWEEN, [first, last], |row| {
+            let row = MemberRow::read(row)?;
+            let user = parsed(UserId::parse_any(row.user()?))?;
+            let last = found.last().map(|(_, user, _)| user);
+            let room = self.count(row.room()?, &user, last, &mut before)?;
+            found.push((room, user, row.state()?));
+            Ok(())
+        })?;
+        found.shrink_to_fit();
+        Ok(found)
+    }
+
+    /// Reads a table whose first columns are the room and the user, ordered by them.
+    fn read<T>(
+        &self,
+        db: &Connection,
+        sql: &str,
+        parse: impl Fn(RoomId, UserId, &Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let (mut found, mut last, mut before) = (Vec::new(), None, RoomBefore::default());
+        each(db, sql, (), |row| {
+            let user = user_of(row, 1)?;
+            let room = self.count(row.get(0)?, &user, last.as_ref(), &mut before)?;
+            last = Some(user.clone());
+            found.push(parse(room, user, row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Counts a row of the room with this `id`; the one before was of `last`. Returns the room's
+    /// name.
+    fn count(
+        &self,
+        id: i64,
+        user: &UserId,
+        last: Option<&UserId>,
+        before: &mut RoomBefore,
+    ) -> Result<RoomId> {
+        let is_again = before.id == Some(id);
+        // Most rows are of the same room as the one before.
+        let place = match is_again {
+            true => Ok(before.place),
+            false => self.rooms.binary_search_by_key(&id, |room| room.id),
+        };
+        let is_next = if is_again { last < Some(user) } else { before.id < Some(id) };
+        let (Ok(place), true) = (place, is_next) else {
+            return Err(damaged(format!("{user} is in no room, or twice in one")));
+        };
+        *before = RoomBefore { id: Some(id), place };
+        self.counts[place].fetch_add(1, Ordering::Relaxed);
+        Ok(self.rooms[place].state.room.clone())
+    }
+
+    fn are_all(&self) -> Result<()> {
+        for (row, found) in self.rooms.iter().zip(&self.counts) {
+            let name = &row.state.room;
+            if row.people != found.load(Ordering::Relaxed) {
+                return Err(damaged(format!("a row of a member of room {name} is not there")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::{insert_room, save_member, save_room};
+    use super::super::sums::add_row_sum;
+    use super::*;
+    use crate::base::RoomState;
+
+    /// A file with 50 rooms, whose ids are far apart, of two members each.
+    fn file() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = Connection::open(folder.path().join("db")).unwrap();
+        db.pragma_update(None, "journal_mode", "WAL").unwrap();
+        add_row_sum(&db).unwrap();
+        schema::configure(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        for number in 0..50i64 {
+            let name = RoomId::parse(&format!("room{number}")).unwrap();
+            let mut row = insert_room(&db, RoomState::new(name, "".into(), true, None)).unwrap();
+            let id = (number + 1) * 10_000;
+            db.execute("UPDATE rooms SET id = ?1 WHERE id = ?2", [id, row.id]).unwrap();
+            (row.id, row.people) = (id, 2);
+            save_room(&db, &row).unwrap();
+            for user in ["ada", "bob"] {
+                let user = UserId::parse(user).unwrap();
+                save_member(&db, id, &user, &MemberState::default()).unwrap();
+            }
+        }
+        (folder, db)
+    }
+
+    fn read(db: &Connection, others: usize) -> Result<Snapshot> {
+        let file = db.path().unwrap().to_owned();
+        let readers = (0..others).map(|_| reader(Path::new(&file)).unwrap()).collect();
+        snapshot(db, readers, &EventsWanted::ALL)
+    }
+
+    #[test]
+    fn several_threads_read_what_one_reads() {
+        let (_folder, db) = file();
+        assert!(pieces(&db).unwrap().len() > 10);
+        let alone = read(&db, 0).unwrap();
+        assert_eq!(alone.rooms.len(), 50);
+        assert_eq!(alone.members.concat().len(), 100);
+        for others in 1..4 {
+            assert_eq!(read(&db, others).unwrap(), alone);
+        }
+        // A file with few rooms is read by one.
+        assert!(readers(&db, Path::new(db.path().unwrap())).unwrap().is_empty());
+    }
+
+    #[test]
+    fn pieces_are_all_ids_each_once() {
+        let (_folder, db) = file();
+        let none = Connection::open_in_memory().unwrap();
+        none.execute_batch("CREATE TABLE rooms (id INTEGER PRIMARY KEY)").unwrap();
+        let extremes = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE rooms (id INTEGER PRIMARY KEY); \
+             INSERT INTO rooms VALUES (-9223372036854775808), (9223372036854775807)";
+        extremes.execute_batch(sql).unwrap();
+        for (db, count) in [(&db, 490_000 / 2_000), (&none, 1), (&extremes, 64)] {
+            let pieces = pieces(db).unwrap();
+            assert_eq!(pieces.len(), count.min(64));
+            assert_eq!((pieces[0].0, pieces[pieces.len() - 1].1), (i64::MIN, i64::MAX));
+            assert!(pieces.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0)));
+        }
+    }
+
+    #[test]
+    fn several_threads_notice_what_is_missing_strange_or_changed() {
+        for (harm, told) in [
+            (
+                "DELETE FROM members WHERE room = 250000 AND user = 'bob'",
+                "of room room24 is not there",
+            ),
+            ("DELETE FROM rooms WHERE id = 250000", "there are 49 rooms"),
+            ("UPDATE members SET room = -7 WHERE room = 250000", "a membership is not what was"),
+            ("UPDATE members SET read = 7 WHERE room = 250000", "a membership is not what was"),
+            ("UPDATE rooms SET title = 'x' WHERE id = 250000", "a room is not what was"),
+            (
+                "UPDATE rooms SET head = 1, sum = row_sum('rooms', id, name, title, open, ended, \
+              owner, 1, messages, ts, first, first_ts, first_messages, people) WHERE id = 250000",
+                "the newest entries of room room24 are not there",
+            ),
+        ] {
+            let (_folder, db) = file();
+            db.execute_batch(harm).unwrap();
+            for others in [0, 1, 3] {
+                let error = read(&db, others).unwrap_err().to_string();
+                assert!(error.contains(told), "{harm}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_threads_notice_a_member_of_no_room_wherever_that_is() {
+        for room in [i64::MIN, -5, 250_001, 500_001, i64::MAX] {
+            let (_folder, db) = file();
+            let eve = UserId::parse("eve").unwrap();
+            save_member(&db, room, &eve, &MemberState::default()).unwrap();
+            for others in [0, 1, 3] {
+                let error = read(&db, others).unwrap_err().to_string();
+                assert!(error.contains("eve is in no room"), "{room}: {error}");
+            }
+        }
+    }
+}
