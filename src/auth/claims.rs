@@ -95,13 +95,21 @@ pub struct Identity {
     pub is_named: bool,
     /// Their rights on streams.
     pub rights: StreamRights,
-    /// The limits that their token asks for.
+    /// Their token; `None` in open mode, for guests, and for whom the application vouches for
+    /// without one. Shared, because each connection holds one.
+    pub token: Option<Arc<TokenFacts>>,
+}
+
+/// What a token says of itself, and of limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// The limits that it asks for.
     pub limits: Option<Arc<UserLimits>>,
-    /// When it expires; `None` in open mode.
+    /// When it expires.
     pub expires: Option<Timestamp>,
-    /// The id of their token.
+    /// Its id.
     pub jti: Option<Arc<str>>,
-    /// When that token was issued.
+    /// When it was issued.
     pub issued: Option<Timestamp>,
 }
 
@@ -117,17 +125,31 @@ impl Identity {
 
     /// A user without a token.
     pub(crate) fn without_token(user: UserId, rights: StreamRights) -> Identity {
-        Identity {
-            user,
-            name: None,
-            admin: false,
-            is_named: false,
-            rights,
-            limits: None,
-            expires: None,
-            jti: None,
-            issued: None,
-        }
+        Identity { user, name: None, admin: false, is_named: false, rights, token: None }
+    }
+
+    /// The limits that their token asks for.
+    #[must_use]
+    pub fn limits(&self) -> Option<&UserLimits> {
+        self.token.as_ref()?.limits.as_deref()
+    }
+
+    /// When their token expires.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.token.as_ref()?.expires
+    }
+
+    /// The id of their token.
+    #[must_use]
+    pub fn jti(&self) -> Option<&Arc<str>> {
+        self.token.as_ref()?.jti.as_ref()
+    }
+
+    /// When their token was issued.
+    #[must_use]
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.token.as_ref()?.issued
     }
 }
 

@@ -33,7 +33,7 @@ pub use access::Access;
 pub use admin_token::AdminToken;
 pub use authenticate::{Authenticate, Denied, Head, Proof};
 pub(crate) use browser::Cookies;
-pub use claims::{Claims, Identity};
+pub use claims::{Claims, Identity, TokenFacts};
 pub(crate) use cookie_secret::cookie_secret;
 pub use hook_secret::HookSecret;
 pub use key::Algorithm;

@@ -3,7 +3,7 @@
 
 use super::authenticate::Proof;
 use super::browser::Cookies;
-use super::claims::millis;
+use super::claims::{TokenFacts, millis};
 use super::failed_proofs::ProofPayer;
 use super::{AdminToken, Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX};
@@ -225,7 +225,9 @@ impl Verifier {
         let jti = claims.jti.map(Arc::from);
         let limits = asked_limits(claims.limits)?.map(Arc::new);
         let (admin, is_named) = (claims.admin, false);
-        Ok(Identity { user, name, admin, is_named, rights, limits, expires, jti, issued })
+        let facts = TokenFacts { limits, expires, jti, issued };
+        let token = (facts != TokenFacts::default()).then(|| Arc::new(facts));
+        Ok(Identity { user, name, admin, is_named, rights, token })
     }
 }
 

@@ -154,20 +154,36 @@ impl Rates {
 impl AllRates {
     /// The entry under which an asker is counted.
     fn placed(&mut self, asker: Asker, now: Moment) -> Result<Asker, RateBound> {
-        if self.rates.contains_key(&asker) || self.has_room(&asker) {
+        if self.rates.contains_key(&asker) {
             return Ok(asker);
         }
-        if now.millis_since(self.swept) >= SWEEP_EVERY_MS {
-            self.swept = now;
-            self.rates.retain(|_, counted| !counted.is_at_rest(now));
-            let is_stranger = |asker: &&Asker| !matches!(asker, Asker::User(_));
-            self.addresses = self.rates.keys().filter(is_stranger).count();
+        // Before the table grows, too: most who sent something once are at rest.
+        if self.rates.len() == self.rates.capacity() {
+            self.sweep(now);
+            if self.rates.len() > self.rates.capacity() / 4 * 3 {
+                self.rates.reserve(self.rates.len());
+            }
         }
+        if self.has_room(&asker) {
+            return Ok(asker);
+        }
+        self.sweep(now);
         match asker {
             asker if self.has_room(&asker) => Ok(asker),
             Asker::Address(_) | Asker::Others => Ok(Asker::Others),
             Asker::User(_) => Err(RateBound::Second(SWEEP_EVERY_MS)),
         }
+    }
+
+    /// Forgets whoever is at rest, unless it did so a moment ago.
+    fn sweep(&mut self, now: Moment) {
+        if now.millis_since(self.swept) < SWEEP_EVERY_MS {
+            return;
+        }
+        self.swept = now;
+        self.rates.retain(|_, counted| !counted.is_at_rest(now));
+        let is_stranger = |asker: &&Asker| !matches!(asker, Asker::User(_));
+        self.addresses = self.rates.keys().filter(is_stranger).count();
     }
 
     fn has_room(&self, asker: &Asker) -> bool {

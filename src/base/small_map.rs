@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::slice;
 
 /// A list has at most so many rows. A tree that comes to have half of them becomes a list.
-const LISTED_MAX: usize = 32;
+const LISTED_MAX: usize = 128;
 
 /// A map in the order of its keys.
 #[derive(Clone, Debug)]
@@ -223,11 +223,15 @@ mod tests {
         /// Against a tree, across the border between a list and a tree in both directions.
         #[test]
         fn it_has_what_a_tree_has(
-            steps in proptest::collection::vec((any::<bool>(), 0u8..60), 0..400)
+            steps in proptest::collection::vec((0u8..3, 0u16..300), 0..2_000),
+            adds_first in any::<bool>(),
         ) {
             let (mut map, mut model) = (SmallMap::new(), BTreeMap::new());
-            for (number, (adds, key)) in steps.into_iter().enumerate() {
-                if adds {
+            let half = steps.len() / 2;
+            for (number, (die, key)) in steps.into_iter().enumerate() {
+                map.reserve(usize::from(key % 7));
+                // In one half of the steps more are added, in the other more are removed.
+                if (die == 0) != ((number < half) == adds_first) {
                     prop_assert_eq!(map.insert(key, number), model.insert(key, number));
                 } else {
                     prop_assert_eq!(map.remove(&key), model.remove(&key));

@@ -13,6 +13,12 @@ impl Hub {
         self.user(user)?.name.as_deref()
     }
 
+    /// A user's id as the hub holds it, if it knows them.
+    #[must_use]
+    pub fn id_of(&self, user: &UserId) -> Option<&UserId> {
+        self.user(user).map(|user| &user.id)
+    }
+
     /// The connections of a user.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> &[ConnId] {

@@ -69,7 +69,7 @@ impl<S: RecordStore> Chat<S> {
             Some(person) => {
                 let identity = by_cookie.as_ref().or(proven).filter(|_| by != "token");
                 let name = identity.and_then(|identity| identity.name.as_deref());
-                let expires = identity.and_then(|identity| identity.expires);
+                let expires = identity.and_then(|identity| identity.expires());
                 user(w, person.user.as_str(), name, person.is_admin);
                 w.text("by", by);
                 w.if_some("expires", expires.map(|expires| expires.0), Writer::number);
@@ -146,9 +146,9 @@ impl<S: RecordStore> Chat<S> {
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
             value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
         });
-        let jti = identity.jti.filter(|_| !is_everywhere);
+        let jti = identity.jti().cloned().filter(|_| !is_everywhere);
         let revocation = match jti {
-            Some(jti) => Revocation::Token(jti, identity.expires),
+            Some(jti) => Revocation::Token(jti, identity.expires()),
             None => Revocation::User(identity.user.clone(), self.team.until_now(net.timestamp())),
         };
         if !self.verifier.revocations().has_room_for(&revocation) {

@@ -222,7 +222,7 @@ impl<S: RecordStore> Chat<S> {
         let of_phase = match &session.phase {
             SessionPhase::Anonymous { deadline, .. } => *deadline,
             SessionPhase::Arriving(_) => Moment::NEVER,
-            SessionPhase::Known(known) => match known.identity.expires {
+            SessionPhase::Known(known) => match known.identity.expires() {
                 None => Moment::NEVER,
                 Some(expires) => {
                     let last = if known.is_expiry_told { leeway_ms } else { -EXPIRY_NOTICE_MS };
@@ -333,7 +333,7 @@ impl<S: RecordStore> Application for Chat<S> {
             }
             SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => {}
             SessionPhase::Known(known) => {
-                if let Some(expires) = known.identity.expires {
+                if let Some(expires) = known.identity.expires() {
                     if timestamp.0 >= expires.0.saturating_add(leeway_ms) {
                         self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
                         return;

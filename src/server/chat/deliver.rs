@@ -181,11 +181,11 @@ impl<S: RecordStore> Chat<S> {
     }
 
     fn places(&self, conn: ConnId) -> Option<&Places> {
-        self.sessions.get(conn)?.places.as_deref()
+        self.sessions.get(conn)?.places()
     }
 
     pub(super) fn places_mut(&mut self, conn: ConnId) -> Option<&mut Places> {
-        self.sessions.get_mut(conn)?.places.as_deref_mut()
+        self.sessions.get_mut(conn)?.places_mut()
     }
 
     /// The position of a client that is told everything for its user, if it can be said now.

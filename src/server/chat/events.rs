@@ -118,7 +118,7 @@ impl<S: RecordStore> Chat<S> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
         // It counts as a call, so that nobody takes all tickets.
         let asker = Asker::User(identity.user.clone());
-        let (limits, asked) = (&self.config.limits, identity.limits.as_deref());
+        let (limits, asked) = (&self.config.limits, identity.limits());
         let own = self.config.exceptions.limits_of(limits, &identity.user, asked);
         if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
@@ -179,7 +179,7 @@ impl<S: RecordStore> Chat<S> {
                 if !streams.is_empty()
                     && let Some(session) = self.sessions.get_mut(conn)
                 {
-                    session.places = Some(Box::default());
+                    session.watches();
                 }
                 begin(net, conn, retry(reconnect_ms(conn, RETRY_MS)));
                 if is_guest {

@@ -172,9 +172,9 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn settle_limits(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let Some(known) = session.signed_in().filter(|known| !known.is_guest) else { return };
-        let Identity { user, limits: asked, .. } = &known.identity;
+        let (user, asked) = (&known.identity.user, known.identity.limits());
         let Config { limits, exceptions, .. } = &self.config;
-        let own = exceptions.limits_of(limits, user, asked.as_deref());
+        let own = exceptions.limits_of(limits, user, asked);
         if known.visitor.is_none() {
             self.hub.set_quotas(user, own.as_deref().map(Quotas::from));
         }
@@ -389,7 +389,7 @@ impl<S: RecordStore> Chat<S> {
         identity: &Identity,
     ) -> Result<(), HttpRefusal> {
         let payer = Asker::User(identity.user.clone());
-        let asked = identity.limits.as_deref();
+        let asked = identity.limits();
         let own = self.config.exceptions.limits_of(&self.config.limits, &identity.user, asked);
         let limits = own.as_deref().unwrap_or(&self.config.limits);
         let Some(too_soon) = self.owed(net, &payer, limits) else { return Ok(()) };

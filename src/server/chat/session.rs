@@ -23,11 +23,8 @@ pub(super) struct Session {
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
     pub(super) calls: u16,
-    /// The streams that it watches beside its user's pushes, as Server-Sent Events.
-    pub(super) places: Option<Box<Places>>,
     /// Most connections have none.
-    tally: Option<Box<LimitTally>>,
-    anonymous: Option<Box<Anonymous>>,
+    seldom: Option<Box<Seldom>>,
 }
 
 #[derive(Debug)]
@@ -57,7 +54,7 @@ pub(super) struct SignedIn {
     /// What it is for, if not for the chat; then the hub does not know it.
     pub(super) visitor: Option<Box<Visitor>>,
     /// How large its messages may be, in bytes, if they may be larger than others'; else 0.
-    pub(super) widened_to: u64,
+    pub(super) widened_to: u32,
     /// The token's expiry was announced.
     pub(super) is_expiry_told: bool,
 }
@@ -79,9 +76,7 @@ impl Session {
             is_counted_visitor: false,
             is_counted: false,
             calls: 0,
-            places: None,
-            tally: None,
-            anonymous: None,
+            seldom: None,
         }
     }
 
@@ -118,15 +113,29 @@ impl Session {
         self.rate.take(now, 1, per_second, burst)
     }
 
+    /// The streams that it watches beside its user's pushes, as Server-Sent Events.
+    pub(super) fn places(&self) -> Option<&Places> {
+        self.seldom.as_ref()?.places.as_deref()
+    }
+
+    pub(super) fn places_mut(&mut self) -> Option<&mut Places> {
+        self.seldom.as_mut()?.places.as_deref_mut()
+    }
+
+    /// It watches streams from now on, as Server-Sent Events.
+    pub(super) fn watches(&mut self) {
+        self.seldom.get_or_insert_default().places = Some(Box::default());
+    }
+
     /// The limits that hold for it, if they differ from those of all.
     pub(super) fn own_limits(&self) -> Option<&Arc<Limits>> {
-        self.tally.as_ref()?.own.as_ref()
+        self.seldom.as_ref()?.own.as_ref()
     }
 
     /// Sets the limits that hold for it, if they differ from those of all.
     pub(super) fn set_limits(&mut self, own: Option<Arc<Limits>>) {
-        if self.tally.is_some() || own.is_some() {
-            self.tally.get_or_insert_default().own = own;
+        if self.seldom.is_some() || own.is_some() {
+            self.seldom.get_or_insert_default().own = own;
         }
     }
 
@@ -145,7 +154,7 @@ impl Session {
     }
 
     fn abuse(&mut self, now: Moment, limits: &Limits) -> &mut Abuse {
-        let abuse = &mut self.tally.get_or_insert_default().abuse;
+        let abuse = &mut self.seldom.get_or_insert_default().abuse;
         if now.millis_since(abuse.since) >= limits.abuse_window_ms {
             *abuse = Abuse { since: now, ..Abuse::default() };
         }
@@ -158,7 +167,7 @@ impl Session {
         if per_minute == 0 {
             return Ok(());
         }
-        self.tally.get_or_insert_default().minute.take(now, per_minute)
+        self.seldom.get_or_insert_default().minute.take(now, per_minute)
     }
 
     /// Counts bytes that were read. Returns whether it is not read for a while because of them.
@@ -169,29 +178,29 @@ impl Session {
         per_second: u32,
         burst: u32,
     ) -> bool {
-        let tally = self.tally.get_or_insert_default();
-        let wait_ms = tally.bytes.spend(now, bytes as u64, per_second, burst);
-        tally.unread_until = now.plus_millis(wait_ms);
+        let seldom = self.seldom.get_or_insert_default();
+        let wait_ms = seldom.bytes.spend(now, bytes as u64, per_second, burst);
+        seldom.unread_until = now.plus_millis(wait_ms);
         wait_ms > 0
     }
 
     /// Until when it is not read, because it sent too many bytes.
     pub(super) fn unread_until(&self) -> Moment {
-        self.tally.as_ref().map_or(Moment::ZERO, |tally| tally.unread_until)
+        self.seldom.as_ref().map_or(Moment::ZERO, |seldom| seldom.unread_until)
     }
 
     /// Whether to send an error without an `id` now. If not, the newest is kept for the end of the
     /// second, with a count.
     pub(super) fn anonymous_error(&mut self, now: Moment, error: &ErrorReply) -> bool {
-        match &mut self.anonymous {
+        match &mut self.seldom.get_or_insert_default().anonymous {
             Some(anonymous) if anonymous.until > now => {
                 anonymous.count += 1;
                 anonymous.newest = error.clone();
                 false
             }
-            _ => {
+            anonymous => {
                 let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
-                self.anonymous = Some(Box::new(Anonymous { until, ..Anonymous::default() }));
+                *anonymous = Some(Anonymous { until, ..Anonymous::default() });
                 true
             }
         }
@@ -199,9 +208,10 @@ impl Session {
 
     /// The error that was kept, when its second is over.
     pub(super) fn due_anonymous(&mut self, now: Moment) -> Option<ErrorReply> {
-        let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
+        let kept = &mut self.seldom.as_mut()?.anonymous;
+        let anonymous = kept.as_mut().filter(|anonymous| anonymous.until <= now)?;
         if anonymous.count == 0 {
-            self.anonymous = None;
+            *kept = None;
             return None;
         }
         let mut due = std::mem::take(&mut anonymous.newest);
@@ -212,16 +222,19 @@ impl Session {
 
     /// When the error that was kept is due.
     pub(super) fn anonymous_deadline(&self) -> Moment {
-        match &self.anonymous {
+        match self.seldom.as_ref().and_then(|seldom| seldom.anonymous.as_ref()) {
             Some(anonymous) if anonymous.count > 0 => anonymous.until,
             _ => Moment::NEVER,
         }
     }
 }
 
-/// What most connections do not need: counts of abuse, and more limits.
+/// What most connections do not need.
 #[derive(Debug, Default)]
-struct LimitTally {
+struct Seldom {
+    /// The streams that it watches beside its user's pushes, as Server-Sent Events.
+    places: Option<Box<Places>>,
+    anonymous: Option<Anonymous>,
     abuse: Abuse,
     minute: PerMinute,
     bytes: Rate,
@@ -263,7 +276,7 @@ mod tests {
     fn a_quiet_connection_owns_no_tally() {
         let mut session = session();
         assert_eq!(session.take_message(at(0), 0), Ok(()));
-        assert!(session.tally.is_none() && session.unread_until() == Moment::ZERO);
+        assert!(session.seldom.is_none() && session.unread_until() == Moment::ZERO);
         assert_eq!(session.take_message(at(0), 1), Ok(()));
         assert!(session.take_message(at(0), 1).is_err());
     }

@@ -5,7 +5,7 @@ use super::chat::Chat;
 use super::journal::Limited;
 use super::session::{SessionPhase, SignedIn};
 use super::surveys::{Survey, SurveyReader};
-use crate::auth::{Identity, TokenError};
+use crate::auth::{Identity, TokenError, TokenFacts};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
 use crate::server::http::admit;
@@ -26,8 +26,13 @@ impl<S: RecordStore> Chat<S> {
         if !self.admit(net, conn) || !self.may_be_greeted(net, conn) {
             return;
         }
-        let Some(known) = self.signed_in(conn) else { return };
-        let Identity { user, name, .. } = known.identity.clone();
+        let phase = self.sessions.get_mut(conn).map(|session| &mut session.phase);
+        let Some(SessionPhase::Known(SignedIn { identity, .. })) = phase else { return };
+        // All connections of a user share the memory of one id.
+        if let Some(id) = self.hub.id_of(&identity.user) {
+            identity.user = id.clone();
+        }
+        let (user, name) = (identity.user.clone(), identity.name.clone());
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
 
@@ -91,7 +96,7 @@ impl<S: RecordStore> Chat<S> {
 
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, origin: &Origin) {
         let Some(known) = self.signed_in(conn) else { return };
-        let Identity { user, expires, .. } = known.identity.clone();
+        let (user, expires) = (known.identity.user.clone(), known.identity.expires());
         self.reply(net, origin, |w| server_encode::signed_in(w, &user, expires));
     }
 
@@ -128,9 +133,12 @@ impl<S: RecordStore> Chat<S> {
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
             // Otherwise there is no token: in open mode, for guests, and for some whom the
             // application vouches for.
-            let Identity { user, expires, jti, issued, .. } = &known.identity;
-            let is_token = expires.is_some() || issued.is_some() || jti.is_some();
-            is_token && revocations.is_revoked(user, jti.as_deref(), *issued)
+            let Identity { user, token, .. } = &known.identity;
+            token.as_ref().is_some_and(|token| {
+                let TokenFacts { expires, jti, issued, .. } = &**token;
+                let is_token = expires.is_some() || issued.is_some() || jti.is_some();
+                is_token && revocations.is_revoked(user, jti.as_deref(), *issued)
+            })
         };
         let sessions = self.sessions.signed_in(None);
         sessions.filter(stands_on_it).map(|(conn, _)| conn).collect()

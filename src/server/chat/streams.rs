@@ -139,12 +139,13 @@ impl<S: RecordStore> Chat<S> {
         };
         let own = |one: &&Declaration| one.binary && rights.may_publish_to_one(one);
         let own = self.config.streams.iter().filter(own);
-        let largest = own.map(|one| 1 + NAME_BYTES_MAX as u64 + u64::from(one.max_bytes)).max();
-        let widened_to = largest.filter(|bytes| *bytes > usual).unwrap_or(0);
+        let bytes = |one: &Declaration| one.max_bytes.saturating_add(1 + NAME_BYTES_MAX as u32);
+        let largest = own.map(bytes).max();
+        let widened_to = largest.filter(|bytes| u64::from(*bytes) > usual).unwrap_or(0);
         let phase = self.sessions.get_mut(conn).map(|session| &mut session.phase);
         let Some(SessionPhase::Known(known)) = phase else { return };
         if std::mem::replace(&mut known.widened_to, widened_to) != widened_to {
-            net.take_messages_up_to(conn, widened_to.max(usual));
+            net.take_messages_up_to(conn, u64::from(widened_to).max(usual));
         }
     }
 

@@ -139,19 +139,20 @@ fn take_from<K: Ord>(of: &mut BTreeMap<K, BTreeSet<u64>>, holder: &K, number: u6
 }
 
 fn is_still_valid(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -> bool {
-    let is_over = identity.expires.is_some_and(|expires| expires < timestamp);
-    let (user, jti) = (&identity.user, identity.jti.as_deref());
+    let is_over = identity.expires().is_some_and(|expires| expires < timestamp);
+    let (user, jti) = (&identity.user, identity.jti().map(|jti| &**jti));
     // In open mode there is no token to revoke.
     let is_revoked =
-        !verifier.is_open() && verifier.revocations().is_revoked(user, jti, identity.issued);
+        !verifier.is_open() && verifier.revocations().is_revoked(user, jti, identity.issued());
     !is_over && !is_revoked
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Expected, Keys};
+    use crate::auth::{Expected, Keys, TokenFacts};
     use crate::base::StreamRights;
+    use std::sync::Arc;
 
     fn identity(name: &str) -> Identity {
         Identity::without_token(UserId::parse(name).unwrap(), StreamRights::default())
@@ -185,7 +186,17 @@ mod tests {
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let mut tickets = Tickets::default();
         let expires = Some(Timestamp(-1));
-        let ticket = tickets.give(Identity { expires, ..identity("ada") }, here(1), at(0).0, 1).0;
+        let ticket = tickets
+            .give(
+                Identity {
+                    token: Some(Arc::new(TokenFacts { expires, ..TokenFacts::default() })),
+                    ..identity("ada")
+                },
+                here(1),
+                at(0).0,
+                1,
+            )
+            .0;
         assert_eq!(tickets.owner(&ticket, at(1), &verifier), None);
         assert_eq!(tickets.redeem(&ticket, at(1), &verifier), None);
     }

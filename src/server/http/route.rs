@@ -93,7 +93,7 @@ impl Rules<'_> {
 
     /// An identity, with the limits that hold for it.
     pub(super) fn person(&self, identity: Identity) -> Person {
-        let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits.as_deref());
+        let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits());
         let own = exceptions.limits_of(limits, &identity.user, asked);
         Person::of(identity, own)
     }
