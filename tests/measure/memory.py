@@ -16,7 +16,7 @@ takeover and the same 40 KiB, after which nothing is left of them.
 is new to the server: users, rooms, memberships and connections. Then the server is started again on
 the same data, so that it knows users, rooms and memberships before the first connection comes: what
 grows then are the connections. Each time everybody is told of everybody's coming, and what is told
-is read before memory is looked at.
+is read before memory is looked at. The third time all connections are those of one user.
 """
 
 import argparse
@@ -140,22 +140,25 @@ def join(path, number):
 def chat(count):
     with tempfile.TemporaryDirectory(prefix="parlor-measure-") as data:
 
-        def serve(**how):
+        def serve(users, **how):
             port = free_port()
             command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", data]
             command += ["--log", "warn", "--set", "limits.connections_per_address=20000"]
+            command += ["--set", "limits.connections_per_user=20000"]
             process = start(command, port)
             warm = [f"/ws?user=warm{number}" for number in range(WARM)]
-            users = [f"/ws?user=user{number}" for number in range(count)]
             try:
                 return grown(process, port, warm, users, **how)
             finally:
                 stop(process)
 
-        everything = serve(first_message=join)
-        connection = serve()
+        users = [f"/ws?user=user{number}" for number in range(count)]
+        everything = serve(users, first_message=join)
+        connection = serve(users)
+        shared = serve(["/ws?user=user0"] * count)
     print(f"chat: {connection:.0f} bytes for an idle connection of a user in a room of 50")
     print(f"chat: {everything:.0f} bytes for such a connection, its user and its membership")
+    print(f"chat: {shared:.0f} bytes for one of a user who has all of them")
 
 
 def main():
