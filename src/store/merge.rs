@@ -312,9 +312,9 @@ pub(super) fn merge_all(db: &Connection) -> Result<Option<HotRooms>> {
 #[cfg(test)]
 mod tests {
     use super::super::hot::HotPoint;
-    use super::super::schema;
     use super::super::sums::add_row_sum;
     use super::super::write::RecordWriter;
+    use super::super::{rows, schema};
     use super::*;
     use crate::base::{Body, Record, Timestamp, UserId};
 
@@ -472,5 +472,28 @@ mod tests {
         hot.back_to(HotPoint::default());
         db.execute_batch("ROLLBACK TO batch").unwrap();
         assert_eq!((hot.rooms.len(), hot.unmerged), (0, 0));
+    }
+
+    #[test]
+    fn a_room_whose_row_has_gone_is_not_merged_and_keeps_its_journal() {
+        let mut db = Connection::open_in_memory().unwrap();
+        add_row_sum(&db).unwrap();
+        schema::configure(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let mut hot = HotRooms::default();
+        let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
+        let body = Body { text: "x".into(), data: None, reply_to: None };
+        let join = Record::Join { room: room.clone(), user: user.clone(), by: None };
+        let say = Record::Message { room, from: user, to: None, body, cid: None };
+        for (n, record) in [(1, join), (2, say)] {
+            RecordWriter { db: &db, now: Timestamp(1) }.write(&mut hot, &record).unwrap();
+            journal::append(&db, n, &hot.added.take()).unwrap();
+            hot.committed(n);
+        }
+        db.execute_batch("DELETE FROM rooms").unwrap();
+        // What cannot be merged is told once, and then left.
+        assert!(hot.write_oldest(&db, || true).is_err_and(|error| rows::is_damage(&error)));
+        assert_eq!((hot.stuck, hot.unmerged), (1, 0), "{hot:?}");
+        assert!(hot.write_oldest(&db, || true).is_ok_and(|parts| parts.is_empty()));
     }
 }

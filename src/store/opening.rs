@@ -200,3 +200,81 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     let served = Served::new(&file);
     Ok((db, served, Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record_store::RecordStore;
+    use super::super::store::{Place, Store};
+    use super::*;
+    use crate::base::{Body, Record, RoomId, Timestamp, UserId};
+    use std::fs;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    fn open(folder: &Path) -> Result<(Store, Snapshot), OpenError> {
+        Store::open(&Place::Directory(folder.to_owned()), "epoch", || {})
+    }
+
+    /// A store with so many rooms that several connections read it, each with two members and a
+    /// message; and its files as they are if it is killed before it merges.
+    fn ended_and_killed() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (ended, killed) = (folder.path().join("ended"), folder.path().join("killed"));
+        let (wake, woken) = channel();
+        let wake = move || {
+            let _ = wake.send(());
+        };
+        let (mut store, _) = Store::open(&Place::Directory(ended.clone()), "epoch", wake).unwrap();
+        let (mut ticket, mut told) = (0, 0);
+        for number in 0..60 {
+            let room = RoomId::parse(&format!("room{number}")).unwrap();
+            let user = |name| UserId::parse(name).unwrap();
+            let join = |name| Record::Join { room: room.clone(), user: user(name), by: None };
+            let body = Body { text: "x".into(), data: None, reply_to: None };
+            let (from, room) = (user("ada"), room.clone());
+            let say = Record::Message { room, from, to: None, body, cid: None };
+            for record in [join("ada"), join("bob"), say] {
+                ticket += 1;
+                store.write(ticket, Timestamp(1), record).unwrap();
+            }
+        }
+        while told < ticket {
+            woken.recv_timeout(Duration::from_secs(10)).unwrap();
+            told += store.told().len() as u64;
+        }
+        fs::create_dir(&killed).unwrap();
+        for file in fs::read_dir(&ended).unwrap().map(|file| file.unwrap().path()) {
+            fs::copy(&file, killed.join(file.file_name().unwrap())).unwrap();
+        }
+        drop(store);
+        (folder, ended, killed)
+    }
+
+    #[test]
+    fn a_start_finds_the_same_after_an_end_and_after_a_kill() {
+        let (_folder, ended, killed) = ended_and_killed();
+        let (_store, after_end) = open(&ended).unwrap();
+        assert_eq!((after_end.rooms.len(), after_end.members.concat().len()), (60, 120));
+        assert!(after_end.rooms.iter().all(|room| room.head == 3 && room.messages == 1));
+        let (_store, after_kill) = open(&killed).unwrap();
+        assert!(after_kill.rooms == after_end.rooms && after_kill.members == after_end.members);
+    }
+
+    #[test]
+    fn a_start_that_several_read_refuses_what_is_damaged_and_leaves_it_as_it_is() {
+        let (_folder, ended, _) = ended_and_killed();
+        let file = ended.join(FILE_NAME);
+        let db = Connection::open(&file).unwrap();
+        // As after a crash, the log stays.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        db.execute_batch("DELETE FROM members WHERE room = 50 AND user = 'bob'").unwrap();
+        drop(db);
+        let files = || [fs::read(&file).unwrap(), fs::read(ended.join("parlor.db-wal")).unwrap()];
+        let before = files();
+        for _ in 0..2 {
+            let error = open(&ended).err().unwrap().to_string();
+            assert!(error.contains("a row of a member of room room49 is not there"), "{error}");
+            assert!(files() == before);
+        }
+    }
+}

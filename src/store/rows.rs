@@ -93,7 +93,7 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
          messages = ?8, ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
          people = ?13, sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
          ?13) WHERE id = ?1";
-    db.prepare_cached(sql)?.execute(params![
+    let saved = db.prepare_cached(sql)?.execute(params![
         row.id,
         state.room.as_str(),
         &*state.title,
@@ -108,7 +108,8 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
         state.first_messages as i64,
         row.people as i64,
     ])?;
-    Ok(())
+    // Nothing else notices a row that is not there any more, of a room that is in memory.
+    if saved == 1 { Ok(()) } else { Err(damaged(format!("the row of room {}", state.room))) }
 }
 
 /// Adds to the number of rows that `meta` has for a table; below 0 for rows that are removed.

@@ -9,7 +9,7 @@ pub(super) const VERSION: u32 = 5;
 /// The oldest version that a start updates: it has no journal.
 pub(super) const OLDEST: u32 = 4;
 
-/// Each row has a checksum of its other columns, see `rows`.
+/// Each row has a checksum of its other columns, see `sums`.
 const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
     -- 'revocations' and 'streams' are how many rows these tables have, and

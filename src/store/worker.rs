@@ -224,6 +224,7 @@ impl Worker {
 
     /// Merges a slice of what the journal has.
     fn merge(&mut self) {
+        self.has_rested = false;
         let merged = self.merge_slice();
         self.has_failed_to_merge = merged.is_err();
         if let Err(error) = merged {

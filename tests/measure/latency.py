@@ -9,7 +9,7 @@ connected. `room`: one sends a message to a room in which all are; `stream`: one
 all watch. Timed is until the last client has it; of the room also while `--others` messages a second are
 written to other rooms. `echo` stands for what the loop, the sockets and this
 program itself take: a frame of the same size to one connection and back, and one to each of all
-connections and back from all.
+connections and back from all. The others are written by this program, too: their work is in the figures.
 
 It fails if something does not arrive. The clients are one process, which shares the machine with the
 server: reading a thousand sockets is a good part of what is measured. The standard library only.
@@ -102,8 +102,15 @@ class Others(threading.Thread):
             client.send(request("room:create", "room-made", room=f"other{n}", open=True))
         self.clients.await_all('"id":"room-made"')
         self.rate, self.sent, self.ended = rate, 0, threading.Event()
+        self.took, self.fault = 0, None
 
     def run(self):
+        try:
+            self.write()
+        except (SystemExit, OSError) as fault:
+            self.fault = fault
+
+    def write(self):
         began = time.monotonic()
         while not self.ended.wait(max(0, began + self.sent / self.rate - time.monotonic())):
             n, marker = self.sent % self.USERS, f'"id":"other-{self.sent:08}"'
@@ -117,6 +124,8 @@ class Others(threading.Thread):
         self.ended.set()
         self.join()
         self.clients.close()
+        if self.fault is not None:
+            raise SystemExit(f"the others: {self.fault}")
         if self.sent < 0.9 * self.rate * self.took:
             raise SystemExit(f"only {self.sent} others were written in {self.took:.1f} s")
 

@@ -62,7 +62,8 @@ impl<S: RecordStore> Chat<S> {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let known = session.signed_in().map(|known| known.identity.user.clone());
         match (verified, known) {
-            (Ok(identity), Some(known)) if identity.user == known => {
+            (Ok(mut identity), Some(known)) if identity.user == known => {
+                identity.user = known;
                 // The new token's rights replace the old ones, even if they are fewer.
                 let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
                 session.phase =
