@@ -24,41 +24,36 @@ const FRAME_BYTES: u64 = 24 + PAGE_BYTES as u64;
 const FRAMES_LEFT_MIN: u64 = 8;
 
 /// Lengthens the log of an open database, until it has its full length once.
-#[derive(Debug, Default)]
-pub(super) enum LogSpace {
-    #[default]
-    Unopened,
-    Open(File),
+#[derive(Debug)]
+pub(super) struct LogSpace {
+    /// Open as long as the database, so that a server has as many files open before and after.
+    log: Option<File>,
     /// It is long enough, or cannot be lengthened.
-    Done,
+    is_done: bool,
 }
 
 impl LogSpace {
-    /// Lengthens a log of this identity and so many bytes, if it needs that. If it cannot, SQLite does.
-    pub(super) fn lengthen(
-        &mut self,
-        log: &Path,
-        (known, bytes): (FileIdentity, u64),
-        space: Option<Space>,
-    ) {
-        if matches!(self, LogSpace::Done) || bytes < LOG_AHEAD_FROM {
+    pub(super) fn of(log: &Path) -> LogSpace {
+        let log = File::options().read(true).write(true).open(log).ok();
+        LogSpace { is_done: log.is_none(), log }
+    }
+
+    /// Lengthens the log, which has this identity and so many bytes, if it needs that. If it cannot,
+    /// SQLite does.
+    pub(super) fn lengthen(&mut self, (known, bytes): (FileIdentity, u64), space: Option<Space>) {
+        if self.is_done || bytes < LOG_AHEAD_FROM {
             return;
         }
         let full = u64::from(LOG_KEPT_BYTES);
-        if bytes >= full {
-            *self = LogSpace::Done;
-        }
+        self.is_done = bytes >= full;
         let has_space = space.is_some_and(|space| space.free / LOG_AHEAD_DISK_SHARE > full);
-        if has_space && self.lengthen_once(log, (known, bytes)).is_err() {
-            *self = LogSpace::Done;
+        if !self.is_done && has_space {
+            self.is_done = self.lengthen_once((known, bytes)).is_err();
         }
     }
 
-    fn lengthen_once(&mut self, log: &Path, known: (FileIdentity, u64)) -> io::Result<()> {
-        if matches!(self, LogSpace::Unopened) {
-            *self = LogSpace::Open(File::options().read(true).write(true).open(log)?);
-        }
-        let LogSpace::Open(file) = self else { return Ok(()) };
+    fn lengthen_once(&self, known: (FileIdentity, u64)) -> io::Result<()> {
+        let Some(file) = &self.log else { return Ok(()) };
         let (_, bytes) = known;
         if !is_used(file, bytes)? {
             return Ok(());
@@ -110,7 +105,7 @@ mod tests {
     fn a_long_log_is_lengthened_before_it_is_written_and_reads_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let (db, log) = database(folder.path());
-        let (mut space, mut lengthened, mut rows) = (LogSpace::default(), 0, 0);
+        let (mut space, mut lengthened, mut rows) = (LogSpace::of(&log), 0, 0);
         while len(&log) < 4 * LOG_AHEAD_FROM {
             let before = len(&log);
             db.execute("INSERT INTO x VALUES (zeroblob(3000))", ()).unwrap();
@@ -121,7 +116,7 @@ mod tests {
                 "no commit lengthens it"
             );
             let (identity, _) = disk::identity_and_len(&log).unwrap();
-            space.lengthen(&log, (identity, written), FREE);
+            space.lengthen((identity, written), FREE);
             let grown = len(&log) - written;
             assert!(grown == 0 || grown == LOG_AHEAD_BYTES as u64);
             assert!(grown == 0 || written >= LOG_AHEAD_FROM, "a short one stays short");
@@ -155,11 +150,11 @@ mod tests {
         ] {
             std::fs::write(&log, vec![1; usize::try_from(bytes).unwrap()]).unwrap();
             let (identity, _) = disk::identity_and_len(&log).unwrap();
-            let mut lengthens = LogSpace::default();
-            lengthens.lengthen(&log, (identity, said), space);
-            assert_eq!(matches!(lengthens, LogSpace::Done), is_done);
+            let mut lengthens = LogSpace::of(&log);
+            lengthens.lengthen((identity, said), space);
+            assert_eq!(lengthens.is_done, is_done);
             assert_eq!(len(&log), bytes);
-            lengthens.lengthen(&log, (identity, bytes), FREE);
+            lengthens.lengthen((identity, bytes), FREE);
             let is_longer = !is_done && bytes < full;
             assert_eq!(len(&log), bytes + u64::from(is_longer) * LOG_AHEAD_BYTES as u64);
         }

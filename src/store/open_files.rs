@@ -98,11 +98,12 @@ pub(super) struct OpenFiles {
 impl OpenFiles {
     /// The files of a locked directory whose database is open.
     pub(super) fn new(lock: &Path, file: &Path, seen: Arc<FilesStatus>) -> OpenFiles {
+        let log = with(&real(file), WAL);
         let held = OpenFiles {
             lock: NamedFile::new(lock.to_owned()),
             file: NamedFile::new(file.to_owned()),
-            log: NamedFile::new(with(&real(file), WAL)),
-            log_space: LogSpace::default(),
+            log_space: LogSpace::of(&log),
+            log: NamedFile::new(log),
             measured: Duration::ZERO,
             seen,
         };
@@ -156,7 +157,7 @@ impl OpenFiles {
         let Ok((identity, len)) = identity_and_len(&self.log.path) else { return };
         self.log.bytes_min = len.min(kept);
         if self.log.known == Some(identity) {
-            self.log_space.lengthen(&self.log.path, (identity, len), self.seen.space());
+            self.log_space.lengthen((identity, len), self.seen.space());
         }
     }
 }
