@@ -23,7 +23,9 @@ bench=$!
 sleep 5
 server=
 for process in /proc/[0-9]*; do
-    [ "$(readlink "$process/exe")" = "$PWD/$built/release/parlor" ] && server=${process#/proc/}
+    if [ "$(readlink "$process/exe")" = "$PWD/$built/release/parlor" ]; then
+        server=${process#/proc/}
+    fi
 done
 [ -n "$server" ] || { cat "$folder/said" >&2; echo "$0: the server does not run" >&2; exit 1; }
 perf record --quiet --call-graph fp --freq 3999 --output "$folder/data" --pid "$server" -- sleep 4
