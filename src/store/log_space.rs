@@ -3,9 +3,10 @@
 //! A file system has to note each new length of a file, and where its new blocks are, so a sync of
 //! bytes that are appended takes up to twice as long as one of bytes that are overwritten. SQLite
 //! begins with an empty log, and overwrites it only when all of it was checkpointed. Until then the
-//! log is lengthened here, with zeros, so that one commit in about thirty takes longer, and not each. Where nothing is overwritten
-//! in its place, as on btrfs and ZFS, that gains nothing, and costs these 16 MiB once. Zeros are
-//! no frame: their salts are not those of the log (<https://www.sqlite.org/fileformat2.html#walformat>).
+//! log is lengthened here, with zeros, so that one commit in about thirty takes longer, and not
+//! each. Where nothing is overwritten in its place, as on btrfs and ZFS, that gains nothing, and
+//! costs these 16 MiB once. Zeros are no frame: their salts are not those of the log
+//! (<https://www.sqlite.org/fileformat2.html#walformat>).
 
 use super::disk::{self, FileIdentity};
 use super::open_files::Space;

@@ -200,7 +200,7 @@ impl Session {
             }
             anonymous => {
                 let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
-                *anonymous = Some(Anonymous { until, ..Anonymous::default() });
+                *anonymous = Some(Box::new(Anonymous { until, ..Anonymous::default() }));
                 true
             }
         }
@@ -234,7 +234,7 @@ impl Session {
 struct Seldom {
     /// The streams that it watches beside its user's pushes, as Server-Sent Events.
     places: Option<Box<Places>>,
-    anonymous: Option<Anonymous>,
+    anonymous: Option<Box<Anonymous>>,
     abuse: Abuse,
     minute: PerMinute,
     bytes: Rate,
