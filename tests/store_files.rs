@@ -49,19 +49,26 @@ fn serve_with(directory: &Path, epoch: &str) -> Result<Server, DataError> {
 }
 
 impl Server {
-    /// Says so many things, and waits until they are stored.
-    fn say(&mut self, what: &str, count: u64) {
-        let (room, ada) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
+    /// Creates a room, if it is not there, and waits until that is stored.
+    fn create(&mut self, room: &str) {
         let create = Record::Create {
-            room: room.clone(),
+            room: RoomId::parse(room).unwrap(),
             title: None,
             open: true,
-            owner: ada.clone(),
+            owner: UserId::parse("ada").unwrap(),
             members: Vec::new(),
             invited: Vec::new(),
             is_own: true,
         };
         self.store.write(0, Timestamp(1), create).unwrap();
+        self.woken.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_eq!(self.store.told().len(), 1);
+    }
+
+    /// Says so many things, and waits until they are stored.
+    fn say(&mut self, what: &str, count: u64) {
+        self.create("tea");
+        let (room, ada) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());
         for number in 1..=count {
             let text = format!("{what} {number} {}", "x".repeat(700)).into();
             let body = Body { text, data: None, reply_to: None };
@@ -70,7 +77,7 @@ impl Server {
             self.store.write(number, Timestamp(2), record).unwrap();
         }
         let mut answered = 0;
-        while answered <= count {
+        while answered < count {
             self.woken.recv_timeout(Duration::from_secs(20)).unwrap();
             answered += self.store.told().len() as u64;
         }
@@ -83,8 +90,12 @@ fn killed(directory: &Path) -> Files {
     let mut server = serve(directory).unwrap();
     // The first commit is brought into the file at once.
     server.say("later", 1);
-    // More than the pages that the journal has left free.
-    server.say("latest", 300);
+    // More than the pages that the journal has left free: rooms go to the log, and what is said there
+    // to the tail.
+    for number in 0..200 {
+        server.create(&format!("{number:-<60}"));
+    }
+    server.say("latest", 30);
     files(directory)
 }
 
@@ -249,7 +260,8 @@ fn a_damaged_store_is_put_aside_as_it_was() {
         let after = files(&directory);
         assert_eq!(after["parlor.db.old-1"], image["parlor.db"]);
         assert_eq!(after["parlor.db.old-1-wal"], image["parlor.db-wal"]);
-        assert_eq!(after.len(), 3, "{:?}", after.keys());
+        assert_eq!(after["parlor.db.old-1-tail"], image["parlor.db-tail"]);
+        assert_eq!(after.len(), 4, "{:?}", after.keys());
         assert_eq!(faults(&directory), [""; 0]);
     }
 }
@@ -264,7 +276,7 @@ fn what_a_kill_has_interrupted_is_ended_by_whoever_comes_next() {
     image.get_mut("parlor.db").unwrap().truncate(20 * PAGE);
     let linked = || {
         let directory = laid_out(folder.path().join("x"), &image);
-        for ending in ["", "-wal"] {
+        for ending in ["", "-wal", "-tail"] {
             let name = |name: &str| directory.join(format!("{name}{ending}"));
             fs::hard_link(name("parlor.db"), name("parlor.db.old-1")).unwrap();
         }
@@ -275,7 +287,7 @@ fn what_a_kill_has_interrupted_is_ended_by_whoever_comes_next() {
     refused(&directory, " bytes are not there");
     let done = persistently(|| data::restore(&backup, &directory, "second")).unwrap();
     assert_eq!(done.old.unwrap(), directory.join("parlor.db.old-1"));
-    assert_eq!(files(&directory).len(), 3);
+    assert_eq!(files(&directory).len(), 4);
     // The new one has its place, and the old one's log has both names: it leaves.
     for is_served in [true, false] {
         let directory = linked();
@@ -289,7 +301,8 @@ fn what_a_kill_has_interrupted_is_ended_by_whoever_comes_next() {
         }
         let after = files(&directory);
         assert_eq!(after["parlor.db.old-1-wal"], image["parlor.db-wal"]);
-        assert!(!after.contains_key("parlor.db-wal"), "{:?}", after.keys());
+        let is_left = |name| after.contains_key(name);
+        assert!(!is_left("parlor.db-wal") && !is_left("parlor.db-tail"), "{:?}", after.keys());
         assert_eq!(faults(&directory), [""; 0]);
     }
 }

@@ -121,11 +121,31 @@ fn exported(path: &Path) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// How many rows of the journal have something, by SQL.
-fn rows_with_records(file: &Path) -> i64 {
-    let db = Connection::open(file).unwrap();
+const TAIL: &str = "parlor.db-tail";
+/// How each record of the tail begins.
+const RECORD: &[u8] = b"\x01PJ";
+
+fn journaled_rows(directory: &Path) -> i64 {
+    let db = Connection::open(directory.join("parlor.db")).unwrap();
     let sql = "SELECT count(*) FROM journal WHERE records <> '[]'";
     db.query_row(sql, (), |row| row.get(0)).unwrap()
+}
+
+/// How many commits of the journal have something: rows, by SQL, and records of the tail that are
+/// needed, by how `docs/store.md` describes them.
+fn journaled(directory: &Path) -> (i64, usize) {
+    let rows = journaled_rows(directory);
+    let db = Connection::open(directory.join("parlor.db")).unwrap();
+    let meta = |key| -> u64 {
+        let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?1";
+        db.query_row(sql, [key], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+    };
+    // What an earlier tail has left has lower numbers.
+    let oldest = meta("oldest").max(meta("tail"));
+    let tail = fs::read(directory.join(TAIL)).unwrap_or_default();
+    let records = tail.windows(16).filter(|head| head.starts_with(RECORD));
+    let numbers = records.map(|head| u64::from_le_bytes(head[8..].try_into().unwrap()));
+    (rows, numbers.filter(|n| *n >= oldest).count())
 }
 
 /// Everything that is journaled, and what is not, one after another.
@@ -171,23 +191,28 @@ fn a_kill_after_any_commit_leaves_what_all_show_alike() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("first");
     let mut server = serve(&directory);
-    let mut in_journal = 0;
+    let mut in_journal = (0, 0);
     for (number, record) in story().into_iter().enumerate() {
         server.write([record]);
         let killed = laid_out(folder.path().join("killed"), &files(&directory));
-        in_journal += rows_with_records(&killed.join("parlor.db"));
+        let (rows, records) = journaled(&killed);
+        in_journal = (in_journal.0 + rows, in_journal.1 + records);
         assert_eq!(faults(&killed), [""; 0], "after record {number}");
         let lines = exported(&killed);
         let copy = folder.path().join(format!("{number}.db"));
         data::backup(&killed, &copy, &mut |fault| panic!("{fault}"), &mut |_| {}).unwrap();
         assert_eq!(exported(&copy), lines, "the backup after record {number}");
-        assert_eq!(rows_with_records(&copy), 0);
         drop(serve(&killed));
-        assert_eq!(rows_with_records(&killed.join("parlor.db")), 0);
+        assert_eq!(journaled(&killed), (0, 0));
+        assert!(!killed.join(TAIL).exists(), "nothing needs it after an orderly end");
         assert_eq!(faults(&killed), [""; 0], "opened again after record {number}");
         assert_eq!(exported(&killed), lines, "opened again after record {number}");
     }
-    assert!(in_journal > 10, "{in_journal} rows were in the journal alone");
+    let (rows, records) = in_journal;
+    assert!(
+        rows > 5 && records > 100,
+        "{rows} rows and {records} records were in the journal alone"
+    );
 }
 
 #[test]
@@ -208,7 +233,7 @@ fn a_repeat_is_known_in_the_journal_behind_it_and_after_a_start() {
     assert_eq!(seq(&serve(&killed).write([once()])[0]), (2, true));
 }
 
-/// More than may wait: it is merged while it comes, and nothing is lost, left or repeated.
+/// More than may wait, and than the tail takes: it is merged while it comes, and nothing is lost, left or repeated.
 #[test]
 fn a_flood_is_merged_while_it_comes() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,12 +246,13 @@ fn a_flood_is_merged_while_it_comes() {
             // One of them has half of all.
             let place = if number % 2 == 0 { 0 } else { number % rooms.len() };
             sent[place] += 1;
-            let (text, cid) = (format!("{}", sent[place]), format!("c{}", sent[place]));
+            let text = format!("{} {}", sent[place], "x".repeat(300));
+            let cid = format!("c{}", sent[place]);
             say(&rooms[place], "ada", &text, Some(&cid))
         });
         server.write(records);
         if round % 20 == 0 {
-            most = most.max(rows_with_records(&folder.path().join("parlor.db")));
+            most = most.max(journaled(folder.path()).1);
         }
     }
     assert!(most > 0, "nothing was in the journal");
@@ -240,8 +266,16 @@ fn a_flood_is_merged_while_it_comes() {
         }
     }
     // Beside the server, with much in the journal: no reading is of a whole log for each entry.
-    assert!(rows_with_records(&folder.path().join("parlor.db")) > 0);
+    assert!(journaled(folder.path()).1 > 0);
     assert_eq!(faults(folder.path()), [""; 0]);
+    // It was written from its start again: all that came would be 14 MB.
+    let tail = fs::metadata(folder.path().join(TAIL)).unwrap().len();
+    assert!((8 << 20..11 << 20).contains(&tail), "{tail} bytes");
+    let killed = laid_out(folder.path().join("killed"), &files(folder.path()));
+    let lines = exported(&killed);
+    drop(serve(&killed));
+    assert_eq!((exported(&killed), faults(&killed)), (lines, Vec::new()));
+    fs::remove_dir_all(killed).unwrap();
     drop(server);
     assert_eq!(faults(folder.path()), [""; 0]);
     let total: u64 = sent.iter().sum();
@@ -276,7 +310,7 @@ fn a_room_that_cannot_be_merged_stays_in_the_journal_and_holds_up_no_other() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!((merged("tea"), merged("den")), (1, 4));
-    assert!(rows_with_records(&file) >= 3);
+    assert!(journaled(folder.path()).1 >= 3);
     assert_eq!(server.texts("tea"), Err(Outcome::Damaged));
     assert_eq!(server.texts("den").unwrap(), ["den 0", "den 1", "den 2"]);
     // It takes nothing more, and the other does.
@@ -303,38 +337,204 @@ fn a_room_that_cannot_be_merged_stays_in_the_journal_and_holds_up_no_other() {
     assert_eq!(faults(folder.path()), [""; 0]);
 }
 
-/// A row of the journal that is not what was written is shown to nobody, and what is sound is kept.
+/// A message by which a direct room begins: the tables change, too, so it is in a row of the journal.
+fn say_directly(text: &str) -> Record {
+    let body = Body { text: text.into(), data: None, reply_to: None };
+    let (from, to) = (user("ada"), Some(user("bob")));
+    Record::Message { room: room("dm:ada:bob"), from, to, body, cid: None }
+}
+
+/// The files of a server that is killed when five things were said, the first in a row of the
+/// journal, the others in the tail.
+fn killed_with_words(folder: &Path) -> store_image::Files {
+    let directory = folder.join("first");
+    let mut server = serve(&directory);
+    for record in [join("tea", "ada"), join("den", "ada"), say_directly("word 0")] {
+        server.write([record]);
+    }
+    for number in 1..5 {
+        let name = if number == 3 { "tea" } else { "den" };
+        server.write([say(name, "ada", &format!("word {number}"), None)]);
+    }
+    assert_eq!(journaled(&directory), (1, 4));
+    files(&directory)
+}
+
+/// A commit of the journal that is not what was written is shown to nobody, and what is sound is
+/// kept.
 #[test]
 fn a_damaged_journal_is_refused_and_repaired() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = killed_with_words(folder.path());
+    let damage_row = |killed: &Path| {
+        let db = Connection::open(killed.join("parlor.db")).unwrap();
+        let changed = "UPDATE journal SET records = replace(records, 'word 0', 'lie 0')";
+        db.execute(changed, ()).unwrap();
+    };
+    let damage_record = |killed: &Path| {
+        let mut tail = fs::read(killed.join(TAIL)).unwrap();
+        let at = tail.windows(6).position(|window| window == b"word 3").unwrap();
+        tail[at] ^= 1;
+        fs::write(killed.join(TAIL), tail).unwrap();
+    };
+    for (is_of_table, words, direct, tea) in [
+        (true, "is not what was written", vec![], vec!["word 3"]),
+        (false, "commit 6 is not there", vec!["word 0"], vec![]),
+    ] {
+        let killed = laid_out(folder.path().join("killed"), &image);
+        if is_of_table {
+            damage_row(&killed);
+        } else {
+            damage_record(&killed);
+        }
+        let told = faults(&killed).join("\n");
+        assert!(told.contains("the journal, commit ") && told.contains(words), "{told}");
+        let error = data::export(&killed, &mut Vec::new(), &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains("is damaged"), "{error}");
+        let place = Place::Directory(killed.clone());
+        let before = files(&killed);
+        let error = Store::open(&place, "second", || {}).unwrap_err().to_string();
+        assert!(error.contains("is damaged"), "{error}");
+        assert!(files(&killed) == before, "something was changed");
+        let copy = folder.path().join("copy.db");
+        let mut told = Vec::new();
+        data::backup(&killed, &copy, &mut |fault| told.push(fault.to_string()), &mut |_| {})
+            .unwrap();
+        assert!(told.iter().any(|what| what.contains("the journal, commit ")), "{told:?}");
+        fs::remove_file(copy).unwrap();
+        let mut lost = Vec::new();
+        data::repair(&killed, "second", &mut |fault| lost.push(fault.to_string())).unwrap();
+        assert!(lost.iter().any(|what| what.contains("the journal, commit ")), "{lost:?}");
+        let mut server = serve(&killed);
+        assert_eq!(server.epoch, "second");
+        let found = server.texts("dm:ada:bob").unwrap_or_default();
+        assert_eq!(found, direct);
+        assert_eq!(server.texts("tea").unwrap(), tea);
+        assert_eq!(server.texts("den").unwrap(), ["word 1", "word 2", "word 4"]);
+    }
+}
+
+/// Wherever a bit of the tail is flipped, nothing else is shown than what was said: the start is
+/// refused, or what is lost is said and a new epoch begins.
+#[test]
+fn a_flipped_bit_of_the_tail_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = killed_with_words(folder.path());
+    let whole = exported(&laid_out(folder.path().join("killed"), &image));
+    let end = image[TAIL].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let (mut refused, mut lost, mut harmless) = (0, 0, 0);
+    for at in 0..end + 16 {
+        let mut image = image.clone();
+        image.get_mut(TAIL).unwrap()[at] ^= 1 << (at % 8);
+        let killed = laid_out(folder.path().join("killed"), &image);
+        let told = faults(&killed);
+        let place = Place::Directory(killed.clone());
+        match Store::open(&place, "second", || {}) {
+            Err(_) => refused += 1,
+            Ok((store, snapshot)) => {
+                drop(store);
+                let is_lost = snapshot.epoch == "second";
+                assert_eq!(told.is_empty(), !is_lost, "byte {at}: {told:?}");
+                if is_lost {
+                    lost += 1;
+                } else {
+                    assert_eq!(exported(&killed), whole, "byte {at}");
+                    harmless += 1;
+                }
+            }
+        }
+    }
+    // Of four records the last one is lost, and zeros between and behind them mean nothing.
+    assert!(refused > 300 && lost > 100 && harmless > 16, "{refused} {lost} {harmless}");
+}
+
+/// What merges is not synced: a power loss may take it, and not the commits behind it, which are in
+/// the tail.
+#[test]
+fn a_power_loss_that_takes_a_merge_back_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("first");
     let mut server = serve(&directory);
     server.write([join("tea", "ada"), join("den", "ada")]);
+    let mut before = None;
     for number in 0..4 {
-        let name = if number == 2 { "tea" } else { "den" };
-        server.write([say(name, "ada", &format!("word {number}"), None)]);
+        server.write([say("tea", "ada", &format!("word {number}"), None)]);
+        server.write([say("den", "ada", &format!("word {number}"), None)]);
+        before.get_or_insert_with(|| files(&directory));
+        // A page brings its room into the tables.
+        server.texts("tea").unwrap();
     }
-    let killed = laid_out(folder.path().join("killed"), &files(&directory));
-    let db = Connection::open(killed.join("parlor.db")).unwrap();
-    let changed = "UPDATE journal SET records = replace(records, 'word 2', 'lie 2')";
-    db.execute(changed, ()).unwrap();
-    drop(db);
-    let told = faults(&killed).join("\n");
-    assert!(
-        told.contains("the journal, commit ") && told.contains("is not what was written"),
-        "{told}"
-    );
-    let error = data::export(&killed, &mut Vec::new(), &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("is damaged"), "{error}");
-    let place = Place::Directory(killed.clone());
-    assert!(Store::open(&place, "second", || {}).unwrap_err().to_string().contains("is damaged"));
-    let mut lost = Vec::new();
-    data::repair(&killed, "second", &mut |fault| lost.push(fault.to_string())).unwrap();
-    assert!(lost.iter().any(|what| what.contains("the journal, commit ")), "{lost:?}");
-    let mut server = serve(&killed);
-    assert_eq!(server.epoch, "second");
-    assert_eq!(server.texts("den").unwrap(), ["word 0", "word 1", "word 3"]);
-    assert_eq!(server.texts("tea").unwrap(), [""; 0]);
+    let lines = exported(&directory);
+    let mut image = files(&directory);
+    let log = before.unwrap().remove("parlor.db-wal").unwrap();
+    assert_ne!(image.insert("parlor.db-wal".into(), log.clone()), Some(log));
+    let lost = laid_out(folder.path().join("lost"), &image);
+    assert_eq!((faults(&lost), exported(&lost)), (Vec::new(), lines.clone()));
+    let copy = folder.path().join("copy.db");
+    data::backup(&lost, &copy, &mut |fault| panic!("{fault}"), &mut |_| {}).unwrap();
+    assert_eq!(exported(&copy), lines);
+    assert_eq!(serve(&lost).epoch, "first");
+    assert_eq!((faults(&lost), exported(&lost)), (Vec::new(), lines));
+}
+
+/// What is in the tables stays in the tail no longer than it must.
+#[test]
+fn after_a_rest_the_tail_is_written_from_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = serve(folder.path());
+    server.write([join("tea", "ada")]);
+    for text in ["first", "second", "third"] {
+        server.write([say("tea", "ada", text, None)]);
+    }
+    let holds = |text: &str| {
+        let tail = fs::read(folder.path().join(TAIL)).unwrap();
+        tail.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    assert!(holds("first") && holds("third"));
+    let mut waited = Duration::ZERO;
+    while journaled(folder.path()) != (0, 0) {
+        std::thread::sleep(Duration::from_millis(10));
+        waited += Duration::from_millis(10);
+        assert!(waited < WAIT, "it is not merged");
+    }
+    // The store's thread goes on before it takes this.
+    server.write([say("tea", "ada", "fourth", None)]);
+    assert!(holds("fourth") && !holds("first"));
+    let killed = laid_out(folder.path().join("killed"), &files(folder.path()));
+    assert_eq!(faults(&killed), [""; 0]);
+    let texts = serve(&killed).texts("tea").unwrap();
+    assert_eq!(texts, ["first", "second", "third", "fourth"]);
+}
+
+/// A server of the version before has no tail.
+#[test]
+fn a_file_of_the_version_before_the_tail_is_updated_with_what_its_journal_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("first");
+    let mut server = serve(&directory);
+    server.write([say_directly("word 0")]);
+    let mut image = files(&directory);
+    drop(server);
+    image.remove(TAIL);
+    let older = || {
+        let killed = laid_out(folder.path().join("killed"), &image);
+        let db = Connection::open(killed.join("parlor.db")).unwrap();
+        db.execute_batch(
+            "DELETE FROM meta WHERE key IN ('tail', 'oldest'); PRAGMA user_version = 5",
+        )
+        .unwrap();
+        killed
+    };
+    let killed = older();
+    assert_eq!(journaled_rows(&killed), 1);
+    assert_eq!(serve(&killed).texts("dm:ada:bob").unwrap(), ["word 0"]);
+    assert_eq!(faults(&killed), [""; 0]);
+    let restored = folder.path().join("restored");
+    data::restore(&older(), &restored, "second").unwrap();
+    assert_eq!(serve(&restored).texts("dm:ada:bob").unwrap(), ["word 0"]);
+    let repaired = older();
+    data::repair(&repaired, "second", &mut |fault| panic!("{fault}")).unwrap();
+    assert_eq!(serve(&repaired).texts("dm:ada:bob").unwrap(), ["word 0"]);
 }
 
 /// The files of the version before there was a journal.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use store_image::{Files, faults, files, laid_out};
 
 const WAL: &str = "parlor.db-wal";
+const TAIL: &str = "parlor.db-tail";
 const MARK: &str = "parlor.mark";
 /// Of a log's head, and of the head of a frame; a frame has a page of 4,096 bytes.
 const LOG_HEAD: usize = 32;
@@ -119,10 +120,11 @@ impl Killed {
         let mut server = serve(&directory, "other").unwrap();
         assert_eq!(server.epoch, "first");
         let mut images = vec![(files(&directory), heads.clone())];
+        // Each first goes to the tail, each second to the log.
         for number in 0..12 {
-            let (name, head) = match number % 3 {
+            let (name, head) = match number % 4 {
                 0 => server.say("tea"),
-                1 => server.publish("journal"),
+                1 | 3 => server.publish("journal"),
                 _ => server.say("den"),
             };
             heads.insert(name, head);
@@ -205,13 +207,54 @@ fn a_log_that_is_missing_or_an_older_one_is_said() {
     let numbers: Vec<u64> = told[0].split(' ').filter_map(|word| word.parse().ok()).collect();
     assert!(told[0].starts_with("the data have "), "{told:?}");
     assert!(numbers.len() == 2 && numbers[0] >= 3 && numbers[1] - numbers[0] >= 11, "{told:?}");
-    assert!(told.contains(&"tea: entries 3 to 5 are lost".into()), "{told:?}");
-    assert!(told.contains(&"stream journal: events 1 to 4 are lost".into()), "{told:?}");
+    assert!(told.contains(&"tea: entries 3 to 4 are lost".into()), "{told:?}");
+    assert!(told.contains(&"den: entries 2 to 4 are lost".into()), "{told:?}");
+    assert!(told.contains(&"stream journal: events 1 to 6 are lost".into()), "{told:?}");
     assert!(has_lost(&directory, given));
     for (number, (older, _)) in killed.images.iter().enumerate().rev().skip(1) {
         let Some(log) = older.get(WAL) else { continue };
         image.insert(WAL.into(), log.clone());
         assert!(has_lost(&laid_out(killed.at("older"), &image), given), "that of commit {number}");
+    }
+}
+
+/// Where a later commit shows that one is missing, that is damage; else the mark tells.
+#[test]
+fn a_tail_that_is_cut_missing_or_an_older_one_is_said_with_what_is_lost() {
+    let killed = Killed::new();
+    // It ends with zeros that were written ahead.
+    let end_of = |tail: &[u8]| tail.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let (before_last, (last_in_tail, given)) = (&killed.images[10].0, &killed.images[11]);
+    let (begin, end) = (end_of(&before_last[TAIL]), end_of(&last_in_tail[TAIL]));
+    let cut = |image: &Files, len: usize| {
+        let mut image = image.clone();
+        image.get_mut(TAIL).unwrap().truncate(len);
+        laid_out(killed.at("cut"), &image)
+    };
+    for len in (begin..end).step_by(3).chain([end - 1]) {
+        assert!(has_lost(&cut(last_in_tail, len), given), "cut at {len} of {end}");
+    }
+    assert!(!has_lost(&cut(last_in_tail, end), given), "only zeros are cut");
+    let (whole, given) = killed.images.last().unwrap();
+    for len in (0..end).step_by(11).chain([end - 1]) {
+        let directory = cut(whole, len);
+        let told = faults(&directory);
+        assert!(told.iter().any(|fault| fault.ends_with("not there")), "{len} of {end}: {told:?}");
+        let error = serve(&directory, "second").err().expect("it is refused").to_string();
+        assert!(error.contains("is damaged: commit"), "{error}");
+        assert!(data::export(&directory, &mut Vec::new(), &mut |_| {}).is_err());
+    }
+    let mut image = whole.clone();
+    for (number, (older, _)) in killed.images.iter().enumerate().rev() {
+        image.remove(TAIL);
+        image.extend(older.get_key_value(TAIL).map(|(name, tail)| (name.clone(), tail.clone())));
+        let directory = laid_out(killed.at("older"), &image);
+        if image.get(TAIL) == whole.get(TAIL) {
+            assert!(!has_lost(&directory, given));
+        } else {
+            assert!(!faults(&directory).is_empty(), "that of commit {number}");
+            assert!(serve(&directory, "second").is_err(), "that of commit {number}");
+        }
     }
 }
 
@@ -285,6 +328,7 @@ fn a_log_of_another_time_than_its_file_is_not_read_with_it() {
     assert_eq!(server.epoch, "first");
     server.say("den");
     server.say("den");
+    server.publish("journal");
     let newer = files(&directory);
     drop(server);
     let mut image = newer.clone();
@@ -337,7 +381,7 @@ fn what_is_restored_imported_or_copied_by_sqlite_is_whole() {
     // What is left of a store that was removed by hand is not that of the import.
     let imported = killed.at("imported");
     laid_out(imported.clone(), &killed_now);
-    for name in ["parlor.db", WAL] {
+    for name in ["parlor.db", WAL, TAIL] {
         fs::remove_file(imported.join(name)).unwrap();
     }
     data::import(&mut &lines[..], &imported, None, &mut |_| {}).unwrap();
@@ -366,7 +410,7 @@ fn a_store_of_before_there_were_marks_is_whole() {
     let (name, head) = server.say("tea");
     let mut image = files(&directory);
     drop(server);
-    image.remove(WAL);
+    image.remove(TAIL);
     assert!(has_lost(&laid_out(killed.at("lost"), &image), &BTreeMap::from([(name, head)])));
 }
 

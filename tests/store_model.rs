@@ -139,8 +139,8 @@ impl Both {
                 let (before, old) = (self.directory(), self.store.take());
                 self.lives += 1;
                 std::fs::create_dir(self.directory()).unwrap();
-                for file in ["parlor.db", "parlor.db-wal", "parlor.mark"] {
-                    std::fs::copy(before.join(file), self.directory().join(file)).unwrap();
+                for file in std::fs::read_dir(&before).unwrap().map(|file| file.unwrap()) {
+                    std::fs::copy(file.path(), self.directory().join(file.file_name())).unwrap();
                 }
                 drop(old);
                 self.reopened();

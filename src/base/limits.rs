@@ -214,12 +214,13 @@ pub const SLICE_MS: u64 = 2;
 pub const MERGE_CHUNK: usize = 32;
 /// An idle store begins to merge after so long, in ms.
 pub const MERGE_IDLE_MS: u64 = 1_000;
-/// A write-ahead log of so many bytes, or more, is lengthened ahead of what SQLite writes there.
-pub const LOG_AHEAD_FROM: u64 = 1024 * 1024;
-/// By how many bytes at once.
-pub const LOG_AHEAD_BYTES: usize = 128 * 1024;
-/// Only if this part of the free space on the disk is more than a whole log.
-pub const LOG_AHEAD_DISK_SHARE: u64 = 8;
+/// When the tail of the store's journal has so many bytes, all of it is merged, and it is written
+/// from its start again.
+pub const TAIL_BYTES: u64 = 8 * 1024 * 1024;
+/// With so many, as while it is read for a long backup, commits go to the database.
+pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// By how many bytes it is lengthened at once.
+pub const TAIL_AHEAD_BYTES: u64 = 128 * 1024;
 /// Rooms and members that the store looks up before it forgets those with nothing to merge.
 pub const HOT_LOOKUPS_MAX: usize = 16_384;
 /// The mark beside the database is rewritten when it has this many bytes, or twice what the last

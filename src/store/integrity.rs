@@ -18,6 +18,8 @@ pub(super) const WAL: &str = "-wal";
 pub(super) const JOURNAL: &str = "-journal";
 /// The end of the name of the write-ahead log's index, which is made anew when it is missing.
 pub(super) const INDEX: &str = "-shm";
+/// The end of the name of the [tail](super::tail), which is no file of SQLite's.
+pub(super) const TAIL: &str = "-tail";
 /// SQLite's locks are on this byte of a file; the page with it is never written.
 const LOCKS_AT: u64 = 0x4000_0000;
 
@@ -55,10 +57,10 @@ pub(super) fn with(file: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A log that is not empty, beside a file or where that was.
+/// A log or a tail that is not empty, beside a file or where that was.
 pub(super) fn log_beside(file: &Path) -> Option<PathBuf> {
     let has_something = |log: &PathBuf| log.metadata().is_ok_and(|log| log.len() > 0);
-    [WAL, JOURNAL].into_iter().map(|ending| with(file, ending)).find(has_something)
+    [WAL, JOURNAL, TAIL].into_iter().map(|ending| with(file, ending)).find(has_something)
 }
 
 /// What is wrong with a database's files; `None` if nothing is, or there are none. A server may use

@@ -1,16 +1,20 @@
 //! The journal: what was committed and is not in the tables of rooms yet.
 //!
-//! A commit adds one row to the end of one table, with its number and its messages and marks as
-//! JSON. So it writes one or two pages, however many rooms and users it is about. Later
+//! A commit adds its number, and its messages and marks as JSON, to the end of the
+//! [tail](super::tail); if it changes tables, too, to the end of the table `journal`, in the same
+//! transaction. So it writes one or two pages, however many rooms and users it is about. Later
 //! [`HotRooms::write_oldest`](super::hot::HotRooms::write_oldest) brings many of them into the
-//! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a row again, after a part of
-//! it was merged, passes over what the tables have.
+//! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a commit
+//! again, after a part of it was merged, passes over what the tables have.
 
+use super::loss;
 use super::rows::{damaged, each};
 use super::sums::check;
+use super::tail::{self, FoundTail, JournalPlace, TailRecord};
 use rusqlite::{Connection, OptionalExtension, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 /// The records of a commit that changes nothing of rooms in memory.
 pub(super) const NO_RECORDS: &str = "[]";
@@ -99,8 +103,8 @@ pub(super) fn remove_before(db: &Connection, n: u64) -> Result<()> {
     db.prepare_cached("DELETE FROM journal WHERE n < ?1")?.execute([n as i64]).map(drop)
 }
 
-/// The number of the newest commit; 0 if there was none.
-pub(super) fn newest(db: &Connection) -> Result<u64> {
+/// The number of the newest row; 0 if there is none.
+pub(super) fn newest_row(db: &Connection) -> Result<u64> {
     let sql = "SELECT n, sum = row_sum('journal', n, records) FROM journal ORDER BY n DESC LIMIT 1";
     let found = db.prepare_cached(sql)?.query_row((), |row| {
         check(row, 1, "the number of commits")?;
@@ -109,25 +113,121 @@ pub(super) fn newest(db: &Connection) -> Result<u64> {
     Ok(found.optional()?.unwrap_or(0))
 }
 
-/// Hands each row to `found`: its number and its records, or that it is damaged.
+/// Hands each commit to `found`, of the table and of the tail: its number and its records, or that it
+/// is damaged. Commits that follow one which the database does not show are left out: it is older
+/// than they are, or has lost that one.
 pub(super) fn read(
     db: &Connection,
     mut found: impl FnMut(u64, Result<Vec<JournalRecord<'_>>>) -> Result<()>,
 ) -> Result<()> {
-    let sql = "SELECT n, records, sum = row_sum('journal', n, records) FROM journal ORDER BY n";
-    let mut next = None;
-    each(db, sql, (), |row| {
-        let n = super::rows::unsigned(row, 0)?;
-        if next.is_some_and(|next| next != n) {
-            found(n, Err(damaged("the commits before it are not there".into())))?;
-        }
-        next = n.checked_add(1);
-        let records = check(row, 2, "a commit of the journal").and_then(|()| {
-            let text = row.get_ref(1)?.as_str()?;
-            serde_json::from_str(text).map_err(|error| damaged(format!("commit {n}: {error}")))
+    walk(db, &file_of(db), |n, list| {
+        let records = list.and_then(|list| {
+            serde_json::from_str(list).map_err(|error| damaged(format!("commit {n}: {error}")))
         });
         found(n, records)
     })
+}
+
+/// The number of the newest commit, be it a row or in the tail; 0 if there was none.
+pub(super) fn newest_of_both(db: &Connection) -> Result<u64> {
+    let mut newest = 0;
+    walk(db, &file_of(db), |n, _| {
+        newest = n;
+        Ok(())
+    })?;
+    Ok(newest)
+}
+
+/// Brings into a copy of a database, which has no tail, what is in that of the database.
+pub(super) fn copy_tail(copy: &Connection, file: &Path) -> Result<()> {
+    let mut all = Vec::new();
+    walk(copy, file, |n, list| {
+        all.push((n, list.ok().map(str::to_owned)));
+        Ok(())
+    })?;
+    let mut next = None;
+    for (n, list) in all {
+        // What is lost stays a hole. A number that is in neither is of a merge that a power loss has
+        // undone.
+        let first = next.filter(|_| list.is_some()).unwrap_or(n);
+        next = n.checked_add(1);
+        for n in first..n {
+            append(copy, n, NO_RECORDS)?;
+        }
+        if let Some(list) = list {
+            let sql = "INSERT OR IGNORE INTO journal (n, records, sum) \
+                 VALUES (?1, ?2, row_sum('journal', ?1, ?2))";
+            copy.prepare_cached(sql)?.execute((n as i64, list))?;
+        }
+    }
+    Ok(())
+}
+
+fn file_of(db: &Connection) -> PathBuf {
+    db.path().unwrap_or_default().into()
+}
+
+/// Hands over the commits of a database, and of the tail beside a file, in order.
+fn walk(
+    db: &Connection,
+    file: &Path,
+    found: impl FnMut(u64, Result<&str>) -> Result<()>,
+) -> Result<()> {
+    let FoundTail { oldest, records } = tail::read(db, file)?;
+    let mut records = records.into_iter().peekable();
+    let mut walk = Walk { oldest, last: None, is_cut: false, found };
+    let sql = "SELECT n, records, sum = row_sum('journal', n, records) FROM journal ORDER BY n";
+    each(db, sql, (), |row| {
+        let n = super::rows::unsigned(row, 0)?;
+        while let Some((n, record)) = records.next_if(|(record, _)| *record < n) {
+            walk.record(n, &record)?;
+        }
+        // One of the same number was not acknowledged, as it could not be synced.
+        records.next_if(|(record, _)| *record == n);
+        let list = check(row, 2, "a commit of the journal");
+        walk.row(n, list.and_then(|()| Ok(row.get_ref(1)?.as_str()?)))
+    })?;
+    records.try_for_each(|(n, record)| walk.record(n, &record))
+}
+
+/// Commits in order.
+struct Walk<F> {
+    /// The oldest one that is needed of the tail.
+    oldest: u64,
+    /// The last one.
+    last: Option<u64>,
+    /// The tail does not go on.
+    is_cut: bool,
+    found: F,
+}
+
+impl<F: FnMut(u64, Result<&str>) -> Result<()>> Walk<F> {
+    fn row(&mut self, n: u64, list: Result<&str>) -> Result<()> {
+        if let Some(next) = self.last.replace(n).and_then(|last| last.checked_add(1))
+            && next < n
+        {
+            (self.found)(n, Err(not_there(next, n - 1)))?;
+        }
+        (self.found)(n, list)
+    }
+
+    fn record(&mut self, n: u64, record: &TailRecord) -> Result<()> {
+        let JournalPlace { n: after, is_record } = record.after;
+        let is_missing = after >= self.oldest && self.last.is_none_or(|last| last < after);
+        self.is_cut |= is_missing && !is_record;
+        if self.is_cut {
+            return Ok(());
+        }
+        let next = self.last.replace(n).map_or(self.oldest, |last| last + 1);
+        if is_missing {
+            (self.found)(n, Err(not_there(next, after)))?;
+        }
+        (self.found)(n, Ok(&record.list))
+    }
+}
+
+fn not_there(first: u64, last: u64) -> rusqlite::Error {
+    damaged(format!("{} not there", loss::are("commit", "commits", first, last)))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::path::Path;
 /// What a database says of its commits, in its journal and in `meta`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
-    /// The number of commits.
+    /// The number of commits, those in the tail left out.
     pub(super) commits: u64,
     /// The number at the last one that merged something. It is in one page, so a file whose
     /// checkpoint was cut has it, too.
@@ -31,6 +31,11 @@ pub(super) struct Count {
 /// there.
 const COMMITS: &str = "commits";
 const CALLS_FOR_LOG: &str = "calls_for_log";
+/// The row with the number of the commit that has begun the tail; 0 if none has.
+pub(super) const TAIL_BEGUN: &str = "tail";
+/// The row with the number of the oldest commit that is needed of the journal, since there is a
+/// tail.
+pub(super) const OLDEST: &str = "oldest";
 
 /// The count of a database; zeros if no server has written to it yet.
 pub(super) fn count(db: &Connection) -> Result<Count> {
@@ -49,15 +54,34 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
         Ok(())
     })?;
     count.commits = match schema::version(db)? > schema::OLDEST {
-        true => journal::newest(db)?,
+        true => journal::newest_row(db)?,
         false => count.noted,
     };
     Ok(count)
 }
 
-/// Notes the number of commits, within one that merges something.
-pub(super) fn note_commits(db: &Connection, commits: u64) -> Result<()> {
-    set(db, COMMITS, &commits.to_string())
+/// Notes the number of commits, and the oldest that is needed of the journal, within one that merges
+/// something.
+pub(super) fn note_commits(db: &Connection, commits: u64, oldest: u64) -> Result<()> {
+    set(db, COMMITS, &commits.to_string())?;
+    note_oldest(db, oldest)
+}
+
+/// Notes the oldest commit that is needed of the journal.
+pub(super) fn note_oldest(db: &Connection, oldest: u64) -> Result<()> {
+    set(db, OLDEST, &oldest.to_string())
+}
+
+/// Notes within commit `n` that it begins the tail, and the oldest that is needed of the journal.
+pub(super) fn note_tail(db: &Connection, n: u64, oldest: u64) -> Result<()> {
+    set(db, TAIL_BEGUN, &n.to_string())?;
+    note_oldest(db, oldest)
+}
+
+/// Says in a copy that it is whole without a log and a tail.
+pub(super) fn call_for_nothing(db: &Connection) -> Result<()> {
+    call_for_log(db, false)?;
+    note_tail(db, 0, 0)
 }
 
 fn set(db: &Connection, key: &str, value: &str) -> Result<()> {
@@ -130,12 +154,17 @@ impl StoreTraces {
 
     /// What a database has lost, its log included.
     pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
-        self.loss_of(db, count(db)?)
+        self.loss_of(db, journal::newest_of_both(db)?, count(db)?.calls_for_log)
     }
 
-    /// As [`StoreTraces::loss`], of a database that had this `count` before its journal was merged.
-    pub(super) fn loss_of(&self, db: &Connection, count: Count) -> Result<Option<Loss>> {
-        let Count { commits, calls_for_log, .. } = count;
+    /// As [`StoreTraces::loss`], of a database that had so many commits, and called for a log or not,
+    /// before its journal was merged.
+    pub(super) fn loss_of(
+        &self,
+        db: &Connection,
+        commits: u64,
+        calls_for_log: bool,
+    ) -> Result<Option<Loss>> {
         let no_mark = match &self.mark {
             MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;

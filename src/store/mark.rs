@@ -193,12 +193,14 @@ impl Mark {
         if self.is_log_called_for { Ok(()) } else { loss::call_for_log(transaction, true) }
     }
 
-    /// Records that the store has so many commits, and the heads that the last one moved.
+    /// Records that the store has so many commits, and the heads that the last one moved. Of which
+    /// logs something is in no table yet `is_late` tells by their names.
     pub(super) fn committed(
         &mut self,
         db: &Connection,
         commits: u64,
         heads: &BTreeMap<(&'static str, &str), u64>,
+        is_late: impl Fn(&str) -> bool,
     ) {
         self.content.commits = commits;
         let mut text = self.content.commits.to_string();
@@ -217,23 +219,25 @@ impl Mark {
             self.is_log_called_for = is_log_in_file(db);
         }
         if self.at >= self.end {
-            self.rewrite(db);
+            self.rewrite(db, is_late);
         }
     }
 
     /// Begins the mark anew, so that it does not grow. It keeps what the log has beyond the file,
-    /// which is nothing unless somebody reads the file.
-    fn rewrite(&mut self, db: &Connection) {
+    /// which is nothing unless somebody reads the file; and what is in no table yet, as the names of
+    /// logs tell.
+    fn rewrite(&mut self, db: &Connection, is_late: impl Fn(&str) -> bool) {
         let mut content = self.content.clone();
-        let found = if is_log_in_file(db) {
+        let mut found = read(&self.of).map(|found| match found {
+            MarkState::Mark(MarkContent { heads, .. }) => content.heads = heads,
+            MarkState::Nothing | MarkState::Damaged => content.begun = content.commits,
+        });
+        if is_log_in_file(db) {
             content.begun = content.commits;
-            loss::count(db).map(|count| content.in_file = count.noted).map_err(io::Error::other)
-        } else {
-            read(&self.of).map(|found| match found {
-                MarkState::Mark(MarkContent { heads, .. }) => content.heads = heads,
-                MarkState::Nothing | MarkState::Damaged => content.begun = content.commits,
-            })
-        };
+            content.heads.retain(|name, _| is_late(name));
+            let count = loss::count(db).map_err(io::Error::other);
+            found = count.map(|count| content.in_file = count.noted);
+        }
         match found.and_then(|()| Mark::begin(&self.of, content, self.is_log_called_for)) {
             Ok(mark) => *self = mark,
             Err(error) => {
@@ -279,7 +283,7 @@ mod tests {
 
     impl Mark {
         fn add(&mut self, db: &Connection, heads: &BTreeMap<(&'static str, &str), u64>) {
-            self.committed(db, self.content.commits + 1, heads);
+            self.committed(db, self.content.commits + 1, heads, |_| false);
         }
     }
 
@@ -371,7 +375,7 @@ mod tests {
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE x (y)").unwrap();
         sums::add_row_sum(&db).unwrap();
         crate::store::schema::prepare(&mut db, "life").unwrap().unwrap();
-        loss::note_commits(&db, 4).unwrap();
+        loss::note_commits(&db, 4, 4).unwrap();
         let mut mark = mark(&of);
         let names: Vec<String> = (0..100).map(|name| format!("{name}{}", "x".repeat(60))).collect();
         let heads: BTreeMap<_, _> = names.iter().map(|name| (("room", name.as_str()), 1)).collect();
@@ -386,7 +390,7 @@ mod tests {
         };
         let begun = fill(&mut mark);
         assert!(begun.begun > 5 && begun.in_file == 4);
-        loss::note_commits(&db, 6).unwrap();
+        loss::note_commits(&db, 6, 6).unwrap();
         // While somebody reads, the log is not brought into the file.
         let reader = Connection::open(&of).unwrap();
         reader.execute_batch("BEGIN; SELECT * FROM x").unwrap();

@@ -9,7 +9,7 @@ use super::rows::{save_member, save_room};
 use crate::base::limits::{
     HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, ROOM_UNMERGED_MAX, UNMERGED_MAX,
 };
-use crate::base::{EntryKind, RoomId};
+use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -161,7 +161,7 @@ impl HotRooms {
         let oldest = oldest.map_or(n, |(oldest, _)| *oldest);
         journal::append(db, n, &again.take())?;
         journal::remove_before(db, oldest)?;
-        loss::note_commits(db, n)?;
+        loss::note_commits(db, n, oldest)?;
         Ok(oldest)
     }
 
@@ -252,6 +252,25 @@ impl HotRooms {
         self.rooms.shrink_to_fit();
     }
 
+    /// Whether a record changes nothing but rooms in memory, whatever it comes to.
+    pub(super) fn is_for(&self, record: &Record) -> bool {
+        match record {
+            Record::Message { to: None, .. }
+            | Record::Read { .. }
+            | Record::Delivered { .. }
+            | Record::Repeat { .. } => true,
+            // It may begin a direct room.
+            Record::Message { room, .. } => self.rooms.contains_key(room),
+            _ => false,
+        }
+    }
+
+    /// Whether something of a log, by its name in the mark, is in no table.
+    pub(super) fn is_late(&self, log: &str) -> bool {
+        let room = log.strip_prefix("room:").and_then(|name| RoomId::parse(name).ok());
+        room.is_some_and(|room| self.since(&room).is_some())
+    }
+
     fn since(&self, room: &RoomId) -> Option<u64> {
         self.rooms.get(room).and_then(|hot| hot.since)
     }
@@ -285,10 +304,17 @@ fn is_old(n: u64, since: u64) -> bool {
     n.saturating_sub(since) > JOURNAL_ROWS_MAX / 2
 }
 
+/// What a journal had before all of it was merged.
+#[derive(Debug)]
+pub(super) struct WholeJournal {
+    /// The number of the newest commit; 0 if there was none.
+    pub(super) newest: u64,
+    /// What was in no table, as it is before this is committed; `None` if there was nothing to do.
+    pub(super) late: Option<HotRooms>,
+}
+
 /// Brings all that the journal has into the tables. One empty row stays, with the number of commits.
-/// Returns what was in no table, as it is before this is committed; `None` if there was nothing to
-/// do.
-pub(super) fn merge_all(db: &Connection) -> Result<Option<HotRooms>> {
+pub(super) fn merge_all(db: &Connection) -> Result<WholeJournal> {
     let mut replay = JournalReplay::new(db);
     let (mut newest, mut rows) = (0, 0);
     journal::read(db, |n, records| {
@@ -299,14 +325,14 @@ pub(super) fn merge_all(db: &Connection) -> Result<Option<HotRooms>> {
         records?.into_iter().try_for_each(|record| replay.redo(n, record))
     })?;
     if rows == 0 || (rows == 1 && replay.is_empty()) {
-        return Ok(None);
+        return Ok(WholeJournal { newest, late: None });
     }
     let hot = replay.hot;
     hot.write_rooms(db, hot.rooms.keys())?;
     journal::append(db, newest + 1, journal::NO_RECORDS)?;
     journal::remove_before(db, newest + 1)?;
-    loss::note_commits(db, newest + 1)?;
-    Ok(Some(hot))
+    loss::note_commits(db, newest + 1, newest + 1)?;
+    Ok(WholeJournal { newest, late: Some(hot) })
 }
 
 #[cfg(test)]
@@ -316,7 +342,7 @@ mod tests {
     use super::super::write::RecordWriter;
     use super::super::{rows, schema};
     use super::*;
-    use crate::base::{Body, Record, Timestamp, UserId};
+    use crate::base::{Body, Timestamp, UserId};
 
     /// All rows of the tables that are merged.
     fn rows(db: &Connection) -> Vec<String> {
@@ -388,7 +414,7 @@ mod tests {
         }
         assert!(slices > 300 / MERGE_CHUNK, "{slices} slices");
         assert_eq!((rows(&db), hot.unmerged, hot.queue.len()), (expected, 0, 0));
-        assert!(merge_all(&db).unwrap().is_none());
+        assert!(merge_all(&db).unwrap().late.is_none());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! decides nothing: what may be written was decided before.
 
 mod append;
+mod commands;
 pub mod data;
 mod disk;
 mod ends;
@@ -12,8 +13,8 @@ mod events;
 mod hot;
 mod integrity;
 mod journal;
+mod journal_end;
 mod lock;
-mod log_space;
 mod loss;
 mod mark;
 mod marks;
@@ -34,6 +35,7 @@ mod snapshot;
 #[allow(clippy::module_inception)]
 mod store;
 mod sums;
+mod tail;
 mod undo;
 mod wal;
 mod worker;

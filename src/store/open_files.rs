@@ -7,8 +7,8 @@
 
 use super::disk::{FileIdentity, identity, identity_and_len, real};
 use super::integrity::{WAL, with};
-use super::log_space::LogSpace;
 use super::schema::LOG_KEPT_BYTES;
+use super::tail::TailWriter;
 use crate::base::limits::SPACE_MEASURED_MS;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,8 @@ pub(super) struct OpenFiles {
     file: NamedFile,
     /// Beside the file itself. It exists from the first commit until the end.
     log: NamedFile,
-    log_space: LogSpace,
+    /// As long as commits go there.
+    tail: Option<NamedFile>,
     /// When the space on the disk was measured.
     measured: Duration,
     seen: Arc<FilesStatus>,
@@ -102,8 +103,8 @@ impl OpenFiles {
         let held = OpenFiles {
             lock: NamedFile::new(lock.to_owned()),
             file: NamedFile::new(file.to_owned()),
-            log_space: LogSpace::of(&log),
             log: NamedFile::new(log),
+            tail: None,
             measured: Duration::ZERO,
             seen,
         };
@@ -126,7 +127,8 @@ impl OpenFiles {
             self.measured = now;
             self.measure_space();
         }
-        let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
+        let named = [&self.lock, &self.file, &self.log].into_iter().chain(&self.tail);
+        let lost = named.into_iter().find(|named| named.is_lost());
         let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {
             Some(NamedFile { path, .. }) if !was_lost => log::error!(
@@ -154,11 +156,15 @@ impl OpenFiles {
         if self.log.known.is_none() {
             self.log = NamedFile::new(std::mem::take(&mut self.log.path));
         }
-        let Ok((identity, len)) = identity_and_len(&self.log.path) else { return };
-        self.log.bytes_min = len.min(kept);
-        if self.log.known == Some(identity) {
-            self.log_space.lengthen((identity, len), self.seen.space());
+        if let Ok((_, len)) = identity_and_len(&self.log.path) {
+            self.log.bytes_min = len.min(kept);
         }
+    }
+
+    /// Something was committed to the tail, which is never cut.
+    pub(super) fn committed_to(&mut self, tail: &TailWriter) {
+        let named = self.tail.get_or_insert_with(|| NamedFile::new(tail.path().to_owned()));
+        named.bytes_min = named.bytes_min.max(tail.bytes());
     }
 }
 

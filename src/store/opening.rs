@@ -5,10 +5,10 @@ use super::hot::HotRooms;
 use super::integrity::{self, FILE_NAME, Served};
 use super::loss::{self, Loss, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
-use super::merge::merge_all;
+use super::merge::{WholeJournal, merge_all};
 use super::snapshot::{readers, snapshot};
 use super::store::OpenError;
-use super::{rows, schema, sums};
+use super::{journal, rows, schema, sums};
 use crate::base::Snapshot;
 use crate::base::limits::LOSSES_SHOWN_MAX;
 use rusqlite::config::DbConfig;
@@ -56,12 +56,13 @@ impl Files {
         let failed = |error| OpenError::Directory(self.file.clone(), error);
         loss::sync_log(&self.file).map_err(failed)?;
         let count = loss::count(db)?;
+        let commits = journal::newest_of_both(db)?;
         let in_file = self.seen.in_file.unwrap_or_default();
         let said = MarkContent {
             epoch: epoch.to_owned(),
             in_file: in_file.noted,
-            begun: count.commits,
-            commits: count.commits,
+            begun: commits,
+            commits,
             heads: Heads::new(),
         };
         let is_log_called_for = count.calls_for_log && in_file.calls_for_log;
@@ -114,7 +115,7 @@ pub(super) fn begin(
             {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 schema::set_epoch(&transaction, epoch)?;
-                loss::call_for_log(&transaction, false)?;
+                loss::call_for_nothing(&transaction)?;
                 transaction.commit()?;
                 // So that what is behind the damage is not taken for lost again, and the new epoch
                 // is not only in the log.
@@ -151,12 +152,12 @@ fn up_to_date(
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
 ) -> rusqlite::Result<FoundStore> {
-    let count = loss::count(db)?;
+    let calls_for_log = loss::count(db)?.calls_for_log;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if version < schema::VERSION {
         schema::update(&transaction)?;
     }
-    let merged = merge_all(&transaction)?;
+    let WholeJournal { newest, late: merged } = merge_all(&transaction)?;
     let is_unchanged = version == schema::VERSION && merged.is_none();
     let readers = match files {
         // Other connections see only what is committed.
@@ -164,7 +165,8 @@ fn up_to_date(
         _ => Vec::new(),
     };
     let snapshot = snapshot(&transaction, readers, wanted)?;
-    let loss = files.map(|files| files.seen.loss_of(&transaction, count)).transpose()?.flatten();
+    let loss_of = |files: &Files| files.seen.loss_of(&transaction, newest, calls_for_log);
+    let loss = files.map(loss_of).transpose()?.flatten();
     let mut found = FoundStore { snapshot, hot: HotRooms::default(), loss };
     if is_unchanged {
         return Ok(found);

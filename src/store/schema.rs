@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 /// The version of the files that this program writes. Files from before the first release have a
 /// lower one and are not read.
-pub(super) const VERSION: u32 = 5;
-/// The oldest version that a start updates: it has no journal.
+pub(super) const VERSION: u32 = 6;
+/// The oldest version that a start updates: it has no journal. In version 5 that has no tail.
 pub(super) const OLDEST: u32 = 4;
 
 /// Each row has a checksum of its other columns, see `sums`.
@@ -14,15 +14,16 @@ const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
     -- 'revocations' and 'streams' are how many rows these tables have, and
     -- 'calls_for_log' is 1 while a server writes, so that a log must be there; 'commits' is the number
-    -- of the last commit that merged the journal.
+    -- of the last commit that merged the journal, 'tail' of the one that began its tail, and 'oldest'
+    -- of the oldest that is needed of it.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
         sum   INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- What was committed and is not in the tables of rooms yet. The newest row stays, as its number
-    -- is how many commits there were.
+    -- What was committed and is not in the tables of rooms yet; a part of it is in a file of its own,
+    -- the tail. The newest row stays, as its number is how many commits there were.
     CREATE TABLE journal (
         n       INTEGER PRIMARY KEY,
         records TEXT    NOT NULL,  -- messages and marks: a list in JSON
@@ -181,8 +182,9 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            let zeros = ["rooms", "users", "revocations", "streams", "calls_for_log", "commits"];
-            let counts = zeros.map(|key| (key, "0"));
+            let counts = ["rooms", "users", "revocations", "streams"];
+            let of_commits = ["calls_for_log", "commits", "tail", "oldest"];
+            let counts = counts.into_iter().chain(of_commits).map(|key| (key, "0"));
             for row in [("epoch", epoch)].into_iter().chain(counts) {
                 transaction.execute(
                     "INSERT INTO meta (key, value, sum) VALUES (?1, ?2, row_sum('meta', ?1, ?2))",
@@ -203,17 +205,22 @@ pub(super) fn declaration(name: &str) -> rusqlite::Result<String> {
     own.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
 }
 
-/// Updates a file of the version [`OLDEST`], within a transaction.
+/// Updates a file of an older version, within a transaction.
 pub(super) fn update(db: &Connection) -> rusqlite::Result<()> {
-    db.execute_batch(&declaration("journal")?)?;
-    db.execute_batch(
-        "INSERT INTO journal (n, records, sum)
-             SELECT n, '[]', row_sum('journal', n, '[]') FROM
-                 (SELECT CAST(value AS INTEGER) AS n FROM meta WHERE key = 'commits') WHERE n > 0;
-         INSERT OR IGNORE INTO meta (key, value, sum)
-             VALUES ('calls_for_log', '0', row_sum('meta', 'calls_for_log', '0')),
-                 ('commits', '0', row_sum('meta', 'commits', '0'));",
-    )?;
+    if version(db)? == OLDEST {
+        db.execute_batch(&declaration("journal")?)?;
+        db.execute_batch(
+            "INSERT INTO journal (n, records, sum)
+                 SELECT n, '[]', row_sum('journal', n, '[]') FROM
+                     (SELECT CAST(value AS INTEGER) AS n FROM meta WHERE key = 'commits')
+                     WHERE n > 0;",
+        )?;
+    }
+    for key in ["calls_for_log", "commits", "tail", "oldest"] {
+        let sql = "INSERT OR IGNORE INTO meta (key, value, sum) \
+             VALUES (?1, '0', row_sum('meta', ?1, '0'))";
+        db.prepare(sql)?.execute([key])?;
+    }
     db.pragma_update(None, "user_version", VERSION)
 }
 

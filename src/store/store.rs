@@ -1,15 +1,17 @@
 //! The reactor's side of the store: commands in, changes and answers out; neither blocks.
 
+use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
 use super::ends::{Ends, WakeAtEnd, Waker};
 use super::events::EventsWanted;
 use super::hot::HotRooms;
 use super::integrity::Served;
+use super::journal_end::JournalEnd;
 use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
 use super::opening::{begin, open_in};
 use super::record_store::RecordStore;
-use super::worker::{ReadCommand, ReadWanted, StoreCommand, Worker, WriteCommand};
-use super::{loss, rows, schema};
+use super::worker::Worker;
+use super::{journal, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
@@ -217,7 +219,7 @@ impl Store {
         // All statements of a connection fit, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
-        let commits = loss::count(&db)?.commits;
+        let commits = journal::newest_of_both(&db)?;
         // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
         let ends = Arc::new(Ends::new(wakers));
@@ -228,6 +230,10 @@ impl Store {
             .as_ref()
             .zip(lock.as_ref())
             .map(|(files, lock)| OpenFiles::new(lock.path(), &files.file, Arc::clone(&seen)));
+        let journal = files.as_ref().map(|files| {
+            let (file, epoch) = (files.file.clone(), snapshot.epoch.clone());
+            JournalEnd::new(file, epoch, commits, hot.needs_rows())
+        });
         let worker = Worker {
             db,
             commands: receiver,
@@ -242,6 +248,7 @@ impl Store {
             newest: of_rooms.chain(of_streams).max().unwrap_or_default(),
             failure_log: Timestamp(i64::MIN),
             held,
+            journal,
             mark,
             ends: WakeAtEnd(Arc::clone(&ends)),
         };

@@ -1,92 +1,23 @@
 //! The store's thread: takes the commands that wait, commits them together, and answers.
 
+use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
 use super::ends::{EndAnswer, WakeAtEnd};
 use super::hot::{HotPoint, HotRooms};
+use super::journal_end::JournalEnd;
 use super::mark::{Mark, heads_of};
 use super::merge::MergedPart;
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
-use super::{journal, loss, pages, rows, schema, seek};
+use super::{loss, rows, schema};
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READ_WEIGHT_SHARE,
-    READS_PER_BATCH, SEEK_WEIGHT, SLICE_MS, TOLD_LOOK_EVERY_MS,
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READS_PER_BATCH,
+    SLICE_MS, TOLD_LOOK_EVERY_MS,
 };
-use crate::base::{
-    Outcome, Query, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written,
-};
+use crate::base::{Outcome, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
-
-/// A command to the thread.
-#[derive(Debug)]
-pub(super) enum StoreCommand {
-    Write(WriteCommand),
-    Read(ReadCommand),
-}
-
-/// A record to commit.
-#[derive(Debug)]
-pub(super) struct WriteCommand {
-    /// The end that gave it.
-    pub(super) end: usize,
-    pub(super) ticket: u64,
-    pub(super) now: Timestamp,
-    pub(super) record: Record,
-    /// How many batches with a record of this end were known to have failed when this record was
-    /// decided.
-    pub(super) failures_heard: u64,
-}
-
-/// Something to read.
-#[derive(Debug)]
-pub(super) struct ReadCommand {
-    pub(super) end: usize,
-    pub(super) ticket: u64,
-    pub(super) now: Timestamp,
-    pub(super) wanted: ReadWanted,
-}
-
-#[derive(Debug)]
-pub(super) enum ReadWanted {
-    Page(Query),
-    /// The last entries of some rooms before a time.
-    Places(Vec<RoomId>, Timestamp),
-}
-
-impl StoreCommand {
-    pub(super) fn weight(&self) -> usize {
-        match self {
-            StoreCommand::Write(write) => write.record.weight(),
-            StoreCommand::Read(read) => read.wanted.weight(),
-        }
-    }
-}
-
-impl ReadWanted {
-    fn weight(&self) -> usize {
-        match self {
-            ReadWanted::Page(query) => query.bytes_max / READ_WEIGHT_SHARE,
-            ReadWanted::Places(rooms, _) => rooms.len() * SEEK_WEIGHT,
-        }
-    }
-
-    fn rooms(&self) -> impl Iterator<Item = &RoomId> {
-        match self {
-            ReadWanted::Page(query) => std::slice::from_ref(&query.room),
-            ReadWanted::Places(rooms, _) => rooms,
-        }
-        .iter()
-    }
-
-    fn read(&self, db: &Connection) -> rusqlite::Result<Outcome> {
-        match self {
-            ReadWanted::Page(query) => pages::read(db, query),
-            ReadWanted::Places(rooms, since) => seek::seek(db, rooms, *since),
-        }
-    }
-}
 
 pub(super) struct Worker {
     pub(super) db: Connection,
@@ -113,6 +44,8 @@ pub(super) struct Worker {
     pub(super) failure_log: Timestamp,
     /// Its files; `None` in memory.
     pub(super) held: Option<OpenFiles>,
+    /// The end of its journal; `None` in memory, where nobody reads it.
+    pub(super) journal: Option<JournalEnd>,
     /// The count of its commits outside its log.
     pub(super) mark: Option<Mark>,
     /// Whom it answers. It is the last field, so that the others are closed when it tells the end.
@@ -156,16 +89,21 @@ impl Worker {
                 }
                 self.ends.0.answer(pages, &self.counters);
             }
-            if self.hot.is_due(self.commits) {
+            let is_long = self.journal.as_ref().is_some_and(JournalEnd::is_long);
+            if self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0) {
                 self.merge();
             }
         }
         while self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
             self.merge();
         }
-        // A clean end leaves one file: the write-ahead log goes into the database.
+        // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
+        // database.
         if let Err(error) = loss::call_for_log(&self.db, false) {
             log::warn!("that the data need no log could not be said: {error}");
+        }
+        if !self.hot.needs_rows() && !self.is_lost() {
+            self.journal.iter().for_each(JournalEnd::remove);
         }
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
             log::warn!("the write-ahead log could not be checkpointed: {error}");
@@ -219,6 +157,9 @@ impl Worker {
         if !std::mem::replace(&mut self.has_rested, true) {
             // That it frees less is no harm.
             let _ = self.db.execute_batch("PRAGMA shrink_memory");
+            if let Some(journal) = &mut self.journal {
+                journal.rest();
+            }
         }
     }
 
@@ -282,6 +223,9 @@ impl Worker {
     fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
         self.commits += 1;
         self.hot.merged(self.commits, parts, oldest);
+        if let Some(journal) = &mut self.journal {
+            journal.merged(oldest);
+        }
         if let Some(held) = &mut self.held {
             held.committed();
         }
@@ -389,7 +333,13 @@ impl Worker {
         batch: &[WriteCommand],
         spares: bool,
     ) -> rusqlite::Result<Vec<Written>> {
-        let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let takes_records = self.journal.as_ref().is_some_and(JournalEnd::takes_records);
+        let is_read_only =
+            takes_records && batch.iter().all(|write| self.hot.is_for(&write.record));
+        let mut transaction = self.db.transaction_with_behavior(match is_read_only {
+            true => TransactionBehavior::Deferred,
+            false => TransactionBehavior::Immediate,
+        })?;
         let changes_before = transaction.total_changes();
         let mut all_written = Vec::with_capacity(batch.len());
         let mut newest = self.newest;
@@ -424,31 +374,47 @@ impl Worker {
         // A batch that changes nothing costs no write, and is no commit.
         let is_in_tables = transaction.total_changes() != changes_before;
         let has_changed = is_in_tables || !self.hot.added.is_empty();
+        let is_record = takes_records && has_changed && !is_in_tables;
         let n = self.commits + u64::from(has_changed);
         let added = self.hot.added.take();
-        // Nobody reads the journal of a store in memory.
-        if has_changed && self.held.is_some() {
-            journal::append(&transaction, n, &added)?;
-            if !self.hot.needs_rows() {
-                journal::remove_before(&transaction, n)?;
+        match self.journal.as_mut().filter(|_| has_changed) {
+            Some(journal) if is_record => {
+                transaction.commit()?;
+                journal.append(n, &added)?;
             }
-            if let Some(mark) = &self.mark {
-                mark.call_for_log(&transaction)?;
+            Some(journal) => {
+                if let Some(mark) = &self.mark {
+                    mark.call_for_log(&transaction)?;
+                }
+                let oldest = if self.hot.needs_rows() { self.hot.oldest } else { n };
+                journal.commit(transaction, n, oldest, &added)?;
             }
+            None => transaction.commit()?,
         }
-        transaction.commit()?;
-        (self.newest, self.commits) = (newest, n);
+        self.newest = newest;
+        self.hot.committed(n);
+        if has_changed {
+            self.committed(n, is_record, &mut all_written);
+        }
+        Ok(all_written)
+    }
+
+    /// What was written is committed: with this number, to the tail or not.
+    fn committed(&mut self, n: u64, is_record: bool, all_written: &mut [Written]) {
+        self.commits = n;
         if !self.hot.needs_rows() {
             self.hot.oldest = n;
         }
-        self.hot.committed(n);
         if let Some(held) = &mut self.held {
-            held.committed();
+            match self.journal.as_ref().and_then(JournalEnd::tail).filter(|_| is_record) {
+                Some(tail) => held.committed_to(tail),
+                None => held.committed(),
+            }
         }
-        if let Some(mark) = self.mark.as_mut().filter(|_| has_changed) {
-            mark.committed(&self.db, n, &heads_of(&all_written));
+        if let Some(mark) = &mut self.mark {
+            mark.committed(&self.db, n, &heads_of(all_written), |log| self.hot.is_late(log));
         }
-        for written in &mut all_written {
+        for written in all_written {
             if let Written::Changed(StoreChange::Room { room, version, what }) = written {
                 let newest = self.versions.entry(room.clone()).or_insert(0);
                 *newest += 1;
@@ -458,7 +424,6 @@ impl Worker {
                 }
             }
         }
-        Ok(all_written)
     }
 }
 
@@ -509,6 +474,7 @@ mod tests {
             newest: Timestamp(0),
             failure_log: Timestamp(0),
             held: None,
+            journal: None,
             mark: None,
             ends: WakeAtEnd(Arc::new(Ends::new(vec![Box::new(|| {})]))),
         };

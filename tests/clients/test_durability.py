@@ -1,6 +1,6 @@
 """Acknowledged means durable. `kill -9` does not show it, as the page cache survives: here the
 system calls do. Between the arrival of a request that adds an entry and the first byte of its reply
-and of its push, the write-ahead log is synced."""
+and of its push, the write-ahead log or the tail of the journal is synced."""
 
 import json
 import re
@@ -15,6 +15,9 @@ SYNCS = ("fsync", "fdatasync")
 READS = ("read", "recvfrom", "recvmsg", "readv")
 SENDS = ("write", "writev", "sendto", "sendmsg")
 WRITES = ("write", "pwrite64", "pwritev", "writev")
+
+#: Where commits go.
+LOG = re.compile(r"-(?:wal|tail)>")
 
 #: "12 10:00:00.000000 call(…) = 5", or the halves of it.
 LINE = re.compile(r"^(\d+) +[\d:.]+ (?:<\.\.\. (\w+) resumed>)?(.*)$")
@@ -96,11 +99,11 @@ class Trace:
             )
             assert sent is not None, f"the {what} {answer} is not in the trace"
             between = [call for call in self.calls if call[0] > arrival and call[1] < sent]
-            written = [end for _, end, name, text in between if name in WRITES and "-wal>" in text]
+            written = [end for _, end, name, text in between if name in WRITES and LOG.search(text)]
             synced = [
                 begin
                 for begin, _, name, text in between
-                if name in SYNCS and "-wal>" in text and text.rstrip().endswith("= 0")
+                if name in SYNCS and LOG.search(text) and text.rstrip().endswith("= 0")
             ]
             assert written, f"nothing was written to the log between {request} and its {what}"
             assert synced, f"the log was not synced between {request} and its {what}"

@@ -47,6 +47,9 @@ LOSSES = {
     "the log is removed": lambda data: (data / "parlor.db-wal").unlink(),
     "the log is another": lambda data: ((data / "parlor.db-wal").unlink(), (data / "parlor.db-wal").touch()),
     "the log is cut": lambda data: (data / "parlor.db-wal").write_bytes(b""),
+    "the tail is removed": lambda data: (data / "parlor.db-tail").unlink(),
+    "the tail is another": lambda data: ((data / "parlor.db-tail").unlink(), (data / "parlor.db-tail").touch()),
+    "the tail is cut": lambda data: (data / "parlor.db-tail").write_bytes(b""),
     "the lock is removed": lambda data: (data / "parlor.lock").unlink(),
     "a copy takes its place": lambda data: (
         shutil.copytree(data, data.with_name("copy")),
@@ -132,20 +135,20 @@ def killed_with(servers, count):
     return server.data, epoch
 
 
-WITHOUT_THE_LOG = {
-    "the log is removed": lambda data: (data / "parlor.db-wal").unlink(),
-    "the log is emptied": lambda data: (data / "parlor.db-wal").write_bytes(b""),
-    "the log is cut": lambda data: os.truncate(data / "parlor.db-wal", 3 * 4_096),
+WITHOUT_THE_TAIL = {
+    "the tail is removed": lambda data: (data / "parlor.db-tail").unlink(),
+    "the tail is emptied": lambda data: (data / "parlor.db-tail").write_bytes(b""),
+    "the tail is cut": lambda data: os.truncate(data / "parlor.db-tail", 1_000),
     "the file is copied alone": lambda data: [
-        (data / name).unlink() for name in ("parlor.db-wal", "parlor.mark")
+        (data / name).unlink() for name in ("parlor.db-wal", "parlor.db-tail", "parlor.mark")
     ],
 }
 
 
-@pytest.mark.parametrize("loss", WITHOUT_THE_LOG)
+@pytest.mark.parametrize("loss", WITHOUT_THE_TAIL)
 def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_epoch(servers, loss):
     data, epoch = killed_with(servers, 20)
-    WITHOUT_THE_LOG[loss](data)
+    WITHOUT_THE_TAIL[loss](data)
     checked = harness.run_parlor("data", "check", "--data", data)
     assert checked.returncode == 1
     is_known = (data / "parlor.mark").exists()
@@ -173,6 +176,17 @@ def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_e
     with Chat(again, "ada") as ada:
         assert ada.hello["epoch"] == epoch
     assert "lost" not in again.output()
+
+
+def test_what_is_in_the_tail_does_not_need_the_log(servers):
+    data, epoch = killed_with(servers, 20)
+    (data / "parlor.db-wal").unlink()
+    checked = harness.run_parlor("data", "check", "--data", data)
+    assert checked.returncode == 0, checked.stdout
+    server = servers.parlor(data=data)
+    with Chat(server, "ada") as ada:
+        assert ada.hello["epoch"] == epoch
+        assert [entry["payload"].get("text") for entry in ada.history("r")["entries"]][-1] == "19"
 
 
 def test_beside_a_server_that_writes_nothing_looks_lost(servers):

@@ -16,6 +16,7 @@ use crate::base::{Revocation, RoomId};
 use crate::store::loss::{BrokenRule, Loss, StoreTraces};
 use crate::store::revocations::{REVOCATIONS, revocation};
 use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
+use crate::store::tail::TailGuard;
 use crate::store::{integrity, schema, sums};
 use rusqlite::{Connection, Row};
 use std::path::Path;
@@ -58,6 +59,7 @@ pub fn check(
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
     lost.into_iter().for_each(&mut *report);
     let mut damages = Vec::new();
+    let guard = TailGuard::take(&file).map_err(failed(&file))?;
     let opened = open_whole(&file).and_then(|db| {
         // Everything read from here on is of one moment.
         db.execute_batch("BEGIN")?;
@@ -65,6 +67,7 @@ pub fn check(
         let has_late = show_merged(&db, &mut |what| damages.push(what))?;
         Ok((db, has_late))
     });
+    drop(guard);
     let what = match opened {
         Ok((db, has_late)) => {
             let counted = EntryCounter::begin(&db, "checking", watch);
@@ -122,6 +125,7 @@ pub(super) fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
         let seen = StoreTraces::read(file).map_err(failed(file))?;
+        let _guard = TailGuard::take(file).map_err(failed(file))?;
         let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
         Ok(found.unwrap_or_default())
     };

@@ -7,12 +7,13 @@ use super::{
     DataError, Result, damaged, database_of, exists_or_failed, failed, of_a_version_to_update,
     open_whole,
 };
-use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
+use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, TAIL, WAL, with};
 use crate::store::lock::DirectoryLock;
 use crate::store::loss::BrokenRule;
 use crate::store::merge::merge_all;
 use crate::store::store::OpenError;
-use crate::store::{disk, loss, mark, rows, schema, sums};
+use crate::store::tail::TailGuard;
+use crate::store::{disk, journal, loss, mark, rows, schema, sums};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -89,7 +90,7 @@ impl NewStore {
         write_alone(self.file(), |db| {
             merge_journal(db)?;
             schema::set_epoch(db, epoch)?;
-            Ok(loss::call_for_log(db, false)?)
+            Ok(loss::call_for_nothing(db)?)
         })
     }
 
@@ -141,7 +142,7 @@ impl NewStore {
         self.file = None;
         disk::sync(&self.directory).map_err(failed(&self.directory))?;
         mark::remove(&place).map_err(failed(&place))?;
-        for ending in [WAL, INDEX] {
+        for ending in [WAL, TAIL, INDEX] {
             remove(&with(&place, ending))?;
         }
         disk::sync(&self.directory).map_err(failed(&self.directory))?;
@@ -155,7 +156,7 @@ impl NewStore {
             Ok(found) => ending.is_empty() || found.len() > 0,
             Err(_) => false,
         };
-        let endings: Vec<&str> = ["", WAL, JOURNAL].into_iter().filter(is_there).collect();
+        let endings: Vec<&str> = ["", WAL, JOURNAL, TAIL].into_iter().filter(is_there).collect();
         let Some(first) = endings.first() else { return Ok(None) };
         let name = self.aside(place)?;
         for ending in &endings {
@@ -176,7 +177,7 @@ impl NewStore {
     /// The first name that is free for the existing files, or that they already have.
     fn aside(&self, place: &Path) -> Result<PathBuf> {
         let is_usable = |name: &PathBuf| {
-            ["", WAL, JOURNAL, INDEX].into_iter().all(|ending| {
+            ["", WAL, JOURNAL, TAIL, INDEX].into_iter().all(|ending| {
                 let (old, now) = (with(name, ending), with(place, ending));
                 let own = disk::identity(&old);
                 old.symlink_metadata().is_err() || (own.is_some() && own == disk::identity(&now))
@@ -241,7 +242,7 @@ pub fn backup(
             Err(error) if !rows::is_damage(&error) => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
-        Ok(loss::call_for_log(db, false)?)
+        Ok(loss::call_for_nothing(db)?)
     })?;
     copy.finish()?;
     // What is missing cannot be seen in the copy.
@@ -290,14 +291,22 @@ fn merge_journal(db: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Copies everything in a database to an empty file.
+/// Copies everything in a database to an empty file, with what is in its tail alone.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
+    let _guard = TailGuard::take(from).map_err(failed(from))?;
     let db = open_whole(from).map_err(|error| damaged(from, error))?;
     of_a_version_to_update(&db)?;
     let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
     let name = to.to_str().ok_or_else(not_text)?;
     db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
-    Ok(())
+    write_alone(to, |db| {
+        let has_tail = schema::version(db)? == schema::VERSION;
+        match has_tail.then(|| journal::copy_tail(db, from)) {
+            // What is damaged is found in the copy.
+            Some(Err(error)) if !rows::is_damage(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Lets SQLite bring a database's write-ahead log into its file. If that fails, the log stays as it

@@ -8,6 +8,7 @@ use crate::base::Timestamp;
 use crate::store::integrity::log_beside;
 use crate::store::lock;
 use crate::store::loss::{StoreTraces, open_by_uri};
+use crate::store::tail::TailGuard;
 use crate::store::{rows, sums};
 use rusqlite::Connection;
 use std::path::Path;
@@ -67,6 +68,7 @@ pub fn glance(directory: &Path) -> Result<Glance> {
 
 fn read(file: &Path, how: &str) -> Result<(Option<String>, Option<Timestamp>)> {
     let lost = || -> Result<(Option<String>, Connection)> {
+        let _guard = TailGuard::take(file).map_err(failed(file))?;
         let traces = StoreTraces::read(file).map_err(failed(file))?;
         let db = open_by_uri(file, how)?;
         sums::add_row_sum(&db)?;

@@ -38,6 +38,7 @@ pub use repair::repair;
 use super::integrity::{self, FILE_NAME, NotWhole};
 use super::loss::StoreTraces;
 use super::store::OpenError;
+use super::tail::TailGuard;
 use super::{rows, schema, sums};
 use rusqlite::{Connection, OpenFlags};
 use std::io;
@@ -133,6 +134,7 @@ fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
 /// Opens a database to read it only, also while a server uses it, as it is at this moment, with what
 /// its journal has.
 fn open_read_only(file: &Path) -> Result<Connection> {
+    let _guard = TailGuard::take(file).map_err(failed(file))?;
     let db = open_whole(file)?;
     db.execute_batch("BEGIN")?;
     if schema::version(&db)? == schema::VERSION {
@@ -197,7 +199,7 @@ fn damaged(file: &Path, error: DataError) -> DataError {
 /// As [`of_this_version`], or of one that a start updates.
 fn of_a_version_to_update(db: &Connection) -> Result<()> {
     match schema::version(db)? {
-        schema::OLDEST => Ok(()),
+        schema::OLDEST..schema::VERSION => Ok(()),
         _ => of_this_version(db),
     }
 }

@@ -60,7 +60,7 @@ impl Salvage<'_> {
 
     /// Copies what is sound into a store with this epoch.
     pub(super) fn all(&mut self, epoch: &str) -> Sql<()> {
-        if schema::version(self.old)? == schema::VERSION {
+        if schema::version(self.old)? > schema::OLDEST {
             let mut lost = Vec::new();
             show_merged(self.old, &mut |what| lost.push(what))?;
             lost.into_iter().for_each(|what| self.lost(None, what));
@@ -118,7 +118,8 @@ impl Salvage<'_> {
         let RoomState { first, head, messages, .. } = old.state;
         let kept = match longest {
             Some(kept) => kept,
-            None if is_sound => {
+            // One that never had an entry had its first ones in the journal.
+            None if is_sound && head > 0 => {
                 let (first, first_ts) = (head + 1, Timestamp(0));
                 RoomState { first, first_ts, first_messages: messages, ..old.state }
             }
