@@ -50,7 +50,7 @@ pub enum StoreChange {
 pub enum What {
     /// A message was sent, which its author has read. The first one in a direct room creates the
     /// room, with its two members.
-    Message(Entry),
+    Message(Arc<Entry>),
     /// A message was edited, deleted or reacted to.
     Altered {
         /// The new entry.
@@ -188,10 +188,10 @@ impl What {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match self {
-            What::Message(entry)
-            | What::Altered { entry, .. }
-            | What::Joined { entry, .. }
-            | What::Left { entry, .. } => std::slice::from_ref(entry),
+            What::Message(entry) => std::slice::from_ref(entry),
+            What::Altered { entry, .. } | What::Joined { entry, .. } | What::Left { entry, .. } => {
+                std::slice::from_ref(entry)
+            }
             What::Created { entries, .. } => entries,
             What::Banned { entry, .. } => entry.as_slice(),
             What::Unbanned { .. }

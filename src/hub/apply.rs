@@ -142,8 +142,14 @@ impl Hub {
 
     /// Adds an entry to a room and delivers it to its followers. Who joins and `is_own` came by
     /// themselves.
-    fn append(&mut self, room: RoomIx, entry: Entry, is_own: bool, effects: &mut Effects) {
-        let entry = Arc::new(entry);
+    fn append(
+        &mut self,
+        room: RoomIx,
+        entry: impl Into<Arc<Entry>>,
+        is_own: bool,
+        effects: &mut Effects,
+    ) {
+        let entry = entry.into();
         self.newest = self.newest.max(entry.ts);
         match &entry.kind {
             EntryKind::Message { from, .. } => {

@@ -11,7 +11,7 @@ use super::repeats::find_message_by_cid;
 use super::rows::{
     RoomRow, damaged, digest, entry_at, find_member, find_room, insert_room, save_member, save_room,
 };
-use crate::base::limits::UNMERGED_UNIT_BYTES;
+use crate::base::limits::{ROOM_UNMERGED_MAX, UNMERGED_UNIT_BYTES};
 use crate::base::{
     Body, Entry, EntryKind, MemberState, Outcome, RoomId, RoomState, StoreChange, Timestamp,
     UserId, What, Written,
@@ -75,7 +75,7 @@ pub(super) struct HotMember {
 /// An entry in memory.
 #[derive(Debug)]
 pub(super) struct HotEntry {
-    pub(super) entry: Entry,
+    pub(super) entry: Arc<Entry>,
     /// How many messages there are up to it.
     pub(super) messages: u64,
 }
@@ -196,7 +196,7 @@ impl HotRoom {
     }
 
     /// Adds an entry that the row counts already. Returns what it counts.
-    pub(super) fn push(&mut self, entry: Entry) -> usize {
+    pub(super) fn push(&mut self, entry: Arc<Entry>) -> usize {
         let weight = weight(&entry);
         if let EntryKind::Message { from, cid: Some(cid), .. } = &entry.kind {
             self.cids.insert((from.clone(), Arc::clone(cid)), entry.seq);
@@ -211,18 +211,21 @@ impl HotRoom {
         self.row = row;
         let Some(HotEntry { entry, .. }) = self.entries.pop_back() else { return };
         self.unmerged -= weight(&entry);
-        if let EntryKind::Message { from, cid: Some(cid), .. } = entry.kind {
-            self.cids.remove(&(from, cid));
-        }
+        self.forget_cid(&entry);
     }
 
     /// Removes entries that are in the table now, the oldest first.
     pub(super) fn forget_entries(&mut self, count: usize) {
-        for HotEntry { entry, .. } in self.entries.drain(..count.min(self.entries.len())) {
+        for _ in 0..count {
+            let Some(HotEntry { entry, .. }) = self.entries.pop_front() else { break };
             self.unmerged -= weight(&entry);
-            if let EntryKind::Message { from, cid: Some(cid), .. } = entry.kind {
-                self.cids.remove(&(from, cid));
-            }
+            self.forget_cid(&entry);
+        }
+    }
+
+    fn forget_cid(&mut self, entry: &Entry) {
+        if let EntryKind::Message { from, cid: Some(cid), .. } = &entry.kind {
+            self.cids.remove(&(from.clone(), Arc::clone(cid)));
         }
     }
 
@@ -231,6 +234,11 @@ impl HotRoom {
         self.forget_entries(usize::MAX);
         self.members.clear();
         (self.unmerged, self.since, self.is_stuck) = (0, None, false);
+    }
+
+    /// Whether it has got so much that it comes first.
+    pub(super) fn is_large(&self) -> bool {
+        self.unmerged > ROOM_UNMERGED_MAX && !self.is_stuck
     }
 
     /// Forgets members whose rows are as they are in memory.
@@ -261,17 +269,23 @@ fn weight(entry: &Entry) -> usize {
     1 + bytes / UNMERGED_UNIT_BYTES
 }
 
+/// Reads a room into memory that is not there. Returns whether there is one of this name.
+fn is_there(rooms: &mut HashMap<RoomId, HotRoom>, db: &Connection, name: &RoomId) -> Result<bool> {
+    if !rooms.contains_key(name) {
+        let Some(row) = find_room(db, name)? else { return Ok(false) };
+        rooms.insert(name.clone(), HotRoom::new(row));
+    }
+    Ok(true)
+}
+
 /// A room that has not ended, or has; `None` if there is none of this name.
 pub(super) fn room_in<'a>(
     rooms: &'a mut HashMap<RoomId, HotRoom>,
     db: &Connection,
     name: &RoomId,
 ) -> Result<Option<&'a mut HotRoom>> {
-    if !rooms.contains_key(name) {
-        let Some(row) = find_room(db, name)? else { return Ok(None) };
-        rooms.insert(name.clone(), HotRoom::new(row));
-    }
-    Ok(rooms.get_mut(name))
+    let is_there = is_there(rooms, db, name)?;
+    Ok(if is_there { rooms.get_mut(name) } else { None })
 }
 
 /// As [`room_in`], but a room that has ended is none.
@@ -293,11 +307,11 @@ impl HotRooms {
     ) -> Result<Written> {
         let SentMessage { from, to, body, cid } = message;
         self.lookups += 1;
-        if room_in(&mut self.rooms, db, room)?.is_none() {
+        if !is_there(&mut self.rooms, db, room)? {
             let Some(to) = to else { return Ok(Outcome::NotMember.into()) };
             self.create_direct(db, room, from, to)?;
         }
-        let Some(hot) = live_in(&mut self.rooms, db, room)? else {
+        let Some(hot) = self.rooms.get_mut(room).filter(|hot| !hot.row.state.is_ended) else {
             return Ok(Outcome::NotMember.into());
         };
         hot.must_be_sound()?;
@@ -316,8 +330,8 @@ impl HotRooms {
             changes: None,
         };
         let before = hot.row.clone();
-        let entry = hot.row.append(self.now, kind);
-        self.unmerged += hot.push(entry.clone());
+        let entry = Arc::new(hot.row.append(self.now, kind));
+        self.unmerged += hot.push(Arc::clone(&entry));
         let messages = hot.row.state.messages;
         let Some(member) = hot.members.get_mut(from) else {
             return Ok(Outcome::NotMember.into());
@@ -467,7 +481,9 @@ impl HotRooms {
                 hot.since = Some(n);
                 self.queue.push_back((n, room.clone()));
             }
-            self.note_large(&room);
+            if hot.is_large() && !self.large.contains(&room) {
+                self.large.push(room);
+            }
         }
         self.forget_places();
         self.forget();

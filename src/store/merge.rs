@@ -6,9 +6,7 @@ use super::journal::{self, JournalRecord, JournalText};
 use super::loss;
 use super::replay::JournalReplay;
 use super::rows::{save_member, save_room};
-use crate::base::limits::{
-    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, ROOM_UNMERGED_MAX, UNMERGED_MAX,
-};
+use crate::base::limits::{HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, UNMERGED_MAX};
 use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
 use std::borrow::Cow;
@@ -273,15 +271,6 @@ impl HotRooms {
 
     fn since(&self, room: &RoomId) -> Option<u64> {
         self.rooms.get(room).and_then(|hot| hot.since)
-    }
-
-    /// A room has got so much that it comes first.
-    pub(super) fn note_large(&mut self, room: &RoomId) {
-        let hot = self.rooms.get(room);
-        let is_large = hot.is_some_and(|hot| hot.unmerged > ROOM_UNMERGED_MAX && !hot.is_stuck);
-        if is_large && !self.large.contains(room) {
-            self.large.push(room.clone());
-        }
     }
 }
 

@@ -88,7 +88,7 @@ fn redo(db: &Connection, hot: &mut HotRoom, record: JournalRecord<'_>) -> Result
                     )));
                 }
                 hot.row = row;
-                hot.push(entry);
+                hot.push(Arc::new(entry));
             }
             if is_moved && let Some(author) = hot.member(db, &from)? {
                 author.has_written(seq, messages);

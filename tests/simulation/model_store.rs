@@ -445,7 +445,7 @@ impl ModelStore {
             member.deleted_unread = 0;
             member.has_written = true;
         }
-        of_room.changed(What::Message(entry))
+        of_room.changed(What::Message(Arc::new(entry)))
     }
 
     /// Reads a page.
