@@ -12,6 +12,7 @@ use parlor::store::{Place, RecordStore, Store};
 use rusqlite::Connection;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use store_image::{faults, files, laid_out};
@@ -325,6 +326,13 @@ fn a_room_that_cannot_be_merged_stays_in_the_journal_and_holds_up_no_other() {
     drop(server);
     let told = faults(folder.path()).join("\n");
     assert!(told.contains("tea"), "{told}");
+    // It is not all in one file, and that says so.
+    let mut alone = files(folder.path());
+    alone.retain(|name, _| name == "parlor.db");
+    let alone = laid_out(folder.path().join("alone"), &alone);
+    let told = faults(&alone).join("\n");
+    assert!(told.contains("commits 2 to 7 are not there"), "{told}");
+    fs::remove_dir_all(alone).unwrap();
     let place = Place::Directory(folder.path().to_owned());
     let refused = Store::open(&place, "second", || {}).unwrap_err().to_string();
     assert!(refused.contains("is damaged"), "{refused}");
@@ -506,6 +514,115 @@ fn after_a_rest_the_tail_is_written_from_its_start() {
     assert_eq!(texts, ["first", "second", "third", "fourth"]);
 }
 
+/// The first record that is needed is missed, too, if only a merge follows it.
+#[test]
+fn a_record_before_a_merge_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("first");
+    let mut server = serve(&directory);
+    for record in [
+        join("tea", "ada"),
+        join("den", "ada"),
+        say("tea", "ada", "tea", None),
+        say("den", "ada", "den", None),
+    ] {
+        server.write([record]);
+    }
+    // A page brings its room into the tables.
+    server.texts("tea").unwrap();
+    let mut image = files(&directory);
+    image.remove("parlor.mark");
+    let told = |image: &store_image::Files| {
+        faults(&laid_out(folder.path().join("killed"), image)).join("\n")
+    };
+    assert!(!told(&image).contains("is not there\n"), "{}", told(&image));
+    let tail = image.get_mut(TAIL).unwrap();
+    let at = tail.windows(5).position(|window| window == b"\"den\"").unwrap();
+    tail[at + 1] ^= 1;
+    assert!(
+        told(&image).contains("the journal, commit 5: commit 4 is not there"),
+        "{}",
+        told(&image)
+    );
+    image.remove(TAIL);
+    assert!(told(&image).contains("commit 4 is not there"), "{}", told(&image));
+}
+
+#[test]
+fn a_tail_whose_name_is_damaged_is_not_overlooked() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = killed_with_words(folder.path());
+    let killed = laid_out(folder.path().join("killed"), &image);
+    let db = Connection::open(killed.join("parlor.db")).unwrap();
+    db.execute_batch("UPDATE meta SET value = '9' WHERE key = 'tail'").unwrap();
+    drop(db);
+    assert!(!faults(&killed).is_empty());
+    assert!(Store::open(&Place::Directory(killed.clone()), "second", || {}).is_err());
+    let copy = folder.path().join("copy.db");
+    let mut told = Vec::new();
+    data::backup(&killed, &copy, &mut |fault| told.push(fault.to_string()), &mut |_| {}).unwrap();
+    assert!(told.iter().any(|what| what.starts_with("the tail: ")), "{told:?}");
+    // Nor where nobody has begun one.
+    let ended = folder.path().join("first");
+    let db = Connection::open(ended.join("parlor.db")).unwrap();
+    db.execute_batch("UPDATE meta SET value = '9' WHERE key = 'oldest'").unwrap();
+    drop(db);
+    assert!(!faults(&ended).is_empty());
+    assert!(Store::open(&Place::Directory(ended), "second", || {}).is_err());
+}
+
+/// Whoever copies a store while its server ends, or begins, has all that was acknowledged by then.
+#[test]
+fn a_backup_beside_a_server_that_ends_and_begins_lacks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("served");
+    drop(serve(&directory));
+    let (acknowledged, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let backups = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut server = serve(&directory);
+                server.write([join("tea", "ada")]);
+                for _ in 0..20 {
+                    server.write([say("tea", "ada", "word", None)]);
+                    acknowledged.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        let mut backups = 0;
+        let end = std::time::Instant::now() + Duration::from_secs(3);
+        while std::time::Instant::now() < end {
+            let copy = folder.path().join("copy.db");
+            let before = acknowledged.load(Ordering::SeqCst);
+            let done = data::backup(&directory, &copy, &mut |_| {}, &mut |_| {});
+            let found = done.map(|_| exported(&copy).matches("\"text\":\"word\"").count() as u64);
+            if !found.as_ref().is_ok_and(|found| *found >= before) {
+                is_over.store(true, Ordering::Relaxed);
+                panic!("{found:?} of {before}, after {backups} backups");
+            }
+            fs::remove_file(&copy).unwrap();
+            backups += 1;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        backups
+    });
+    assert!(backups > 10, "{backups} backups");
+}
+
+#[test]
+fn a_store_may_be_where_names_are_not_in_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+    let mut server = serve(&at(b"first \xe9"));
+    for record in [join("tea", "ada"), say("tea", "ada", "x", None)] {
+        server.write([record]);
+    }
+    let killed = laid_out(at(b"killed \xe9"), &files(&at(b"first \xe9")));
+    assert_eq!(faults(&killed), [""; 0]);
+    assert_eq!(serve(&killed).texts("tea").unwrap(), ["x"]);
+}
+
 /// A server of the version before has no tail.
 #[test]
 fn a_file_of_the_version_before_the_tail_is_updated_with_what_its_journal_has() {
@@ -529,9 +646,16 @@ fn a_file_of_the_version_before_the_tail_is_updated_with_what_its_journal_has() 
     assert_eq!(journaled_rows(&killed), 1);
     assert_eq!(serve(&killed).texts("dm:ada:bob").unwrap(), ["word 0"]);
     assert_eq!(faults(&killed), [""; 0]);
-    let restored = folder.path().join("restored");
-    data::restore(&older(), &restored, "second").unwrap();
-    assert_eq!(serve(&restored).texts("dm:ada:bob").unwrap(), ["word 0"]);
+    let (backup, restored) = (folder.path().join("backup.db"), folder.path().join("restored"));
+    let killed = older();
+    data::backup(&killed, &backup, &mut |fault| panic!("{fault}"), &mut |_| {}).unwrap();
+    let error = data::export(&killed, &mut Vec::new(), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("start a server with it once"), "{error}");
+    for from in [backup, killed] {
+        let _ = fs::remove_dir_all(&restored);
+        data::restore(&from, &restored, "second").unwrap();
+        assert_eq!(serve(&restored).texts("dm:ada:bob").unwrap(), ["word 0"]);
+    }
     let repaired = older();
     data::repair(&repaired, "second", &mut |fault| panic!("{fault}")).unwrap();
     assert_eq!(serve(&repaired).texts("dm:ada:bob").unwrap(), ["word 0"]);

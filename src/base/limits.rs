@@ -206,8 +206,10 @@ pub const UNMERGED_UNIT_BYTES: usize = 512;
 /// A room with more of them comes first, so that a request that needs it in the tables does not
 /// wait for long.
 pub const ROOM_UNMERGED_MAX: usize = 2_048;
-/// Rows of the journal: after so many commits the oldest are merged.
+/// Commits of the journal: after so many the oldest are merged.
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
+/// Rows of the journal that nothing needs stay until there are so many, or the store merges.
+pub const ROWS_KEPT_MAX: u64 = 256;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.

@@ -303,7 +303,7 @@ fn of_streams(streams: u64, events: u64) -> String {
 fn print_restored(data: &Path, done: &Restored) -> Result<(), CommandFailure> {
     let mut lines = format!("{}: {}\n", data.display(), summary(&done.checked));
     if let Some(old) = &done.old {
-        let is_file = !old.to_string_lossy().ends_with("-wal");
+        let is_file = !["-wal", "-tail"].iter().any(|end| old.to_string_lossy().ends_with(end));
         let what = if is_file { "The store that was there" } else { "What was left of a store" };
         lines += &format!("{what} is {} now\n", old.display());
     }

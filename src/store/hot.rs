@@ -35,7 +35,7 @@ pub(super) struct HotRooms {
     pub(super) unmerged: usize,
     /// As `unmerged`, of rooms that are stuck.
     pub(super) stuck: usize,
-    /// The oldest row of the journal.
+    /// The oldest commit that the journal has.
     pub(super) oldest: u64,
     /// How many rooms and members were looked up since the last time that some were forgotten.
     pub(super) lookups: usize,

@@ -79,7 +79,9 @@ pub(super) fn fault(file: &Path) -> io::Result<Option<NotWhole>> {
     let bytes = match (bytes_of(file)?, log_beside(file)) {
         (None, log) => return Ok(log.map(NotWhole::Gone)),
         // While a file is being made, it is empty and has a journal.
-        (Some(0), Some(found)) if found == log => return Ok(Some(NotWhole::Empty(log))),
+        (Some(0), Some(found)) if found != with(file, JOURNAL) => {
+            return Ok(Some(NotWhole::Empty(found)));
+        }
         (Some(0), _) => return Ok(None),
         (Some(bytes), _) => bytes,
     };

@@ -10,11 +10,10 @@
 use super::loss;
 use super::rows::{damaged, each};
 use super::sums::check;
-use super::tail::{self, FoundTail, JournalPlace, TailRecord};
+use super::tail::{FoundTail, JournalPlace, TailRecord};
 use rusqlite::{Connection, OptionalExtension, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
 
 /// The records of a commit that changes nothing of rooms in memory.
 pub(super) const NO_RECORDS: &str = "[]";
@@ -113,14 +112,24 @@ pub(super) fn newest_row(db: &Connection) -> Result<u64> {
     Ok(found.optional()?.unwrap_or(0))
 }
 
+/// How far a journal goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct JournalExtent {
+    /// The number of the newest commit, be it a row or in the tail; 0 if there is none.
+    pub(super) newest: u64,
+    /// The tail goes on after a commit that is not there.
+    pub(super) is_cut: bool,
+}
+
 /// Hands each commit to `found`, of the table and of the tail: its number and its records, or that it
 /// is damaged. Commits that follow one which the database does not show are left out: it is older
 /// than they are, or has lost that one.
 pub(super) fn read(
     db: &Connection,
+    tail: &FoundTail,
     mut found: impl FnMut(u64, Result<Vec<JournalRecord<'_>>>) -> Result<()>,
-) -> Result<()> {
-    walk(db, &file_of(db), |n, list| {
+) -> Result<JournalExtent> {
+    walk(db, tail, |n, list| {
         let records = list.and_then(|list| {
             serde_json::from_str(list).map_err(|error| damaged(format!("commit {n}: {error}")))
         });
@@ -128,20 +137,15 @@ pub(super) fn read(
     })
 }
 
-/// The number of the newest commit, be it a row or in the tail; 0 if there was none.
-pub(super) fn newest_of_both(db: &Connection) -> Result<u64> {
-    let mut newest = 0;
-    walk(db, &file_of(db), |n, _| {
-        newest = n;
-        Ok(())
-    })?;
-    Ok(newest)
+/// How far the journal goes.
+pub(super) fn extent(db: &Connection, tail: &FoundTail) -> Result<JournalExtent> {
+    walk(db, tail, |_, _| Ok(()))
 }
 
-/// Brings into a copy of a database, which has no tail, what is in that of the database.
-pub(super) fn copy_tail(copy: &Connection, file: &Path) -> Result<()> {
+/// Brings the tail of a database into a copy, which has none.
+pub(super) fn copy_tail(copy: &Connection, tail: &FoundTail) -> Result<()> {
     let mut all = Vec::new();
-    walk(copy, file, |n, list| {
+    walk(copy, tail, |n, list| {
         all.push((n, list.ok().map(str::to_owned)));
         Ok(())
     })?;
@@ -163,65 +167,66 @@ pub(super) fn copy_tail(copy: &Connection, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn file_of(db: &Connection) -> PathBuf {
-    db.path().unwrap_or_default().into()
-}
-
-/// Hands over the commits of a database, and of the tail beside a file, in order.
+/// Hands over commits in order.
 fn walk(
     db: &Connection,
-    file: &Path,
+    tail: &FoundTail,
     found: impl FnMut(u64, Result<&str>) -> Result<()>,
-) -> Result<()> {
-    let FoundTail { oldest, records } = tail::read(db, file)?;
-    let mut records = records.into_iter().peekable();
-    let mut walk = Walk { oldest, last: None, is_cut: false, found };
+) -> Result<JournalExtent> {
+    let mut records = tail.records.iter().peekable();
+    let FoundTail { oldest, keeps_all, .. } = *tail;
+    let mut walk = Walk { oldest, keeps_all, last: None, is_cut: false, found };
     let sql = "SELECT n, records, sum = row_sum('journal', n, records) FROM journal ORDER BY n";
     each(db, sql, (), |row| {
         let n = super::rows::unsigned(row, 0)?;
-        while let Some((n, record)) = records.next_if(|(record, _)| *record < n) {
-            walk.record(n, &record)?;
+        while let Some((n, record)) = records.next_if(|(record, _)| **record < n) {
+            walk.record(*n, record)?;
         }
         // One of the same number was not acknowledged, as it could not be synced.
-        records.next_if(|(record, _)| *record == n);
+        records.next_if(|(record, _)| **record == n);
         let list = check(row, 2, "a commit of the journal");
         walk.row(n, list.and_then(|()| Ok(row.get_ref(1)?.as_str()?)))
     })?;
-    records.try_for_each(|(n, record)| walk.record(n, &record))
+    records.try_for_each(|(n, record)| walk.record(*n, record))?;
+    Ok(JournalExtent { newest: walk.last.unwrap_or(0), is_cut: walk.is_cut })
 }
 
 /// Commits in order.
 struct Walk<F> {
-    /// The oldest one that is needed of the tail.
-    oldest: u64,
+    /// The oldest one that is needed, if there is a tail.
+    oldest: Option<u64>,
+    keeps_all: bool,
     /// The last one.
     last: Option<u64>,
-    /// The tail does not go on.
     is_cut: bool,
     found: F,
 }
 
 impl<F: FnMut(u64, Result<&str>) -> Result<()>> Walk<F> {
+    /// The number that is to come; `None` if any may be the first.
+    fn next(&self) -> Option<u64> {
+        self.last.map_or(self.oldest, |last| last.checked_add(1))
+    }
+
     fn row(&mut self, n: u64, list: Result<&str>) -> Result<()> {
-        if let Some(next) = self.last.replace(n).and_then(|last| last.checked_add(1))
-            && next < n
-        {
+        if let Some(next) = self.next().filter(|next| *next < n) {
             (self.found)(n, Err(not_there(next, n - 1)))?;
         }
+        self.last = Some(n);
         (self.found)(n, list)
     }
 
     fn record(&mut self, n: u64, record: &TailRecord) -> Result<()> {
         let JournalPlace { n: after, is_record } = record.after;
-        let is_missing = after >= self.oldest && self.last.is_none_or(|last| last < after);
-        self.is_cut |= is_missing && !is_record;
+        let missing = self.next().filter(|next| *next <= after);
+        self.is_cut |= missing.is_some() && !is_record && !self.keeps_all;
         if self.is_cut {
             return Ok(());
         }
-        let next = self.last.replace(n).map_or(self.oldest, |last| last + 1);
-        if is_missing {
+        if let Some(next) = missing {
             (self.found)(n, Err(not_there(next, after)))?;
         }
+        self.last = Some(n);
         (self.found)(n, Ok(&record.list))
     }
 }

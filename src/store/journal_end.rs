@@ -1,9 +1,11 @@
 //! Where an open store's journal goes on: in its [tail](super::tail), or in its table.
 
+use super::disk::if_there;
 use super::integrity::TAIL;
 use super::journal;
 use super::loss::{self, sync_log};
 use super::tail::{self, JournalPlace, TailName, TailWriter};
+use crate::base::limits::ROWS_KEPT_MAX;
 use rusqlite::{Connection, Result, Transaction};
 use std::path::PathBuf;
 
@@ -17,10 +19,12 @@ pub(super) struct JournalEnd {
     tail: Option<TailWriter>,
     /// The newest commit that does not merge.
     last: JournalPlace,
-    /// The newest commit that an earlier tail may have, which must not be written over.
+    /// The newest commit that an earlier tail may have; 0 if the database names none.
     earlier: u64,
-    /// The oldest commit that is needed, as the database says.
+    /// The oldest commit that is needed, as the database says since there is a tail.
     noted: u64,
+    /// A row may be in the log although its commit has failed, so no record gets its number.
+    is_in_doubt: bool,
     /// No tail can be begun.
     has_failed: bool,
 }
@@ -35,6 +39,7 @@ impl JournalEnd {
             last: JournalPlace { n: newest, is_record: false },
             earlier: if needs_rows { newest } else { 0 },
             noted: 0,
+            is_in_doubt: false,
             has_failed: false,
         }
     }
@@ -43,9 +48,14 @@ impl JournalEnd {
         self.tail.as_ref()
     }
 
-    /// Whether commits that change rooms in memory alone go to the tail.
+    /// Whether commits that change rooms in memory alone go to the tail, if there is space.
     pub(super) fn takes_records(&self) -> bool {
-        self.tail.as_ref().is_some_and(|tail| !tail.is_closed())
+        !self.is_in_doubt && self.tail.as_ref().is_some_and(|tail| !tail.has_failed())
+    }
+
+    /// Whether there is space for records of so many bytes.
+    pub(super) fn has_space(&self, bytes: usize) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.has_space(bytes))
     }
 
     /// Whether what the tail has is to be merged, so that it does not grow.
@@ -61,40 +71,57 @@ impl JournalEnd {
         Ok(())
     }
 
-    /// Commits a transaction, with a row for it; nothing before the `oldest` commit is needed then.
+    /// Commits a transaction, with a row for it. Nothing before the `oldest` commit is needed then.
+    /// Returns the oldest that stays.
     pub(super) fn commit(
         &mut self,
         transaction: Transaction<'_>,
         n: u64,
         oldest: u64,
         added: &str,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        self.is_in_doubt = true;
+        // There is no commit 0.
+        let oldest = oldest.max(1);
         journal::append(&transaction, n, added)?;
-        if oldest == n {
-            journal::remove_before(&transaction, n)?;
+        // Until it is named no more, an earlier tail must be there.
+        let is_earlier_done = self.earlier > 0 && oldest > self.earlier;
+        if is_earlier_done {
+            loss::note_no_tail(&transaction)?;
         }
         let begun = self.begin(&transaction, n, oldest)?;
-        let has_older = self.tail.as_ref().is_some_and(|tail| tail.newest() >= self.noted);
-        let is_to_note = oldest == n && has_older;
-        if is_to_note {
-            loss::note_oldest(&transaction, n)?;
+        let has_tail = self.tail.is_some() || begun.is_some();
+        // What is noted is exactly what is there, so that a hole is seen. So that not each commit
+        // notes it, some rows stay for a while.
+        let stays = match &self.tail {
+            Some(tail) if tail.newest() < self.noted && n - self.noted < ROWS_KEPT_MAX => {
+                self.noted
+            }
+            _ => oldest,
+        };
+        journal::remove_before(&transaction, stays)?;
+        if self.tail.is_some() && stays != self.noted {
+            loss::note_oldest(&transaction, stays)?;
         }
         transaction.commit()?;
-        if is_to_note || begun.is_some() {
-            self.noted = oldest;
+        self.is_in_doubt = false;
+        if is_earlier_done {
+            self.earlier = 0;
+        }
+        if has_tail {
+            self.noted = stays;
         }
         self.tail = begun.or(self.tail.take());
         self.last = JournalPlace { n, is_record: false };
-        Ok(())
+        Ok(stays)
     }
 
     /// Begins the tail, if that can be.
     fn begin(&mut self, db: &Connection, n: u64, oldest: u64) -> Result<Option<TailWriter>> {
-        if self.tail.is_some() || self.has_failed || oldest <= self.earlier {
+        if self.tail.is_some() || self.has_failed || self.earlier > 0 {
             return Ok(None);
         }
-        let name = TailName { epoch: self.epoch.clone(), begun: n };
-        match TailWriter::begin(&self.file, name) {
+        match TailWriter::begin(&self.file, TailName { epoch: self.epoch.clone(), begun: n }) {
             Ok(tail) => {
                 loss::note_tail(db, n, oldest)?;
                 Ok(Some(tail))
@@ -108,39 +135,149 @@ impl JournalEnd {
         }
     }
 
-    /// Commits before the `oldest` are in the tables, as the database says.
-    pub(super) fn merged(&mut self, oldest: u64) {
+    /// A transaction that merges may be in the log although it has failed.
+    pub(super) fn failed_to_merge(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// Commits before the `oldest` are in the tables, as the database says, and `is_all` if nothing
+    /// else waits.
+    pub(super) fn merged(&mut self, oldest: u64, is_all: bool) {
         self.noted = oldest;
-        if self.is_long() {
-            self.begin_again();
+        if self.is_long()
+            && !self.begin_again(false)
+            && is_all
+            && let Some(tail) = &mut self.tail
+        {
+            tail.goes_on();
         }
     }
 
-    /// Nothing comes for now. What is said next is written over what was said, if that is in the
-    /// tables, so that no more of it stays on the disk than has to.
-    pub(super) fn rest(&mut self) {
-        if self.tail.as_ref().is_some_and(|tail| tail.bytes() > 0) {
-            self.begin_again();
-        }
+    /// Nothing comes for now. If all that was said is in the tables it leaves the tail. Returns
+    /// whether that is so.
+    pub(super) fn rest(&mut self) -> bool {
+        !self.tail.as_ref().is_some_and(TailWriter::is_used) || self.begin_again(true)
     }
 
-    /// Writes the tail from its start again, if nothing of it is needed.
-    fn begin_again(&mut self) {
+    /// Writes the tail from its start again, if nothing of it is needed and nobody reads it.
+    fn begin_again(&mut self, is_to_go: bool) -> bool {
         let Some(tail) = self.tail.as_mut().filter(|tail| tail.newest() < self.noted) else {
-            return;
+            return false;
         };
         // What merges is not synced.
         match sync_log(&self.file) {
-            Ok(()) => tail.begin_again(),
-            Err(error) => log::warn!("the write-ahead log cannot be synced: {error}"),
+            Ok(()) => tail.begin_again(is_to_go),
+            Err(error) => {
+                log::warn!("the write-ahead log cannot be synced: {error}");
+                false
+            }
         }
     }
 
-    /// Removes the tail, when all of it is in the tables.
-    pub(super) fn remove(&self) {
-        let removed = sync_log(&self.file).and_then(|()| tail::remove(&self.file));
-        if let Err(error) = removed {
+    /// Ends in order, when all of the journal is in the tables: nothing needs the log and the tail.
+    pub(super) fn end(&self, db: &Connection) {
+        let said = db.unchecked_transaction().and_then(|transaction| {
+            loss::call_for_nothing(&transaction)?;
+            transaction.commit()
+        });
+        if let Err(error) = said {
+            log::warn!("that the data need no log could not be said: {error}");
+            return;
+        }
+        // If nothing had to be said, that was not synced; without a log there was nothing to sync.
+        let synced = if_there(sync_log(&self.file)).map(drop);
+        if let Err(error) = synced.and_then(|()| tail::remove(&self.file)) {
             log::warn!("{}{TAIL} cannot be removed: {error}", self.file.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{schema, sums};
+    use std::path::Path;
+
+    fn database(folder: &Path) -> (Connection, JournalEnd) {
+        let file = folder.join("x.db");
+        let mut db = Connection::open(&file).unwrap();
+        sums::add_row_sum(&db).unwrap();
+        schema::configure(&db).unwrap();
+        db.pragma_update(None, "journal_mode", "WAL").unwrap();
+        schema::prepare(&mut db, "life").unwrap().unwrap();
+        (db, JournalEnd::new(file, "life".into(), 0, false))
+    }
+
+    fn commit(db: &Connection, end: &mut JournalEnd, n: u64, oldest: u64) -> Result<u64> {
+        let transaction = db.unchecked_transaction().unwrap();
+        end.commit(transaction, n, oldest, "[]")
+    }
+
+    fn rows(db: &Connection) -> Vec<i64> {
+        let mut statement = db.prepare("SELECT n FROM journal ORDER BY n").unwrap();
+        statement.query_map((), |row| row.get(0)).unwrap().collect::<Result<_>>().unwrap()
+    }
+
+    fn noted(db: &Connection) -> (u64, u64) {
+        tail::named(db).unwrap().map_or((0, 0), |(name, oldest)| (name.begun, oldest))
+    }
+
+    #[test]
+    fn after_a_commit_that_failed_no_record_gets_a_number_until_a_row_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, mut end) = database(folder.path());
+        assert!(!end.takes_records(), "no tail is named");
+        commit(&db, &mut end, 1, 1).unwrap();
+        assert!(end.takes_records());
+        assert!(commit(&db, &mut end, 1, 1).is_err(), "this number is there");
+        assert!(!end.takes_records());
+        commit(&db, &mut end, 2, 1).unwrap();
+        assert!(end.takes_records());
+        end.failed_to_merge();
+        end.merged(2, true);
+        assert!(!end.takes_records(), "what merges is not synced");
+        commit(&db, &mut end, 3, 3).unwrap();
+        assert!(end.takes_records());
+    }
+
+    #[test]
+    fn what_is_noted_is_the_oldest_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, mut end) = database(folder.path());
+        assert_eq!(commit(&db, &mut end, 1, 1).unwrap(), 1);
+        assert_eq!((rows(&db), noted(&db)), (vec![1], (1, 1)));
+        // Nothing is needed, and they stay, so that it is not noted each time.
+        for n in 2..ROWS_KEPT_MAX {
+            assert_eq!(commit(&db, &mut end, n, n).unwrap(), 1);
+        }
+        assert_eq!(noted(&db), (1, 1));
+        end.append(ROWS_KEPT_MAX, "[1]").unwrap();
+        // A record is there that is not needed any more.
+        let n = ROWS_KEPT_MAX + 1;
+        assert_eq!(commit(&db, &mut end, n, n).unwrap(), n);
+        assert_eq!((rows(&db), noted(&db)), (vec![n as i64], (1, n)));
+        assert_eq!(commit(&db, &mut end, n + ROWS_KEPT_MAX, n + 9).unwrap(), n + 9);
+        assert_eq!(noted(&db), (1, n + 9));
+    }
+
+    #[test]
+    fn an_earlier_tail_is_there_until_nothing_needs_it_and_it_is_named_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, mut end) = database(folder.path());
+        commit(&db, &mut end, 1, 1).unwrap();
+        end.append(2, "[1]").unwrap();
+        let tail = folder.path().join("x.db-tail");
+        let mut end = JournalEnd::new(end.file, "life".into(), 2, true);
+        let before = std::fs::read(&tail).unwrap();
+        commit(&db, &mut end, 3, 2).unwrap();
+        assert_eq!(noted(&db), (1, 1));
+        commit(&db, &mut end, 4, 4).unwrap();
+        assert_eq!(noted(&db), (0, 0));
+        assert!(std::fs::read(&tail).unwrap() == before && !end.takes_records());
+        commit(&db, &mut end, 5, 5).unwrap();
+        assert_eq!(noted(&db), (5, 5));
+        assert!(std::fs::read(&tail).unwrap() != before && end.takes_records());
+        end.end(&db);
+        assert!(!tail.exists() && noted(&db) == (0, 0));
     }
 }

@@ -3,12 +3,14 @@
 //! The database counts its commits, and says whether a server has it open, so that a log must
 //! exist. The [mark](super::mark) says how many commits there were.
 
-use super::disk::{self, real};
-use super::integrity::{self, NotWhole, WAL, with};
+use super::disk::{self, if_there, real};
+use super::integrity::{NotWhole, TAIL, WAL, with};
+use super::journal::{self, JournalExtent};
 use super::mark::{self, Heads, MarkState};
 use super::rows::{self, damaged, each, meta, parsed};
 use super::sums::check;
-use super::{journal, schema, sums};
+use super::tail::FoundTail;
+use super::{schema, sums};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 use std::io;
@@ -74,14 +76,25 @@ pub(super) fn note_oldest(db: &Connection, oldest: u64) -> Result<()> {
 
 /// Notes within commit `n` that it begins the tail, and the oldest that is needed of the journal.
 pub(super) fn note_tail(db: &Connection, n: u64, oldest: u64) -> Result<()> {
-    set(db, TAIL_BEGUN, &n.to_string())?;
-    note_oldest(db, oldest)
+    for (key, value) in [(TAIL_BEGUN, n), (OLDEST, oldest)] {
+        set(db, key, &value.to_string())?;
+        if meta(db, key)? != value.to_string() {
+            return Err(damaged(format!("there is no {key}")));
+        }
+    }
+    Ok(())
 }
 
-/// Says in a copy that it is whole without a log and a tail.
+/// Says that the database is whole without a log and a tail.
 pub(super) fn call_for_nothing(db: &Connection) -> Result<()> {
     call_for_log(db, false)?;
-    note_tail(db, 0, 0)
+    note_no_tail(db)
+}
+
+/// Notes that there is no tail.
+pub(super) fn note_no_tail(db: &Connection) -> Result<()> {
+    set(db, TAIL_BEGUN, "0")?;
+    note_oldest(db, 0)
 }
 
 fn set(db: &Connection, key: &str, value: &str) -> Result<()> {
@@ -153,30 +166,45 @@ impl StoreTraces {
     }
 
     /// What a database has lost, its log included.
-    pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
-        self.loss_of(db, journal::newest_of_both(db)?, count(db)?.calls_for_log)
+    pub(super) fn loss(&self, db: &Connection, tail: &FoundTail) -> Result<Option<Loss>> {
+        let count = count(db)?;
+        let newest = match schema::version(db)? > schema::OLDEST {
+            true => journal::extent(db, tail)?.newest,
+            false => count.commits,
+        };
+        // A database that is in use is older than its tail, or the tail would be cut.
+        let extent = JournalExtent { newest, is_cut: false };
+        self.loss_of(db, tail, extent, count.calls_for_log)
     }
 
-    /// As [`StoreTraces::loss`], of a database that had so many commits, and called for a log or not,
-    /// before its journal was merged.
+    /// As [`StoreTraces::loss`], of a database whose journal had this extent, and which called for a
+    /// log or not, before its journal was merged.
     pub(super) fn loss_of(
         &self,
         db: &Connection,
-        commits: u64,
+        tail: &FoundTail,
+        extent: JournalExtent,
         calls_for_log: bool,
     ) -> Result<Option<Loss>> {
+        let commits = extent.newest;
+        let of_tail = || {
+            let missing = tail.is_missing.then_some("it is not there, or is another one");
+            let cut = "it goes on after commits that are not there: the write-ahead log is missing, cut or an older one";
+            missing.or(extent.is_cut.then_some(cut)).map(Loss::Tail)
+        };
         let no_mark = match &self.mark {
             MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;
                 let (begun, marked) = (marked.begun, marked.commits);
                 let is_behind = commits < marked || !missing.is_empty();
-                return Ok(is_behind.then_some(Loss::Behind { commits, marked, begun, missing }));
+                let behind = Loss::Behind { commits, marked, begun, missing };
+                return Ok(is_behind.then_some(behind).or_else(of_tail));
             }
             MarkState::Mark(_) => "is of another store",
             MarkState::Damaged => "is damaged",
             MarkState::Nothing => "is not there",
         };
-        Ok(calls_for_log.then_some(Loss::Unknown(no_mark)))
+        Ok(calls_for_log.then_some(Loss::Unknown(no_mark)).or_else(of_tail))
     }
 
     /// Whether the mark is damaged, or of another store.
@@ -239,13 +267,16 @@ pub struct BrokenRule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Loss {
     /// Commits or entries are missing that its mark has. The mark was begun at the commit `begun`.
-    #[error("the data have {commits} commits, and {marked} were made: the write-ahead log, or all of it, is missing, cut or an older one{}", unknown_changes(*.commits, *.begun))]
+    #[error("the data have {commits} commits, and {marked} were made: the write-ahead log or the tail is missing, cut or an older one{}", unknown_changes(*.commits, *.begun))]
     Behind { commits: u64, marked: u64, begun: u64, missing: Vec<BrokenRule> },
     /// No mark can tell.
     #[error(
-        "the mark of the data {0}, and the server did not end in order: whether its write-ahead log is whole cannot be told"
+        "the mark of the data {0}, and the server did not end in order: whether its write-ahead log and its tail are whole cannot be told"
     )]
     Unknown(&'static str),
+    /// The mark has no more, and the tail shows it.
+    #[error("the tail of the data shows that something is lost: {0}")]
+    Tail(&'static str),
 }
 
 /// What a mark cannot tell if it was begun after the commits that are there.
@@ -258,13 +289,21 @@ impl Loss {
     pub(super) fn missing(&self) -> &[BrokenRule] {
         match self {
             Loss::Behind { missing, .. } => missing,
-            Loss::Unknown(_) => &[],
+            Loss::Unknown(_) | Loss::Tail(_) => &[],
         }
     }
 }
 
-/// Syncs a log that was read. A kill may have come before its sync, and what is shown must not be
-/// lost with the power.
+/// Syncs a log and a tail that were read. A kill may have come before their sync, and what is shown
+/// must not be lost with the power.
+pub(super) fn sync_what_was_read(file: &Path) -> io::Result<()> {
+    for ending in [WAL, TAIL] {
+        if_there(disk::sync(&with(&real(file), ending)))?;
+    }
+    Ok(())
+}
+
+/// Syncs the log of an open database.
 pub(super) fn sync_log(file: &Path) -> io::Result<()> {
-    integrity::log_beside(&real(file)).map_or(Ok(()), |log| disk::sync(&log))
+    disk::sync(&with(&real(file), WAL))
 }

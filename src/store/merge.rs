@@ -2,10 +2,11 @@
 
 use super::append::insert_entry;
 use super::hot::{HotEntry, HotRoom, HotRooms, Undo};
-use super::journal::{self, JournalRecord, JournalText};
+use super::journal::{self, JournalExtent, JournalRecord, JournalText};
 use super::loss;
 use super::replay::JournalReplay;
 use super::rows::{save_member, save_room};
+use super::tail::FoundTail;
 use crate::base::limits::{HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, UNMERGED_MAX};
 use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
@@ -296,32 +297,35 @@ fn is_old(n: u64, since: u64) -> bool {
 /// What a journal had before all of it was merged.
 #[derive(Debug)]
 pub(super) struct WholeJournal {
-    /// The number of the newest commit; 0 if there was none.
-    pub(super) newest: u64,
+    pub(super) extent: JournalExtent,
     /// What was in no table, as it is before this is committed; `None` if there was nothing to do.
     pub(super) late: Option<HotRooms>,
 }
 
-/// Brings all that the journal has into the tables. One empty row stays, with the number of commits.
-pub(super) fn merge_all(db: &Connection) -> Result<WholeJournal> {
+/// Brings all that the journal has into the tables, and names no tail. One empty row stays, with the
+/// number of commits.
+pub(super) fn merge_all(db: &Connection, tail: &FoundTail) -> Result<WholeJournal> {
     let mut replay = JournalReplay::new(db);
-    let (mut newest, mut rows) = (0, 0);
-    journal::read(db, |n, records| {
+    let mut rows = 0;
+    let extent = journal::read(db, tail, |n, records| {
         if rows == 0 {
             replay.hot.oldest = n;
         }
-        (newest, rows) = (n, rows + 1);
+        rows += 1;
         records?.into_iter().try_for_each(|record| replay.redo(n, record))
     })?;
-    if rows == 0 || (rows == 1 && replay.is_empty()) {
-        return Ok(WholeJournal { newest, late: None });
+    let is_named = tail.oldest.is_some();
+    if rows == 0 || (rows == 1 && replay.is_empty() && !is_named) {
+        return Ok(WholeJournal { extent, late: None });
     }
     let hot = replay.hot;
     hot.write_rooms(db, hot.rooms.keys())?;
-    journal::append(db, newest + 1, journal::NO_RECORDS)?;
-    journal::remove_before(db, newest + 1)?;
-    loss::note_commits(db, newest + 1, newest + 1)?;
-    Ok(WholeJournal { newest, late: Some(hot) })
+    let n = extent.newest + 1;
+    journal::append(db, n, journal::NO_RECORDS)?;
+    journal::remove_before(db, n)?;
+    loss::note_commits(db, n, n)?;
+    loss::note_no_tail(db)?;
+    Ok(WholeJournal { extent, late: Some(hot) })
 }
 
 #[cfg(test)]
@@ -352,7 +356,7 @@ mod tests {
     /// What the tables are when all is merged from the journal, by a start.
     fn merged_rows(db: &Connection) -> Vec<String> {
         db.execute_batch("SAVEPOINT before").unwrap();
-        merge_all(db).unwrap();
+        merge_all(db, &FoundTail::default()).unwrap();
         let rows = rows(db);
         db.execute_batch("ROLLBACK TO before; RELEASE before").unwrap();
         rows
@@ -403,7 +407,7 @@ mod tests {
         }
         assert!(slices > 300 / MERGE_CHUNK, "{slices} slices");
         assert_eq!((rows(&db), hot.unmerged, hot.queue.len()), (expected, 0, 0));
-        assert!(merge_all(&db).unwrap().late.is_none());
+        assert!(merge_all(&db, &FoundTail::default()).unwrap().late.is_none());
     }
 
     #[test]

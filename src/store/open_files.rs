@@ -161,10 +161,13 @@ impl OpenFiles {
         }
     }
 
-    /// Something was committed to the tail, which is never cut.
-    pub(super) fn committed_to(&mut self, tail: &TailWriter) {
-        let named = self.tail.get_or_insert_with(|| NamedFile::new(tail.path().to_owned()));
-        named.bytes_min = named.bytes_min.max(tail.bytes());
+    /// The tail has so many bytes now that count.
+    pub(super) fn has_tail(&mut self, tail: &TailWriter) {
+        let named = self.tail.get_or_insert_with(|| {
+            let (path, known) = (tail.path().to_owned(), Some(tail.identity()));
+            NamedFile { path, known, bytes_min: 0 }
+        });
+        named.bytes_min = tail.bytes();
     }
 }
 

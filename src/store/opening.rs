@@ -3,12 +3,14 @@
 use super::events::EventsWanted;
 use super::hot::HotRooms;
 use super::integrity::{self, FILE_NAME, Served};
+use super::journal::JournalExtent;
 use super::loss::{self, Loss, StoreTraces};
 use super::mark::{Heads, Mark, MarkContent};
 use super::merge::{WholeJournal, merge_all};
 use super::snapshot::{readers, snapshot};
 use super::store::OpenError;
-use super::{journal, rows, schema, sums};
+use super::tail::{self, FoundTail, HeldTail};
+use super::{rows, schema, sums};
 use crate::base::Snapshot;
 use crate::base::limits::LOSSES_SHOWN_MAX;
 use rusqlite::config::DbConfig;
@@ -49,14 +51,18 @@ impl Files {
     }
 
     /// Begins the mark of a database that was read.
-    pub(super) fn mark(&self, db: &Connection, epoch: &str) -> Result<Option<Mark>, OpenError> {
+    pub(super) fn mark(
+        &self,
+        db: &Connection,
+        epoch: &str,
+        commits: u64,
+    ) -> Result<Option<Mark>, OpenError> {
         if self.seen.has_strange_mark(epoch) && !self.is_loss_told.get() {
             log::warn!("the mark of the data is of another store, or damaged: a new one is begun");
         }
         let failed = |error| OpenError::Directory(self.file.clone(), error);
-        loss::sync_log(&self.file).map_err(failed)?;
+        loss::sync_what_was_read(&self.file).map_err(failed)?;
         let count = loss::count(db)?;
-        let commits = journal::newest_of_both(db)?;
         let in_file = self.seen.in_file.unwrap_or_default();
         let said = MarkContent {
             epoch: epoch.to_owned(),
@@ -77,6 +83,15 @@ impl Files {
     }
 }
 
+/// What a start has of a store.
+pub(super) struct BegunStore {
+    pub(super) snapshot: Snapshot,
+    /// What the journal has, if the disk is too full to merge it.
+    pub(super) hot: HotRooms,
+    /// The number of the newest commit.
+    pub(super) commits: u64,
+}
+
 /// Makes a database ready, and reads everything but its logs. It reads before it writes, so that a
 /// server that refuses to start changes nothing.
 pub(super) fn begin(
@@ -84,14 +99,13 @@ pub(super) fn begin(
     epoch: &str,
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
-) -> Result<(Snapshot, HotRooms), OpenError> {
+) -> Result<BegunStore, OpenError> {
     sums::add_row_sum(db)?;
     schema::configure(db)?;
     let wrong_version = |version| {
         let is_newer = version > schema::VERSION;
         if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
     };
-    let mut hot = HotRooms::default();
     let found = match schema::version(db)? {
         0 => None,
         version @ schema::OLDEST..=schema::VERSION => {
@@ -100,15 +114,13 @@ pub(super) fn begin(
             {
                 return Err(OpenError::Damaged(file.clone(), fault.to_string()));
             }
-            let found = up_to_date(db, version, wanted, files)?;
-            hot = found.hot;
-            Some((found.loss, found.snapshot))
+            Some(up_to_date(db, version, wanted, files)?)
         }
         other => return Err(wrong_version(other)),
     };
     db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
-        Some((loss, mut snapshot)) => {
+        Some((BegunStore { mut snapshot, hot, commits }, loss)) => {
             schema::add_indexes(db)?;
             if let Some(files) = files
                 && files.has_lost(loss.as_ref())
@@ -126,38 +138,40 @@ pub(super) fn begin(
                     stream.epoch = epoch.into();
                 }
             }
-            Ok((snapshot, hot))
+            Ok(BegunStore { snapshot, hot, commits })
         }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
             schema::add_indexes(db)?;
-            Ok((snapshot(db, Vec::new(), wanted)?, hot))
+            let snapshot = snapshot(db, Vec::new(), wanted)?;
+            Ok(BegunStore { snapshot, hot: HotRooms::default(), commits: 0 })
         }
     }
 }
 
-/// What a store has that was there.
-struct FoundStore {
-    snapshot: Snapshot,
-    /// What the journal has, if the disk is too full to merge it.
-    hot: HotRooms,
-    loss: Option<Loss>,
-}
-
 /// Updates the file, if it is of an older version, and brings what the journal has into the tables;
-/// then reads everything but the logs. If something is damaged, nothing is changed.
+/// then reads everything but the logs, and what was lost. If something is damaged, nothing is
+/// changed.
 fn up_to_date(
     db: &mut Connection,
     version: u32,
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
-) -> rusqlite::Result<FoundStore> {
+) -> Result<(BegunStore, Option<Loss>), OpenError> {
     let calls_for_log = loss::count(db)?.calls_for_log;
+    tail::named(db)?;
+    let tail = match files {
+        Some(Files { file, .. }) => {
+            let held = HeldTail::take(file);
+            held.map_err(|error| OpenError::Directory(file.clone(), error))?.read(db)?
+        }
+        None => FoundTail::default(),
+    };
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if version < schema::VERSION {
         schema::update(&transaction)?;
     }
-    let WholeJournal { newest, late: merged } = merge_all(&transaction)?;
+    let WholeJournal { extent, late: merged } = merge_all(&transaction, &tail)?;
     let is_unchanged = version == schema::VERSION && merged.is_none();
     let readers = match files {
         // Other connections see only what is committed.
@@ -165,21 +179,27 @@ fn up_to_date(
         _ => Vec::new(),
     };
     let snapshot = snapshot(&transaction, readers, wanted)?;
-    let loss_of = |files: &Files| files.seen.loss_of(&transaction, newest, calls_for_log);
+    let loss_of = |files: &Files| files.seen.loss_of(&transaction, &tail, extent, calls_for_log);
     let loss = files.map(loss_of).transpose()?.flatten();
-    let mut found = FoundStore { snapshot, hot: HotRooms::default(), loss };
+    // What is lost needs a new epoch, in which the tail that is there is none.
+    let has_lost = loss.is_some() || files.is_some_and(|files| files.log_damaged_at.is_some());
+    let JournalExtent { newest, .. } = extent;
+    let commits = newest + u64::from(merged.is_some());
+    let mut found = BegunStore { snapshot, hot: HotRooms::default(), commits };
     if is_unchanged {
-        return Ok(found);
+        return Ok((found, loss));
     }
     match (transaction.commit(), merged) {
         (Ok(()), _) => {}
-        (Err(error), Some(hot)) if version == schema::VERSION && !rows::is_damage(&error) => {
+        (Err(error), Some(hot))
+            if version == schema::VERSION && !has_lost && !rows::is_damage(&error) =>
+        {
             log::warn!("the journal is not merged yet: {error}");
-            found.hot = hot;
+            (found.hot, found.commits) = (hot, newest);
         }
-        (Err(error), _) => return Err(error),
+        (Err(error), _) => return Err(error.into()),
     }
-    Ok(found)
+    Ok((found, loss))
 }
 
 /// Opens the database of a locked directory. Files that are not whole, or not of one store, are

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 /// The version of the files that this program writes. Files from before the first release have a
 /// lower one and are not read.
 pub(super) const VERSION: u32 = 6;
+/// The first version with a tail.
+pub(super) const WITH_TAIL: u32 = 6;
 /// The oldest version that a start updates: it has no journal. In version 5 that has no tail.
 pub(super) const OLDEST: u32 = 4;
 

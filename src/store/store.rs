@@ -8,10 +8,10 @@ use super::integrity::Served;
 use super::journal_end::JournalEnd;
 use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
-use super::opening::{begin, open_in};
+use super::opening::{BegunStore, Files, begin, open_in};
 use super::record_store::RecordStore;
 use super::worker::Worker;
-use super::{journal, rows, schema};
+use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
@@ -205,21 +205,22 @@ impl Store {
                 (db, Some(files), Some(served), Some(lock))
             }
         };
-        let begun = begin(&mut db, epoch, wanted, files.as_ref()).and_then(|(snapshot, hot)| {
-            let mark = files.as_ref().map(|files| files.mark(&db, &snapshot.epoch)).transpose()?;
-            Ok((snapshot, hot, mark.flatten()))
+        let begun = begin(&mut db, epoch, wanted, files.as_ref()).and_then(|begun| {
+            let of = |files: &Files| files.mark(&db, &begun.snapshot.epoch, begun.commits);
+            let mark = files.as_ref().map(of).transpose()?;
+            Ok((begun, mark.flatten()))
         });
-        let (snapshot, hot, mark) = begun.map_err(|error| match (&files, error) {
-            (Some(files), OpenError::Database(error)) if rows::is_damage(&error) => {
-                OpenError::Damaged(files.file.clone(), rows::what(&error))
-            }
-            (_, other) => other,
-        })?;
+        let (BegunStore { snapshot, hot, commits }, mark) =
+            begun.map_err(|error| match (&files, error) {
+                (Some(files), OpenError::Database(error)) if rows::is_damage(&error) => {
+                    OpenError::Damaged(files.file.clone(), rows::what(&error))
+                }
+                (_, other) => other,
+            })?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         // All statements of a connection fit, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
-        let commits = journal::newest_of_both(&db)?;
         // Bounded by `submit`: a bounded channel would own memory for its full length.
         let (commands, receiver) = channel();
         let ends = Arc::new(Ends::new(wakers));

@@ -19,21 +19,23 @@
 //! ```
 //!
 //! The name is the epoch, and the number of the commit that has noted in `meta` that the tail
-//! begins. So what an older tail has left in the file, or another store, is no record.
+//! begins. Each tail is a new file. It begins with a record without a list, with 00 for what is
+//! before it.
 
-use super::disk::{self, if_there, real};
+use super::disk::{self, FileIdentity, if_there, real};
 use super::integrity::{TAIL, with};
 use super::rows::{damaged, meta};
-use super::{loss, sums};
+use super::{loss, schema, sums};
 use crate::base::limits::{TAIL_AHEAD_BYTES, TAIL_BYTES, TAIL_BYTES_MAX};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+const BEGINS: u8 = 0;
 const FOLLOWS_A_ROW: u8 = 1;
 const FOLLOWS_A_RECORD: u8 = 2;
 const HEAD_BYTES: usize = 32;
@@ -76,33 +78,49 @@ impl TailName {
         sums::sum(texts.into_iter().chain(numbers))
     }
 
-    /// The record at the start of some bytes, with its number and length.
-    fn record(&self, bytes: &[u8]) -> Option<(u64, TailRecord, usize)> {
+    /// The record at the start of some bytes, with its number and length; `None` for that which
+    /// begins the tail.
+    fn record(&self, bytes: &[u8]) -> Option<(Option<(u64, TailRecord)>, usize)> {
         let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
         let number = |at: usize| head[at..].first_chunk().copied().map_or(0, u64::from_le_bytes);
-        let is_record = match head.first_chunk() {
-            Some([1, b'P', b'J', FOLLOWS_A_ROW]) => false,
-            Some([1, b'P', b'J', FOLLOWS_A_RECORD]) => true,
+        let kind = match head.first_chunk() {
+            Some([1, b'P', b'J', kind @ (BEGINS | FOLLOWS_A_ROW | FOLLOWS_A_RECORD)]) => *kind,
             _ => return None,
         };
         let len = usize::try_from(number(0) >> 32).ok()?;
         let list = std::str::from_utf8(rest.get(..len)?).ok()?;
-        let (n, after) = (number(8), JournalPlace { n: number(16), is_record });
-        let is_right = self.sum(n, after, list) == number(24).cast_signed();
-        let record = TailRecord { after, list: list.to_owned() };
-        is_right.then(|| (n, record, (HEAD_BYTES + len).next_multiple_of(STEP_BYTES)))
+        let (n, is_record) = (number(8), kind == FOLLOWS_A_RECORD);
+        let after = JournalPlace { n: number(16), is_record };
+        if self.sum(n, after, list) != number(24).cast_signed() {
+            return None;
+        }
+        let record = (kind != BEGINS).then(|| (n, TailRecord { after, list: list.to_owned() }));
+        Some((record, (HEAD_BYTES + len).next_multiple_of(STEP_BYTES)))
     }
 
-    /// The records in a file's bytes, by number, from the `oldest` on that is needed.
-    fn records(&self, bytes: &[u8], oldest: u64) -> BTreeMap<u64, TailRecord> {
-        let mut found = BTreeMap::new();
+    /// A record as it is written.
+    fn put(&self, bytes: &mut Vec<u8>, kind: u8, n: u64, after: JournalPlace, list: &str) -> bool {
+        let Ok(len) = u32::try_from(list.len()) else { return false };
+        bytes.clear();
+        bytes.extend([1, b'P', b'J', kind]);
+        bytes.extend(len.to_le_bytes());
+        let sum = self.sum(n, after, list).cast_unsigned();
+        bytes.extend([n, after.n, sum].into_iter().flat_map(u64::to_le_bytes));
+        bytes.extend_from_slice(list.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(STEP_BYTES), 0);
+        true
+    }
+
+    /// What a file's bytes have of this tail, from the `oldest` commit on that is needed.
+    fn find(&self, bytes: &[u8], oldest: u64) -> FoundTail {
+        let mut found =
+            FoundTail { oldest: Some(oldest), is_missing: true, ..FoundTail::default() };
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             at += match self.record(rest) {
-                Some((n, record, len)) => {
-                    if n >= oldest {
-                        found.insert(n, record);
-                    }
+                Some((record, len)) => {
+                    found.is_missing = false;
+                    found.records.extend(record.filter(|(n, _)| *n >= oldest));
                     len
                 }
                 // Behind a damaged record the next one is found again.
@@ -113,38 +131,87 @@ impl TailName {
     }
 }
 
+/// What is needed of a tail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FoundTail {
+    /// The oldest commit that is needed, here or in the table; `None` if there is no tail.
+    pub(super) oldest: Option<u64>,
+    pub(super) records: BTreeMap<u64, TailRecord>,
+    /// There must be one, and it is not there, or is another one.
+    pub(super) is_missing: bool,
+    /// What follows a row that is not there counts, too.
+    pub(super) keeps_all: bool,
+}
+
+impl FoundTail {
+    /// Whether each record that says that it follows one does so.
+    fn is_whole(&self) -> bool {
+        let is_needed = |place: &JournalPlace| {
+            place.is_record && self.oldest.is_some_and(|oldest| place.n >= oldest)
+        };
+        let mut after = self.records.values().map(|record| record.after).filter(is_needed);
+        after.all(|place| self.records.contains_key(&place.n))
+    }
+}
+
 /// The tail that an open database has named, and the number of the oldest commit that is needed of
-/// it; `None` if it has named none.
-fn named(db: &Connection) -> Result<Option<(TailName, u64)>> {
+/// the journal; `None` if it has named none.
+pub(super) fn named(db: &Connection) -> Result<Option<(TailName, u64)>> {
+    if schema::version(db)? < schema::WITH_TAIL {
+        return Ok(None);
+    }
     let number = |key| {
         let number = meta(db, key)?.parse::<u64>();
         number.map_err(|_| damaged(format!("the {key} is no number")))
     };
-    let begun = number(loss::TAIL_BEGUN)?;
-    Ok((begun > 0)
-        .then_some((TailName { epoch: meta(db, "epoch")?, begun }, number(loss::OLDEST)?)))
+    let (begun, oldest) = (number(loss::TAIL_BEGUN)?, number(loss::OLDEST)?);
+    if begun == 0 {
+        return Ok(None);
+    }
+    Ok(Some((TailName { epoch: meta(db, "epoch")?, begun }, oldest)))
 }
 
-/// What is needed of a tail.
-#[derive(Debug, Default)]
-pub(super) struct FoundTail {
-    /// The oldest commit that is needed, here or in the table.
-    pub(super) oldest: u64,
-    pub(super) records: BTreeMap<u64, TailRecord>,
+/// The tail beside a database, held: while it is, a server does not write over what it has.
+#[derive(Debug)]
+pub(super) struct HeldTail {
+    file: Option<File>,
 }
 
-/// What is needed of the tail beside a database, by the database that is `open`, which may be a copy
-/// of it. Nothing if there is none.
-pub(super) fn read(open: &Connection, file: &Path) -> Result<FoundTail> {
-    let tail = if_there(disk::open(&with(&real(file), TAIL)));
-    let Some(tail) = tail.map_err(|error| failed("read", error))? else {
-        return Ok(FoundTail::default());
-    };
-    let Some((name, oldest)) = named(open)? else { return Ok(FoundTail::default()) };
-    let mut bytes = Vec::new();
-    let read = tail.take(2 * TAIL_BYTES_MAX).read_to_end(&mut bytes);
-    read.map_err(|error| failed("read", error))?;
-    Ok(FoundTail { oldest, records: name.records(&bytes, oldest) })
+/// A tail that a server writes may show a record before the one that it follows. Real damage looks
+/// so each time.
+const READS: u32 = 4;
+
+impl HeldTail {
+    /// Takes it before the database is read, so that it has what that does not have yet.
+    pub(super) fn take(database: &Path) -> io::Result<HeldTail> {
+        let file = if_there(disk::open(&with(&real(database), TAIL)))?;
+        file.as_ref().map_or(Ok(()), File::lock_shared)?;
+        Ok(HeldTail { file })
+    }
+
+    /// Reads what is needed of it, by the database that is `open`, which may be a copy.
+    pub(super) fn read(&self, open: &Connection) -> Result<FoundTail> {
+        let named = match named(open) {
+            // Nothing can be read of it. Whoever reads the rest says what is wrong.
+            Err(_) if self.file.is_none() => None,
+            other => other?,
+        };
+        let Some((name, oldest)) = named else { return Ok(FoundTail::default()) };
+        let Some(file) = &self.file else { return Ok(name.find(&[], oldest)) };
+        let mut found = FoundTail::default();
+        for _ in 0..READS {
+            let mut bytes = Vec::new();
+            let mut file = file;
+            let read =
+                file.rewind().and_then(|()| file.take(2 * TAIL_BYTES_MAX).read_to_end(&mut bytes));
+            read.map_err(|error| failed("read", error))?;
+            found = name.find(&bytes, oldest);
+            if found.is_whole() {
+                break;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// An error of the tail's file, as those of the database.
@@ -158,26 +225,12 @@ pub(super) fn remove(file: &Path) -> io::Result<()> {
     disk::remove(&with(&real(file), TAIL))
 }
 
-/// While it is there, a server does not write over what a tail has.
-#[derive(Debug)]
-pub(super) struct TailGuard {
-    _tail: Option<File>,
-}
-
-impl TailGuard {
-    /// Takes it before the database is read, so that the tail has what that does not have yet.
-    pub(super) fn take(file: &Path) -> io::Result<TailGuard> {
-        let tail = if_there(disk::open(&with(&real(file), TAIL)))?;
-        tail.as_ref().map_or(Ok(()), File::lock_shared)?;
-        Ok(TailGuard { _tail: tail })
-    }
-}
-
 /// The tail of an open store.
 #[derive(Debug)]
 pub(super) struct TailWriter {
     path: PathBuf,
     file: File,
+    identity: FileIdentity,
     name: TailName,
     /// Where the next record goes.
     at: u64,
@@ -185,28 +238,40 @@ pub(super) struct TailWriter {
     len: u64,
     /// The newest record.
     newest: u64,
+    /// From how many bytes on it is to be written from its start again.
+    is_long_at: u64,
     /// A record, as it is written.
     bytes: Vec<u8>,
     has_failed: bool,
 }
 
 impl TailWriter {
-    /// Begins the tail of a database, which notes its `name`.
-    pub(super) fn begin(file: &Path, name: TailName) -> io::Result<TailWriter> {
-        let path = with(&real(file), TAIL);
-        let mut options = File::options();
-        let tail = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let tail = tail.open(&path)?;
+    /// Begins the tail of a database, which notes its `name` then. It replaces another one, of which
+    /// nothing is needed; who reads that goes on.
+    pub(super) fn begin(database: &Path, name: TailName) -> io::Result<TailWriter> {
+        let path = with(&real(database), TAIL);
+        let mode = database.metadata()?.mode() & 0o777;
+        disk::remove(&path)?;
+        let file =
+            File::options().read(true).write(true).create_new(true).mode(mode).open(&path)?;
+        // Whoever may read the database may read its tail.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        let mut bytes = Vec::new();
+        name.put(&mut bytes, BEGINS, 0, JournalPlace::default(), "");
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
         disk::sync(disk::folder_of(&path))?;
-        let (_, len) = disk::identity_and_len_of(&tail)?;
+        let (identity, len) = disk::identity_and_len_of(&file)?;
         Ok(TailWriter {
             path,
-            file: tail,
+            file,
+            identity,
             name,
-            at: 0,
+            at: len,
             len,
             newest: 0,
-            bytes: Vec::new(),
+            is_long_at: TAIL_BYTES,
+            bytes,
             has_failed: false,
         })
     }
@@ -220,14 +285,34 @@ impl TailWriter {
         self.at
     }
 
-    /// Whether it takes no more: it is full, or what it wrote last may or may not be there.
-    pub(super) fn is_closed(&self) -> bool {
-        self.has_failed || self.at >= TAIL_BYTES_MAX
+    /// Its identity, as it was begun.
+    pub(super) fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+
+    /// Whether it takes no more, because what it wrote last may or may not be there.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Whether there is space for a list of so many bytes.
+    pub(super) fn has_space(&self, bytes: usize) -> bool {
+        self.at + (HEAD_BYTES + bytes) as u64 <= TAIL_BYTES_MAX
     }
 
     /// Whether it is to be written from its start again.
     pub(super) fn is_long(&self) -> bool {
-        self.at >= TAIL_BYTES
+        self.at >= self.is_long_at
+    }
+
+    /// It cannot be written from its start for now.
+    pub(super) fn goes_on(&mut self) {
+        self.is_long_at = self.at + TAIL_BYTES;
+    }
+
+    /// Whether it has records.
+    pub(super) fn is_used(&self) -> bool {
+        self.at > HEAD_BYTES as u64
     }
 
     /// The number of the newest record.
@@ -237,25 +322,21 @@ impl TailWriter {
 
     /// Adds a commit. It is on disk when this returns.
     pub(super) fn append(&mut self, n: u64, after: JournalPlace, list: &str) -> Result<()> {
-        self.bytes.clear();
         let kind = if after.is_record { FOLLOWS_A_RECORD } else { FOLLOWS_A_ROW };
-        let len = u32::try_from(list.len());
-        let len = len.map_err(|_| failed("write", io::ErrorKind::FileTooLarge.into()))?;
-        self.bytes.extend([1, b'P', b'J', kind]);
-        self.bytes.extend(len.to_le_bytes());
-        let sum = self.name.sum(n, after, list).cast_unsigned();
-        self.bytes.extend([n, after.n, sum].into_iter().flat_map(u64::to_le_bytes));
-        self.bytes.extend_from_slice(list.as_bytes());
-        self.bytes.resize(self.bytes.len().next_multiple_of(STEP_BYTES), 0);
+        if !self.name.put(&mut self.bytes, kind, n, after, list) {
+            return Err(failed("write", io::ErrorKind::FileTooLarge.into()));
+        }
         let end = self.at + self.bytes.len() as u64;
         self.lengthen(end);
+        // Even if it fails: then it may be there, until something is written over it.
+        self.newest = n;
         let written = self.file.write_all_at(&self.bytes, self.at);
         if let Err(error) = written.and_then(|()| self.file.sync_data()) {
-            // Nobody must find it later.
-            self.has_failed = self.file.write_all_at(&[0; HEAD_BYTES], self.at).is_err();
+            let wiped = self.file.write_all_at(&[0; HEAD_BYTES], self.at);
+            self.has_failed = wiped.and_then(|()| self.file.sync_data()).is_err();
             return Err(failed("write", error));
         }
-        (self.at, self.newest) = (end, n);
+        self.at = end;
         self.len = self.len.max(end);
         Ok(())
     }
@@ -265,24 +346,35 @@ impl TailWriter {
     /// own error says why.
     fn lengthen(&mut self, end: u64) {
         while end > self.len {
-            let until = self.len + TAIL_AHEAD_BYTES;
-            for at in (self.len..until).step_by(PAGE.len()) {
-                if self.file.write_all_at(&PAGE, at).is_err() {
+            let until = (self.len + 1).next_multiple_of(TAIL_AHEAD_BYTES);
+            let mut at = self.len;
+            while at < until {
+                let piece = PAGE.len() as u64 - at % PAGE.len() as u64;
+                let piece = usize::try_from(piece).map_or(&PAGE[..], |len| &PAGE[..len]);
+                if self.file.write_all_at(piece, at).is_err() {
                     return;
                 }
+                at += piece.len() as u64;
             }
             self.len = until;
         }
     }
 
-    /// Begins at the start of the file again. All of it must be in the tables, on disk. It goes on
-    /// where it is while somebody reads it.
-    pub(super) fn begin_again(&mut self) {
-        if self.file.try_lock().is_ok() {
-            self.at = 0;
-            // To release what is held does not fail.
-            let _ = self.file.unlock();
+    /// Begins at the start of the file again, and empties it if that `is_to_go`. All of it must be in
+    /// the tables, on disk. Returns whether it does: it goes on where it is while somebody reads it.
+    pub(super) fn begin_again(&mut self, is_to_go: bool) -> bool {
+        let is_held = self.file.try_lock().is_err();
+        if is_held {
+            return false;
         }
+        let begin = HEAD_BYTES as u64;
+        if is_to_go && self.file.set_len(begin).is_ok() {
+            self.len = begin;
+        }
+        (self.at, self.is_long_at) = (begin, TAIL_BYTES);
+        // To release what is held does not fail.
+        let _ = self.file.unlock();
+        true
     }
 }
 
@@ -296,8 +388,11 @@ mod tests {
         TailName { epoch: "life".into(), begun: 4 }
     }
 
+    /// Beside a database.
     fn tail(folder: &Path) -> TailWriter {
-        TailWriter::begin(&folder.join("x.db"), name()).unwrap()
+        let database = folder.join("x.db");
+        File::create(&database).unwrap();
+        TailWriter::begin(&database, name()).unwrap()
     }
 
     /// Adds the lists as commits from `n` on.
@@ -311,26 +406,33 @@ mod tests {
         std::fs::read(tail.path()).unwrap()
     }
 
+    /// The numbers that are found.
+    fn numbers(tail: &TailWriter, oldest: u64) -> Vec<u64> {
+        name().find(&bytes(tail), oldest).records.into_keys().collect()
+    }
+
     #[test]
     fn records_are_read_as_they_were_written_and_only_by_their_name() {
         let folder = tempfile::tempdir().unwrap();
         let mut tail = tail(folder.path());
+        assert!(!name().find(&bytes(&tail), 0).is_missing, "it is begun");
         fill(&mut tail, 5);
-        let found = name().records(&bytes(&tail), 0);
+        let found = name().find(&bytes(&tail), 0);
         let expected = LISTS.iter().zip(5..).map(|(list, n)| {
             let after = JournalPlace { n: n - 1, is_record: n > 5 };
             (n, TailRecord { after, list: (*list).to_owned() })
         });
-        assert_eq!(found, expected.collect());
-        assert_eq!(name().records(&bytes(&tail), 7).into_keys().collect::<Vec<_>>(), [7]);
+        assert_eq!(found.records, expected.collect());
+        assert_eq!(numbers(&tail, 7), [7]);
         for other in [TailName { epoch: "other".into(), ..name() }, TailName { begun: 5, ..name() }]
         {
-            assert!(other.records(&bytes(&tail), 0).is_empty());
+            let found = other.find(&bytes(&tail), 0);
+            assert!(found.is_missing && found.records.is_empty());
         }
     }
 
     #[test]
-    fn it_is_lengthened_ahead_and_what_it_was_longer_before_is_no_record() {
+    fn it_is_lengthened_ahead_and_what_it_was_longer_before_has_lower_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let mut tail = tail(folder.path());
         fill(&mut tail, 5);
@@ -338,12 +440,15 @@ mod tests {
         let list = format!("[{}]", " ".repeat(TAIL_AHEAD_BYTES as usize));
         tail.append(8, JournalPlace { n: 7, is_record: true }, &list).unwrap();
         assert_eq!(bytes(&tail).len() as u64, 2 * TAIL_AHEAD_BYTES);
-        tail.begin_again();
+        assert!(tail.begin_again(false));
         tail.append(10, JournalPlace { n: 9, is_record: false }, "[]").unwrap();
-        // Those behind it are found, and not needed.
-        let found = name().records(&bytes(&tail), 10);
-        assert_eq!(found.into_keys().collect::<Vec<_>>(), [10]);
-        assert_eq!(name().records(&bytes(&tail), 0).into_keys().collect::<Vec<_>>(), [6, 7, 8, 10]);
+        assert_eq!(numbers(&tail, 10), [10]);
+        assert_eq!(numbers(&tail, 0), [6, 7, 8, 10]);
+        assert!(tail.begin_again(true));
+        assert_eq!((bytes(&tail).len(), numbers(&tail, 0).len()), (HEAD_BYTES, 0));
+        assert!(!name().find(&bytes(&tail), 0).is_missing);
+        fill(&mut tail, 12);
+        assert_eq!(numbers(&tail, 0), [12, 13, 14]);
     }
 
     #[test]
@@ -352,12 +457,29 @@ mod tests {
         let mut tail = tail(folder.path());
         fill(&mut tail, 5);
         let at = tail.bytes();
-        let guard = TailGuard::take(&folder.path().join("x.db")).unwrap();
-        tail.begin_again();
+        let held = HeldTail::take(&folder.path().join("x.db")).unwrap();
+        assert!(!tail.begin_again(true));
         assert_eq!(tail.bytes(), at);
-        drop(guard);
-        tail.begin_again();
-        assert_eq!(tail.bytes(), 0);
+        drop(held);
+        assert!(tail.begin_again(false));
+        assert!(!tail.is_used());
+    }
+
+    #[test]
+    fn another_one_is_another_file_with_the_rights_of_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = tail(folder.path());
+        fill(&mut first, 5);
+        let aside = folder.path().join("aside");
+        std::fs::hard_link(first.path(), &aside).unwrap();
+        let before = std::fs::read(&aside).unwrap();
+        let database = folder.path().join("x.db");
+        std::fs::set_permissions(&database, Permissions::from_mode(0o640)).unwrap();
+        let mut second = TailWriter::begin(&database, name()).unwrap();
+        fill(&mut second, 9);
+        assert_eq!(numbers(&second, 0), [9, 10, 11]);
+        assert_eq!(std::fs::read(aside).unwrap(), before, "that of a store that was put aside");
+        assert_eq!(second.path().metadata().unwrap().mode() & 0o777, 0o640);
     }
 
     #[test]
@@ -370,12 +492,24 @@ mod tests {
         tail.file = File::open(tail.path()).unwrap();
         let error = tail.append(8, after, "[1]").unwrap_err().to_string();
         assert!(error.starts_with("cannot write the tail: "), "{error}");
-        assert!(tail.is_closed(), "what it has there could not be wiped out");
+        assert!(tail.has_failed() && tail.newest() == 8, "it may be there");
         tail.file = writable;
-        tail.has_failed = false;
         tail.append(8, after, "[2]").unwrap();
-        assert_eq!(name().records(&bytes(&tail), 8)[&8].list, "[2]");
-        assert!(tail.bytes() > at && tail.newest() == 8);
+        assert_eq!(name().find(&bytes(&tail), 8).records[&8].list, "[2]");
+        assert!(tail.bytes() > at);
+    }
+
+    #[test]
+    fn it_has_space_up_to_its_bound_and_is_long_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tail = tail(folder.path());
+        assert!(!tail.is_long() && tail.has_space(1_000));
+        tail.at = TAIL_BYTES;
+        assert!(tail.is_long());
+        tail.goes_on();
+        assert!(!tail.is_long());
+        tail.at = TAIL_BYTES_MAX - 100;
+        assert!(tail.has_space(100 - HEAD_BYTES) && !tail.has_space(101 - HEAD_BYTES));
     }
 
     #[test]
@@ -383,13 +517,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut tail = tail(folder.path());
         tail.append(5, JournalPlace { n: 4, is_record: false }, "[]").unwrap();
-        let record = bytes(&tail)[..usize::try_from(tail.bytes()).unwrap()].to_vec();
+        let end = usize::try_from(tail.bytes()).unwrap();
+        let record = bytes(&tail)[HEAD_BYTES..end].to_vec();
         proptest::proptest!(|(noise in proptest::collection::vec(0u8..6, 0..200))| {
             let mut all = [&[1, b'P', b'J', 1][..], &noise].concat();
             all.resize(all.len().next_multiple_of(STEP_BYTES), 0);
             all.extend_from_slice(&record);
-            proptest::prop_assert_eq!(name().records(&all, 0).len(), 1);
-            name().records(&all[..all.len() - 1], 0);
+            proptest::prop_assert_eq!(name().find(&all, 0).records.len(), 1);
+            name().find(&all[..all.len() - 1], 0);
         });
     }
 }

@@ -8,7 +8,7 @@ use super::mark::{Mark, heads_of};
 use super::merge::MergedPart;
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
-use super::{loss, rows, schema};
+use super::{rows, schema};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READS_PER_BATCH,
     SLICE_MS, TOLD_LOOK_EVERY_MS,
@@ -99,11 +99,8 @@ impl Worker {
         }
         // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
         // database.
-        if let Err(error) = loss::call_for_log(&self.db, false) {
-            log::warn!("that the data need no log could not be said: {error}");
-        }
         if !self.hot.needs_rows() && !self.is_lost() {
-            self.journal.iter().for_each(JournalEnd::remove);
+            self.journal.iter().for_each(|journal| journal.end(&self.db));
         }
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
             log::warn!("the write-ahead log could not be checkpointed: {error}");
@@ -158,7 +155,10 @@ impl Worker {
             // That it frees less is no harm.
             let _ = self.db.execute_batch("PRAGMA shrink_memory");
             if let Some(journal) = &mut self.journal {
-                journal.rest();
+                self.has_rested = journal.rest();
+                if let Some((held, tail)) = self.held.as_mut().zip(journal.tail()) {
+                    held.has_tail(tail);
+                }
             }
         }
     }
@@ -169,6 +169,7 @@ impl Worker {
         let merged = self.merge_slice();
         self.has_failed_to_merge = merged.is_err();
         if let Err(error) = merged {
+            self.journal.iter_mut().for_each(JournalEnd::failed_to_merge);
             self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
         }
     }
@@ -206,7 +207,10 @@ impl Worker {
         drop(unsynced);
         match merged {
             Ok(oldest) => self.merged(&parts, oldest),
-            Err(error) => self.log_failure(now, &format!("cannot merge its journal: {error}")),
+            Err(error) => {
+                self.journal.iter_mut().for_each(JournalEnd::failed_to_merge);
+                self.log_failure(now, &format!("cannot merge its journal: {error}"));
+            }
         }
         Ok(outcome)
     }
@@ -224,7 +228,7 @@ impl Worker {
         self.commits += 1;
         self.hot.merged(self.commits, parts, oldest);
         if let Some(journal) = &mut self.journal {
-            journal.merged(oldest);
+            journal.merged(oldest, self.hot.unmerged == 0);
         }
         if let Some(held) = &mut self.held {
             held.committed();
@@ -374,9 +378,11 @@ impl Worker {
         // A batch that changes nothing costs no write, and is no commit.
         let is_in_tables = transaction.total_changes() != changes_before;
         let has_changed = is_in_tables || !self.hot.added.is_empty();
-        let is_record = takes_records && has_changed && !is_in_tables;
         let n = self.commits + u64::from(has_changed);
         let added = self.hot.added.take();
+        let has_space = self.journal.as_ref().is_some_and(|journal| journal.has_space(added.len()));
+        let is_record = takes_records && has_space && has_changed && !is_in_tables;
+        let mut oldest = n;
         match self.journal.as_mut().filter(|_| has_changed) {
             Some(journal) if is_record => {
                 transaction.commit()?;
@@ -386,14 +392,17 @@ impl Worker {
                 if let Some(mark) = &self.mark {
                     mark.call_for_log(&transaction)?;
                 }
-                let oldest = if self.hot.needs_rows() { self.hot.oldest } else { n };
-                journal.commit(transaction, n, oldest, &added)?;
+                let needed = if self.hot.needs_rows() { self.hot.oldest } else { n };
+                oldest = journal.commit(transaction, n, needed, &added)?;
             }
             None => transaction.commit()?,
         }
         self.newest = newest;
         self.hot.committed(n);
         if has_changed {
+            if !self.hot.needs_rows() {
+                self.hot.oldest = oldest;
+            }
             self.committed(n, is_record, &mut all_written);
         }
         Ok(all_written)
@@ -402,13 +411,12 @@ impl Worker {
     /// What was written is committed: with this number, to the tail or not.
     fn committed(&mut self, n: u64, is_record: bool, all_written: &mut [Written]) {
         self.commits = n;
-        if !self.hot.needs_rows() {
-            self.hot.oldest = n;
-        }
         if let Some(held) = &mut self.held {
-            match self.journal.as_ref().and_then(JournalEnd::tail).filter(|_| is_record) {
-                Some(tail) => held.committed_to(tail),
-                None => held.committed(),
+            if !is_record {
+                held.committed();
+            }
+            if let Some(tail) = self.journal.as_ref().and_then(JournalEnd::tail) {
+                held.has_tail(tail);
             }
         }
         if let Some(mark) = &mut self.mark {

@@ -71,6 +71,15 @@ def test_nothing_is_acknowledged_into_files_that_are_gone(started, loss):
     assert [entry["payload"].get("text") for entry in ada.history("r")["entries"]][-1] == "kept"
 
 
+def test_a_tail_that_is_gone_before_anything_is_in_it_is_noticed(servers):
+    server = servers.parlor()
+    with Chat(server, "ada") as ada:
+        # This changes tables, so it is in the log.
+        ada.join("r")
+        (server.data / "parlor.db-tail").unlink()
+        assert acknowledged(ada, 3) == 0 and not is_ready(server)
+
+
 def test_the_log_of_a_database_that_a_link_leads_to_is_watched_too(servers):
     data, real = servers.directory(), servers.directory() / "real.db"
     servers.parlor(data=data).stop()

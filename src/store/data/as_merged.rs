@@ -6,6 +6,7 @@
 
 use crate::store::replay::JournalReplay;
 use crate::store::rows::{damaged, is_damage, what};
+use crate::store::tail::FoundTail;
 use crate::store::{journal, schema};
 use rusqlite::{Connection, Result};
 
@@ -29,7 +30,11 @@ const VIEWS: &str = "
 
 /// Shows what the journal has. Hands to `lost` what of it is damaged. Returns whether it has
 /// anything that the tables lack.
-pub(super) fn show_merged(db: &Connection, lost: &mut dyn FnMut(String)) -> Result<bool> {
+pub(super) fn show_merged(
+    db: &Connection,
+    tail: &FoundTail,
+    lost: &mut dyn FnMut(String),
+) -> Result<bool> {
     let mut replay = JournalReplay::new(db);
     let mut if_damaged = |done: Result<()>, at: String| match done {
         Err(error) if is_damage(&error) => {
@@ -38,7 +43,7 @@ pub(super) fn show_merged(db: &Connection, lost: &mut dyn FnMut(String)) -> Resu
         }
         other => other,
     };
-    let read = journal::read(db, |n, records| {
+    let read = journal::read(db, tail, |n, records| {
         let at = || format!("the journal, commit {n}");
         match records {
             Ok(records) => {
@@ -47,7 +52,7 @@ pub(super) fn show_merged(db: &Connection, lost: &mut dyn FnMut(String)) -> Resu
             Err(error) => if_damaged(Err(error), at()),
         }
     });
-    if_damaged(read, "the journal".into())?;
+    if_damaged(read.map(drop), "the journal".into())?;
     if replay.is_empty() {
         return Ok(false);
     }
@@ -71,9 +76,9 @@ pub(super) fn show_merged(db: &Connection, lost: &mut dyn FnMut(String)) -> Resu
 }
 
 /// As [`show_merged`], where damage is an error.
-pub(super) fn show_merged_sound(db: &Connection) -> Result<()> {
+pub(super) fn show_merged_sound(db: &Connection, tail: &FoundTail) -> Result<()> {
     let mut first = None;
-    show_merged(db, &mut |what| {
+    show_merged(db, tail, &mut |what| {
         first.get_or_insert(what);
     })?;
     first.map_or(Ok(()), |what| Err(damaged(what)))

@@ -10,13 +10,16 @@ use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
 use super::progress::{EntryCounter, TaskWatch};
 use super::readable_rows::Sql;
-use super::{DataError, Result, database_of, failed, of_this_version, open_read_only, open_whole};
+use super::{
+    DataError, Result, at_one_moment, database_of, failed, of_this_version, open_read_only,
+    open_whole,
+};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId};
 use crate::store::loss::{BrokenRule, Loss, StoreTraces};
 use crate::store::revocations::{REVOCATIONS, revocation};
 use crate::store::rows::{self, ROOMS, USERS, each, meta, room_row, user_of};
-use crate::store::tail::TailGuard;
+use crate::store::tail;
 use crate::store::{integrity, schema, sums};
 use rusqlite::{Connection, Row};
 use std::path::Path;
@@ -59,15 +62,16 @@ pub fn check(
     let mut done = Checked { faults: lost.len() as u64, ..Checked::default() };
     lost.into_iter().for_each(&mut *report);
     let mut damages = Vec::new();
-    let guard = TailGuard::take(&file).map_err(failed(&file))?;
-    let opened = open_whole(&file).and_then(|db| {
-        // Everything read from here on is of one moment.
-        db.execute_batch("BEGIN")?;
-        of_this_version(&db)?;
-        let has_late = show_merged(&db, &mut |what| damages.push(what))?;
+    let open = || open_whole(&file).and_then(|db| of_this_version(&db).map(|()| db));
+    let opened = at_one_moment(&file, open).and_then(|(db, tail)| {
+        // If there is no tail, nobody has read that.
+        match tail::named(&db) {
+            Err(error) if rows::is_damage(&error) => damages.push(rows::what(&error)),
+            other => drop(other?),
+        }
+        let has_late = show_merged(&db, &tail, &mut |what| damages.push(what))?;
         Ok((db, has_late))
     });
-    drop(guard);
     let what = match opened {
         Ok((db, has_late)) => {
             let counted = EntryCounter::begin(&db, "checking", watch);
@@ -125,8 +129,7 @@ pub(super) fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
         let seen = StoreTraces::read(file).map_err(failed(file))?;
-        let _guard = TailGuard::take(file).map_err(failed(file))?;
-        let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
+        let found = open_read_only(file).and_then(|(db, tail)| Ok(seen.loss(&db, &tail)?));
         Ok(found.unwrap_or_default())
     };
     // Checked again, because a server may have begun between the two reads.

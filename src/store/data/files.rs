@@ -4,15 +4,15 @@ use super::atomic_file::AtomicFile;
 use super::check::{Checked, check, find_losses};
 use super::progress::{TaskProgress, TaskWatch};
 use super::{
-    DataError, Result, damaged, database_of, exists_or_failed, failed, of_a_version_to_update,
-    open_whole,
+    DataError, OPENED_MAX, Result, damaged, database_of, exists_or_failed, failed,
+    of_a_version_to_update, open_whole,
 };
 use crate::store::integrity::{self, FILE_NAME, INDEX, JOURNAL, TAIL, WAL, with};
 use crate::store::lock::DirectoryLock;
 use crate::store::loss::BrokenRule;
 use crate::store::merge::merge_all;
 use crate::store::store::OpenError;
-use crate::store::tail::TailGuard;
+use crate::store::tail::{FoundTail, HeldTail};
 use crate::store::{disk, journal, loss, mark, rows, schema, sums};
 use rusqlite::Connection;
 use std::fs::File;
@@ -86,7 +86,9 @@ impl NewStore {
 
     /// Copies another store, which gets `epoch`.
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
-        vacuum(from, self.file())?;
+        if let Some(what) = vacuum(from, self.file())? {
+            return Err(DataError::Damaged(from.to_owned(), what));
+        }
         write_alone(self.file(), |db| {
             merge_journal(db)?;
             schema::set_epoch(db, epoch)?;
@@ -235,7 +237,7 @@ pub fn backup(
     refuse_what_is_there(to)?;
     let copy = AtomicFile::begin(to)?;
     watch(TaskProgress { part: "copying", done: 0, total: 0 });
-    vacuum(&from, copy.part())?;
+    let damage = vacuum(&from, copy.part())?;
     // It is whole without a log. If its journal cannot be merged, the check says why.
     write_alone(copy.part(), |db| {
         match merge_journal(db) {
@@ -246,7 +248,8 @@ pub fn backup(
     })?;
     copy.finish()?;
     // What is missing cannot be seen in the copy.
-    let lost = find_losses(&from)?;
+    let mut lost = find_losses(&from)?;
+    lost.extend(damage.map(|what| BrokenRule { room: None, what: format!("the tail: {what}") }));
     let count = lost.len() as u64;
     lost.into_iter().for_each(&mut *report);
     let checked = check(to, report, watch)?;
@@ -287,26 +290,47 @@ fn merge_journal(db: &mut Connection) -> rusqlite::Result<()> {
     if schema::version(&transaction)? < schema::VERSION {
         schema::update(&transaction)?;
     }
-    merge_all(&transaction)?;
+    // A copy has no tail.
+    merge_all(&transaction, &FoundTail::default())?;
     transaction.commit()
 }
 
-/// Copies everything in a database to an empty file, with what is in its tail alone.
-fn vacuum(from: &Path, to: &Path) -> Result<()> {
-    let _guard = TailGuard::take(from).map_err(failed(from))?;
-    let db = open_whole(from).map_err(|error| damaged(from, error))?;
-    of_a_version_to_update(&db)?;
+/// Copies everything in a database to an empty file, with what is in its tail alone. Returns what
+/// keeps the tail from being read.
+fn vacuum(from: &Path, to: &Path) -> Result<Option<String>> {
     let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
     let name = to.to_str().ok_or_else(not_text)?;
-    db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
-    write_alone(to, |db| {
-        let has_tail = schema::version(db)? == schema::VERSION;
-        match has_tail.then(|| journal::copy_tail(db, from)) {
-            // What is damaged is found in the copy.
-            Some(Err(error)) if !rows::is_damage(&error) => Err(error.into()),
-            _ => Ok(()),
+    let mut copied = 0;
+    loop {
+        copied += 1;
+        let held = HeldTail::take(from).map_err(failed(from))?;
+        let db = open_whole(from).map_err(|error| damaged(from, error))?;
+        of_a_version_to_update(&db)?;
+        db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
+        let read = write_alone(to, |copy| {
+            let tail = held.read(copy)?;
+            journal_of(copy, &tail)?;
+            Ok(tail.is_missing)
+        });
+        match read {
+            // Another one was begun meanwhile.
+            Ok(true) if copied < OPENED_MAX => {
+                let file = File::options().write(true).open(to).map_err(failed(to))?;
+                file.set_len(0).map_err(failed(to))?;
+            }
+            Ok(_) => return Ok(None),
+            Err(DataError::Database(error)) if rows::is_damage(&error) => {
+                return Ok(Some(rows::what(&error)));
+            }
+            Err(error) => return Err(error),
         }
-    })
+    }
+}
+
+/// Brings a tail into a copy, if it has a journal.
+fn journal_of(copy: &Connection, tail: &FoundTail) -> rusqlite::Result<()> {
+    let has_journal = schema::version(copy)? > schema::OLDEST;
+    if has_journal { journal::copy_tail(copy, tail) } else { Ok(()) }
 }
 
 /// Lets SQLite bring a database's write-ahead log into its file. If that fails, the log stays as it

@@ -3,12 +3,11 @@
 
 use super::as_merged::show_merged_sound;
 use super::check::log_damaged_at;
-use super::{Result, database_of, failed, fault_of_files, of_this_version};
+use super::{Result, at_one_moment, database_of, failed, fault_of_files, of_this_version};
 use crate::base::Timestamp;
 use crate::store::integrity::log_beside;
 use crate::store::lock;
 use crate::store::loss::{StoreTraces, open_by_uri};
-use crate::store::tail::TailGuard;
 use crate::store::{rows, sums};
 use rusqlite::Connection;
 use std::path::Path;
@@ -68,15 +67,16 @@ pub fn glance(directory: &Path) -> Result<Glance> {
 
 fn read(file: &Path, how: &str) -> Result<(Option<String>, Option<Timestamp>)> {
     let lost = || -> Result<(Option<String>, Connection)> {
-        let _guard = TailGuard::take(file).map_err(failed(file))?;
         let traces = StoreTraces::read(file).map_err(failed(file))?;
-        let db = open_by_uri(file, how)?;
-        sums::add_row_sum(&db)?;
-        of_this_version(&db)?;
-        db.execute_batch("BEGIN")?;
-        show_merged_sound(&db)?;
+        let (db, tail) = at_one_moment(file, || {
+            let db = open_by_uri(file, how)?;
+            sums::add_row_sum(&db)?;
+            of_this_version(&db)?;
+            Ok(db)
+        })?;
+        show_merged_sound(&db, &tail)?;
         let mixture = traces.mixture(&db, file)?.map(|fault| fault.to_string());
-        let loss = traces.loss(&db)?.map(|loss| loss.to_string());
+        let loss = traces.loss(&db, &tail)?.map(|loss| loss.to_string());
         Ok((mixture.or(loss), db))
     };
     let (mut loss, mut db) = lost()?;

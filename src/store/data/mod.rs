@@ -38,7 +38,7 @@ pub use repair::repair;
 use super::integrity::{self, FILE_NAME, NotWhole};
 use super::loss::StoreTraces;
 use super::store::OpenError;
-use super::tail::TailGuard;
+use super::tail::{FoundTail, HeldTail};
 use super::{rows, schema, sums};
 use rusqlite::{Connection, OpenFlags};
 use std::io;
@@ -133,14 +133,34 @@ fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
 
 /// Opens a database to read it only, also while a server uses it, as it is at this moment, with what
 /// its journal has.
-fn open_read_only(file: &Path) -> Result<Connection> {
-    let _guard = TailGuard::take(file).map_err(failed(file))?;
-    let db = open_whole(file)?;
-    db.execute_batch("BEGIN")?;
-    if schema::version(&db)? == schema::VERSION {
-        as_merged::show_merged_sound(&db)?;
+fn open_read_only(file: &Path) -> Result<(Connection, FoundTail)> {
+    let open = || open_whole(file).and_then(|db| of_a_version_to_update(&db).map(|()| db));
+    let (db, tail) = at_one_moment(file, open)?;
+    if schema::version(&db)? > schema::OLDEST {
+        as_merged::show_merged_sound(&db, &tail)?;
     }
-    Ok(db)
+    Ok((db, tail))
+}
+
+/// How often a store is opened whose tail is begun, or ended, meanwhile.
+const OPENED_MAX: u32 = 4;
+
+/// Opens a database, begins a transaction, and reads the tail that it names then.
+fn at_one_moment(
+    file: &Path,
+    open: impl Fn() -> Result<Connection>,
+) -> Result<(Connection, FoundTail)> {
+    let mut opened = 0;
+    loop {
+        opened += 1;
+        let held = HeldTail::take(file).map_err(failed(file))?;
+        let db = open()?;
+        db.execute_batch("BEGIN")?;
+        let tail = held.read(&db)?;
+        if !tail.is_missing || opened == OPENED_MAX {
+            return Ok((db, tail));
+        }
+    }
 }
 
 /// Opens a database to read its tables only, also while a server uses it.
@@ -182,7 +202,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 /// Opens a database of this version to read it only, as it is at this moment; one that cannot be
 /// read is damaged.
 fn open_sound(file: &Path) -> Result<Connection> {
-    let opened = open_read_only(file).and_then(|db| of_this_version(&db).map(|()| db));
+    let opened = open_read_only(file).and_then(|(db, _)| of_this_version(&db).map(|()| db));
     opened.map_err(|error| damaged(file, error))
 }
 

@@ -11,6 +11,7 @@ use super::{DataError, NotWhole, Result, database_of, failed, fault_of_files, re
 use crate::store::integrity::FILE_NAME;
 use crate::store::loss::{BrokenRule, StoreTraces};
 use crate::store::rows;
+use crate::store::tail::{FoundTail, HeldTail};
 use std::path::Path;
 
 /// Makes a sound store, with a new epoch, of what is sound in the one in `directory`. Hands to
@@ -47,9 +48,23 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -
         Err(DataError::Database(error)) if rows::is_damage(&error) => {}
         other => other?,
     }
+    let held = HeldTail::take(&file).map_err(failed(&file))?;
+    let tail = match held.read(&old) {
+        // What follows a lost commit may go on where its room ends.
+        Ok(tail) => FoundTail { keeps_all: true, ..tail },
+        Err(error) if rows::is_damage(&error) => {
+            let what = format!("the tail of the journal: {}", rows::what(&error));
+            lost(BrokenRule { room: None, what });
+            FoundTail::default()
+        }
+        Err(error) => return Err(DataError::Database(error)),
+    };
+    if tail.is_missing {
+        lost(BrokenRule { room: None, what: "the tail of the journal is not there".into() });
+    }
     new.fill(|db| {
         db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
-        Salvage { old: &old, new: db, lost }.all(epoch).map_err(damaged)?;
+        Salvage { old: &old, tail: &tail, new: db, lost }.all(epoch).map_err(damaged)?;
         Ok(derive(db)?)
     })?;
     drop(old);

@@ -12,6 +12,7 @@ use crate::store::rows::{
     room_columns, room_row, save_room,
 };
 use crate::store::schema;
+use crate::store::tail::FoundTail;
 use crate::store::write::RecordWriter;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
@@ -40,6 +41,7 @@ pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
 /// Copies from the old store to the new one.
 pub(super) struct Salvage<'a> {
     pub(super) old: &'a Connection,
+    pub(super) tail: &'a FoundTail,
     pub(super) new: &'a Connection,
     pub(super) lost: &'a mut dyn FnMut(BrokenRule),
 }
@@ -62,7 +64,7 @@ impl Salvage<'_> {
     pub(super) fn all(&mut self, epoch: &str) -> Sql<()> {
         if schema::version(self.old)? > schema::OLDEST {
             let mut lost = Vec::new();
-            show_merged(self.old, &mut |what| lost.push(what))?;
+            show_merged(self.old, self.tail, &mut |what| lost.push(what))?;
             lost.into_iter().for_each(|what| self.lost(None, what));
         }
         self.users()?;
