@@ -8,7 +8,7 @@
 //! again, after a part of it was merged, passes over what the tables have.
 
 use super::loss;
-use super::rows::{damaged, each};
+use super::rows::{damaged, each, what};
 use super::sums::check;
 use super::tail::{FoundTail, JournalPlace, TailRecord};
 use rusqlite::{Connection, OptionalExtension, Result};
@@ -142,13 +142,20 @@ pub(super) fn extent(db: &Connection, tail: &FoundTail) -> Result<JournalExtent>
     walk(db, tail, |_, _| Ok(()))
 }
 
-/// Brings the tail of a database into a copy, which has none.
-pub(super) fn copy_tail(copy: &Connection, tail: &FoundTail) -> Result<()> {
-    let mut all = Vec::new();
+/// Brings the tail of a database into a copy, which has none. Returns the first damage.
+pub(super) fn copy_tail(copy: &Connection, tail: &FoundTail) -> Result<Option<String>> {
+    let (mut all, mut damage) = (Vec::new(), None);
     walk(copy, tail, |n, list| {
+        if let Err(error) = &list {
+            damage.get_or_insert_with(|| what(error));
+        }
         all.push((n, list.ok().map(str::to_owned)));
         Ok(())
     })?;
+    if tail.records.is_empty() {
+        return Ok(damage);
+    }
+    let transaction = copy.unchecked_transaction()?;
     let mut next = None;
     for (n, list) in all {
         // What is lost stays a hole. A number that is in neither is of a merge that a power loss has
@@ -164,7 +171,8 @@ pub(super) fn copy_tail(copy: &Connection, tail: &FoundTail) -> Result<()> {
             copy.prepare_cached(sql)?.execute((n as i64, list))?;
         }
     }
-    Ok(())
+    transaction.commit()?;
+    Ok(damage)
 }
 
 /// Hands over commits in order.

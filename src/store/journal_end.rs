@@ -15,32 +15,36 @@ pub(super) struct JournalEnd {
     /// The database.
     file: PathBuf,
     epoch: String,
-    /// `None` until a commit has begun it.
+    /// `None` until a commit has named it.
     tail: Option<TailWriter>,
+    /// The tail that the next commit is to name. It stays if that fails, as its name may be in the log.
+    made: Option<TailWriter>,
     /// The newest commit that does not merge.
     last: JournalPlace,
     /// The newest commit that an earlier tail may have; 0 if the database names none.
     earlier: u64,
     /// The oldest commit that is needed, as the database says since there is a tail.
     noted: u64,
-    /// A row may be in the log although its commit has failed, so no record gets its number.
+    /// A row or a record may be there although its commit has failed, so the next commit is a row
+    /// with its number.
     is_in_doubt: bool,
-    /// No tail can be begun.
-    has_failed: bool,
+    /// Until this commit no tail is made, as that has failed.
+    made_from: u64,
 }
 
 impl JournalEnd {
     /// Goes on after the newest commit of a database that is open.
-    pub(super) fn new(file: PathBuf, epoch: String, newest: u64, needs_rows: bool) -> JournalEnd {
+    pub(super) fn new(file: PathBuf, epoch: String, newest: u64, is_merged: bool) -> JournalEnd {
         JournalEnd {
             file,
             epoch,
             tail: None,
+            made: None,
             last: JournalPlace { n: newest, is_record: false },
-            earlier: if needs_rows { newest } else { 0 },
+            earlier: if is_merged { 0 } else { newest },
             noted: 0,
             is_in_doubt: false,
-            has_failed: false,
+            made_from: 0,
         }
     }
 
@@ -50,7 +54,7 @@ impl JournalEnd {
 
     /// Whether commits that change rooms in memory alone go to the tail, if there is space.
     pub(super) fn takes_records(&self) -> bool {
-        !self.is_in_doubt && self.tail.as_ref().is_some_and(|tail| !tail.has_failed())
+        !self.is_in_doubt && self.tail.is_some()
     }
 
     /// Whether there is space for records of so many bytes.
@@ -66,7 +70,9 @@ impl JournalEnd {
     /// Commits records to the tail.
     pub(super) fn append(&mut self, n: u64, added: &str) -> Result<()> {
         let Some(tail) = &mut self.tail else { return Err(rusqlite::Error::InvalidQuery) };
+        self.is_in_doubt = true;
         tail.append(n, self.last, added)?;
+        self.is_in_doubt = false;
         self.last = JournalPlace { n, is_record: true };
         Ok(())
     }
@@ -80,7 +86,6 @@ impl JournalEnd {
         oldest: u64,
         added: &str,
     ) -> Result<u64> {
-        self.is_in_doubt = true;
         // There is no commit 0.
         let oldest = oldest.max(1);
         journal::append(&transaction, n, added)?;
@@ -89,8 +94,7 @@ impl JournalEnd {
         if is_earlier_done {
             loss::note_no_tail(&transaction)?;
         }
-        let begun = self.begin(&transaction, n, oldest)?;
-        let has_tail = self.tail.is_some() || begun.is_some();
+        let is_begun = self.begin(&transaction, n, oldest)?;
         // What is noted is exactly what is there, so that a hole is seen. So that not each commit
         // notes it, some rows stay for a while.
         let stays = match &self.tail {
@@ -103,36 +107,42 @@ impl JournalEnd {
         if self.tail.is_some() && stays != self.noted {
             loss::note_oldest(&transaction, stays)?;
         }
+        self.is_in_doubt = true;
         transaction.commit()?;
         self.is_in_doubt = false;
         if is_earlier_done {
             self.earlier = 0;
         }
-        if has_tail {
+        if is_begun {
+            self.tail = self.made.take();
+        }
+        if self.tail.is_some() {
             self.noted = stays;
         }
-        self.tail = begun.or(self.tail.take());
         self.last = JournalPlace { n, is_record: false };
         Ok(stays)
     }
 
-    /// Begins the tail, if that can be.
-    fn begin(&mut self, db: &Connection, n: u64, oldest: u64) -> Result<Option<TailWriter>> {
-        if self.tail.is_some() || self.has_failed || self.earlier > 0 {
-            return Ok(None);
+    /// Names a tail, if there is none yet. Returns whether it does.
+    fn begin(&mut self, db: &Connection, n: u64, oldest: u64) -> Result<bool> {
+        if self.tail.is_some() || self.earlier > 0 || n < self.made_from {
+            return Ok(false);
         }
-        match TailWriter::begin(&self.file, TailName { epoch: self.epoch.clone(), begun: n }) {
-            Ok(tail) => {
-                loss::note_tail(db, n, oldest)?;
-                Ok(Some(tail))
-            }
-            Err(error) => {
-                let file = self.file.display();
-                log::warn!("commits take longer, as {file}{TAIL} cannot be made: {error}");
-                self.has_failed = true;
-                Ok(None)
+        if self.made.is_none() {
+            let name = TailName { epoch: self.epoch.clone(), begun: n };
+            match TailWriter::begin(&self.file, name) {
+                Ok(tail) => self.made = Some(tail),
+                Err(error) => {
+                    let file = self.file.display();
+                    log::warn!("commits take longer, as {file}{TAIL} cannot be made: {error}");
+                    self.made_from = n + ROWS_KEPT_MAX;
+                    return Ok(false);
+                }
             }
         }
+        let Some(tail) = &self.made else { return Ok(false) };
+        loss::note_tail(db, tail.begun(), oldest)?;
+        Ok(true)
     }
 
     /// A transaction that merges may be in the log although it has failed.
@@ -144,33 +154,30 @@ impl JournalEnd {
     /// else waits.
     pub(super) fn merged(&mut self, oldest: u64, is_all: bool) {
         self.noted = oldest;
-        if self.is_long()
-            && !self.begin_again(false)
-            && is_all
-            && let Some(tail) = &mut self.tail
-        {
+        if !self.is_long() {
+            return;
+        }
+        self.begin_again(false);
+        if let Some(tail) = self.tail.as_mut().filter(|tail| is_all && tail.is_long()) {
             tail.goes_on();
         }
     }
 
-    /// Nothing comes for now. If all that was said is in the tables it leaves the tail. Returns
-    /// whether that is so.
-    pub(super) fn rest(&mut self) -> bool {
-        !self.tail.as_ref().is_some_and(TailWriter::is_used) || self.begin_again(true)
+    /// Nothing comes for now. What was said leaves the tail, if all of it is in the tables.
+    pub(super) fn rest(&mut self) {
+        if self.tail.as_ref().is_some_and(TailWriter::is_used) {
+            self.begin_again(true);
+        }
     }
 
     /// Writes the tail from its start again, if nothing of it is needed and nobody reads it.
-    fn begin_again(&mut self, is_to_go: bool) -> bool {
-        let Some(tail) = self.tail.as_mut().filter(|tail| tail.newest() < self.noted) else {
-            return false;
-        };
+    fn begin_again(&mut self, is_to_go: bool) {
+        let is_done = |tail: &&mut TailWriter| tail.newest() < self.noted && tail.is_free();
+        let Some(tail) = self.tail.as_mut().filter(is_done) else { return };
         // What merges is not synced.
         match sync_log(&self.file) {
             Ok(()) => tail.begin_again(is_to_go),
-            Err(error) => {
-                log::warn!("the write-ahead log cannot be synced: {error}");
-                false
-            }
+            Err(error) => log::warn!("the write-ahead log cannot be synced: {error}"),
         }
     }
 
@@ -205,7 +212,7 @@ mod tests {
         schema::configure(&db).unwrap();
         db.pragma_update(None, "journal_mode", "WAL").unwrap();
         schema::prepare(&mut db, "life").unwrap().unwrap();
-        (db, JournalEnd::new(file, "life".into(), 0, false))
+        (db, JournalEnd::new(file, "life".into(), 0, true))
     }
 
     fn commit(db: &Connection, end: &mut JournalEnd, n: u64, oldest: u64) -> Result<u64> {
@@ -230,6 +237,11 @@ mod tests {
         commit(&db, &mut end, 1, 1).unwrap();
         assert!(end.takes_records());
         assert!(commit(&db, &mut end, 1, 1).is_err(), "this number is there");
+        assert!(end.takes_records(), "it was not tried");
+        let tail = end.tail.take();
+        end.append(2, "[]").unwrap_err();
+        end.tail = tail;
+        end.failed_to_merge();
         assert!(!end.takes_records());
         commit(&db, &mut end, 2, 1).unwrap();
         assert!(end.takes_records());
@@ -267,7 +279,7 @@ mod tests {
         commit(&db, &mut end, 1, 1).unwrap();
         end.append(2, "[1]").unwrap();
         let tail = folder.path().join("x.db-tail");
-        let mut end = JournalEnd::new(end.file, "life".into(), 2, true);
+        let mut end = JournalEnd::new(end.file, "life".into(), 2, false);
         let before = std::fs::read(&tail).unwrap();
         commit(&db, &mut end, 3, 2).unwrap();
         assert_eq!(noted(&db), (1, 1));

@@ -1,4 +1,5 @@
-//! Whether a store has lost commits, because its log is missing, was cut, or is an older one.
+//! Whether a store has lost commits, because its log or its tail is missing, was cut, or is an older
+//! one.
 //!
 //! The database counts its commits, and says whether a server has it open, so that a log must
 //! exist. The [mark](super::mark) says how many commits there were.
@@ -205,6 +206,11 @@ impl StoreTraces {
             MarkState::Nothing => "is not there",
         };
         Ok(calls_for_log.then_some(Loss::Unknown(no_mark)).or_else(of_tail))
+    }
+
+    /// Whether there is a mark that is not damaged.
+    pub(super) fn has_mark(&self) -> bool {
+        matches!(self.mark, MarkState::Mark(_))
     }
 
     /// Whether the mark is damaged, or of another store.

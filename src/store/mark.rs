@@ -1,4 +1,4 @@
-//! The mark: how many commits a store has had, recorded outside its write-ahead log.
+//! The mark: how many commits a store has had, recorded outside its write-ahead log and its tail.
 //!
 //! SQLite takes any log that it finds for complete: one that was removed, cut or replaced by an
 //! older one leaves no trace. So each batch, once it is committed, adds a line here: the number of

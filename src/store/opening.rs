@@ -30,15 +30,25 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Logs what was lost. Returns whether anything was.
-    fn has_lost(&self, loss: Option<&Loss>) -> bool {
+    /// Whether something was lost. A power loss may leave a damaged log behind a sound tail: then the
+    /// mark tells that all is there.
+    fn has_lost(&self, loss: Option<&Loss>, epoch: &str) -> bool {
+        let is_sure = self.seen.has_mark() && !self.seen.has_strange_mark(epoch);
+        if let Some(at) = self.log_damaged_at.filter(|_| loss.is_none() && is_sure) {
+            log::warn!(at; "the write-ahead log is damaged, and nothing is missing by the mark");
+        }
+        loss.is_some() || (self.log_damaged_at.is_some() && !is_sure)
+    }
+
+    /// Logs what was lost.
+    fn tell(&self, loss: Option<&Loss>) {
         if let Some(at) = self.log_damaged_at {
             log::error!(
                 at; "the write-ahead log is damaged: what was committed behind that is lost, and the epoch is a new \
                 one, as its numbers will be used again"
             );
         }
-        let Some(loss) = loss else { return self.log_damaged_at.is_some() };
+        let Some(loss) = loss else { return };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
         for missing in loss.missing().iter().take(LOSSES_SHOWN_MAX) {
             log::error!("{missing}");
@@ -47,7 +57,6 @@ impl Files {
             0 => {}
             more => log::error!(more; "entries of more logs are lost"),
         }
-        true
     }
 
     /// Begins the mark of a database that was read.
@@ -90,6 +99,8 @@ pub(super) struct BegunStore {
     pub(super) hot: HotRooms,
     /// The number of the newest commit.
     pub(super) commits: u64,
+    /// Whether the database names no tail.
+    pub(super) is_merged: bool,
 }
 
 /// Makes a database ready, and reads everything but its logs. It reads before it writes, so that a
@@ -114,50 +125,44 @@ pub(super) fn begin(
             {
                 return Err(OpenError::Damaged(file.clone(), fault.to_string()));
             }
-            Some(up_to_date(db, version, wanted, files)?)
+            Some(up_to_date(db, (version, epoch), wanted, files)?)
         }
         other => return Err(wrong_version(other)),
     };
     db.pragma_update(None, "journal_mode", "WAL")?;
     match found {
-        Some((BegunStore { mut snapshot, hot, commits }, loss)) => {
+        Some((begun, has_lost)) => {
             schema::add_indexes(db)?;
             if let Some(files) = files
-                && files.has_lost(loss.as_ref())
+                && (has_lost || files.log_damaged_at.is_some())
             {
-                let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                schema::set_epoch(&transaction, epoch)?;
-                loss::call_for_nothing(&transaction)?;
-                transaction.commit()?;
                 // So that what is behind the damage is not taken for lost again, and the new epoch
                 // is not only in the log.
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-                files.is_loss_told.set(true);
-                snapshot.epoch = epoch.to_owned();
-                for stream in &mut snapshot.streams {
-                    stream.epoch = epoch.into();
-                }
+                files.is_loss_told.set(has_lost);
             }
-            Ok(BegunStore { snapshot, hot, commits })
+            Ok(begun)
         }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
             schema::add_indexes(db)?;
             let snapshot = snapshot(db, Vec::new(), wanted)?;
-            Ok(BegunStore { snapshot, hot: HotRooms::default(), commits: 0 })
+            let hot = HotRooms::default();
+            Ok(BegunStore { snapshot, hot, commits: 0, is_merged: true })
         }
     }
 }
 
 /// Updates the file, if it is of an older version, and brings what the journal has into the tables;
-/// then reads everything but the logs, and what was lost. If something is damaged, nothing is
-/// changed.
+/// then reads everything but the logs. If something was lost, it logs that, and gives the store its
+/// new epoch in the same transaction. If something is damaged, nothing is changed. Returns whether
+/// something was lost.
 fn up_to_date(
     db: &mut Connection,
-    version: u32,
+    (version, epoch): (u32, &str),
     wanted: &EventsWanted<'_>,
     files: Option<&Files>,
-) -> Result<(BegunStore, Option<Loss>), OpenError> {
+) -> Result<(BegunStore, bool), OpenError> {
     let calls_for_log = loss::count(db)?.calls_for_log;
     tail::named(db)?;
     let tail = match files {
@@ -178,16 +183,25 @@ fn up_to_date(
         Some(files) if is_unchanged => readers(&transaction, &files.file)?,
         _ => Vec::new(),
     };
-    let snapshot = snapshot(&transaction, readers, wanted)?;
+    let mut snapshot = snapshot(&transaction, readers, wanted)?;
     let loss_of = |files: &Files| files.seen.loss_of(&transaction, &tail, extent, calls_for_log);
     let loss = files.map(loss_of).transpose()?.flatten();
-    // What is lost needs a new epoch, in which the tail that is there is none.
-    let has_lost = loss.is_some() || files.is_some_and(|files| files.log_damaged_at.is_some());
+    let has_lost = files.is_some_and(|files| files.has_lost(loss.as_ref(), &snapshot.epoch));
+    if has_lost && let Some(files) = files {
+        files.tell(loss.as_ref());
+        schema::set_epoch(&transaction, epoch)?;
+        loss::call_for_nothing(&transaction)?;
+        snapshot.epoch = epoch.to_owned();
+        for stream in &mut snapshot.streams {
+            stream.epoch = epoch.into();
+        }
+    }
     let JournalExtent { newest, .. } = extent;
     let commits = newest + u64::from(merged.is_some());
-    let mut found = BegunStore { snapshot, hot: HotRooms::default(), commits };
-    if is_unchanged {
-        return Ok((found, loss));
+    let hot = HotRooms::default();
+    let mut found = BegunStore { snapshot, hot, commits, is_merged: true };
+    if is_unchanged && !has_lost {
+        return Ok((found, false));
     }
     match (transaction.commit(), merged) {
         (Ok(()), _) => {}
@@ -195,11 +209,11 @@ fn up_to_date(
             if version == schema::VERSION && !has_lost && !rows::is_damage(&error) =>
         {
             log::warn!("the journal is not merged yet: {error}");
-            (found.hot, found.commits) = (hot, newest);
+            (found.hot, found.commits, found.is_merged) = (hot, newest, false);
         }
         (Err(error), _) => return Err(error.into()),
     }
-    Ok((found, loss))
+    Ok((found, has_lost))
 }
 
 /// Opens the database of a locked directory. Files that are not whole, or not of one store, are

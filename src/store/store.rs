@@ -210,7 +210,7 @@ impl Store {
             let mark = files.as_ref().map(of).transpose()?;
             Ok((begun, mark.flatten()))
         });
-        let (BegunStore { snapshot, hot, commits }, mark) =
+        let (BegunStore { snapshot, hot, commits, is_merged }, mark) =
             begun.map_err(|error| match (&files, error) {
                 (Some(files), OpenError::Database(error)) if rows::is_damage(&error) => {
                     OpenError::Damaged(files.file.clone(), rows::what(&error))
@@ -233,7 +233,7 @@ impl Store {
             .map(|(files, lock)| OpenFiles::new(lock.path(), &files.file, Arc::clone(&seen)));
         let journal = files.as_ref().map(|files| {
             let (file, epoch) = (files.file.clone(), snapshot.epoch.clone());
-            JournalEnd::new(file, epoch, commits, hot.needs_rows())
+            JournalEnd::new(file, epoch, commits, is_merged)
         });
         let worker = Worker {
             db,

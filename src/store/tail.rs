@@ -240,9 +240,10 @@ pub(super) struct TailWriter {
     newest: u64,
     /// From how many bytes on it is to be written from its start again.
     is_long_at: u64,
+    /// Up to here there may be something in it.
+    used: u64,
     /// A record, as it is written.
     bytes: Vec<u8>,
-    has_failed: bool,
 }
 
 impl TailWriter {
@@ -271,8 +272,8 @@ impl TailWriter {
             len,
             newest: 0,
             is_long_at: TAIL_BYTES,
+            used: len,
             bytes,
-            has_failed: false,
         })
     }
 
@@ -290,9 +291,9 @@ impl TailWriter {
         self.identity
     }
 
-    /// Whether it takes no more, because what it wrote last may or may not be there.
-    pub(super) fn has_failed(&self) -> bool {
-        self.has_failed
+    /// The commit that is to note it.
+    pub(super) fn begun(&self) -> u64 {
+        self.name.begun
     }
 
     /// Whether there is space for a list of so many bytes.
@@ -307,12 +308,17 @@ impl TailWriter {
 
     /// It cannot be written from its start for now.
     pub(super) fn goes_on(&mut self) {
-        self.is_long_at = self.at + TAIL_BYTES;
+        self.is_long_at = (self.at + TAIL_BYTES).min(TAIL_BYTES_MAX / 2);
     }
 
-    /// Whether it has records.
+    /// Whether it has, or had, records.
     pub(super) fn is_used(&self) -> bool {
-        self.at > HEAD_BYTES as u64
+        self.used > HEAD_BYTES as u64
+    }
+
+    /// Whether nobody reads it.
+    pub(super) fn is_free(&self) -> bool {
+        self.file.try_lock().is_ok_and(|()| self.file.unlock().is_ok())
     }
 
     /// The number of the newest record.
@@ -332,12 +338,12 @@ impl TailWriter {
         self.newest = n;
         let written = self.file.write_all_at(&self.bytes, self.at);
         if let Err(error) = written.and_then(|()| self.file.sync_data()) {
-            let wiped = self.file.write_all_at(&[0; HEAD_BYTES], self.at);
-            self.has_failed = wiped.and_then(|()| self.file.sync_data()).is_err();
+            // Best removed; otherwise the next commit, a row, has its number.
+            let _ = self.file.write_all_at(&[0; HEAD_BYTES], self.at);
             return Err(failed("write", error));
         }
         self.at = end;
-        self.len = self.len.max(end);
+        (self.len, self.used) = (self.len.max(end), self.used.max(end));
         Ok(())
     }
 
@@ -347,34 +353,43 @@ impl TailWriter {
     fn lengthen(&mut self, end: u64) {
         while end > self.len {
             let until = (self.len + 1).next_multiple_of(TAIL_AHEAD_BYTES);
-            let mut at = self.len;
-            while at < until {
-                let piece = PAGE.len() as u64 - at % PAGE.len() as u64;
-                let piece = usize::try_from(piece).map_or(&PAGE[..], |len| &PAGE[..len]);
-                if self.file.write_all_at(piece, at).is_err() {
-                    return;
-                }
-                at += piece.len() as u64;
+            if self.put_zeros(self.len, until).is_err() {
+                return;
             }
             self.len = until;
         }
     }
 
+    fn put_zeros(&self, from: u64, until: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < until {
+            let piece = (PAGE.len() as u64 - at % PAGE.len() as u64).min(until - at);
+            let piece = usize::try_from(piece).map_or(&PAGE[..], |len| &PAGE[..len]);
+            self.file.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Begins at the start of the file again, and empties it if that `is_to_go`. All of it must be in
-    /// the tables, on disk. Returns whether it does: it goes on where it is while somebody reads it.
-    pub(super) fn begin_again(&mut self, is_to_go: bool) -> bool {
-        let is_held = self.file.try_lock().is_err();
-        if is_held {
-            return false;
+    /// the tables, on disk. It goes on where it is while somebody reads it.
+    pub(super) fn begin_again(&mut self, is_to_go: bool) {
+        if self.file.try_lock().is_err() {
+            return;
         }
         let begin = HEAD_BYTES as u64;
-        if is_to_go && self.file.set_len(begin).is_ok() {
-            self.len = begin;
+        if is_to_go {
+            let kept = self.len.min(TAIL_AHEAD_BYTES);
+            let is_cut = self.len == kept || self.file.set_len(kept).is_ok();
+            self.len = if is_cut { kept } else { self.len };
+            // What is not wiped out now is so the next time.
+            if is_cut && self.put_zeros(begin, self.used.min(kept)).is_ok() {
+                self.used = begin;
+            }
         }
         (self.at, self.is_long_at) = (begin, TAIL_BYTES);
         // To release what is held does not fail.
         let _ = self.file.unlock();
-        true
     }
 }
 
@@ -440,12 +455,13 @@ mod tests {
         let list = format!("[{}]", " ".repeat(TAIL_AHEAD_BYTES as usize));
         tail.append(8, JournalPlace { n: 7, is_record: true }, &list).unwrap();
         assert_eq!(bytes(&tail).len() as u64, 2 * TAIL_AHEAD_BYTES);
-        assert!(tail.begin_again(false));
+        tail.begin_again(false);
         tail.append(10, JournalPlace { n: 9, is_record: false }, "[]").unwrap();
         assert_eq!(numbers(&tail, 10), [10]);
         assert_eq!(numbers(&tail, 0), [6, 7, 8, 10]);
-        assert!(tail.begin_again(true));
-        assert_eq!((bytes(&tail).len(), numbers(&tail, 0).len()), (HEAD_BYTES, 0));
+        tail.begin_again(true);
+        assert_eq!((bytes(&tail).len() as u64, numbers(&tail, 0).len()), (TAIL_AHEAD_BYTES, 0));
+        assert!(bytes(&tail)[HEAD_BYTES..].iter().all(|byte| *byte == 0) && !tail.is_used());
         assert!(!name().find(&bytes(&tail), 0).is_missing);
         fill(&mut tail, 12);
         assert_eq!(numbers(&tail, 0), [12, 13, 14]);
@@ -458,11 +474,13 @@ mod tests {
         fill(&mut tail, 5);
         let at = tail.bytes();
         let held = HeldTail::take(&folder.path().join("x.db")).unwrap();
-        assert!(!tail.begin_again(true));
+        assert!(!tail.is_free());
+        tail.begin_again(true);
         assert_eq!(tail.bytes(), at);
         drop(held);
-        assert!(tail.begin_again(false));
-        assert!(!tail.is_used());
+        assert!(tail.is_free());
+        tail.begin_again(false);
+        assert!(tail.bytes() == HEAD_BYTES as u64 && tail.is_used(), "the texts are still there");
     }
 
     #[test]
@@ -492,7 +510,7 @@ mod tests {
         tail.file = File::open(tail.path()).unwrap();
         let error = tail.append(8, after, "[1]").unwrap_err().to_string();
         assert!(error.starts_with("cannot write the tail: "), "{error}");
-        assert!(tail.has_failed() && tail.newest() == 8, "it may be there");
+        assert_eq!(tail.newest(), 8, "it may be there");
         tail.file = writable;
         tail.append(8, after, "[2]").unwrap();
         assert_eq!(name().find(&bytes(&tail), 8).records[&8].list, "[2]");
@@ -509,6 +527,8 @@ mod tests {
         tail.goes_on();
         assert!(!tail.is_long());
         tail.at = TAIL_BYTES_MAX - 100;
+        tail.goes_on();
+        assert!(tail.is_long(), "it is tried again and again");
         assert!(tail.has_space(100 - HEAD_BYTES) && !tail.has_space(101 - HEAD_BYTES));
     }
 

@@ -154,11 +154,11 @@ impl Worker {
         if !std::mem::replace(&mut self.has_rested, true) {
             // That it frees less is no harm.
             let _ = self.db.execute_batch("PRAGMA shrink_memory");
-            if let Some(journal) = &mut self.journal {
-                self.has_rested = journal.rest();
-                if let Some((held, tail)) = self.held.as_mut().zip(journal.tail()) {
-                    held.has_tail(tail);
-                }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.rest();
+            if let Some((held, tail)) = self.held.as_mut().zip(journal.tail()) {
+                held.has_tail(tail);
             }
         }
     }
@@ -169,7 +169,6 @@ impl Worker {
         let merged = self.merge_slice();
         self.has_failed_to_merge = merged.is_err();
         if let Err(error) = merged {
-            self.journal.iter_mut().for_each(JournalEnd::failed_to_merge);
             self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
         }
     }
@@ -182,10 +181,13 @@ impl Worker {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let parts = self.hot.write_oldest(&transaction, go_on)?;
         let oldest = self.count_merge(&transaction, &parts)?;
-        transaction.commit()?;
+        let committed = transaction.commit();
         drop(unsynced);
-        self.merged(&parts, oldest);
-        Ok(())
+        match &committed {
+            Ok(()) => self.merged(&parts, oldest),
+            Err(_) => self.journal.iter_mut().for_each(JournalEnd::failed_to_merge),
+        }
+        committed
     }
 
     /// Reads what is in the tables, after it has brought there what is wanted. If that cannot be
@@ -203,12 +205,15 @@ impl Worker {
             return Ok(outcome);
         }
         let counted = self.count_merge(&transaction, &parts);
+        let is_counted = counted.is_ok();
         let merged = counted.and_then(|oldest| transaction.commit().map(|()| oldest));
         drop(unsynced);
         match merged {
             Ok(oldest) => self.merged(&parts, oldest),
             Err(error) => {
-                self.journal.iter_mut().for_each(JournalEnd::failed_to_merge);
+                if is_counted {
+                    self.journal.iter_mut().for_each(JournalEnd::failed_to_merge);
+                }
                 self.log_failure(now, &format!("cannot merge its journal: {error}"));
             }
         }

@@ -11,7 +11,7 @@ use super::check_values::{is_epoch, is_short};
 use super::progress::{EntryCounter, TaskWatch};
 use super::readable_rows::Sql;
 use super::{
-    DataError, Result, at_one_moment, database_of, failed, of_this_version, open_read_only,
+    DataError, Result, at_one_moment, database_of, failed, of_a_version_to_update, of_this_version,
     open_whole,
 };
 use crate::base::limits::JTI_BYTES_MAX;
@@ -96,13 +96,17 @@ pub fn check(
 /// data shows it.
 pub(super) fn find_losses(file: &Path) -> Result<Vec<BrokenRule>> {
     let mut lost = Vec::new();
-    if let Some(at) = log_damaged_at(file)? {
+    let loss = loss_of(file)?;
+    let is_sure = || StoreTraces::read(file).map(|seen| seen.has_mark()).map_err(failed(file));
+    if let Some(at) = log_damaged_at(file)?
+        && (loss.is_some() || !is_sure()?)
+    {
         let what = format!(
             "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
         );
         lost.push(BrokenRule { room: None, what });
     }
-    if let Some(loss) = loss_of(file)? {
+    if let Some(loss) = loss {
         lost.push(BrokenRule { room: None, what: loss.to_string() });
         lost.extend_from_slice(loss.missing());
     }
@@ -129,7 +133,13 @@ pub(super) fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
 fn loss_of(file: &Path) -> Result<Option<Loss>> {
     let find = || -> Result<Option<Loss>> {
         let seen = StoreTraces::read(file).map_err(failed(file))?;
-        let found = open_read_only(file).and_then(|(db, tail)| Ok(seen.loss(&db, &tail)?));
+        let open = || open_whole(file).and_then(|db| of_a_version_to_update(&db).map(|()| db));
+        let found = at_one_moment(file, open).and_then(|(db, tail)| {
+            if schema::version(&db)? > schema::OLDEST {
+                show_merged(&db, &tail, &mut |_| {})?;
+            }
+            Ok(seen.loss(&db, &tail)?)
+        });
         Ok(found.unwrap_or_default())
     };
     // Checked again, because a server may have begun between the two reads.

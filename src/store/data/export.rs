@@ -26,13 +26,13 @@ use std::path::Path;
 /// again.
 pub fn export(path: &Path, out: &mut dyn Write, watch: TaskWatch<'_>) -> Result<Counts> {
     let file = database_of(path)?;
+    let db = open_sound(&file)?;
     let mut lost = find_losses(&file)?;
     let count = lost.len() as u64;
     if count > 0 {
         lost.truncate(FAULTS_TOLD_MAX);
         return Err(DataError::Lost(lost, count));
     }
-    let db = open_sound(&file)?;
     let counted = EntryCounter::begin(&db, "writing", watch);
     let mut writer =
         LineWriter { db: &db, out, line: Vec::new(), counts: Counts::default(), counted };

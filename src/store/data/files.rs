@@ -249,7 +249,7 @@ pub fn backup(
     copy.finish()?;
     // What is missing cannot be seen in the copy.
     let mut lost = find_losses(&from)?;
-    lost.extend(damage.map(|what| BrokenRule { room: None, what: format!("the tail: {what}") }));
+    lost.extend(damage.map(|what| BrokenRule { room: None, what: format!("the journal: {what}") }));
     let count = lost.len() as u64;
     lost.into_iter().for_each(&mut *report);
     let checked = check(to, report, watch)?;
@@ -295,8 +295,8 @@ fn merge_journal(db: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Copies everything in a database to an empty file, with what is in its tail alone. Returns what
-/// keeps the tail from being read.
+/// Copies everything in a database to an empty file, with what is in its tail alone. Returns what is
+/// wrong with its journal.
 fn vacuum(from: &Path, to: &Path) -> Result<Option<String>> {
     let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
     let name = to.to_str().ok_or_else(not_text)?;
@@ -309,28 +309,24 @@ fn vacuum(from: &Path, to: &Path) -> Result<Option<String>> {
         db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
         let read = write_alone(to, |copy| {
             let tail = held.read(copy)?;
-            journal_of(copy, &tail)?;
-            Ok(tail.is_missing)
+            let has_journal = schema::version(copy)? > schema::OLDEST;
+            let damage = if has_journal { journal::copy_tail(copy, &tail)? } else { None };
+            Ok((tail.is_missing, damage))
         });
         match read {
             // Another one was begun meanwhile.
-            Ok(true) if copied < OPENED_MAX => {
+            Ok((true, _)) if copied < OPENED_MAX => {
                 let file = File::options().write(true).open(to).map_err(failed(to))?;
                 file.set_len(0).map_err(failed(to))?;
             }
-            Ok(_) => return Ok(None),
+            Ok((true, _)) => return Ok(Some("it is not there, or is another one".into())),
+            Ok((false, damage)) => return Ok(damage),
             Err(DataError::Database(error)) if rows::is_damage(&error) => {
                 return Ok(Some(rows::what(&error)));
             }
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Brings a tail into a copy, if it has a journal.
-fn journal_of(copy: &Connection, tail: &FoundTail) -> rusqlite::Result<()> {
-    let has_journal = schema::version(copy)? > schema::OLDEST;
-    if has_journal { journal::copy_tail(copy, tail) } else { Ok(()) }
 }
 
 /// Lets SQLite bring a database's write-ahead log into its file. If that fails, the log stays as it

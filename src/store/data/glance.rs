@@ -5,7 +5,7 @@ use super::as_merged::show_merged_sound;
 use super::check::log_damaged_at;
 use super::{Result, at_one_moment, database_of, failed, fault_of_files, of_this_version};
 use crate::base::Timestamp;
-use crate::store::integrity::log_beside;
+use crate::store::integrity::{TAIL, log_beside, with};
 use crate::store::lock;
 use crate::store::loss::{StoreTraces, open_by_uri};
 use crate::store::{rows, sums};
@@ -46,7 +46,8 @@ pub fn glance(directory: &Path) -> Result<Glance> {
         seen.faults.push(format!("the write-ahead log is damaged at byte {at}"));
     }
     let is_served = holder(directory).is_some();
-    let has_log = log_beside(&file).is_some();
+    // After an orderly end that could not merge there is a tail alone.
+    let has_log = log_beside(&file).is_some_and(|log| log != with(&file, TAIL));
     seen.was_killed = has_log && !is_served;
     // SQLite would make the log's index anew, or leave an empty log behind.
     let how = if is_served || has_log { "readonly_shm=1" } else { "immutable=1" };

@@ -133,13 +133,13 @@ fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
 
 /// Opens a database to read it only, also while a server uses it, as it is at this moment, with what
 /// its journal has.
-fn open_read_only(file: &Path) -> Result<(Connection, FoundTail)> {
+fn open_read_only(file: &Path) -> Result<Connection> {
     let open = || open_whole(file).and_then(|db| of_a_version_to_update(&db).map(|()| db));
     let (db, tail) = at_one_moment(file, open)?;
     if schema::version(&db)? > schema::OLDEST {
         as_merged::show_merged_sound(&db, &tail)?;
     }
-    Ok((db, tail))
+    Ok(db)
 }
 
 /// How often a store is opened whose tail is begun, or ended, meanwhile.
@@ -202,7 +202,7 @@ fn set_up(db: &Connection) -> rusqlite::Result<()> {
 /// Opens a database of this version to read it only, as it is at this moment; one that cannot be
 /// read is damaged.
 fn open_sound(file: &Path) -> Result<Connection> {
-    let opened = open_read_only(file).and_then(|(db, _)| of_this_version(&db).map(|()| db));
+    let opened = open_read_only(file).and_then(|db| of_this_version(&db).map(|()| db));
     opened.map_err(|error| damaged(file, error))
 }
 
