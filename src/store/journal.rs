@@ -201,8 +201,9 @@ fn walk(
 
 /// Commits in order.
 struct Walk<F> {
-    /// The oldest one that is needed, if there is a tail.
+    /// The oldest one that must be there, if there is a tail.
     oldest: Option<u64>,
+    /// See [`FoundTail::keeps_all`].
     keeps_all: bool,
     /// The last one.
     last: Option<u64>,

@@ -23,7 +23,7 @@ pub(super) struct JournalEnd {
     last: JournalPlace,
     /// The newest commit that an earlier tail may have; 0 if the database names none.
     earlier: u64,
-    /// The oldest commit that is needed, as the database says since there is a tail.
+    /// The oldest commit that the journal has, as the database says since there is a tail.
     noted: u64,
     /// A row or a record may be there although its commit has failed, so the next commit is a row
     /// with its number.

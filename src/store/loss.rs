@@ -36,9 +36,8 @@ const COMMITS: &str = "commits";
 const CALLS_FOR_LOG: &str = "calls_for_log";
 /// The row with the number of the commit that has begun the tail; 0 if none has.
 pub(super) const TAIL_BEGUN: &str = "tail";
-/// The row with the number of the oldest commit that is needed of the journal, since there is a
-/// tail.
-pub(super) const OLDEST: &str = "oldest";
+/// The row with the number of the oldest commit that the journal has, since there is a tail.
+pub(super) const OLDEST_COMMIT: &str = "oldest";
 
 /// The count of a database; zeros if no server has written to it yet.
 pub(super) fn count(db: &Connection) -> Result<Count> {
@@ -63,21 +62,20 @@ pub(super) fn count(db: &Connection) -> Result<Count> {
     Ok(count)
 }
 
-/// Notes the number of commits, and the oldest that is needed of the journal, within one that merges
-/// something.
+/// Notes the number of commits, and the oldest that the journal has, within one that merges something.
 pub(super) fn note_commits(db: &Connection, commits: u64, oldest: u64) -> Result<()> {
     set(db, COMMITS, &commits.to_string())?;
     note_oldest(db, oldest)
 }
 
-/// Notes the oldest commit that is needed of the journal.
+/// Notes the oldest commit that the journal has.
 pub(super) fn note_oldest(db: &Connection, oldest: u64) -> Result<()> {
-    set(db, OLDEST, &oldest.to_string())
+    set(db, OLDEST_COMMIT, &oldest.to_string())
 }
 
-/// Notes within commit `n` that it begins the tail, and the oldest that is needed of the journal.
+/// Notes the number by which the tail is named, and the oldest commit that the journal has.
 pub(super) fn note_tail(db: &Connection, n: u64, oldest: u64) -> Result<()> {
-    for (key, value) in [(TAIL_BEGUN, n), (OLDEST, oldest)] {
+    for (key, value) in [(TAIL_BEGUN, n), (OLDEST_COMMIT, oldest)] {
         set(db, key, &value.to_string())?;
         if meta(db, key)? != value.to_string() {
             return Err(damaged(format!("there is no {key}")));

@@ -1,9 +1,9 @@
 //! The tail: the newest commits of the [journal](super::journal), in a file of their own.
 //!
 //! A commit that changes rooms in memory alone needs no table. It is one record at the end of this
-//! file, and one `fdatasync`: SQLite's part would cost more than both. Every other commit is a row
-//! of the table `journal`; the numbers go through both. When all that the file has is in the tables,
-//! and that on disk, it is written from its start again.
+//! file, and one `fdatasync`. Every other commit is a row of the table `journal`; the numbers go
+//! through both. When all that the file has is in the tables, and that on disk, it is written from
+//! its start again.
 //!
 //! A record:
 //!
@@ -111,7 +111,7 @@ impl TailName {
         true
     }
 
-    /// What a file's bytes have of this tail, from the `oldest` commit on that is needed.
+    /// What a file's bytes have of this tail, from the `oldest` commit on.
     fn find(&self, bytes: &[u8], oldest: u64) -> FoundTail {
         let mut found =
             FoundTail { oldest: Some(oldest), is_missing: true, ..FoundTail::default() };
@@ -134,7 +134,7 @@ impl TailName {
 /// What is needed of a tail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FoundTail {
-    /// The oldest commit that is needed, here or in the table; `None` if there is no tail.
+    /// The oldest commit that the journal has, here or in the table; `None` if there is no tail.
     pub(super) oldest: Option<u64>,
     pub(super) records: BTreeMap<u64, TailRecord>,
     /// There must be one, and it is not there, or is another one.
@@ -154,8 +154,8 @@ impl FoundTail {
     }
 }
 
-/// The tail that an open database has named, and the number of the oldest commit that is needed of
-/// the journal; `None` if it has named none.
+/// The tail that an open database has named, and the number of the oldest commit that the journal
+/// has; `None` if it has named none.
 pub(super) fn named(db: &Connection) -> Result<Option<(TailName, u64)>> {
     if schema::version(db)? < schema::WITH_TAIL {
         return Ok(None);
@@ -164,7 +164,7 @@ pub(super) fn named(db: &Connection) -> Result<Option<(TailName, u64)>> {
         let number = meta(db, key)?.parse::<u64>();
         number.map_err(|_| damaged(format!("the {key} is no number")))
     };
-    let (begun, oldest) = (number(loss::TAIL_BEGUN)?, number(loss::OLDEST)?);
+    let (begun, oldest) = (number(loss::TAIL_BEGUN)?, number(loss::OLDEST_COMMIT)?);
     if begun == 0 {
         return Ok(None);
     }
