@@ -54,6 +54,9 @@ pub const SEEK_ROOMS_MAX: usize = 64;
 pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// How often an idle store checks that its files are still there, in ms.
 pub const FILES_CHECKED_MS: u64 = 1_000;
+/// After this long, in ms, a change in the directory of a store has another time than the change before:
+/// Linux may count it in ticks of up to 10 ms.
+pub const DIRECTORY_SETTLES_MS: u64 = 100;
 /// The space on the disk is measured at most this often, in ms.
 pub const SPACE_MEASURED_MS: u64 = 50;
 /// A failure of the store is logged at most this often, with their number.

@@ -69,15 +69,34 @@ pub(super) fn identity_and_len_of(file: &File) -> io::Result<(FileIdentity, u64)
     identity_and_len_in(found, || file.metadata())
 }
 
+/// The identity of a directory, and when something of it last changed: a name in it, too. In seconds
+/// and nanoseconds; it can be as coarse as the system's clock ticks.
+pub(super) type DirectoryState = (FileIdentity, (i64, i64));
+
+pub(super) fn directory_state(directory: &Path) -> io::Result<DirectoryState> {
+    let wanted = StatxFlags::INO | StatxFlags::CTIME;
+    match rustix::fs::statx(CWD, directory, AtFlags::empty(), wanted) {
+        Ok(found) => {
+            let changed = (found.stx_ctime.tv_sec, i64::from(found.stx_ctime.tv_nsec));
+            Ok((identity_in(&found), changed))
+        }
+        Err(Errno::NOSYS) => directory
+            .metadata()
+            .map(|found| ((found.dev(), found.ino()), (found.ctime(), found.ctime_nsec()))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn identity_in(found: &Statx) -> FileIdentity {
+    (rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino)
+}
+
 fn identity_and_len_in(
     found: rustix::io::Result<Statx>,
     metadata: impl FnOnce() -> io::Result<Metadata>,
 ) -> io::Result<(FileIdentity, u64)> {
     match found {
-        Ok(found) => {
-            let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
-            Ok(((device, found.stx_ino), found.stx_size))
-        }
+        Ok(found) => Ok((identity_in(&found), found.stx_size)),
         // An older system, or a container that does not know this call.
         Err(Errno::NOSYS) => metadata().map(|found| ((found.dev(), found.ino()), found.len())),
         Err(error) => Err(error.into()),

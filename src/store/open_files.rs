@@ -4,12 +4,17 @@
 //! into files without a name, and what it acknowledges is gone with the process. So the names are
 //! checked before each commit, and once a second without one. This uses `statx`: to open the
 //! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
+//!
+//! A commit to the tail alone asks for the tail and for the directory: as long as that has not changed,
+//! its names mean what they meant.
 
-use super::disk::{FileIdentity, identity, identity_and_len, real};
+use super::disk::{
+    DirectoryState, FileIdentity, directory_state, folder_of, identity, identity_and_len, real,
+};
 use super::integrity::{WAL, with};
 use super::schema::LOG_KEPT_BYTES;
 use super::tail::TailWriter;
-use crate::base::limits::SPACE_MEASURED_MS;
+use crate::base::limits::{DIRECTORY_SETTLES_MS, FILES_CHECKED_MS, SPACE_MEASURED_MS};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,9 +86,33 @@ impl NamedFile {
     }
 }
 
+/// The directory that has all files.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    /// What the last look saw, and when another look last saw something else.
+    seen: Option<DirectoryState>,
+    changed: Duration,
+}
+
+impl Directory {
+    /// Whether none of its names has changed since all files were `checked`. Two changes can have the
+    /// same time, if it is coarse: so that is true only if they were checked a while after the first.
+    fn is_unchanged(&mut self, now: Duration, checked: Duration) -> bool {
+        let found = directory_state(&self.path).ok();
+        if found.is_none() || found != self.seen {
+            (self.seen, self.changed) = (found, now);
+        }
+        let settled = self.changed + Duration::from_millis(DIRECTORY_SETTLES_MS);
+        found.is_some() && checked >= settled
+    }
+}
+
 /// The files of an open store.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
+    /// `None` if they are not all in one, as links lead elsewhere.
+    directory: Option<Directory>,
     lock: NamedFile,
     /// Under its name in the directory, which may be a link.
     file: NamedFile,
@@ -91,6 +120,8 @@ pub(super) struct OpenFiles {
     log: NamedFile,
     /// As long as commits go there.
     tail: Option<NamedFile>,
+    /// When all of them were checked.
+    checked: Duration,
     /// When the space on the disk was measured.
     measured: Duration,
     seen: Arc<FilesStatus>,
@@ -100,11 +131,16 @@ impl OpenFiles {
     /// The files of a locked directory whose database is open.
     pub(super) fn new(lock: &Path, file: &Path, seen: Arc<FilesStatus>) -> OpenFiles {
         let log = with(&real(file), WAL);
+        let folder = folder_of(file);
+        let is_one = folder_of(&log) == real(folder) && !lock.is_symlink();
+        let directory = Directory { path: folder.to_owned(), seen: None, changed: Duration::ZERO };
         let held = OpenFiles {
+            directory: is_one.then_some(directory),
             lock: NamedFile::new(lock.to_owned()),
             file: NamedFile::new(file.to_owned()),
             log: NamedFile::new(log),
             tail: None,
+            checked: Duration::ZERO,
             measured: Duration::ZERO,
             seen,
         };
@@ -127,6 +163,7 @@ impl OpenFiles {
             self.measured = now;
             self.measure_space();
         }
+        self.checked = now;
         let named = [&self.lock, &self.file, &self.log].into_iter().chain(&self.tail);
         let lost = named.into_iter().find(|named| named.is_lost());
         let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
@@ -144,6 +181,15 @@ impl OpenFiles {
             Some(_) | None => {}
         }
         lost.is_some()
+    }
+
+    /// As [`OpenFiles::is_lost`], before something that goes to the tail alone.
+    pub(super) fn is_tail_lost(&mut self, now: Duration) -> bool {
+        let is_known = !self.seen.is_lost()
+            && now.saturating_sub(self.checked) < Duration::from_millis(FILES_CHECKED_MS)
+            && self.tail.as_ref().is_some_and(|tail| !tail.is_lost())
+            && self.directory.as_mut().is_some_and(|held| held.is_unchanged(now, self.checked));
+        !is_known && self.is_lost(now)
     }
 
     /// Something was committed: it is in the log. Only SQLite cuts the log, and not to less than
@@ -244,5 +290,52 @@ mod tests {
         }
         fs::write(at("parlor.db-wal"), "").unwrap();
         assert!(held.is_lost(Duration::ZERO), "it was cut");
+    }
+
+    #[test]
+    fn a_commit_to_the_tail_notices_each_name_that_means_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = ["parlor.lock", "parlor.db", "parlor.db-wal", "parlor.db-tail"];
+        for name in names {
+            fs::write(at(name), name).unwrap();
+        }
+        let mut held = OpenFiles::new(&at("parlor.lock"), &at("parlor.db"), Arc::default());
+        held.tail = Some(NamedFile::new(at("parlor.db-tail")));
+        held.committed();
+        let mut ms = 0;
+        let mut is_lost_after = |held: &mut OpenFiles, more| {
+            ms += more;
+            held.is_tail_lost(Duration::from_millis(ms))
+        };
+        assert!(!is_lost_after(&mut held, 1) && !is_lost_after(&mut held, DIRECTORY_SETTLES_MS));
+        let checked = held.checked;
+        assert!(!is_lost_after(&mut held, 1));
+        assert_eq!(held.checked, checked, "the directory has not changed for a while");
+        for name in names {
+            fs::rename(at(name), at("aside")).unwrap();
+            assert!(is_lost_after(&mut held, 1), "{name} is gone");
+            fs::write(at(name), "another file").unwrap();
+            assert!(is_lost_after(&mut held, DIRECTORY_SETTLES_MS), "{name} is another");
+            fs::rename(at("aside"), at(name)).unwrap();
+            assert!(!is_lost_after(&mut held, DIRECTORY_SETTLES_MS), "{name} is back");
+            // The next change may have the time of this one, and is noticed all the same.
+            let checked = held.checked;
+            assert!(!is_lost_after(&mut held, 1) && held.checked > checked);
+            assert!(!is_lost_after(&mut held, DIRECTORY_SETTLES_MS));
+            let checked = held.checked;
+            assert!(!is_lost_after(&mut held, 1) && held.checked == checked);
+        }
+        held.tail.as_mut().unwrap().bytes_min = 99;
+        assert!(is_lost_after(&mut held, 1), "the tail was cut");
+        held.tail.as_mut().unwrap().bytes_min = 0;
+        assert!(!is_lost_after(&mut held, FILES_CHECKED_MS));
+        assert!(!is_lost_after(&mut held, DIRECTORY_SETTLES_MS));
+        fs::write(at("parlor.db-wal"), "").unwrap();
+        assert!(!is_lost_after(&mut held, 1) && held.is_lost(Duration::from_secs(9)));
+        fs::write(at("parlor.db-wal"), "parlor.db-wal").unwrap();
+        assert!(!held.is_lost(Duration::from_secs(9)));
+        fs::write(at("parlor.db-wal"), "").unwrap();
+        assert!(is_lost_after(&mut held, FILES_CHECKED_MS + 9_000), "at the latest after a second");
     }
 }

@@ -142,6 +142,18 @@ impl Worker {
         }
     }
 
+    /// Whether a batch can go to the tail: it changes rooms in memory alone.
+    fn is_for_tail(&self, batch: &[WriteCommand]) -> bool {
+        self.journal.as_ref().is_some_and(JournalEnd::takes_records)
+            && batch.iter().all(|write| self.hot.is_for(&write.record))
+    }
+
+    /// As [`Worker::is_lost`], before something that goes to the tail alone.
+    fn is_tail_lost(&mut self) -> bool {
+        let now = (self.clock)();
+        self.held.as_mut().is_some_and(|held| held.is_tail_lost(now))
+    }
+
     /// Whether a file is not the one any more that it has open.
     fn is_lost(&mut self) -> bool {
         let now = (self.clock)();
@@ -166,6 +178,10 @@ impl Worker {
     /// Merges a slice of what the journal has.
     fn merge(&mut self) {
         self.has_rested = false;
+        if self.is_lost() {
+            self.has_failed_to_merge = true;
+            return;
+        }
         let merged = self.merge_slice();
         self.has_failed_to_merge = merged.is_err();
         if let Err(error) = merged {
@@ -289,7 +305,8 @@ impl Worker {
     /// damage, none is.
     fn written(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
         let Some(first) = batch.first() else { return Vec::new() };
-        if self.is_lost() {
+        let is_for_tail = self.is_for_tail(batch);
+        if is_for_tail && self.is_tail_lost() || !is_for_tail && self.is_lost() {
             return self.nothing_of(batch);
         }
         while self.hot.is_full() && !self.has_failed_to_merge {
@@ -299,10 +316,10 @@ impl Worker {
             return self.nothing_of(batch);
         }
         let begun = (self.clock)();
-        let committed = match self.commit(batch, false) {
+        let committed = match self.commit(batch, is_for_tail, false) {
             Err(error) if rows::is_damage(&error) => {
                 self.log_failure(first.now, &format!("has damaged data: {error}"));
-                self.commit(batch, true)
+                self.commit(batch, is_for_tail, true)
             }
             other => other,
         };
@@ -327,8 +344,13 @@ impl Worker {
 
     /// Commits records together. If it `spares` the others, a record that meets damaged data is
     /// left out, which costs a savepoint for each record.
-    fn commit(&mut self, batch: &[WriteCommand], spares: bool) -> rusqlite::Result<Vec<Written>> {
-        let committed = self.commit_or_leave(batch, spares);
+    fn commit(
+        &mut self,
+        batch: &[WriteCommand],
+        is_for_tail: bool,
+        spares: bool,
+    ) -> rusqlite::Result<Vec<Written>> {
+        let committed = self.commit_or_leave(batch, is_for_tail, spares);
         if committed.is_err() {
             self.hot.back_to(HotPoint::default());
             self.hot.forget();
@@ -340,12 +362,10 @@ impl Worker {
     fn commit_or_leave(
         &mut self,
         batch: &[WriteCommand],
+        is_for_tail: bool,
         spares: bool,
     ) -> rusqlite::Result<Vec<Written>> {
-        let takes_records = self.journal.as_ref().is_some_and(JournalEnd::takes_records);
-        let is_read_only =
-            takes_records && batch.iter().all(|write| self.hot.is_for(&write.record));
-        let mut transaction = self.db.transaction_with_behavior(match is_read_only {
+        let mut transaction = self.db.transaction_with_behavior(match is_for_tail {
             true => TransactionBehavior::Deferred,
             false => TransactionBehavior::Immediate,
         })?;
@@ -386,7 +406,7 @@ impl Worker {
         let n = self.commits + u64::from(has_changed);
         let added = self.hot.added.take();
         let has_space = self.journal.as_ref().is_some_and(|journal| journal.has_space(added.len()));
-        let is_record = takes_records && has_space && has_changed && !is_in_tables;
+        let is_record = is_for_tail && has_space && has_changed && !is_in_tables;
         let mut oldest = n;
         match self.journal.as_mut().filter(|_| has_changed) {
             Some(journal) if is_record => {
@@ -394,6 +414,12 @@ impl Worker {
                 journal.append(n, &added)?;
             }
             Some(journal) => {
+                // It was to go to the tail, and not all files were checked.
+                let now = (self.clock)();
+                if is_for_tail && self.held.as_mut().is_some_and(|held| held.is_lost(now)) {
+                    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+                    return Err(rusqlite::Error::SqliteFailure(code, None));
+                }
                 if let Some(mark) = &self.mark {
                     mark.call_for_log(&transaction)?;
                 }
@@ -494,7 +520,7 @@ mod tests {
         let mut write = |record| {
             let (end, ticket, now) = (0, 1, Timestamp(1));
             let command = WriteCommand { end, ticket, now, record, failures_heard: 0 };
-            worker.commit(&[command], false).unwrap();
+            worker.commit(&[command], false, false).unwrap();
             worker.versions.len()
         };
         let (room, user) = (RoomId::parse("tea").unwrap(), UserId::parse("ada").unwrap());

@@ -107,7 +107,8 @@ impl World {
     fn is_caught_up(&self) -> bool {
         self.behaving().all(|client| {
             if let Some(program) = &client.program {
-                return !client.is_missing_streams()
+                return program.is_online()
+                    && !client.is_missing_streams()
                     && program.lacks(&self.heads(client), self.tells()).is_empty();
             }
             client.is_ready
@@ -129,9 +130,8 @@ impl World {
     /// The rooms of which a user is a member, and how far their logs go.
     fn heads(&self, client: &Client) -> BTreeMap<String, u64> {
         let shelf = self.shelf.borrow();
-        let members = shelf.ledger().memberships();
-        let own = members.into_iter().filter(|(_, user)| *user == client.user);
-        own.map(|(room, _)| (room.clone(), shelf.ledger().head(&room))).collect()
+        let own = shelf.ledger().rooms_of(&client.user);
+        own.map(|room| (room.clone(), shelf.ledger().head(room))).collect()
     }
 
     fn catches_up(&mut self) {

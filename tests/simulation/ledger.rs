@@ -276,15 +276,22 @@ impl Ledger {
 
     /// Who are members of which rooms, by what is committed.
     pub(crate) fn memberships(&self) -> BTreeSet<(String, String)> {
+        let users: BTreeSet<_> = self.rooms.values().flat_map(|room| room.members.keys()).collect();
         let mut found = BTreeSet::new();
-        for (name, room) in self.rooms.iter().filter(|(_, room)| room.ended.is_none()) {
-            for (user, stays) in &room.members {
-                if stays.last().is_some_and(|stay| stay.left.is_none()) {
-                    found.insert((name.clone(), user.clone()));
-                }
-            }
+        for user in users {
+            found.extend(self.rooms_of(user).map(|room| (room.clone(), user.clone())));
         }
         found
+    }
+
+    /// The rooms of which a user is a member, by what is committed.
+    pub(crate) fn rooms_of(&self, user: &str) -> impl Iterator<Item = &String> {
+        let lasting = self.rooms.iter().filter(|(_, room)| room.ended.is_none());
+        let of_user = lasting.filter(move |(_, room)| {
+            let stay = room.members.get(user).and_then(|stays| stays.last());
+            stay.is_some_and(|stay| stay.left.is_none())
+        });
+        of_user.map(|(name, _)| name)
     }
 
     /// The oldest entry of a room that is on disk.
