@@ -1150,7 +1150,7 @@ fn a_room_whose_end_cannot_be_stored_goes_on() {
     world.fails = false;
     world.request(bob, say("tea", "still here")).unwrap();
     let told: Vec<ConnId> = world.notices().into_iter().flat_map(|(conns, _)| conns).collect();
-    assert_eq!(told, [ada, bob]);
+    assert_eq!(told, [bob, ada], "whoever has written it is first");
 }
 
 #[test]

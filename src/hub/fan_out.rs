@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 impl Hub {
     /// Delivers a room's newest entry. Only the author's own connections get its `cid`, so there
-    /// are at most two frames, however many receivers.
+    /// are at most two frames, however many receivers. They are sent to first, as one of them waits
+    /// for that.
     pub(super) fn fan_out(&self, room: RoomIx, entry: &Arc<Entry>, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         let live = of_room
@@ -16,20 +17,20 @@ impl Hub {
             .iter()
             .filter(|(_, cursor)| **cursor == Cursor::Live)
             .map(|(conn, _)| *conn);
-        let author = match &entry.kind {
-            EntryKind::Message { from, cid: Some(_), .. } => Some(from),
-            _ => None,
-        };
-        let Some(author) = author else {
+        let EntryKind::Message { from: author, cid, .. } = &entry.kind else {
             self.deliver_live(entry, room, false, live, effects);
             return;
         };
         let own = self.connections_of(author);
         let is_live = |conn: &&ConnId| of_room.followers.get(conn) == Some(&Cursor::Live);
         let own_live = own.iter().filter(is_live).copied();
-        self.deliver_live(entry, room, true, own_live, effects);
         let others = live.filter(|conn| !own.contains(conn));
-        self.deliver_live(entry, room, false, others, effects);
+        if cid.is_some() {
+            self.deliver_live(entry, room, true, own_live, effects);
+            self.deliver_live(entry, room, false, others, effects);
+        } else {
+            self.deliver_live(entry, room, false, own_live.chain(others), effects);
+        }
     }
 
     fn deliver_live(

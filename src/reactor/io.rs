@@ -63,6 +63,10 @@ pub trait Handler {
     /// Another thread called [`Wake::wake`](super::Wake::wake).
     fn woken(&mut self, io: &mut Io) {}
 
+    /// All that this turn has brought was handed over. Called before what is queued is sent, and again
+    /// after that, which may have brought more.
+    fn turned(&mut self, io: &mut Io) {}
+
     /// The moment set by [`Io::wake_at`] has come.
     fn timer_fired(&mut self, io: &mut Io) {}
 

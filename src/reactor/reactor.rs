@@ -285,8 +285,10 @@ impl<S: System> Reactor<S> {
         self.tell_dialled(handler);
         self.read(handler);
         self.fire(handler);
+        handler.turned(&mut self.io);
         self.flush(handler);
         self.finish(handler);
+        handler.turned(&mut self.io);
         let is_over = self.is_over();
         if is_over {
             self.stop(handler);

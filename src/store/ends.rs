@@ -15,7 +15,7 @@ pub type Waker = Box<dyn Fn() + Send + Sync>;
 pub(super) struct EndAnswer {
     pub(super) told: Told,
     /// The weight of the command, see
-    /// [`StoreCommand::weight`](super::worker::StoreCommand::weight).
+    /// [`StoreCommand::weight`](super::commands::StoreCommand::weight).
     pub(super) weight: usize,
     /// Whether this end gave the command.
     pub(super) is_own: bool,
@@ -71,8 +71,14 @@ impl Ends {
         self.ends.len()
     }
 
-    /// Tells each end what is for it. Returns when all of them can take it.
-    pub(super) fn answer(&self, new: Vec<Vec<EndAnswer>>, counters: &StoreCounters) {
+    /// Tells each end what is for it. Returns when all of them can take it. One that is `awake` looks by
+    /// itself.
+    pub(super) fn answer(
+        &self,
+        new: Vec<Vec<EndAnswer>>,
+        counters: &StoreCounters,
+        awake: Option<usize>,
+    ) {
         locked(&self.counters).clone_from(counters);
         let is_told: Vec<bool> = new.iter().map(|new| !new.is_empty()).collect();
         let mut queues: Vec<_> = self.ends.iter().map(|end| locked(&end.queue)).collect();
@@ -82,8 +88,10 @@ impl Ends {
             }
         }
         drop(queues);
-        for (end, _) in self.ends.iter().zip(is_told).filter(|(_, is_told)| *is_told) {
-            (end.wake)();
+        for (ix, (end, is_told)) in self.ends.iter().zip(is_told).enumerate() {
+            if is_told && awake != Some(ix) {
+                (end.wake)();
+            }
         }
     }
 
@@ -151,21 +159,16 @@ impl Ends {
         locked(&self.counters).clone()
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-}
-
-/// Tells all ends when the store's thread ends, however it ends. Their reactors then look whether
-/// that was meant.
-pub(super) struct WakeAtEnd(pub(super) Arc<Ends>);
-
-impl Drop for WakeAtEnd {
-    fn drop(&mut self) {
-        self.0.has_ended.store(true, Ordering::Release);
-        for end in &self.0.ends {
+    /// The store's thread has ended.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        for end in &self.ends {
             (end.wake)();
         }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 }
 

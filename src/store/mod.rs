@@ -36,6 +36,7 @@ mod snapshot;
 mod store;
 mod sums;
 mod tail;
+mod thread;
 mod undo;
 mod wal;
 mod worker;

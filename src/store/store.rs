@@ -1,7 +1,7 @@
 //! The reactor's side of the store: commands in, changes and answers out; neither blocks.
 
 use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
-use super::ends::{Ends, WakeAtEnd, Waker};
+use super::ends::{Ends, Waker};
 use super::events::EventsWanted;
 use super::hot::HotRooms;
 use super::integrity::Served;
@@ -10,17 +10,17 @@ use super::lock::{DirectoryLock, LockError};
 use super::open_files::{FilesStatus, OpenFiles, Space};
 use super::opening::{BegunStore, Files, begin, open_in};
 use super::record_store::RecordStore;
+use super::thread::Workplace;
 use super::worker::Worker;
 use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -113,8 +113,13 @@ impl From<NotTaken> for Outcome {
 /// A store, open for one server; one of its ends, of which each of the server's hubs has one.
 #[derive(Debug)]
 pub struct Store {
-    commands: Option<Sender<StoreCommand>>,
+    place: Arc<Workplace>,
     ends: Arc<Ends>,
+    /// Something was given since the turn before ended.
+    has_given: bool,
+    /// It is told when a turn ends, and what is given may wait for that.
+    has_turns: bool,
+    is_closed: bool,
     /// Its number among them.
     end: usize,
     waiting: usize,
@@ -132,6 +137,8 @@ const CLOSING_LOOK_EVERY: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 struct OpenStore {
     ends_open: AtomicUsize,
+    /// Whether it is in memory, where a reactor may carry out what it gives.
+    is_in_memory: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
@@ -140,14 +147,17 @@ struct OpenStore {
 impl OpenStore {
     fn with_ends(
         self,
-        commands: &Sender<StoreCommand>,
+        place: &Arc<Workplace>,
         ends: &Arc<Ends>,
         seen: &Arc<FilesStatus>,
     ) -> Vec<Store> {
         let open = Arc::new(self);
         let store = |end| Store {
-            commands: Some(commands.clone()),
+            place: Arc::clone(place),
             ends: Arc::clone(ends),
+            has_given: false,
+            has_turns: false,
+            is_closed: false,
             end,
             waiting: 0,
             waiting_bytes: 0,
@@ -188,7 +198,7 @@ impl Store {
         epoch: &str,
         wanted: &EventsWanted<'_>,
         wakers: Vec<Waker>,
-        clock: impl Fn() -> Duration + Send + 'static,
+        clock: impl Fn() -> Duration + Clone + Send + 'static,
     ) -> Result<(Vec<Store>, Snapshot), OpenError> {
         let (mut db, files, served, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
@@ -221,8 +231,6 @@ impl Store {
         // All statements of a connection fit, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
-        // Bounded by `submit`: a bounded channel would own memory for its full length.
-        let (commands, receiver) = channel();
         let ends = Arc::new(Ends::new(wakers));
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
@@ -237,8 +245,7 @@ impl Store {
         });
         let worker = Worker {
             db,
-            commands: receiver,
-            clock: Box::new(clock),
+            clock: Box::new(clock.clone()),
             counters: StoreCounters::default(),
             failures: vec![0; ends.len()],
             versions: HashMap::new(),
@@ -251,19 +258,19 @@ impl Store {
             held,
             journal,
             mark,
-            ends: WakeAtEnd(Arc::clone(&ends)),
+            ends: Arc::clone(&ends),
+            reads: VecDeque::new(),
+            has_worked: false,
         };
-        let thread = std::thread::Builder::new()
-            .name("parlor-store".into())
-            .spawn(move || worker.run())
-            .map_err(OpenError::Thread)?;
+        let (place, thread) = Workplace::start(worker, clock).map_err(OpenError::Thread)?;
         let open = OpenStore {
             ends_open: AtomicUsize::new(ends.len()),
+            is_in_memory: files.is_none(),
             thread: Mutex::new(Some(thread)),
             _served: served,
             _lock: lock,
         };
-        Ok((open.with_ends(&commands, &ends, &seen), snapshot))
+        Ok((open.with_ends(&place, &ends, &seen), snapshot))
     }
 
     /// The error that names the process that holds the data, if another one does.
@@ -287,8 +294,15 @@ impl Store {
         if self.waiting >= STORE_QUEUE_MAX / parts || (is_much && self.waiting > 0) {
             return Err(NotTaken::Overloaded);
         }
-        let commands = self.commands.as_ref().ok_or(NotTaken::Unavailable)?;
-        commands.send(command).map_err(|_| NotTaken::Unavailable)?;
+        if self.is_closed || self.ends.has_ended() {
+            return Err(NotTaken::Unavailable);
+        }
+        let is_first = self.place.commands.push(command);
+        // On the disk, the sooner the thread begins with the first of several, the more comes meanwhile.
+        if !self.has_turns || (!is_first && !self.open.is_in_memory) {
+            self.place.commands.wake();
+        }
+        self.has_given = true;
         self.waiting += 1;
         self.waiting_bytes += weight;
         Ok(())
@@ -356,13 +370,26 @@ impl RecordStore for Store {
     }
 
     fn has_died(&self) -> bool {
-        self.commands.is_some() && self.ends.has_ended()
+        !self.is_closed && self.ends.has_ended()
+    }
+
+    fn turn_ends(&mut self, may_help: bool) -> bool {
+        self.has_turns = true;
+        if !std::mem::take(&mut self.has_given) {
+            return false;
+        }
+        if may_help && self.open.is_in_memory {
+            return self.place.help(self.end);
+        }
+        self.place.commands.wake();
+        false
     }
 
     fn close(&mut self) {
-        if self.commands.take().is_none() {
+        if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
+        self.place.commands.wake();
         self.ends.begin_to_close(self.end);
         // The thread ends when no end can give a command.
         let is_last = self.open.ends_open.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -373,6 +400,7 @@ impl RecordStore for Store {
         if !is_last {
             return;
         }
+        self.place.commands.close();
         let thread = self.open.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             log::error!("the store's thread has panicked");

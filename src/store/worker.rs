@@ -1,7 +1,7 @@
-//! The store's thread: takes the commands that wait, commits them together, and answers.
+//! Whoever works on a store: takes the commands that wait, commits them together, and answers.
 
-use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
-use super::ends::{EndAnswer, WakeAtEnd};
+use super::commands::{ReadCommand, ReadWanted, WriteCommand};
+use super::ends::{EndAnswer, Ends};
 use super::hot::{HotPoint, HotRooms};
 use super::journal_end::JournalEnd;
 use super::mark::{Mark, heads_of};
@@ -9,19 +9,15 @@ use super::merge::MergedPart;
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
 use super::{rows, schema};
-use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_CHECKED_MS, MERGE_IDLE_MS, READS_PER_BATCH,
-    SLICE_MS, TOLD_LOOK_EVERY_MS,
-};
+use crate::base::limits::{FAILURE_LOG_EVERY_MS, SLICE_MS};
 use crate::base::{Outcome, Record, RoomId, StoreChange, StoreCounters, Timestamp, Told, Written};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::{HashMap, VecDeque};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) struct Worker {
     pub(super) db: Connection,
-    pub(super) commands: Receiver<StoreCommand>,
     /// The time since a fixed moment; only differences count.
     pub(super) clock: Box<dyn Fn() -> Duration + Send>,
     pub(super) counters: StoreCounters,
@@ -48,98 +44,18 @@ pub(super) struct Worker {
     pub(super) journal: Option<JournalEnd>,
     /// The count of its commits outside its log.
     pub(super) mark: Option<Mark>,
-    /// Whom it answers. It is the last field, so that the others are closed when it tells the end.
-    pub(super) ends: WakeAtEnd,
+    /// Whom it answers.
+    pub(super) ends: Arc<Ends>,
+    /// Reads that wait until nothing is to be written.
+    pub(super) reads: VecDeque<ReadCommand>,
+    /// It has carried out something since the thread began to wait.
+    pub(super) has_worked: bool,
 }
 
 impl Worker {
-    /// Works until the other end of the commands is gone, and does what waited by then.
-    pub(super) fn run(mut self) {
-        let mut batch = Vec::new();
-        let mut reads = VecDeque::new();
-        loop {
-            // While reads wait, it does not wait for more commands.
-            let first = if reads.is_empty() { self.next() } else { self.commands.try_recv().ok() };
-            if first.is_none() && reads.is_empty() {
-                break;
-            }
-            // What came during the last commit makes up the next batch.
-            let more = std::iter::from_fn(|| self.commands.try_recv().ok());
-            for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
-                match command {
-                    StoreCommand::Write(write) => batch.push(write),
-                    StoreCommand::Read(read) => reads.push_back(read),
-                }
-            }
-            // Records first, answered at once, so that no message waits for others' pages. A page
-            // shows what was committed of all that was asked for before it.
-            while self.ends.0.len() > 1 && self.ends.0.is_full() {
-                std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
-            }
-            if !batch.is_empty() {
-                let answers = self.write(&mut batch);
-                self.ends.0.answer(answers, &self.counters);
-            }
-            let count = reads.len().min(READS_PER_BATCH);
-            if count > 0 {
-                let mut pages = self.no_answers();
-                for read in reads.drain(..count) {
-                    let end = read.end;
-                    pages[end].push(self.read(read));
-                }
-                self.ends.0.answer(pages, &self.counters);
-            }
-            let is_long = self.journal.as_ref().is_some_and(JournalEnd::is_long);
-            if self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0) {
-                self.merge();
-            }
-        }
-        while self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
-            self.merge();
-        }
-        // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
-        // database.
-        if !self.hot.needs_rows() && !self.is_lost() {
-            self.journal.iter().for_each(|journal| journal.end(&self.db));
-        }
-        if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
-            log::warn!("the write-ahead log could not be checkpointed: {error}");
-        }
-    }
-
     /// For each end, a list of what it is told.
-    fn no_answers(&self) -> Vec<Vec<EndAnswer>> {
-        (0..self.ends.0.len()).map(|_| Vec::new()).collect()
-    }
-
-    /// Waits for a command; meanwhile it merges what the journal has, and checks the files. `None`
-    /// at the end.
-    fn next(&mut self) -> Option<StoreCommand> {
-        loop {
-            let merges = self.hot.is_waiting(self.commits) && !self.has_failed_to_merge;
-            let wait = match &self.held {
-                _ if merges => MERGE_IDLE_MS,
-                Some(_) => FILES_CHECKED_MS,
-                None => return self.commands.recv().ok(),
-            };
-            match self.commands.recv_timeout(Duration::from_millis(wait)) {
-                Ok(command) => {
-                    self.has_rested = false;
-                    return Some(command);
-                }
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            // A slice that failed is tried again after a longer wait.
-            self.has_failed_to_merge = self.is_lost();
-            while merges && self.hot.is_waiting(self.commits) && !self.has_failed_to_merge {
-                self.merge();
-                if let Ok(command) = self.commands.try_recv() {
-                    return Some(command);
-                }
-            }
-            self.rest();
-        }
+    pub(super) fn no_answers(&self) -> Vec<Vec<EndAnswer>> {
+        (0..self.ends.len()).map(|_| Vec::new()).collect()
     }
 
     /// Whether a batch can go to the tail: it changes rooms in memory alone.
@@ -155,13 +71,13 @@ impl Worker {
     }
 
     /// Whether a file is not the one any more that it has open.
-    fn is_lost(&mut self) -> bool {
+    pub(super) fn is_lost(&mut self) -> bool {
         let now = (self.clock)();
         self.held.as_mut().is_some_and(|held| held.is_lost(now))
     }
 
     /// Nothing comes for now: frees what is only kept to be quick.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         self.hot.rest();
         if !std::mem::replace(&mut self.has_rested, true) {
             // That it frees less is no harm.
@@ -176,7 +92,7 @@ impl Worker {
     }
 
     /// Merges a slice of what the journal has.
-    fn merge(&mut self) {
+    pub(super) fn merge(&mut self) {
         self.has_rested = false;
         if self.is_lost() {
             self.has_failed_to_merge = true;
@@ -256,7 +172,7 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, command: ReadCommand) -> EndAnswer {
+    pub(super) fn read(&mut self, command: ReadCommand) -> EndAnswer {
         let ReadCommand { end, ticket, now, wanted } = command;
         let outcome = self.read_merged(now, &wanted).unwrap_or_else(|error| {
             // For places, the damage names its room itself.
@@ -273,10 +189,10 @@ impl Worker {
     }
 
     /// Commits the batch. Every end is told what has changed, and whoever asked what came of it.
-    fn write(&mut self, batch: &mut Vec<WriteCommand>) -> Vec<Vec<EndAnswer>> {
-        let written = self.written(batch);
+    pub(super) fn write(&mut self, batch: Vec<WriteCommand>) -> Vec<Vec<EndAnswer>> {
+        let written = self.written(&batch);
         let mut answers = self.no_answers();
-        for (command, written) in batch.drain(..).zip(written) {
+        for (command, written) in batch.into_iter().zip(written) {
             let weight = command.record.weight();
             if let Written::Changed(change) = &written {
                 for (_, others) in
@@ -489,10 +405,7 @@ impl Drop for Unsynced<'_> {
 mod tests {
     use super::*;
     use crate::base::{Authority, Rights, UserId};
-    use crate::store::ends::Ends;
     use crate::store::sums;
-    use std::sync::Arc;
-    use std::sync::mpsc::channel;
 
     #[test]
     fn nothing_is_remembered_of_rooms_that_are_gone() {
@@ -501,7 +414,6 @@ mod tests {
         schema::prepare(&mut db, "epoch").unwrap().unwrap();
         let mut worker = Worker {
             db,
-            commands: channel().1,
             clock: Box::new(|| Duration::ZERO),
             counters: StoreCounters::default(),
             failures: vec![0],
@@ -515,7 +427,9 @@ mod tests {
             held: None,
             journal: None,
             mark: None,
-            ends: WakeAtEnd(Arc::new(Ends::new(vec![Box::new(|| {})]))),
+            ends: Arc::new(Ends::new(vec![Box::new(|| {})])),
+            reads: VecDeque::new(),
+            has_worked: false,
         };
         let mut write = |record| {
             let (end, ticket, now) = (0, 1, Timestamp(1));

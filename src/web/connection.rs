@@ -404,6 +404,11 @@ impl<A: Application> Handler for Web<A> {
         self.settle(io);
     }
 
+    fn turned(&mut self, io: &mut Io) {
+        self.application.turned(&mut Net { io, sockets: &mut self.sockets });
+        self.settle(io);
+    }
+
     fn timer_fired(&mut self, io: &mut Io) {
         self.application.timer_fired(&mut Net { io, sockets: &mut self.sockets });
         self.settle(io);

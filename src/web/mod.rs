@@ -187,6 +187,9 @@ pub trait Application {
     /// Another thread woke the reactor.
     fn woken(&mut self, net: &mut Net<'_>) {}
 
+    /// See [`Handler::turned`](crate::reactor::Handler::turned).
+    fn turned(&mut self, net: &mut Net<'_>) {}
+
     /// The moment set by [`Net::wake_at`] has come.
     fn timer_fired(&mut self, net: &mut Net<'_>) {}
 

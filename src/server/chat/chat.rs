@@ -389,6 +389,14 @@ impl<S: RecordStore> Application for Chat<S> {
         self.advance_stop(net);
     }
 
+    fn turned(&mut self, net: &mut Net<'_>) {
+        // What the answers have the hub write is carried out by the store's thread.
+        if self.store_client.store.turn_ends(true) {
+            self.take_told(net);
+            self.store_client.store.turn_ends(false);
+        }
+    }
+
     fn timer_fired(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
         self.take_surveys(net);

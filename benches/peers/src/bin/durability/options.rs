@@ -10,7 +10,8 @@ const HELP: &str = "\
 durability [OPTIONS]
 
   --senders A,B      so many senders at once; default 1,10,100
-  --servers A,B      of parlor, redis, parlor-memory, nats, parlor-room; default all
+  --servers A,B      of parlor, redis, parlor-memory, nats, parlor-room; default all of these. And
+                     before, before-memory: another parlor, to compare with
   --depth N          messages that each sender has under way; default 1
   --rounds N         slices of each server with each number of senders; default 9
   --starts N         how often the servers are started for them; default 3
@@ -23,7 +24,10 @@ durability [OPTIONS]
 redis-server and nats-server are looked for in PATH (or REDIS_SERVER, NATS_SERVER). Debian has both:
 apt-get install redis-server nats-server. That may start them as services of the system, which this
 does not need: systemctl disable --now redis-server nats-server. PARLOR is parlor's program, default
-target/release/parlor of the repository.";
+target/release/parlor of the repository; PARLOR_BEFORE the other one, by default the same.";
+
+/// The variable that says which other parlor.
+pub(crate) const BEFORE: &str = "PARLOR_BEFORE";
 
 /// Behind the reason why a program does not start.
 pub(crate) const MISSING: &str =
@@ -40,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) data: PathBuf,
     pub(crate) counts_calls: bool,
     parlor: PathBuf,
+    before: PathBuf,
     redis: PathBuf,
     nats: PathBuf,
 }
@@ -54,16 +59,18 @@ impl Options {
             std::env::var(variable).map_or(default, PathBuf::from)
         };
         let beside = std::env::current_exe()?.with_file_name("");
+        let parlor = program("PARLOR", package.join("../../target/release/parlor"));
         let mut options = Options {
             senders: vec![1, 10, 100],
-            servers: Server::ALL.into(),
+            servers: Server::USUAL.into(),
             depth: 1,
             rounds: 9,
             starts: 3,
             slice: Duration::from_millis(1_000),
             data: beside,
             counts_calls: true,
-            parlor: program("PARLOR", package.join("../../target/release/parlor")),
+            before: program(BEFORE, parlor.clone()),
+            parlor,
             redis: program("REDIS_SERVER", "redis-server".into()),
             nats: program("NATS_SERVER", "nats-server".into()),
         };
@@ -125,6 +132,7 @@ impl Options {
     pub(crate) fn program(&self, server: Server) -> &Path {
         match server {
             Server::Parlor | Server::ParlorMemory | Server::ParlorRoom => &self.parlor,
+            Server::Before | Server::BeforeMemory => &self.before,
             Server::Redis => &self.redis,
             Server::Nats => &self.nats,
         }

@@ -8,11 +8,13 @@ use parlor_peers::spread::Spread;
 use std::fmt::Write;
 
 /// What is compared with what, and what the comparison says.
-const RATIOS: [(Server, Server, &str); 4] = [
+const RATIOS: [(Server, Server, &str); 6] = [
     (Server::Parlor, Server::Redis, "both on the disk"),
     (Server::ParlorMemory, Server::Nats, "neither waits for the disk"),
     (Server::Parlor, Server::ParlorMemory, "what the disk leaves"),
     (Server::ParlorRoom, Server::Parlor, "what is left when all hear all"),
+    (Server::Parlor, Server::Before, "on the disk, to another"),
+    (Server::ParlorMemory, Server::BeforeMemory, "in memory, to another"),
 ];
 
 pub(crate) fn report(

@@ -3,7 +3,7 @@
 use crate::Fallible;
 use crate::dialect::Dialect;
 use crate::nats::Nats;
-use crate::options::{MISSING, Options};
+use crate::options::{BEFORE, MISSING, Options};
 use crate::parlor::Parlor;
 use crate::redis::Redis;
 use parlor_peers::cpu_time;
@@ -34,19 +34,26 @@ pub(crate) enum Server {
     ParlorMemory,
     /// As `Parlor`, but all in one room.
     ParlorRoom,
+    /// Another parlor, to compare with.
+    Before,
+    BeforeMemory,
     Redis,
     Nats,
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 5] =
+    /// What is measured unless something else is asked for.
+    pub(crate) const USUAL: [Server; 5] =
         [Server::Parlor, Server::Redis, Server::ParlorMemory, Server::Nats, Server::ParlorRoom];
+    const OTHERS: [Server; 2] = [Server::Before, Server::BeforeMemory];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Server::Parlor => "parlor",
             Server::ParlorMemory => "parlor-memory",
             Server::ParlorRoom => "parlor-room",
+            Server::Before => "before",
+            Server::BeforeMemory => "before-memory",
             Server::Redis => "redis",
             Server::Nats => "nats",
         }
@@ -54,7 +61,7 @@ impl Server {
 
     /// An acknowledged message is on the disk.
     pub(crate) fn is_durable(self) -> bool {
-        matches!(self, Server::Parlor | Server::ParlorRoom | Server::Redis)
+        matches!(self, Server::Parlor | Server::ParlorRoom | Server::Before | Server::Redis)
     }
 
     fn arguments(self, address: SocketAddr, data: &Path) -> Vec<String> {
@@ -62,8 +69,12 @@ impl Server {
         let data = data.display().to_string();
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         match self {
-            Server::Parlor | Server::ParlorRoom | Server::ParlorMemory => {
-                let data = if self == Server::ParlorMemory { ":memory:" } else { &data };
+            Server::Parlor
+            | Server::ParlorRoom
+            | Server::ParlorMemory
+            | Server::Before
+            | Server::BeforeMemory => {
+                let data = if self.is_durable() { &data } else { ":memory:" };
                 let mut all = words(&format!("serve --listen {address} --log warn --data"));
                 all.push(data.into());
                 all.extend(PARLOR_SETTINGS.iter().flat_map(|set| ["--set".into(), (*set).into()]));
@@ -97,7 +108,8 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Server, String> {
-        let found = Server::ALL.into_iter().find(|server| server.name() == name);
+        let mut all = Server::USUAL.into_iter().chain(Server::OTHERS);
+        let found = all.find(|server| server.name() == name);
         found.ok_or_else(|| format!("{name} is no server"))
     }
 }
@@ -137,6 +149,8 @@ impl ServerProcess {
             }
         };
         command.args(server.arguments(address, &data));
+        // To parlor, each variable with such a name is a setting.
+        command.env_remove(BEFORE);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().map_err(|error| {
             format!("cannot start {}: {error}{MISSING}", command.get_program().display())
@@ -159,7 +173,7 @@ impl ServerProcess {
     pub(crate) fn dialect(&self, slice: u32, senders: usize) -> Box<dyn Dialect> {
         let address = self.address;
         match self.server {
-            Server::Parlor | Server::ParlorMemory => {
+            Server::Parlor | Server::ParlorMemory | Server::Before | Server::BeforeMemory => {
                 Box::new(Parlor { address, senders, in_one_room: false })
             }
             Server::ParlorRoom => Box::new(Parlor { address, senders, in_one_room: true }),

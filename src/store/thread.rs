@@ -1,0 +1,226 @@
+//! The store's thread: it waits for commands, and lets the worker carry them out.
+
+use super::commands::{Commands, ReadCommand, StoreCommand, WaitEnd};
+use super::ends::Ends;
+use super::journal_end::JournalEnd;
+use super::worker::Worker;
+use crate::base::limits::{
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELPED_MAX, MERGE_IDLE_MS, POLLED_US, READS_PER_BATCH,
+    TOLD_LOOK_EVERY_MS,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{fmt, io};
+
+/// What the thread shares with the ends of its store.
+pub(super) struct Workplace {
+    pub(super) commands: Commands,
+    pub(super) ends: Arc<Ends>,
+    /// `None` when the thread has ended.
+    worker: Mutex<Option<Worker>>,
+}
+
+impl Workplace {
+    /// Starts the thread. `clock` gives the time since a fixed moment.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn start(
+        worker: Worker,
+        clock: impl Fn() -> Duration + Send + 'static,
+    ) -> io::Result<(Arc<Workplace>, JoinHandle<()>)> {
+        let (commands, ends) = (Commands::default(), Arc::clone(&worker.ends));
+        let place = Arc::new(Workplace { commands, ends, worker: Mutex::new(Some(worker)) });
+        let at_place = Arc::clone(&place);
+        let named = std::thread::Builder::new().name("parlor-store".into());
+        let thread = named.spawn(move || at_place.run(clock))?;
+        Ok((place, thread))
+    }
+
+    /// The thread: works until the commands are closed, and does what waited by then.
+    ///
+    /// # Panics
+    /// If another thread has panicked in [`Workplace::help`].
+    fn run(&self, clock: impl Fn() -> Duration) {
+        let _end = ThreadEnd(self);
+        // If one command came soon after the one before, the next is expected soon. When several come at
+        // once, others use the processor.
+        let mut is_soon = false;
+        loop {
+            let wait = self.worker().as_mut().and_then(Worker::waits);
+            let begun = clock();
+            let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
+            if is_soon {
+                self.commands.poll(go_on);
+            }
+            let ended = self.commands.wait(wait);
+            is_soon = go_on() && self.commands.has_one();
+            let mut worker = self.worker();
+            let Some(worker) = worker.as_mut() else { return };
+            match ended {
+                WaitEnd::Some => worker.round(&self.commands),
+                WaitEnd::Nothing => worker.has_time(&self.commands),
+                WaitEnd::Closed => return worker.finish(),
+            }
+        }
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().expect("whoever has panicked may have left it half done")
+    }
+
+    /// The reactor of an end carries out what waits, if that is little and nobody is at work. Returns
+    /// whether it has. Otherwise the thread does.
+    pub(super) fn help(&self, end: usize) -> bool {
+        let has_helped = match self.worker.try_lock() {
+            Ok(mut worker) => worker.as_mut().is_some_and(|worker| worker.helps(self, end)),
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => false,
+        };
+        if !has_helped {
+            self.commands.wake();
+        }
+        has_helped
+    }
+}
+
+impl fmt::Debug for Workplace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workplace").field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+/// The thread ends, however it ends: the files are closed, and then all ends are told. Their reactors
+/// look whether that was meant.
+struct ThreadEnd<'a>(&'a Workplace);
+
+impl Drop for ThreadEnd<'_> {
+    fn drop(&mut self) {
+        let worker = self.0.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(worker);
+        self.0.ends.end();
+    }
+}
+
+/// When it works.
+impl Worker {
+    /// How long the thread waits for a command; `None` for as long as it takes.
+    pub(super) fn waits(&mut self) -> Option<Duration> {
+        self.has_worked = false;
+        let ms = match &self.held {
+            _ if !self.reads.is_empty() => 0,
+            _ if self.merges() => MERGE_IDLE_MS,
+            Some(_) => FILES_CHECKED_MS,
+            None => return None,
+        };
+        Some(Duration::from_millis(ms))
+    }
+
+    /// Whether it merges when it has time.
+    fn merges(&self) -> bool {
+        self.hot.is_waiting(self.commits) && !self.has_failed_to_merge
+    }
+
+    /// Carries out what waits: what came during the last commit makes up the next batch.
+    pub(super) fn round(&mut self, commands: &Commands) {
+        (self.has_worked, self.has_rested) = (true, false);
+        let mut batch = Vec::new();
+        commands.take(BATCH_RECORDS_MAX, |command| match command {
+            StoreCommand::Write(write) => batch.push(write),
+            StoreCommand::Read(read) => self.reads.push_back(read),
+        });
+        // Records first, answered at once, so that no message waits for others' pages. A page
+        // shows what was committed of all that was asked for before it.
+        while self.ends.len() > 1 && self.ends.is_full() {
+            std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
+        }
+        if !batch.is_empty() {
+            let answers = self.write(batch);
+            self.ends.answer(answers, &self.counters, None);
+        }
+        let count = self.reads.len().min(READS_PER_BATCH);
+        if count > 0 {
+            let mut pages = self.no_answers();
+            let reads: Vec<ReadCommand> = self.reads.drain(..count).collect();
+            for read in reads {
+                let end = read.end;
+                pages[end].push(self.read(read));
+            }
+            self.ends.answer(pages, &self.counters, None);
+        }
+        if self.is_due() {
+            self.merge();
+        }
+    }
+
+    /// Whether so much waits that a slice of it is merged after each commit.
+    fn is_due(&self) -> bool {
+        let is_long = self.journal.as_ref().is_some_and(JournalEnd::is_long);
+        self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0)
+    }
+
+    /// Carries out what waits on the thread of an end, which is `awake`, if that takes not long. Returns
+    /// whether it has.
+    pub(super) fn helps(&mut self, place: &Workplace, awake: usize) -> bool {
+        if self.is_due() || !self.reads.is_empty() || self.ends.is_full() {
+            return false;
+        }
+        let is_little = |command: &StoreCommand| match command {
+            StoreCommand::Write(write) => self.hot.is_for(&write.record),
+            StoreCommand::Read(_) => false,
+        };
+        let Some(commands) = place.commands.take_few(HELPED_MAX, is_little) else { return false };
+        let batch = commands.into_iter().filter_map(|command| match command {
+            StoreCommand::Write(write) => Some(write),
+            StoreCommand::Read(_) => None,
+        });
+        let has_merged = !self.merges();
+        let answers = self.write(batch.collect());
+        self.ends.answer(answers, &self.counters, Some(awake));
+        (self.has_worked, self.has_rested) = (true, false);
+        // The thread merges that, now or when it has waited for long enough.
+        if self.is_due() || (has_merged && self.merges()) {
+            place.commands.wake();
+        }
+        true
+    }
+
+    /// Nothing came for a while: merges what the journal has, until something comes, and checks the files.
+    pub(super) fn has_time(&mut self, commands: &Commands) {
+        if !self.reads.is_empty() {
+            return self.round(commands);
+        }
+        // Somebody has helped meanwhile.
+        if self.has_worked {
+            return;
+        }
+        let merges = self.merges();
+        // A slice that failed is tried again after a longer wait.
+        self.has_failed_to_merge = self.is_lost();
+        while merges && self.merges() {
+            self.merge();
+            if commands.has_some() {
+                return;
+            }
+        }
+        self.rest();
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn finish(&mut self) {
+        while !self.reads.is_empty() {
+            self.round(&Commands::default());
+        }
+        while self.merges() {
+            self.merge();
+        }
+        // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
+        // database.
+        if !self.hot.needs_rows() && !self.is_lost() {
+            self.journal.iter().for_each(|journal| journal.end(&self.db));
+        }
+        if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
+            log::warn!("the write-ahead log could not be checkpointed: {error}");
+        }
+    }
+}
