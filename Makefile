@@ -163,7 +163,7 @@ bench-c: ## a client with libparlor beside the same with libwebsockets and IXWeb
 
 # Debian: apt-get install redis-server nats-server strace. It starts them itself: they need not be services.
 bench-durability: ## parlor on a disk and in memory beside Redis Streams and NATS JetStream; about five minutes
-	cargo build --release --locked --bin parlor
+	cargo build --profile bench --locked --bin parlor
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin durability -- $(DURABILITY)
 
 measure-flood: ## a quiet client's latency, alone and beside one that floods; about two minutes

@@ -135,6 +135,33 @@ fn user(server: &Running, name: &str) -> Client {
 }
 
 #[test]
+fn a_server_in_memory_stops_at_once_with_a_message_under_way() {
+    let took = || {
+        let mut config = config();
+        config.set("closing.timeout_ms=10").unwrap();
+        let server = Server::start(config).unwrap();
+        let mut ada = user(&server, "ada");
+        ada.send("room:join", 1, json!({ "room": "tea" }));
+        ada.wait_for_type("reply");
+        let (handle, inner) = (server.handle(), server.handle());
+        let ends = move |_, _| {
+            // One turn takes both.
+            drop(inner.publish("tea", "ada", "the last", None).unwrap());
+            inner.stop().unwrap();
+        };
+        handle.handle("end", Access::User, ends).unwrap();
+        let begun = Instant::now();
+        ada.send("end", 2, json!({}));
+        assert_eq!(ada.wait_for_type("chat:message")["payload"]["text"], "the last");
+        server.join().unwrap();
+        begun.elapsed()
+    };
+    // Nothing is to be waited for but the client. Other work may hold up some of them.
+    let least = (0..5).map(|_| took()).min().unwrap();
+    assert!(least < Duration::from_millis(150), "{least:?}");
+}
+
+#[test]
 fn a_handler_answers_at_once_later_and_with_an_error() {
     let server = start();
     let handle = server.handle();

@@ -4,7 +4,7 @@ use parlor::base::{
     Authority, Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, Rights, RoomId,
     Snapshot, StoreChange, Timestamp, Told, UserId, What, Written,
 };
-use parlor::store::{LockError, OpenError, Place, RecordStore, Store};
+use parlor::store::{EventsWanted, LockError, OpenError, Place, RecordStore, Store, Waker};
 use std::io::{BufRead, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -499,4 +499,93 @@ fn a_member_is_not_invited_any_more() {
     let (title, open) = (None, Some(false));
     opened.write(5, Record::Update { room: room("a"), title, open, owner: None, by });
     assert_eq!(opened.write(6, join("a", "bob")), Outcome::NotMember.into());
+}
+
+#[test]
+fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woken() {
+    const ENDS: usize = 3;
+    const MESSAGES: usize = 400;
+    let (wakers, woken): (Vec<Waker>, Vec<_>) = (0..ENDS)
+        .map(|_| {
+            let (wake, woken) = channel::<()>();
+            let waker: Waker = Box::new(move || {
+                let _ = wake.send(());
+            });
+            (waker, woken)
+        })
+        .unzip();
+    let all = &EventsWanted::ALL;
+    let clock = std::time::Instant::now();
+    let opened =
+        Store::open_ends(&Place::Memory, "epoch", all, wakers, move || clock.elapsed()).unwrap();
+    let (mut ends, _) = opened;
+    // Nobody is told of turns yet: the thread does it.
+    for user in ["ada", "bob", "cyd"] {
+        ends[0].write(1, Timestamp(1), join("a", user)).unwrap();
+        for (end, woken) in ends.iter_mut().zip(&woken) {
+            woken.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!(end.told().len(), 1);
+        }
+    }
+    assert!(ends.iter_mut().all(|end| !end.turn_ends(true)), "nothing was given");
+    // On one thread, each message is stored when the turn ends, unless the store's thread merges.
+    let mut helped = 0;
+    for n in 0..MESSAGES as u64 {
+        ends[1].write(n, Timestamp(2), say("a", "ada", "x", None)).unwrap();
+        if ends[1].turn_ends(true) {
+            helped += 1;
+            assert_eq!(ends[1].told().len(), 1, "at once");
+            assert!(woken[1].try_recv().is_err(), "it is awake");
+        } else {
+            woken[1].recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!(ends[1].told().len(), 1);
+        }
+        woken[2].recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(ends[2].told().len(), 1);
+    }
+    assert!(helped > MESSAGES / 2, "{helped}");
+    // A page is read by the thread, and shows all of it.
+    let query = page(1, 9_999, 9_999, false);
+    ends[1].read(1, Timestamp(3), query).unwrap();
+    assert!(!ends[1].turn_ends(true));
+    woken[1].recv_timeout(Duration::from_secs(10)).unwrap();
+    match &ends[1].told()[..] {
+        [Told::Answer { outcome: Outcome::Page(page), .. }] => {
+            assert_eq!(page.len(), ENDS + MESSAGES)
+        }
+        other => panic!("{other:?}"),
+    }
+    ends[0].told();
+    // On threads of their own, all are answered and told of all, in order.
+    let threads = ends.into_iter().zip(woken).enumerate().map(|(number, (mut end, woken))| {
+        std::thread::spawn(move || {
+            let (mut told, mut answers) = (Vec::new(), 0);
+            let mut take = |end: &mut Store| {
+                for one in end.told() {
+                    answers += usize::from(one.ticket().is_some());
+                    match one {
+                        Told::Changed { change: StoreChange::Room { version, .. }, .. } => {
+                            told.push(version)
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                (told.len(), answers)
+            };
+            for n in 0..MESSAGES as u64 {
+                let user = ["ada", "bob", "cyd"][number];
+                end.write(n, Timestamp(4), say("a", user, "y", None)).unwrap();
+                // Sometimes the store's thread is to do it, as if there were more.
+                end.turn_ends(n % 3 != 0);
+                take(&mut end);
+            }
+            while take(&mut end) != (ENDS * MESSAGES, MESSAGES) {
+                woken.recv_timeout(Duration::from_secs(10)).unwrap();
+            }
+            assert!(told.is_sorted_by(|before, after| *after == before + 1));
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
 }

@@ -201,7 +201,7 @@ pub const CLOCK_JUMP_MS: i64 = 60_000;
 pub const CLOCK_HELD_MS: u64 = 60 * 60 * 1_000;
 /// Records committed in one transaction.
 pub const BATCH_RECORDS_MAX: usize = 512;
-/// For so long, in µs, the store's thread looks for the next command before it sleeps, if the last one came
+/// For so long, in µs, the thread of a store on a disk looks for the next command before it sleeps, if the last one came
 /// within that time.
 pub const POLLED_US: u64 = 150;
 /// And no more often than that, if no clock goes.
@@ -209,6 +209,8 @@ pub const POLLS_MAX: usize = 1_024;
 /// Records that wait for a store in memory and that a reactor carries out itself, so that nobody is woken
 /// for them.
 pub const HELPED_MAX: usize = 8;
+/// As much as they may weigh together, in bytes: texts and data, and 80 for each mark.
+pub const HELPED_BYTES_MAX: usize = 16 * 1024;
 /// Entries and marks that are in the store's journal and in no table of rooms. When there are more,
 /// a slice of them is merged after each commit; with twice as many nothing more is taken.
 pub const UNMERGED_MAX: usize = 16_384;

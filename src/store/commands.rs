@@ -1,7 +1,9 @@
 //! Commands to the store's thread.
 
 use super::{pages, seek};
-use crate::base::limits::{POLLS_MAX, READ_WEIGHT_SHARE, SEEK_WEIGHT};
+use crate::base::limits::{
+    HELPED_BYTES_MAX, HELPED_MAX, POLLS_MAX, READ_WEIGHT_SHARE, SEEK_WEIGHT,
+};
 use crate::base::{Outcome, Query, Record, RoomId, Timestamp};
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -105,7 +107,7 @@ impl CommandQueue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitEnd {
     /// A command, or somebody who has worked.
-    Some,
+    Came,
     /// Time alone.
     Nothing,
     /// There is none, and no more come.
@@ -118,27 +120,33 @@ impl Commands {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a command. Returns whether no other one waits.
-    pub(super) fn push(&self, command: StoreCommand) -> bool {
+    /// Adds a command. Returns how many wait.
+    pub(super) fn push(&self, command: StoreCommand) -> usize {
         let mut queue = self.queue();
         queue.commands.push_back(command);
-        queue.commands.len() == 1
+        queue.commands.len()
     }
 
-    /// Has the thread look.
-    pub(super) fn wake(&self) {
+    /// Has the thread take what is here, if it waits.
+    pub(super) fn call(&self) {
         let mut queue = self.queue();
-        queue.is_woken = true;
-        if queue.is_awaited {
+        if queue.is_awaited && !queue.is_idle() {
+            queue.is_awaited = false;
             drop(queue);
             self.came.notify_one();
         }
     }
 
+    /// Has the thread look, even if no command is here.
+    pub(super) fn wake(&self) {
+        self.queue().is_woken = true;
+        self.call();
+    }
+
     /// No more come.
     pub(super) fn close(&self) {
         self.queue().is_closed = true;
-        self.wake();
+        self.call();
     }
 
     /// Looks for a command again and again while it may `go_on`, and lets other threads run. To sleep and
@@ -150,10 +158,13 @@ impl Commands {
 
     /// Waits for a command, forever or so long.
     pub(super) fn wait(&self, most: Option<Duration>) -> WaitEnd {
-        let mut queue = self.queue();
-        queue.is_awaited = true;
-        let is_idle = |queue: &mut CommandQueue| queue.is_idle();
-        queue = match most {
+        let queue = self.queue();
+        // Whoever has called may have found that another one took the command.
+        let is_idle = |queue: &mut CommandQueue| {
+            queue.is_awaited = queue.is_idle();
+            queue.is_awaited
+        };
+        let mut queue = match most {
             None => self.came.wait_while(queue, is_idle).unwrap_or_else(PoisonError::into_inner),
             Some(most) => {
                 let waited = self.came.wait_timeout_while(queue, most, is_idle);
@@ -163,9 +174,9 @@ impl Commands {
         queue.is_awaited = false;
         let is_woken = std::mem::take(&mut queue.is_woken);
         match (queue.commands.is_empty(), queue.is_closed) {
-            (false, _) => WaitEnd::Some,
+            (false, _) => WaitEnd::Came,
             (true, true) => WaitEnd::Closed,
-            (true, false) if is_woken => WaitEnd::Some,
+            (true, false) if is_woken => WaitEnd::Came,
             (true, false) => WaitEnd::Nothing,
         }
     }
@@ -185,14 +196,114 @@ impl Commands {
         queue.commands.drain(..count).for_each(&mut take);
     }
 
-    /// Takes all, if they are few and each `is_little`.
+    /// Takes all, if they are few and light, and each `is_little`.
     pub(super) fn take_few(
         &self,
-        few: usize,
         is_little: impl Fn(&StoreCommand) -> bool,
     ) -> Option<Vec<StoreCommand>> {
         let mut queue = self.queue();
-        let is_few = queue.commands.len() <= few && queue.commands.iter().all(is_little);
-        (is_few && !queue.commands.is_empty()).then(|| queue.commands.drain(..).collect())
+        let commands = &mut queue.commands;
+        let is_few = !commands.is_empty()
+            && commands.len() <= HELPED_MAX
+            && commands.iter().all(is_little)
+            && commands.iter().map(StoreCommand::weight).sum::<usize>() <= HELPED_BYTES_MAX;
+        is_few.then(|| commands.drain(..).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{RoomId, UserId};
+    use std::thread::{sleep, spawn};
+
+    fn delivered(ticket: u64, marks: usize) -> StoreCommand {
+        let mark = (RoomId::parse("tea").unwrap(), 1);
+        let record =
+            Record::Delivered { user: UserId::parse("ada").unwrap(), marks: vec![mark; marks] };
+        let (end, now, failures_heard) = (0, Timestamp(0), 0);
+        StoreCommand::Write(WriteCommand { end, ticket, now, record, failures_heard })
+    }
+
+    #[test]
+    fn a_wait_ends_with_a_command_a_wake_the_time_or_the_end() {
+        const SOON: Option<Duration> = Some(Duration::from_millis(1));
+        let commands = Commands::default();
+        assert_eq!(commands.wait(SOON), WaitEnd::Nothing);
+        assert_eq!(commands.push(delivered(1, 0)), 1);
+        assert_eq!(commands.wait(None), WaitEnd::Came);
+        commands.take(9, |_| ());
+        commands.call();
+        assert_eq!(commands.wait(SOON), WaitEnd::Nothing, "somebody has taken it");
+        commands.wake();
+        assert_eq!(commands.wait(None), WaitEnd::Came);
+        assert_eq!(commands.wait(SOON), WaitEnd::Nothing);
+        commands.push(delivered(2, 0));
+        commands.close();
+        assert_eq!(commands.wait(None), WaitEnd::Came, "what is there is done first");
+        commands.take(9, |_| ());
+        assert_eq!(commands.wait(None), WaitEnd::Closed);
+        assert_eq!(commands.wait(None), WaitEnd::Closed);
+    }
+
+    #[test]
+    fn whoever_waits_is_called_again_after_a_call_for_what_another_one_took() {
+        let commands = std::sync::Arc::new(Commands::default());
+        let waiting = std::sync::Arc::clone(&commands);
+        let thread = spawn(move || waiting.wait(None));
+        for ticket in 0..50 {
+            sleep(Duration::from_millis(1));
+            commands.push(delivered(ticket, 0));
+            // Before the other one runs, mostly.
+            let mut queue = commands.queue();
+            queue.commands.clear();
+            if queue.is_awaited {
+                queue.is_awaited = false;
+                commands.came.notify_one();
+            }
+        }
+        assert!(!thread.is_finished());
+        commands.push(delivered(99, 0));
+        commands.call();
+        assert_eq!(thread.join().unwrap(), WaitEnd::Came);
+    }
+
+    #[test]
+    fn it_is_looked_for_a_command_while_that_is_worth_it_and_never_forever() {
+        let commands = Commands::default();
+        commands.poll(|| true);
+        let looks = std::cell::Cell::new(0);
+        commands.poll(|| looks.replace(looks.get() + 1) < 3);
+        assert_eq!(looks.get(), 4);
+        commands.push(delivered(1, 0));
+        looks.set(0);
+        commands.poll(|| looks.replace(looks.get() + 1) < 3);
+        assert_eq!(looks.get(), 1);
+    }
+
+    #[test]
+    fn only_what_is_little_and_light_is_taken_at_once() {
+        let commands = Commands::default();
+        let taken = || {
+            let is_even = |command: &StoreCommand| matches!(command, StoreCommand::Write(write) if write.ticket.is_multiple_of(2));
+            let few = commands.take_few(is_even).map(|few| few.len());
+            commands.take(usize::MAX, |_| ());
+            few
+        };
+        assert_eq!(taken(), None);
+        let few = |count: usize, marks| (0..count).map(|_| delivered(2, marks)).collect::<Vec<_>>();
+        for (wanted, expected) in [
+            (few(1, 0), Some(1)),
+            (few(HELPED_MAX, 0), Some(HELPED_MAX)),
+            (few(HELPED_MAX + 1, 0), None),
+            (few(1, 190), Some(1)),
+            (few(1, 210), None),
+            (vec![delivered(2, 0), delivered(1, 0)], None),
+        ] {
+            wanted.into_iter().for_each(|command| {
+                commands.push(command);
+            });
+            assert_eq!(taken(), expected);
+        }
     }
 }

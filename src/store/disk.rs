@@ -76,6 +76,9 @@ pub(super) type DirectoryState = (FileIdentity, (i64, i64));
 pub(super) fn directory_state(directory: &Path) -> io::Result<DirectoryState> {
     let wanted = StatxFlags::INO | StatxFlags::CTIME;
     match rustix::fs::statx(CWD, directory, AtFlags::empty(), wanted) {
+        Ok(found) if found.stx_mask & wanted.bits() != wanted.bits() => {
+            Err(ErrorKind::Unsupported.into())
+        }
         Ok(found) => {
             let changed = (found.stx_ctime.tv_sec, i64::from(found.stx_ctime.tv_nsec));
             Ok((identity_in(&found), changed))

@@ -1,4 +1,4 @@
-//! What the store's thread tells its ends, of which each hub has one. All of their queues are filled
+//! What the store tells its ends, of which each hub has one. All of their queues are filled
 //! before any can be emptied: no hub knows of a change that another one has not been told.
 
 use crate::base::limits::{TOLD_QUEUE_BYTES_MAX, TOLD_QUEUE_MAX};

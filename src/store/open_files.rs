@@ -2,11 +2,11 @@
 //!
 //! If somebody moves, removes or replaces the directory of a running server, SQLite goes on writing
 //! into files without a name, and what it acknowledges is gone with the process. So the names are
-//! checked before each commit, and once a second without one. This uses `statx`: to open the
+//! checked before each commit that writes to the log, and once a second. This uses `statx`: to open the
 //! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
 //!
-//! A commit to the tail alone asks for the tail and for the directory: as long as that has not changed,
-//! its names mean what they meant.
+//! Before a commit to the tail alone, the tail and the directory are: as long as that has not changed, its
+//! names mean what they meant.
 
 use super::disk::{
     DirectoryState, FileIdentity, directory_state, folder_of, identity, identity_and_len, real,
@@ -99,7 +99,8 @@ impl Directory {
     /// Whether none of its names has changed since all files were `checked`. Two changes can have the
     /// same time, if it is coarse: so that is true only if they were checked a while after the first.
     fn is_unchanged(&mut self, now: Duration, checked: Duration) -> bool {
-        let found = directory_state(&self.path).ok();
+        // Where times have whole seconds, they tell too little.
+        let found = directory_state(&self.path).ok().filter(|(_, (_, nanos))| *nanos != 0);
         if found.is_none() || found != self.seen {
             (self.seen, self.changed) = (found, now);
         }
@@ -156,13 +157,17 @@ impl OpenFiles {
         }
     }
 
-    /// Looks whether the files are still there, and logs when that has changed. Returns whether one
-    /// is not. `now` is the time since a fixed moment.
-    pub(super) fn is_lost(&mut self, now: Duration) -> bool {
+    fn measure_space_again(&mut self, now: Duration) {
         if now.saturating_sub(self.measured) >= Duration::from_millis(SPACE_MEASURED_MS) {
             self.measured = now;
             self.measure_space();
         }
+    }
+
+    /// Looks whether the files are still there, and logs when that has changed. Returns whether one
+    /// is not. `now` is the time since a fixed moment.
+    pub(super) fn is_lost(&mut self, now: Duration) -> bool {
+        self.measure_space_again(now);
         self.checked = now;
         let named = [&self.lock, &self.file, &self.log].into_iter().chain(&self.tail);
         let lost = named.into_iter().find(|named| named.is_lost());
@@ -185,6 +190,7 @@ impl OpenFiles {
 
     /// As [`OpenFiles::is_lost`], before something that goes to the tail alone.
     pub(super) fn is_tail_lost(&mut self, now: Duration) -> bool {
+        self.measure_space_again(now);
         let is_known = !self.seen.is_lost()
             && now.saturating_sub(self.checked) < Duration::from_millis(FILES_CHECKED_MS)
             && self.tail.as_ref().is_some_and(|tail| !tail.is_lost())

@@ -6,8 +6,8 @@ use crate::base::{News, Query, Record, RoomId, StoreCounters, Timestamp, Told};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// Stores records and reads pages, without ever blocking. Changes and answers come later, in the
-/// order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
+/// Stores records and reads pages, without ever blocking: at most it does what is little. Changes and
+/// answers come later, in the order of the commits. [`Store`](super::Store) is the real one; a simulator has its own.
 pub trait RecordStore {
     /// Hands a record to the store; its change or answer comes with `ticket`.
     ///
@@ -71,7 +71,7 @@ pub trait RecordStore {
         Arc::default()
     }
 
-    /// What the store's thread has counted, as of its last answer. By default nothing is counted.
+    /// What the store has counted, as of its last answer. By default nothing is counted.
     fn counters(&self) -> StoreCounters {
         StoreCounters::default()
     }

@@ -1,4 +1,5 @@
-//! The reactor's side of the store: commands in, changes and answers out; neither blocks.
+//! The reactor's side of the store: commands in, changes and answers out. Neither blocks, and in memory a reactor
+//! carries out what is little.
 
 use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
 use super::ends::{Ends, Waker};
@@ -13,7 +14,7 @@ use super::record_store::RecordStore;
 use super::thread::Workplace;
 use super::worker::Worker;
 use super::{rows, schema};
-use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
+use crate::base::limits::{HELPED_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -117,7 +118,7 @@ pub struct Store {
     ends: Arc<Ends>,
     /// Something was given since the turn before ended.
     has_given: bool,
-    /// It is told when a turn ends, and what is given may wait for that.
+    /// It is told when a turn ends: in memory, what is given may wait for that.
     has_turns: bool,
     is_closed: bool,
     /// Its number among them.
@@ -297,10 +298,10 @@ impl Store {
         if self.is_closed || self.ends.has_ended() {
             return Err(NotTaken::Unavailable);
         }
-        let is_first = self.place.commands.push(command);
-        // On the disk, the sooner the thread begins with the first of several, the more comes meanwhile.
-        if !self.has_turns || (!is_first && !self.open.is_in_memory) {
-            self.place.commands.wake();
+        let count = self.place.commands.push(command);
+        // In memory, a few wait until the turn ends.
+        if !self.has_turns || !self.open.is_in_memory || count > HELPED_MAX {
+            self.place.commands.call();
         }
         self.has_given = true;
         self.waiting += 1;
@@ -375,13 +376,13 @@ impl RecordStore for Store {
 
     fn turn_ends(&mut self, may_help: bool) -> bool {
         self.has_turns = true;
-        if !std::mem::take(&mut self.has_given) {
+        if !std::mem::take(&mut self.has_given) || !self.open.is_in_memory {
             return false;
         }
-        if may_help && self.open.is_in_memory {
+        if may_help {
             return self.place.help(self.end);
         }
-        self.place.commands.wake();
+        self.place.commands.call();
         false
     }
 
@@ -389,7 +390,7 @@ impl RecordStore for Store {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
-        self.place.commands.wake();
+        self.place.commands.call();
         self.ends.begin_to_close(self.end);
         // The thread ends when no end can give a command.
         let is_last = self.open.ends_open.fetch_sub(1, Ordering::AcqRel) == 1;

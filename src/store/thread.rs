@@ -5,7 +5,7 @@ use super::ends::Ends;
 use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELPED_MAX, MERGE_IDLE_MS, POLLED_US, READS_PER_BATCH,
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, MERGE_IDLE_MS, POLLED_US, READS_PER_BATCH,
     TOLD_LOOK_EVERY_MS,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -47,11 +47,13 @@ impl Workplace {
         // If one command came soon after the one before, the next is expected soon. When several come at
         // once, others use the processor.
         let mut is_soon = false;
+        let is_on_disk = self.worker().as_ref().is_some_and(|worker| worker.held.is_some());
         loop {
             let wait = self.worker().as_mut().and_then(Worker::waits);
             let begun = clock();
             let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
-            if is_soon {
+            let polls = is_on_disk && wait != Some(Duration::ZERO);
+            if is_soon && polls {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);
@@ -59,7 +61,7 @@ impl Workplace {
             let mut worker = self.worker();
             let Some(worker) = worker.as_mut() else { return };
             match ended {
-                WaitEnd::Some => worker.round(&self.commands),
+                WaitEnd::Came => worker.round(&self.commands),
                 WaitEnd::Nothing => worker.has_time(&self.commands),
                 WaitEnd::Closed => return worker.finish(),
             }
@@ -78,7 +80,7 @@ impl Workplace {
             Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => false,
         };
         if !has_helped {
-            self.commands.wake();
+            self.commands.call();
         }
         has_helped
     }
@@ -169,17 +171,17 @@ impl Worker {
             StoreCommand::Write(write) => self.hot.is_for(&write.record),
             StoreCommand::Read(_) => false,
         };
-        let Some(commands) = place.commands.take_few(HELPED_MAX, is_little) else { return false };
+        let Some(commands) = place.commands.take_few(is_little) else { return false };
         let batch = commands.into_iter().filter_map(|command| match command {
             StoreCommand::Write(write) => Some(write),
             StoreCommand::Read(_) => None,
         });
-        let has_merged = !self.merges();
+        let had_none = !self.merges();
         let answers = self.write(batch.collect());
         self.ends.answer(answers, &self.counters, Some(awake));
         (self.has_worked, self.has_rested) = (true, false);
         // The thread merges that, now or when it has waited for long enough.
-        if self.is_due() || (has_merged && self.merges()) {
+        if self.is_due() || (had_none && self.merges()) {
             place.commands.wake();
         }
         true

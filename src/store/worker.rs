@@ -321,8 +321,11 @@ impl Worker {
         let has_changed = is_in_tables || !self.hot.added.is_empty();
         let n = self.commits + u64::from(has_changed);
         let added = self.hot.added.take();
-        let has_space = self.journal.as_ref().is_some_and(|journal| journal.has_space(added.len()));
-        let is_record = is_for_tail && has_space && has_changed && !is_in_tables;
+        let has_place = self
+            .journal
+            .as_ref()
+            .is_some_and(|journal| journal.takes_records() && journal.has_space(added.len()));
+        let is_record = is_for_tail && has_place && has_changed && !is_in_tables;
         let mut oldest = n;
         match self.journal.as_mut().filter(|_| has_changed) {
             Some(journal) if is_record => {

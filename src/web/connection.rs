@@ -406,7 +406,11 @@ impl<A: Application> Handler for Web<A> {
 
     fn turned(&mut self, io: &mut Io) {
         self.application.turned(&mut Net { io, sockets: &mut self.sockets });
-        self.settle(io);
+        // What that ends may bring more.
+        while !self.sockets.done.is_empty() {
+            self.settle(io);
+            self.application.turned(&mut Net { io, sockets: &mut self.sockets });
+        }
     }
 
     fn timer_fired(&mut self, io: &mut Io) {

@@ -31,6 +31,7 @@ impl World {
         self.coverage.add_all(&self.streams.coverage);
         let shelf = self.shelf.borrow();
         self.coverage.add("entries", shelf.ledger().entries);
+        self.coverage.add("helped the store", shelf.helped);
         self.coverage.add("acknowledged", self.checker.acked());
         self.coverage.add("repeats", self.checker.repeats);
         self.coverage.add("turns", self.turn);
@@ -238,7 +239,7 @@ impl World {
         let Some((room, leaver, comer)) = found else { return };
         self.trace(|| format!("c{leaver} leaves {room} in vain, and c{comer} comes meanwhile"));
         // It takes nothing until it is let.
-        self.is_store_at_work = true;
+        self.shelf.borrow_mut().is_at_work = true;
         self.with(leaver, |world, client| match client.program {
             Some(_) => world.core_joins(client, &room, false),
             None => {
@@ -257,7 +258,7 @@ impl World {
         });
         self.run_until(self.now + AT_STORE_MS, |_| false);
         self.shelf.borrow_mut().is_full = true;
-        self.is_store_at_work = false;
+        self.shelf.borrow_mut().is_at_work = false;
         self.set_store_to_work();
         self.run_until(self.now + FULL_MS, |_| false);
         self.shelf.borrow_mut().is_full = false;

@@ -3,7 +3,7 @@
 
 use super::ledger::Ledger;
 use super::model_store::ModelStore;
-use parlor::base::limits::READS_PER_BATCH;
+use parlor::base::limits::{HELPED_MAX, READS_PER_BATCH};
 use parlor::base::{News, Outcome, Query, Record, RoomId, Snapshot, Timestamp, Told, Written};
 use parlor::store::{NotTaken, RecordStore};
 use std::cell::RefCell;
@@ -53,11 +53,17 @@ pub(crate) struct Shelf {
     /// It takes no more than this.
     pub(crate) queue_max: usize,
     pub(crate) is_full: bool,
+    /// Its thread has taken commands, and has not answered them.
+    pub(crate) is_at_work: bool,
+    /// It is in memory: a hub carries out little things itself.
+    helps: bool,
+    /// How often one has.
+    pub(crate) helped: u64,
     is_tracing: bool,
 }
 
 impl Shelf {
-    pub(crate) fn new(epoch: &str, ends: usize, is_tracing: bool) -> Shelf {
+    pub(crate) fn new(epoch: &str, ends: usize, helps: bool, is_tracing: bool) -> Shelf {
         let first = Ledger::default();
         Shelf {
             disk: ModelStore::new(epoch),
@@ -67,6 +73,9 @@ impl Shelf {
             reads: VecDeque::new(),
             queue_max: usize::MAX,
             is_full: false,
+            is_at_work: false,
+            helps,
+            helped: 0,
             is_tracing,
         }
     }
@@ -132,6 +141,23 @@ impl Shelf {
             self.ends[end].tell(Told::Answer { ticket, outcome }, None);
         }
         fails
+    }
+
+    /// Whether a hub may carry out what waits.
+    fn is_for_a_hub(&self) -> bool {
+        let is_little = |command: &Command| match command {
+            Command::Write { record, .. } => matches!(
+                record,
+                Record::Message { to: None, .. }
+                    | Record::Read { .. }
+                    | Record::Delivered { .. }
+                    | Record::Repeat { .. }
+            ),
+            Command::Read { .. } | Command::Seek { .. } => false,
+        };
+        let is_free = self.helps && !self.is_at_work && self.reads.is_empty();
+        let (commands, many) = (&self.commands, HELPED_MAX + 1);
+        is_free && (1..many).contains(&commands.len()) && commands.iter().all(is_little)
     }
 
     /// The server is gone: what waits is, too. What was committed is there.
@@ -227,6 +253,18 @@ impl RecordStore for SimulatedStore {
 
     fn told_count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shelf.borrow().ends[self.end].count)
+    }
+
+    fn turn_ends(&mut self, may_help: bool) -> bool {
+        let shelf = &mut *self.shelf.borrow_mut();
+        if !may_help || !shelf.is_for_a_hub() {
+            return false;
+        }
+        let is_to_wake = shelf.ends[self.end].is_to_wake;
+        shelf.helped += 1;
+        shelf.work(HELPED_MAX, false);
+        shelf.ends[self.end].is_to_wake = is_to_wake;
+        true
     }
 
     fn has_died(&self) -> bool {

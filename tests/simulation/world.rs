@@ -99,7 +99,6 @@ pub(crate) struct World {
     /// They all live, or none.
     pub(crate) servers: Vec<Server>,
     pub(crate) shelf: Rc<RefCell<Shelf>>,
-    pub(crate) is_store_at_work: bool,
     store_fails: u64,
     is_store_slow: bool,
     pub(crate) links: Vec<Link>,
@@ -172,7 +171,8 @@ impl World {
         config.compression.enabled = plan.compression;
         config.compression.codecs.threshold_bytes = 100;
         let keys = config.key_sources().read().expect("keys");
-        let shelf = Rc::new(RefCell::new(Shelf::new("epoch", hubs, is_tracing)));
+        let helps = seed % 4 == 1;
+        let shelf = Rc::new(RefCell::new(Shelf::new("epoch", hubs, helps, is_tracing)));
         let mut clients = Vec::new();
         for (user, devices) in plan.devices.iter().enumerate() {
             for _ in 0..*devices {
@@ -195,7 +195,6 @@ impl World {
             hubs,
             servers: Vec::new(),
             shelf,
-            is_store_at_work: false,
             store_fails: 0,
             is_store_slow: false,
             links: Vec::new(),
@@ -646,10 +645,13 @@ impl World {
     // The store.
 
     pub(crate) fn set_store_to_work(&mut self) {
-        if self.is_store_at_work || !self.shelf.borrow().has_work() {
-            return;
+        {
+            let shelf = &mut *self.shelf.borrow_mut();
+            if shelf.is_at_work || !shelf.has_work() {
+                return;
+            }
+            shelf.is_at_work = true;
         }
-        self.is_store_at_work = true;
         let wait = match (self.is_store_slow && !self.is_quiet, self.plan.store_ms) {
             (true, _) => self.dice.range(50, 1_500),
             (false, 0) => 0,
@@ -659,7 +661,7 @@ impl World {
     }
 
     fn store_works(&mut self) {
-        self.is_store_at_work = false;
+        self.shelf.borrow_mut().is_at_work = false;
         let fails = self.store_fails > 0 && !self.is_quiet;
         let most = self.dice.range(1, self.plan.batch_max) as usize;
         if self.shelf.borrow_mut().work(most, fails) {

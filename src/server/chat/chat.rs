@@ -393,6 +393,7 @@ impl<S: RecordStore> Application for Chat<S> {
         // What the answers have the hub write is carried out by the store's thread.
         if self.store_client.store.turn_ends(true) {
             self.take_told(net);
+            self.advance_stop(net);
             self.store_client.store.turn_ends(false);
         }
     }
