@@ -201,15 +201,17 @@ pub const CLOCK_JUMP_MS: i64 = 60_000;
 pub const CLOCK_HELD_MS: u64 = 60 * 60 * 1_000;
 /// Records committed in one transaction.
 pub const BATCH_RECORDS_MAX: usize = 512;
-/// For so long, in µs, the thread of a store on a disk looks for the next command before it sleeps, if the last one came
-/// within that time.
-pub const POLLED_US: u64 = 150;
+/// For so long, in µs, the thread of a store on a disk looks for the next command before it sleeps, if each of
+/// the last [`POLLED_AFTER`] came alone, and within that time since the thread had done its work.
+pub const POLLED_US: u64 = 250;
+/// See [`POLLED_US`].
+pub const POLLED_AFTER: u32 = 8;
 /// And no more often than that, if no clock goes.
-pub const POLLS_MAX: usize = 1_024;
+pub const POLLS_MAX: usize = 4_096;
 /// Records that wait for a store in memory and that a reactor carries out itself, so that nobody is woken
 /// for them.
 pub const HELPED_MAX: usize = 8;
-/// As much as they may weigh together, in bytes: texts and data, and 80 for each mark.
+/// As much as they may weigh together, in bytes: 256 for each, texts and data, and 80 for each mark.
 pub const HELPED_BYTES_MAX: usize = 16 * 1024;
 /// Entries and marks that are in the store's journal and in no table of rooms. When there are more,
 /// a slice of them is merged after each commit; with twice as many nothing more is taken.

@@ -25,8 +25,8 @@ impl Hub {
         let is_live = |conn: &&ConnId| of_room.followers.get(conn) == Some(&Cursor::Live);
         let own_live = own.iter().filter(is_live).copied();
         let others = live.filter(|conn| !own.contains(conn));
-        if cid.is_some() {
-            self.deliver_live(entry, room, true, own_live, effects);
+        if cid.is_some() || !self.positions.is_empty() {
+            self.deliver_live(entry, room, cid.is_some(), own_live, effects);
             self.deliver_live(entry, room, false, others, effects);
         } else {
             self.deliver_live(entry, room, false, own_live.chain(others), effects);

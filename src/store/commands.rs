@@ -2,7 +2,7 @@
 
 use super::{pages, seek};
 use crate::base::limits::{
-    HELPED_BYTES_MAX, HELPED_MAX, POLLS_MAX, READ_WEIGHT_SHARE, SEEK_WEIGHT,
+    BATCH_RECORDS_MAX, HELPED_BYTES_MAX, HELPED_MAX, POLLS_MAX, READ_WEIGHT_SHARE, SEEK_WEIGHT,
 };
 use crate::base::{Outcome, Query, Record, RoomId, Timestamp};
 use rusqlite::Connection;
@@ -47,6 +47,20 @@ pub(super) enum ReadWanted {
 }
 
 impl StoreCommand {
+    /// Whether it may be little, so that it may wait for the end of the turn.
+    pub(super) fn may_wait(&self) -> bool {
+        match self {
+            StoreCommand::Write(write) => matches!(
+                write.record,
+                Record::Message { .. }
+                    | Record::Read { .. }
+                    | Record::Delivered { .. }
+                    | Record::Repeat { .. }
+            ),
+            StoreCommand::Read(_) => false,
+        }
+    }
+
     pub(super) fn weight(&self) -> usize {
         match self {
             StoreCommand::Write(write) => write.record.weight(),
@@ -120,19 +134,23 @@ impl Commands {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a command. Returns how many wait.
-    pub(super) fn push(&self, command: StoreCommand) -> usize {
+    /// Adds a command. If more than so many wait then, the thread is called.
+    pub(super) fn push(&self, command: StoreCommand, uncalled: usize) {
         let mut queue = self.queue();
         queue.commands.push_back(command);
-        queue.commands.len()
+        if queue.commands.len() > uncalled {
+            self.call_for(&mut queue);
+        }
     }
 
     /// Has the thread take what is here, if it waits.
     pub(super) fn call(&self) {
-        let mut queue = self.queue();
+        self.call_for(&mut self.queue());
+    }
+
+    fn call_for(&self, queue: &mut CommandQueue) {
         if queue.is_awaited && !queue.is_idle() {
             queue.is_awaited = false;
-            drop(queue);
             self.came.notify_one();
         }
     }
@@ -194,6 +212,9 @@ impl Commands {
         let mut queue = self.queue();
         let count = queue.commands.len().min(most);
         queue.commands.drain(..count).for_each(&mut take);
+        if queue.commands.is_empty() {
+            queue.commands.shrink_to(BATCH_RECORDS_MAX);
+        }
     }
 
     /// Takes all, if they are few and light, and each `is_little`.
@@ -230,7 +251,7 @@ mod tests {
         const SOON: Option<Duration> = Some(Duration::from_millis(1));
         let commands = Commands::default();
         assert_eq!(commands.wait(SOON), WaitEnd::Nothing);
-        assert_eq!(commands.push(delivered(1, 0)), 1);
+        commands.push(delivered(1, 0), 0);
         assert_eq!(commands.wait(None), WaitEnd::Came);
         commands.take(9, |_| ());
         commands.call();
@@ -238,7 +259,7 @@ mod tests {
         commands.wake();
         assert_eq!(commands.wait(None), WaitEnd::Came);
         assert_eq!(commands.wait(SOON), WaitEnd::Nothing);
-        commands.push(delivered(2, 0));
+        commands.push(delivered(2, 0), 0);
         commands.close();
         assert_eq!(commands.wait(None), WaitEnd::Came, "what is there is done first");
         commands.take(9, |_| ());
@@ -253,7 +274,7 @@ mod tests {
         let thread = spawn(move || waiting.wait(None));
         for ticket in 0..50 {
             sleep(Duration::from_millis(1));
-            commands.push(delivered(ticket, 0));
+            commands.push(delivered(ticket, 0), 9);
             // Before the other one runs, mostly.
             let mut queue = commands.queue();
             queue.commands.clear();
@@ -263,8 +284,7 @@ mod tests {
             }
         }
         assert!(!thread.is_finished());
-        commands.push(delivered(99, 0));
-        commands.call();
+        commands.push(delivered(99, 0), 0);
         assert_eq!(thread.join().unwrap(), WaitEnd::Came);
     }
 
@@ -275,7 +295,7 @@ mod tests {
         let looks = std::cell::Cell::new(0);
         commands.poll(|| looks.replace(looks.get() + 1) < 3);
         assert_eq!(looks.get(), 4);
-        commands.push(delivered(1, 0));
+        commands.push(delivered(1, 0), 0);
         looks.set(0);
         commands.poll(|| looks.replace(looks.get() + 1) < 3);
         assert_eq!(looks.get(), 1);
@@ -300,9 +320,7 @@ mod tests {
             (few(1, 210), None),
             (vec![delivered(2, 0), delivered(1, 0)], None),
         ] {
-            wanted.into_iter().for_each(|command| {
-                commands.push(command);
-            });
+            wanted.into_iter().for_each(|command| commands.push(command, 0));
             assert_eq!(taken(), expected);
         }
     }

@@ -298,11 +298,9 @@ impl Store {
         if self.is_closed || self.ends.has_ended() {
             return Err(NotTaken::Unavailable);
         }
-        let count = self.place.commands.push(command);
-        // In memory, a few wait until the turn ends.
-        if !self.has_turns || !self.open.is_in_memory || count > HELPED_MAX {
-            self.place.commands.call();
-        }
+        // In memory, a few little ones wait until the turn ends.
+        let waits = self.has_turns && self.open.is_in_memory && command.may_wait();
+        self.place.commands.push(command, if waits { HELPED_MAX } else { 0 });
         self.has_given = true;
         self.waiting += 1;
         self.waiting_bytes += weight;

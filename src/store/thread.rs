@@ -5,9 +5,10 @@ use super::ends::Ends;
 use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FILES_CHECKED_MS, MERGE_IDLE_MS, POLLED_US, READS_PER_BATCH,
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, MERGE_IDLE_MS, POLLED_AFTER, POLLED_US, READS_PER_BATCH,
     TOLD_LOOK_EVERY_MS,
 };
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,20 +45,22 @@ impl Workplace {
     /// If another thread has panicked in [`Workplace::help`].
     fn run(&self, clock: impl Fn() -> Duration) {
         let _end = ThreadEnd(self);
-        // If one command came soon after the one before, the next is expected soon. When several come at
-        // once, others use the processor.
-        let mut is_soon = false;
+        // How many in a row came alone, and soon after the one before. When several come at once, others
+        // use the processor; and what comes by chance is not worth polling for.
+        let mut soon = 0;
         let is_on_disk = self.worker().as_ref().is_some_and(|worker| worker.held.is_some());
+        // Whoever polls needs a processor that no reactor needs.
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let may_poll = is_on_disk && processors > self.ends.len();
         loop {
             let wait = self.worker().as_mut().and_then(Worker::waits);
             let begun = clock();
             let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
-            let polls = is_on_disk && wait != Some(Duration::ZERO);
-            if is_soon && polls {
+            if soon >= POLLED_AFTER && may_poll && wait != Some(Duration::ZERO) {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);
-            is_soon = go_on() && self.commands.has_one();
+            soon = if go_on() && self.commands.has_one() { soon.saturating_add(1) } else { 0 };
             let mut worker = self.worker();
             let Some(worker) = worker.as_mut() else { return };
             match ended {
@@ -168,7 +171,7 @@ impl Worker {
             return false;
         }
         let is_little = |command: &StoreCommand| match command {
-            StoreCommand::Write(write) => self.hot.is_for(&write.record),
+            StoreCommand::Write(write) => self.hot.is_quick(&write.record),
             StoreCommand::Read(_) => false,
         };
         let Some(commands) = place.commands.take_few(is_little) else { return false };

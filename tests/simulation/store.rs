@@ -19,6 +19,21 @@ enum Command {
     Seek { end: usize, ticket: u64, rooms: Vec<RoomId>, since: Timestamp },
 }
 
+impl Command {
+    fn is_little(&self) -> bool {
+        match self {
+            Command::Write { record, .. } => matches!(
+                record,
+                Record::Message { to: None, .. }
+                    | Record::Read { .. }
+                    | Record::Delivered { .. }
+                    | Record::Repeat { .. }
+            ),
+            Command::Read { .. } | Command::Seek { .. } => false,
+        }
+    }
+}
+
 /// What one of the server's hubs has to do with it.
 #[derive(Debug, Default)]
 pub(crate) struct End {
@@ -29,6 +44,10 @@ pub(crate) struct End {
     count: Arc<AtomicU64>,
     failures: u64,
     failures_heard: u64,
+    /// It has handed something over since its turn before.
+    has_given: bool,
+    /// It says when a turn ends.
+    has_turns: bool,
     /// It was told something, and is to be woken.
     pub(crate) is_to_wake: bool,
 }
@@ -55,8 +74,11 @@ pub(crate) struct Shelf {
     pub(crate) is_full: bool,
     /// Its thread has taken commands, and has not answered them.
     pub(crate) is_at_work: bool,
-    /// It is in memory: a hub carries out little things itself.
+    /// It is in memory: a hub carries out little things itself, and what may be so waits until its turn
+    /// ends.
     helps: bool,
+    /// The thread is called, or awake.
+    is_called: bool,
     /// How often one has.
     pub(crate) helped: u64,
     is_tracing: bool,
@@ -75,13 +97,14 @@ impl Shelf {
             is_full: false,
             is_at_work: false,
             helps,
+            is_called: false,
             helped: 0,
             is_tracing,
         }
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.commands.is_empty() || !self.reads.is_empty()
+        (self.is_called && !self.commands.is_empty()) || !self.reads.is_empty()
     }
 
     /// Takes up to `most` commands and does what the real one's thread does with them: records in
@@ -140,24 +163,31 @@ impl Shelf {
             let outcome = if fails { Outcome::Unavailable } else { outcome };
             self.ends[end].tell(Told::Answer { ticket, outcome }, None);
         }
+        // Before it sleeps, it looks whether more has come.
+        self.is_called = !self.commands.is_empty();
         fails
+    }
+
+    /// A hub hands something over.
+    fn takes(&mut self, command: Command) -> Result<(), NotTaken> {
+        if self.commands.len() >= self.queue_max {
+            return Err(NotTaken::Overloaded);
+        }
+        let (Command::Write { end, .. } | Command::Read { end, .. } | Command::Seek { end, .. }) =
+            command;
+        let end = &mut self.ends[end];
+        end.has_given = true;
+        let waits = self.helps && end.has_turns && command.is_little();
+        self.commands.push_back(command);
+        self.is_called |= !waits || self.commands.len() > HELPED_MAX;
+        Ok(())
     }
 
     /// Whether a hub may carry out what waits.
     fn is_for_a_hub(&self) -> bool {
-        let is_little = |command: &Command| match command {
-            Command::Write { record, .. } => matches!(
-                record,
-                Record::Message { to: None, .. }
-                    | Record::Read { .. }
-                    | Record::Delivered { .. }
-                    | Record::Repeat { .. }
-            ),
-            Command::Read { .. } | Command::Seek { .. } => false,
-        };
         let is_free = self.helps && !self.is_at_work && self.reads.is_empty();
         let (commands, many) = (&self.commands, HELPED_MAX + 1);
-        is_free && (1..many).contains(&commands.len()) && commands.iter().all(is_little)
+        is_free && (1..many).contains(&commands.len()) && commands.iter().all(Command::is_little)
     }
 
     /// The server is gone: what waits is, too. What was committed is there.
@@ -165,6 +195,7 @@ impl Shelf {
         self.disk.restarted();
         self.commands.clear();
         self.reads.clear();
+        self.is_called = false;
         for end in &mut self.ends {
             end.ledger.restarted(self.turn + 1);
             *end = End { ledger: std::mem::take(&mut end.ledger), ..End::default() };
@@ -191,23 +222,15 @@ pub(crate) struct SimulatedStore {
 impl RecordStore for SimulatedStore {
     fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let shelf = &mut *self.shelf.borrow_mut();
-        if shelf.commands.len() >= shelf.queue_max {
-            return Err(NotTaken::Overloaded);
-        }
         let end = self.end;
-        shelf.ends[end].ledger.decided(&record);
-        let failures_heard = shelf.ends[end].failures_heard;
-        shelf.commands.push_back(Command::Write { end, ticket, now, record, failures_heard });
+        let (decided, failures_heard) = (record.clone(), shelf.ends[end].failures_heard);
+        shelf.takes(Command::Write { end, ticket, now, record, failures_heard })?;
+        shelf.ends[end].ledger.decided(&decided);
         Ok(())
     }
 
     fn read(&mut self, ticket: u64, _: Timestamp, query: Query) -> Result<(), NotTaken> {
-        let shelf = &mut *self.shelf.borrow_mut();
-        if shelf.commands.len() >= shelf.queue_max {
-            return Err(NotTaken::Overloaded);
-        }
-        shelf.commands.push_back(Command::Read { end: self.end, ticket, query });
-        Ok(())
+        self.shelf.borrow_mut().takes(Command::Read { end: self.end, ticket, query })
     }
 
     fn seek(
@@ -217,12 +240,7 @@ impl RecordStore for SimulatedStore {
         rooms: Vec<RoomId>,
         since: Timestamp,
     ) -> Result<(), NotTaken> {
-        let shelf = &mut *self.shelf.borrow_mut();
-        if shelf.commands.len() >= shelf.queue_max {
-            return Err(NotTaken::Overloaded);
-        }
-        shelf.commands.push_back(Command::Seek { end: self.end, ticket, rooms, since });
-        Ok(())
+        self.shelf.borrow_mut().takes(Command::Seek { end: self.end, ticket, rooms, since })
     }
 
     fn fetch(&mut self) -> Vec<(Told, u64)> {
@@ -257,7 +275,13 @@ impl RecordStore for SimulatedStore {
 
     fn turn_ends(&mut self, may_help: bool) -> bool {
         let shelf = &mut *self.shelf.borrow_mut();
+        let end = &mut shelf.ends[self.end];
+        end.has_turns = true;
+        if !std::mem::take(&mut end.has_given) || !shelf.helps {
+            return false;
+        }
         if !may_help || !shelf.is_for_a_hub() {
+            shelf.is_called |= !shelf.commands.is_empty();
             return false;
         }
         let is_to_wake = shelf.ends[self.end].is_to_wake;

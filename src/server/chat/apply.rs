@@ -5,8 +5,8 @@ use super::chat::Chat;
 use super::deliver::{EncodedNotice, PushForm};
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX, TOLD_PER_TURN};
 use crate::base::{
-    Answer, Class, ClockChange, ConnId, Effect, Effects, Notice, Now, Origin, Record, Refusal,
-    Told, UserId, WallClock,
+    Answer, Class, ClockChange, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Record,
+    Refusal, Told, UserId, WallClock,
 };
 use crate::hub::Input;
 use crate::protocol::Message;
@@ -46,6 +46,10 @@ pub(super) struct Decisions {
     pub(super) is_under_way: bool,
     /// Frames that were handed to connections in this turn.
     deliveries: usize,
+    /// What this turn was told by the store.
+    heard: usize,
+    /// The turn in which these are counted.
+    counted_at: Moment,
     /// The hub is to be told everything that has come, before it decides anything else. That does
     /// not wait for another turn: the frames of it are bounded by what may wait for a connection.
     catches_up: bool,
@@ -297,10 +301,13 @@ impl<S: RecordStore> Chat<S> {
 
     /// Takes what the store tells.
     pub(super) fn take_told(&mut self, net: &mut Net<'_>) {
-        self.decisions.deliveries = 0;
-        let mut heard = 0;
-        while self.decisions.deliveries < DELIVERIES_PER_TURN && heard < TOLD_PER_TURN {
-            heard += 1;
+        if std::mem::replace(&mut self.decisions.counted_at, net.now()) != net.now() {
+            (self.decisions.deliveries, self.decisions.heard) = (0, 0);
+        }
+        while self.decisions.deliveries < DELIVERIES_PER_TURN
+            && self.decisions.heard < TOLD_PER_TURN
+        {
+            self.decisions.heard += 1;
             // No more is fetched before that is heard: what is not fetched holds the store back.
             if !self.store_client.has_told() {
                 self.store_client.fetch();
