@@ -1,4 +1,4 @@
-//! The loop: poll → accept → read and handle → timers → turned → flush → ends. Each step is bounded, so that
+//! The loop: poll → accept → read and handle → timers → turned → flush → ends → turned. Each step is bounded, so that
 //! none starves the others, and short enough to read on one screen.
 
 use super::clock::Clock;
