@@ -527,12 +527,12 @@ fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woke
             assert_eq!(end.told().len(), 1);
         }
     }
-    assert!(ends.iter_mut().all(|end| !end.turn_ends(true)), "nothing was given");
+    assert!(ends.iter_mut().all(|end| !end.turn_ends()), "nothing was given");
     // On one thread, each message is stored when the turn ends, unless the store's thread merges.
     let mut helped = 0;
     for n in 0..MESSAGES as u64 {
         ends[1].write(n, Timestamp(2), say("a", "ada", "x", None)).unwrap();
-        if ends[1].turn_ends(true) {
+        if ends[1].turn_ends() {
             helped += 1;
             assert_eq!(ends[1].told().len(), 1, "at once");
             assert!(woken[1].try_recv().is_err(), "it is awake");
@@ -547,7 +547,7 @@ fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woke
     // A page is read by the thread, and shows all of it.
     let query = page(1, 9_999, 9_999, false);
     ends[1].read(1, Timestamp(3), query).unwrap();
-    assert!(!ends[1].turn_ends(true));
+    assert!(!ends[1].turn_ends());
     woken[1].recv_timeout(Duration::from_secs(10)).unwrap();
     match &ends[1].told()[..] {
         [Told::Answer { outcome: Outcome::Page(page), .. }] => {
@@ -575,10 +575,13 @@ fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woke
             for n in 0..MESSAGES as u64 {
                 let user = ["ada", "bob", "cyd"][number];
                 end.write(n, Timestamp(4), say("a", user, "y", None)).unwrap();
-                // Sometimes the store's thread is to do it, as if there were more.
-                end.turn_ends(n % 3 != 0);
-                take(&mut end);
+                // In some turns there are several.
+                if n % 3 != 0 {
+                    end.turn_ends();
+                    take(&mut end);
+                }
             }
+            end.turn_ends();
             while take(&mut end) != (ENDS * MESSAGES, MESSAGES) {
                 woken.recv_timeout(Duration::from_secs(10)).unwrap();
             }

@@ -54,10 +54,10 @@ pub trait RecordStore {
         fetched.into_iter().map(|(told, _)| told).collect()
     }
 
-    /// A turn of the reactor ends: nothing more is handed over for now. If the store `may_help`, it can
-    /// carry that out on this thread. Returns whether it has: then there is something to fetch. Once
-    /// this was called, what is handed over may wait until it is called again.
-    fn turn_ends(&mut self, _may_help: bool) -> bool {
+    /// A turn of the reactor ends: nothing more is handed over for now. The store may carry that out on
+    /// this thread. Returns whether it has: then there is something to fetch. Once this was called, what
+    /// is handed over may wait until it is called again.
+    fn turn_ends(&mut self) -> bool {
         false
     }
 

@@ -372,16 +372,10 @@ impl RecordStore for Store {
         !self.is_closed && self.ends.has_ended()
     }
 
-    fn turn_ends(&mut self, may_help: bool) -> bool {
+    fn turn_ends(&mut self) -> bool {
         self.has_turns = true;
-        if !std::mem::take(&mut self.has_given) || !self.open.is_in_memory {
-            return false;
-        }
-        if may_help {
-            return self.place.help(self.end);
-        }
-        self.place.commands.call();
-        false
+        let has_given = std::mem::take(&mut self.has_given);
+        has_given && self.open.is_in_memory && self.place.help(self.end)
     }
 
     fn close(&mut self) {

@@ -273,14 +273,14 @@ impl RecordStore for SimulatedStore {
         Arc::clone(&self.shelf.borrow().ends[self.end].count)
     }
 
-    fn turn_ends(&mut self, may_help: bool) -> bool {
+    fn turn_ends(&mut self) -> bool {
         let shelf = &mut *self.shelf.borrow_mut();
         let end = &mut shelf.ends[self.end];
         end.has_turns = true;
         if !std::mem::take(&mut end.has_given) || !shelf.helps {
             return false;
         }
-        if !may_help || !shelf.is_for_a_hub() {
+        if !shelf.is_for_a_hub() {
             shelf.is_called |= !shelf.commands.is_empty();
             return false;
         }

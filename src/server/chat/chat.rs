@@ -390,11 +390,9 @@ impl<S: RecordStore> Application for Chat<S> {
     }
 
     fn turned(&mut self, net: &mut Net<'_>) {
-        // What the answers have the hub write is carried out by the store's thread.
-        if self.store_client.store.turn_ends(true) {
+        if self.store_client.store.turn_ends() {
             self.take_told(net);
             self.advance_stop(net);
-            self.store_client.store.turn_ends(false);
         }
     }
 
