@@ -206,10 +206,10 @@ pub const BATCH_RECORDS_MAX: usize = 512;
 pub const POLLED_US: u64 = 250;
 /// See [`POLLED_US`].
 pub const POLLED_AFTER: u32 = 8;
-/// And no more often than that, if no clock goes.
+/// It looks no more often than this, even if its clock stands still.
 pub const POLLS_MAX: usize = 4_096;
-/// Records that wait for a store in memory and that a reactor carries out itself, so that nobody is woken
-/// for them.
+/// So many records that wait for a store in memory a reactor carries out itself, so that nobody is
+/// woken for them.
 pub const HELPED_MAX: usize = 8;
 /// As much as they may weigh together, in bytes: 256 for each, texts and data, and 80 for each mark.
 pub const HELPED_BYTES_MAX: usize = 16 * 1024;

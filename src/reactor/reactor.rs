@@ -1,5 +1,5 @@
-//! The loop: poll → accept → read and handle → timers → turned → flush → ends → turned. Each step is bounded, so that
-//! none starves the others, and short enough to read on one screen.
+//! The loop: poll → accept → read and handle → timers → turned → flush → ends → turned. Each step
+//! is bounded, so that none starves the others, and short enough to read on one screen.
 
 use super::clock::Clock;
 use super::connection::{OpenSocket, UnreadBytes};

@@ -1,5 +1,5 @@
-//! The reactor's side of the store: commands in, changes and answers out. Neither blocks, and in memory a reactor
-//! carries out what is little.
+//! The reactor's side of the store: commands in, changes and answers out. Neither blocks; in memory
+//! the reactor carries out what is little.
 
 use super::commands::{ReadCommand, ReadWanted, StoreCommand, WriteCommand};
 use super::ends::{Ends, Waker};

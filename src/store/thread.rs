@@ -164,8 +164,8 @@ impl Worker {
         self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0)
     }
 
-    /// Carries out what waits on the thread of an end, which is `awake`, if that takes not long. Returns
-    /// whether it has.
+    /// Carries out, on the thread of an end, which is `awake`, what waits, if that does not take long.
+    /// Returns whether it has.
     pub(super) fn helps(&mut self, place: &Workplace, awake: usize) -> bool {
         if self.is_due() || !self.reads.is_empty() || self.ends.is_full() {
             return false;
