@@ -174,6 +174,30 @@ export async function atDoor(page, name) {
   await live(page);
 }
 
+/** Looks at a page's sockets: says whether a request of a type was answered since it last said so, and none is under way. */
+export function answers(page) {
+  const asked = new Map();
+  const answered = new Set();
+  page.on('websocket', (socket) => {
+    const own = new Map();
+    socket.on('framesent', ({ payload }) => {
+      const { id, type } = JSON.parse(payload);
+      if (id === undefined) return;
+      own.set(id, type);
+      asked.set(type, (asked.get(type) ?? 0) + 1);
+    });
+    const ended = (id) => {
+      const type = own.get(id);
+      if (!own.delete(id)) return null;
+      asked.set(type, asked.get(type) - 1);
+      return type;
+    };
+    socket.on('framereceived', ({ payload }) => answered.add(ended(JSON.parse(payload).id)));
+    socket.on('close', () => [...own.keys()].forEach(ended));
+  });
+  return (type) => !asked.get(type) && answered.delete(type);
+}
+
 export function live(page, ms = 30_000) {
   return page.locator('#state[data-state="online"]').waitFor({ timeout: ms });
 }
