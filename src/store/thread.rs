@@ -76,16 +76,24 @@ impl Workplace {
     }
 
     /// The reactor of an end carries out what waits, if that is little and nobody is at work. Returns
-    /// whether it has. Otherwise the thread does.
+    /// whether it has. Otherwise whoever is at work does so next, or the thread.
     pub(super) fn help(&self, end: usize) -> bool {
-        let has_helped = match self.worker.try_lock() {
-            Ok(mut worker) => worker.as_mut().is_some_and(|worker| worker.helps(self, end)),
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => false,
-        };
-        if !has_helped {
-            self.commands.call();
+        // Each time for another end, mostly.
+        for round in 0..self.ends.len() {
+            let has_helped = match self.worker.try_lock() {
+                Ok(mut worker) => worker.as_mut().is_some_and(|worker| worker.helps(self, end)),
+                // They look for commands once more when they have left the place: to call the thread, too,
+                // would wake it for nothing.
+                Err(TryLockError::WouldBlock) => return round > 0,
+                Err(TryLockError::Poisoned(_)) => false,
+            };
+            if !has_helped || !self.commands.has_some() {
+                self.commands.call();
+                return has_helped || round > 0;
+            }
         }
-        has_helped
+        self.commands.call();
+        true
     }
 }
 
