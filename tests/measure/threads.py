@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what more threads cost: the processor's time of a parlor for each message that it delivers.
 
-    python3 tests/measure/threads.py [--threads 1,2,4] [--before PROGRAM] [--rounds 5] [--seconds 8]
+    python3 tests/measure/threads.py [--threads 1,2,4] [--before PROGRAM] [--rounds 5] [--seconds 8] [--rate 4000]
 
 `parlor load` has 200 connections in 20 rooms of ten write as often as is said: each message is acknowledged to
 one and goes to ten. The data are in memory. The time is that of all the server's threads, of user and system
