@@ -187,8 +187,8 @@ model: setup binaries ## the clients of JavaScript and Rust through cuts, kill -
 	PARLOR_SEEDS=500 node --test clients/js/test/outbox-model.test.js
 	PARLOR_SEEDS=$(ROUNDS) cargo test --release --locked --test client_model
 
-soak: binaries ## all that clients may do, for MINUTES (60); memory, files and counts must then be as before
-	python3 tests/measure/soak.py --minutes $(MINUTES)
+soak: binaries ## all that clients may do, for MINUTES (60), with 1, 2 and 4 threads; memory, files and counts must then be as before
+	python3 tests/measure/soak.py --minutes $(MINUTES) --threads 1,2,4
 
 bench-smoke: ## measure what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol

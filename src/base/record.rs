@@ -218,6 +218,18 @@ pub enum Record {
 }
 
 impl Record {
+    /// Whether it is a message, a mark or a repeat: what comes often, and mostly takes little time.
+    #[must_use]
+    pub fn is_frequent(&self) -> bool {
+        matches!(
+            self,
+            Record::Message { .. }
+                | Record::Read { .. }
+                | Record::Delivered { .. }
+                | Record::Repeat { .. }
+        )
+    }
+
     /// About how many bytes it takes while it waits.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -50,13 +50,7 @@ impl StoreCommand {
     /// Whether it may be little, so that it may wait for the end of the turn.
     pub(super) fn may_wait(&self) -> bool {
         match self {
-            StoreCommand::Write(write) => matches!(
-                write.record,
-                Record::Message { .. }
-                    | Record::Read { .. }
-                    | Record::Delivered { .. }
-                    | Record::Repeat { .. }
-            ),
+            StoreCommand::Write(write) => write.record.is_frequent(),
             StoreCommand::Read(_) => false,
         }
     }

@@ -254,13 +254,9 @@ impl HotRooms {
     /// Whether a record changes nothing but rooms in memory, whatever it comes to.
     pub(super) fn is_for(&self, record: &Record) -> bool {
         match record {
-            Record::Message { to: None, .. }
-            | Record::Read { .. }
-            | Record::Delivered { .. }
-            | Record::Repeat { .. } => true,
             // It may begin a direct room.
-            Record::Message { room, .. } => self.rooms.contains_key(room),
-            _ => false,
+            Record::Message { room, to: Some(_), .. } => self.rooms.contains_key(room),
+            other => other.is_frequent(),
         }
     }
 

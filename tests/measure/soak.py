@@ -2,12 +2,12 @@
 """Lets a server live through all that its clients may do, round by round, and looks whether anything stays
 behind: memory, file descriptors, connections, cursors.
 
-    python3 tests/measure/soak.py [--minutes 60]
+    python3 tests/measure/soak.py [--minutes 60] [--threads 1,2,4]
 
 Each round: connects and leaves, orderly and by reset; a room in which all talk; a stream that all watch;
 Server-Sent Events; calls over HTTP; clients that flood until they are closed with 4103; clients that do not
 read; SIGHUP with another configuration. Three times in the whole run there is SIGTERM with everybody
-connected, and a new server on the same data.
+connected, and a new server on the same data, which has the next number of `--threads`.
 
 After each round the server must have as many file descriptors and connections, subscriptions and rooms as
 after the first one of its life, and nothing that waits. Its memory (VmRSS) must come back to what it was
@@ -19,6 +19,7 @@ It ends with a status other than 0, and says what has grown. The standard librar
 
 import argparse
 import http.client
+import itertools
 import json
 import os
 import re
@@ -51,6 +52,8 @@ SLOW = 3
 LIMITED, RESTART = 4103, 1012
 
 CONFIGURATION = """
+threads = {threads}
+
 [limits]
 burst = {burst}
 user_work_per_second = 0
@@ -82,10 +85,10 @@ class Failed(Exception):
 class Server:
     """A life of the server."""
 
-    def __init__(self, directory, port):
-        self.port, self.directory = port, directory
+    def __init__(self, directory, port, threads):
+        self.port, self.directory, self.threads = port, directory, threads
         self.path, self.reloads = directory / "parlor.toml", 0
-        self.path.write_text(CONFIGURATION.format(burst=BURSTS[0]))
+        self.path.write_text(CONFIGURATION.format(threads=threads, burst=BURSTS[0]))
         self.log = open(directory / "log", "ab")
         self.log_begins = self.log.tell()
         # Where that which the last reload said ends.
@@ -126,7 +129,7 @@ class Server:
         self.reloads += 1
         burst = BURSTS[self.reloads % len(BURSTS)]
         text = f'limits.burst: "{burst}"'
-        self.path.write_text(CONFIGURATION.format(burst=burst))
+        self.path.write_text(CONFIGURATION.format(threads=self.threads, burst=burst))
         self.process.send_signal(signal.SIGHUP)
         await_that(lambda: text in self.said(self.log_read), f"the log says {text}")
         self.log_read = os.path.getsize(self.directory / "log")
@@ -443,7 +446,7 @@ def live(server, until, numbers):
         if faults:
             raise Failed("; ".join(faults))
     print(
-        f"{rounds} rounds: VmRSS {warm >> 10} KiB after {WARM_ROUNDS}, {memory >> 10} KiB in the end; "
+        f"{rounds} rounds, {server.threads} threads: VmRSS {warm >> 10} KiB after {WARM_ROUNDS}, {memory >> 10} KiB in the end; "
         f"{first['file descriptors']} file descriptors, all else as after the first",
         flush=True,
     )
@@ -452,13 +455,15 @@ def live(server, until, numbers):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60)
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--threads", default="1", help="that serve: a number for each life, by turns, with commas")
+    arguments = parser.parse_args()
+    minutes, threads = arguments.minutes, itertools.cycle(arguments.threads.split(","))
     begun, port = time.monotonic(), free_port()
     numbers = iter(range(1 << 62))
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="parlor-soak-") as directory:
         for life in range(LIVES):
-            server = Server(Path(directory), port)
+            server = Server(Path(directory), port, next(threads))
             try:
                 live(server, begun + minutes * 60 * (life + 1) / LIVES, numbers)
                 drain(server)

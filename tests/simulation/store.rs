@@ -22,13 +22,9 @@ enum Command {
 impl Command {
     fn is_little(&self) -> bool {
         match self {
-            Command::Write { record, .. } => matches!(
-                record,
-                Record::Message { to: None, .. }
-                    | Record::Read { .. }
-                    | Record::Delivered { .. }
-                    | Record::Repeat { .. }
-            ),
+            // That to a user may begin a room.
+            Command::Write { record: Record::Message { to: Some(_), .. }, .. } => false,
+            Command::Write { record, .. } => record.is_frequent(),
             Command::Read { .. } | Command::Seek { .. } => false,
         }
     }
