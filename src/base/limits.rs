@@ -163,6 +163,9 @@ pub const SOCKET_TURN_MS: u64 = 1_000;
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Connections that wait to be accepted at each; Linux takes `net.core.somaxconn` if that is less.
 pub const ACCEPT_BACKLOG: i32 = 4_096;
+/// How long at least a connection that is over its rate is not read: what it sends meanwhile stays in its sockets,
+/// and costs others no time. Timers have ticks of 32 ms.
+pub const LIMITED_PAUSE_MS: u64 = 20;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// Connections beyond the maximum that are being refused at once. More wait in the backlog.

@@ -3,8 +3,9 @@
 
 use super::Application;
 use super::admission::TooMany;
+use super::answering::say;
 use super::connection::Web;
-use super::exchange::{Step, say};
+use super::exchange::Step;
 use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
 use crate::base::{Address, ConnId};
 use crate::http1::response::bad;

@@ -1,9 +1,10 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
+use super::answering::say;
 use super::body_room::BodyRoom;
 use super::common::WebCommon;
 use super::endless::Endless;
-use super::exchange::{Http, say};
+use super::exchange::Http;
 use super::listeners::Listeners;
 use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
@@ -158,6 +159,12 @@ impl<A: Application> Web<A> {
                 break;
             };
             let over = match open.receive.next_event(half, &mut input, out) {
+                Ok(Some(Event::Text(_) | Event::Binary(_) | Event::Ping(_) | Event::Pong(_)))
+                    if open.is_told =>
+                {
+                    // The peer has not seen our Close, or does not heed it: what else it may send is bounded.
+                    Some(SocketEnd::Lost)
+                }
                 Ok(Some(event @ (Event::Text(_) | Event::Binary(_)))) => {
                     let (message, bytes) = match event {
                         Event::Text(text) => (Message::Text(text), text.len()),
@@ -166,13 +173,11 @@ impl<A: Application> Web<A> {
                     };
                     message_bytes += bytes;
                     (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
-                    if !open.is_told {
-                        has_messages = true;
-                        health.received();
-                        self.sockets.counters.messages_received += 1;
-                        let mut net = Net { io, sockets: &mut self.sockets };
-                        self.application.message(&mut net, conn, message);
-                    }
+                    has_messages = true;
+                    health.received();
+                    self.sockets.counters.messages_received += 1;
+                    let mut net = Net { io, sockets: &mut self.sockets };
+                    self.application.message(&mut net, conn, message);
                     None
                 }
                 Ok(Some(event @ (Event::Ping(_) | Event::Pong(_)))) => {

@@ -3,8 +3,8 @@
 //! The application defines the pieces. They wait in the same outbox and classes as the messages of
 //! a WebSocket, and the same rules apply to slow readers.
 
+use super::answering::say;
 use super::connection::{Stage, Web};
-use super::exchange::say;
 use super::net::Half;
 use super::{Application, Net};
 use crate::base::date::http_date;

@@ -4,15 +4,14 @@
 //! While a request is being answered, nothing more of its connection is parsed. The application
 //! interprets the requests.
 
+use super::answering::say;
 use super::body_room::KeptBody;
 use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
-use crate::base::date::http_date;
-use crate::base::limits::REQUESTS_PER_READ;
-use crate::base::{Address, Class, ConnId, ListenerId, Moment};
+use crate::base::limits::{LIMITED_PAUSE_MS, REQUESTS_PER_READ};
+use crate::base::{Address, ConnId, ListenerId, Moment};
 use crate::http1::{
-    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response,
-    ResponseOptions, Status,
+    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response, Status,
 };
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::Upgrade;
@@ -59,8 +58,12 @@ pub(super) struct Http {
     pub(super) count: u32,
     pub(super) step: Step,
     /// The head and the content of a request that the application wants to see again.
-    kept: Option<Box<(Vec<u8>, KeptBody)>>,
-    deadline: Moment,
+    pub(super) kept: Option<Box<(Vec<u8>, KeptBody)>>,
+    pub(super) deadline: Moment,
+    /// It was told that it asks too often, since it was read.
+    pub(super) is_over_rate: bool,
+    /// It is not read before then, as it asked too often.
+    pub(super) unread_until: Moment,
 }
 
 #[derive(Debug)]
@@ -78,8 +81,8 @@ pub(super) enum Step {
 /// How to send the answer that the application owes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AwaitedAnswer {
-    is_head: bool,
-    ends: bool,
+    pub(super) is_head: bool,
+    pub(super) ends: bool,
 }
 
 impl Step {
@@ -98,11 +101,23 @@ impl Http {
         has_proxy_header: bool,
     ) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
-        Http { peer, is_by_proxy: false, listener, count: 0, step, kept: None, deadline }
+        let (is_over_rate, unread_until) = (false, Moment::ZERO);
+        let (is_by_proxy, count, kept) = (false, 0, None);
+        Http {
+            peer,
+            is_by_proxy,
+            listener,
+            count,
+            step,
+            kept,
+            deadline,
+            is_over_rate,
+            unread_until,
+        }
     }
 
     /// Whether the request of this number waits for its answer.
-    fn owes(&self, number: u32) -> bool {
+    pub(super) fn owes(&self, number: u32) -> bool {
         self.count == number && matches!(self.step, Step::Answer(_))
     }
 }
@@ -132,6 +147,13 @@ impl<A: Application> Web<A> {
                 Some(Step::Answer(_)) | None => break,
             };
             weight += 1 + self.sockets.take_weight();
+        }
+        if let Some(http) = self.http(conn)
+            && std::mem::take(&mut http.is_over_rate)
+        {
+            http.unread_until = io.now().plus_millis(LIMITED_PAUSE_MS);
+            io.pause(conn);
+            io.advance_deadline(conn, http.unread_until);
         }
         used
     }
@@ -335,11 +357,6 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Sends a refusal that the application did not make.
-    fn respond_sealed(&mut self, io: &mut Io, conn: ConnId, refusal: Response) {
-        self.respond(io, conn, &self.application.sealed(refusal));
-    }
-
     /// Passes a kept request to the application again.
     pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
         let Exchange { conn, number } = exchange;
@@ -355,111 +372,6 @@ impl<A: Application> Web<A> {
             io.resume(conn);
         }
     }
-
-    /// Sends the application's answer to a request, if that still waits for one.
-    pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
-        let Exchange { conn, number } = exchange;
-        if self.http(conn).is_some_and(|http| http.owes(number)) {
-            self.respond(io, conn, response);
-        }
-    }
-
-    /// Refuses input that cannot be read as a request; the rest could be anything and is ignored.
-    /// Returns how many of `bytes` that uses up: all.
-    pub(super) fn refuse(
-        &mut self,
-        io: &mut Io,
-        conn: ConnId,
-        why: impl Into<Response>,
-        bytes: &[u8],
-    ) -> usize {
-        let response = self.application.sealed(why.into());
-        self.respond(io, conn, &Response { ends: true, ..response });
-        bytes.len()
-    }
-
-    /// Answers a client whose request could not be read.
-    pub(super) fn refuse_unread(
-        &mut self,
-        io: &mut Io,
-        conn: ConnId,
-        why: impl Into<Response>,
-        bytes: &[u8],
-    ) -> usize {
-        let response = self.application.adjust_unread_refusal(why.into());
-        self.refuse(io, conn, response, bytes)
-    }
-
-    /// Sends an answer. Then the next request may follow, or the connection ends in order, so that
-    /// no reset loses the answer (RFC 9112 §9.6).
-    fn respond(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
-        let (now, idle_timeout_ms) = (io.now(), self.limits.http_idle_timeout_ms);
-        // RFC 6455 §7.1.7: failures before the WebSocket opens are logged, too.
-        log::debug!("{conn}: answered {}", response.status.line());
-        self.sockets.counters.responses.count(response.status);
-        let Some(http) = self.http(conn) else { return };
-        let owed = match http.step {
-            Step::Answer(owed) => owed,
-            Step::Proxy(_) | Step::Head(..) | Step::Body(..) => {
-                AwaitedAnswer { is_head: false, ends: true }
-            }
-        };
-        let ends = owed.ends || response.ends;
-        let date = http_date(io.timestamp());
-        let options = ResponseOptions { is_head: owed.is_head, ends, date: Some(&date) };
-        let (head, content) = response.pieces(options);
-        say(io, conn, &head, content);
-        if ends {
-            self.end_http(io, conn);
-            return;
-        }
-        (http.step, http.kept) = (Step::begin(), None);
-        http.deadline = now.plus_millis(idle_timeout_ms);
-        io.set_deadline(conn, http.deadline);
-        io.resume(conn);
-        self.is_idle(io, conn);
-    }
-
-    fn end_http(&mut self, io: &mut Io, conn: ConnId) {
-        self.forget_http(io, conn);
-        io.end(conn);
-    }
-
-    /// Ignores further input on a connection.
-    pub(super) fn forget_http(&mut self, io: &Io, conn: ConnId) {
-        self.is_not_idle(io, conn);
-        if let Some(stage) = self.stages.get_mut(conn) {
-            *stage = Stage::Over;
-        }
-    }
-
-    /// Handles the deadline of a connection that speaks HTTP: for the rest of a head or a body, or
-    /// for another request.
-    pub(super) fn deadline_of_http(&mut self, io: &mut Io, conn: ConnId) {
-        let now = io.now();
-        let idle_timeout_ms = self.limits.http_idle_timeout_ms;
-        let Some(http) = self.http(conn) else { return };
-        if http.deadline <= now && (!io.may_read(conn) || io.outbox_bytes(conn) > 0) {
-            // It is busy with an answer, or paused: progress is watched elsewhere.
-            http.deadline = now.plus_millis(idle_timeout_ms);
-        }
-        if http.deadline > now {
-            io.set_deadline(conn, http.deadline);
-            return;
-        }
-        let late = match &http.step {
-            // It sent nothing, so it gets no answer.
-            Step::Proxy(bytes) if bytes.is_empty() => return io.cut(conn),
-            Step::Proxy(_) => "the PROXY header took too long",
-            Step::Head(_, bytes) if bytes.is_empty() && http.count == 0 => return io.cut(conn),
-            Step::Head(_, bytes) if bytes.is_empty() => return self.end_http(io, conn),
-            Step::Head(..) => "the request head took too long",
-            Step::Body(..) => "the request body took too long",
-            Step::Answer(_) => return,
-        };
-        let refusal = HttpRefusal::new(Status::RequestTimeout, "bad_request", late);
-        self.refuse_unread(io, conn, refusal, b"");
-    }
 }
 
 /// Whether the client waits for an interim answer before it sends the body (RFC 9110 §10.1.1).
@@ -472,15 +384,5 @@ fn expects_continue(head: &RequestHead<'_>) -> Result<bool, HttpRefusal> {
             "bad_request",
             "the only supported expectation is 100-continue",
         )),
-    }
-}
-
-/// Sends a head and its content.
-pub(super) fn say(io: &mut Io, conn: ConnId, head: &[u8], content: &[u8]) {
-    if let Some(out) = io.outbox(conn) {
-        out.push_own(head.len() + content.len(), Class::Control, |bytes| {
-            bytes.extend_from_slice(head);
-            bytes.extend_from_slice(content);
-        });
     }
 }

@@ -5,6 +5,7 @@
 //! closing handshake, and enforces limits on addresses. The application interprets messages.
 
 mod admission;
+mod answering;
 mod body_room;
 mod chance;
 mod client_address;

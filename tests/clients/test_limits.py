@@ -2,6 +2,7 @@
 `hello` where a client should know it, and is counted."""
 
 import contextlib
+import http.client
 import select
 import subprocess
 import sys
@@ -100,6 +101,40 @@ class TestRequests:
             time.sleep(refusals[-1] / 1_000)
             assert asked(ada, 1) == [None]
             assert limited(server, "requests_per_second") == 4
+
+    def test_whoever_is_over_a_rate_is_read_later(self, servers):
+        rate = {"limits.requests_per_second": 1, "limits.burst": 1}
+        with Chat(servers.parlor(set=rate), "ada") as ada:
+            assert asked(ada, 1) == [None]
+            # One after the other: each refusal but the last delays what comes next.
+            begun, refused = time.monotonic(), 0
+            while refused < 20:
+                refused += asked(ada, 1) != [None]
+            assert time.monotonic() - begun > 19 * 0.020
+
+    def test_whoever_calls_too_often_is_read_later_on_that_connection(self, servers):
+        server = servers.parlor(set={"limits.messages_per_minute": 1})
+        connection = http.client.HTTPConnection(HOST, server.port, timeout=PATIENCE)
+
+        def status():
+            connection.request("POST", "/api/v1/call/ping?user=ada", b"{}")
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+        with contextlib.closing(connection):
+            assert status() == 200
+            begun = time.monotonic()
+            assert [status() for _ in range(20)] == [429] * 20
+            assert time.monotonic() - begun > 19 * 0.020
+            # Many that come at once are answered all the same, some at a time, and in order.
+            calls = 100
+            connection.sock.sendall(b"POST /api/v1/call/ping?user=ada HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" * calls)
+            answers = b""
+            while answers.count(b"HTTP/1.1 429 ") < calls:
+                piece = connection.sock.recv(1 << 16)
+                assert piece, answers[-500:]
+                answers += piece
 
     def test_a_connection_has_so_many_messages_in_a_minute(self, servers):
         server = servers.parlor(set={"limits.messages_per_minute": 6})

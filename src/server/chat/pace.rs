@@ -274,17 +274,17 @@ impl<S: RecordStore> Chat<S> {
         })
     }
 
-    /// Counts bytes that were read from a connection. After too many it is not read for a while.
+    /// Counts bytes that were read from a connection. After too many, or requests over the rate among them, it
+    /// is not read for a while. What was read by then is answered first, so that it takes no memory.
     pub(super) fn spend_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
         let limits = self.limits_on(conn);
         let (per_second, burst) = (limits.bytes_per_second, limits.bytes_burst);
-        if per_second == 0 {
-            return;
-        }
         let now = net.now();
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        if session.spend_bytes(now, bytes, per_second, burst) {
+        if per_second > 0 && session.spend_bytes(now, bytes, per_second, burst) {
             self.counters.limited("bytes_per_second");
+        }
+        if session.unread_until() > now {
             self.settle_pause(net, conn);
             self.arm(net, conn);
         }

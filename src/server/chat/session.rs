@@ -2,7 +2,7 @@
 //! and what it did wrong.
 
 use crate::auth::Identity;
-use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
+use crate::base::limits::{ANONYMOUS_ERROR_EVERY_MS, LIMITED_PAUSE_MS};
 use crate::base::{Limits, Moment, PerMinute, Rate};
 use crate::server::events::Places;
 use crate::server::http::{ListenTarget, Visitor};
@@ -146,8 +146,10 @@ impl Session {
         abuse.malformed >= limits.malformed_requests
     }
 
-    /// Counts a request over the rate. Returns whether it was one too many.
+    /// Counts a request over the rate: its connection is not read for a while. Returns whether it was one too
+    /// many.
     pub(super) fn over_rate(&mut self, now: Moment, limits: &Limits) -> bool {
+        self.seldom.get_or_insert_default().unread_until = now.plus_millis(LIMITED_PAUSE_MS);
         let abuse = self.abuse(now, limits);
         abuse.over_rate = abuse.over_rate.saturating_add(1);
         abuse.over_rate >= limits.limited_requests
@@ -180,11 +182,11 @@ impl Session {
     ) -> bool {
         let seldom = self.seldom.get_or_insert_default();
         let wait_ms = seldom.bytes.spend(now, bytes as u64, per_second, burst);
-        seldom.unread_until = now.plus_millis(wait_ms);
+        seldom.unread_until = seldom.unread_until.max(now.plus_millis(wait_ms));
         wait_ms > 0
     }
 
-    /// Until when it is not read, because it sent too many bytes.
+    /// Until when it is not read, because it sent too much.
     pub(super) fn unread_until(&self) -> Moment {
         self.seldom.as_ref().map_or(Moment::ZERO, |seldom| seldom.unread_until)
     }
@@ -238,7 +240,7 @@ struct Seldom {
     abuse: Abuse,
     minute: PerMinute,
     bytes: Rate,
-    /// It is not read before then, because it sent too many bytes.
+    /// It is not read before then, because it sent too much.
     unread_until: Moment,
     /// The limits that hold for it, if they differ from those of all.
     own: Option<Arc<Limits>>,
@@ -295,6 +297,19 @@ mod tests {
             assert!(!malformed(30_001));
         }
         assert!(malformed(30_002));
+    }
+
+    #[test]
+    fn whoever_is_over_a_rate_is_not_read_for_a_while_however_few_bytes_it_was() {
+        let (mut session, limits) = (session(), Limits::default());
+        assert!(!session.over_rate(at(7), &limits));
+        assert_eq!(session.unread_until(), at(7 + LIMITED_PAUSE_MS));
+        assert!(!session.spend_bytes(at(7), 10, 1_000, 1_000));
+        assert_eq!(session.unread_until(), at(7 + LIMITED_PAUSE_MS));
+        assert!(session.spend_bytes(at(7), 2_000, 1_000, 1_000));
+        assert!(session.unread_until() > at(900));
+        let many: Vec<_> = (1..100).map(|_| session.over_rate(at(8), &limits)).collect();
+        assert_eq!(many.iter().position(|is_one_too_many| *is_one_too_many), Some(98));
     }
 
     #[test]
