@@ -4,6 +4,7 @@ use super::Application;
 use super::connection::{Stage, Web};
 use super::exchange::{AwaitedAnswer, Exchange, Step};
 use crate::base::date::http_date;
+use crate::base::limits::LIMITED_PAUSE_MS;
 use crate::base::{Class, ConnId};
 use crate::http1::{HttpRefusal, Response, ResponseOptions, Status};
 use crate::reactor::Io;
@@ -63,7 +64,6 @@ impl<A: Application> Web<A> {
             }
         };
         let ends = owed.ends || response.ends;
-        http.is_over_rate |= response.status == Status::TooManyRequests;
         let date = http_date(io.timestamp());
         let options = ResponseOptions { is_head: owed.is_head, ends, date: Some(&date) };
         let (head, content) = response.pieces(options);
@@ -74,8 +74,14 @@ impl<A: Application> Web<A> {
         }
         (http.step, http.kept) = (Step::begin(), None);
         http.deadline = now.plus_millis(idle_timeout_ms);
-        io.set_deadline(conn, http.deadline);
-        io.resume(conn);
+        if response.status == Status::TooManyRequests {
+            http.unread_until = now.plus_millis(LIMITED_PAUSE_MS);
+            io.set_deadline(conn, http.unread_until);
+            io.pause(conn);
+        } else {
+            io.set_deadline(conn, http.deadline);
+            io.resume(conn);
+        }
         self.is_idle(io, conn);
     }
 

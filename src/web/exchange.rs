@@ -8,7 +8,7 @@ use super::answering::say;
 use super::body_room::KeptBody;
 use super::connection::{Stage, Web};
 use super::{Application, HttpAnswer, Net};
-use crate::base::limits::{LIMITED_PAUSE_MS, REQUESTS_PER_READ};
+use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Address, ConnId, ListenerId, Moment};
 use crate::http1::{
     BodyError, BodyReader, Framing, HeadReader, HttpRefusal, RequestHead, Response, Status,
@@ -60,8 +60,6 @@ pub(super) struct Http {
     /// The head and the content of a request that the application wants to see again.
     pub(super) kept: Option<Box<(Vec<u8>, KeptBody)>>,
     pub(super) deadline: Moment,
-    /// It was told that it asks too often, since it was read.
-    pub(super) is_over_rate: bool,
     /// It is not read before then, as it asked too often.
     pub(super) unread_until: Moment,
 }
@@ -101,19 +99,9 @@ impl Http {
         has_proxy_header: bool,
     ) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
-        let (is_over_rate, unread_until) = (false, Moment::ZERO);
         let (is_by_proxy, count, kept) = (false, 0, None);
-        Http {
-            peer,
-            is_by_proxy,
-            listener,
-            count,
-            step,
-            kept,
-            deadline,
-            is_over_rate,
-            unread_until,
-        }
+        let unread_until = Moment::ZERO;
+        Http { peer, is_by_proxy, listener, count, step, kept, deadline, unread_until }
     }
 
     /// Whether the request of this number waits for its answer.
@@ -147,13 +135,6 @@ impl<A: Application> Web<A> {
                 Some(Step::Answer(_)) | None => break,
             };
             weight += 1 + self.sockets.take_weight();
-        }
-        if let Some(http) = self.http(conn)
-            && std::mem::take(&mut http.is_over_rate)
-        {
-            http.unread_until = io.now().plus_millis(LIMITED_PAUSE_MS);
-            io.pause(conn);
-            io.advance_deadline(conn, http.unread_until);
         }
         used
     }

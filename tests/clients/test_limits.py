@@ -127,8 +127,8 @@ class TestRequests:
             begun = time.monotonic()
             assert [status() for _ in range(20)] == [429] * 20
             assert time.monotonic() - begun > 19 * 0.020
-            # Many that come at once are answered all the same, some at a time, and in order.
-            calls = 100
+            # Many that come at once are answered all the same, one after the other.
+            calls = 30
             connection.sock.sendall(b"POST /api/v1/call/ping?user=ada HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" * calls)
             answers = b""
             while answers.count(b"HTTP/1.1 429 ") < calls:
@@ -664,6 +664,24 @@ class TestAbuse:
             assert ada.closed() == 4103
         metrics = read(server)
         assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4103"] == 1
+
+    def test_whoever_sends_on_after_that_is_read_slowly(self, servers):
+        server = servers.parlor(set={"limits.limited_requests": 5})
+        with Raw(server, path="/ws?user=ada") as ada:
+            burst, sent = harness.frame(TEXT, b'{"type":"ping"}') * 10_000, 0
+            begun, end = time.monotonic(), time.monotonic() + 2
+            ada.socket.settimeout(0.1)
+            with contextlib.suppress(ConnectionError):
+                while time.monotonic() < end:
+                    with contextlib.suppress(TimeoutError):
+                        sent += ada.socket.send(burst[sent % len(burst) :])
+            # It goes on when it is closed.
+            assert sent > 2e6
+            read_bytes = read(server)["parlor_received_bytes_total",]
+            # 512 KiB in 30 ms, and what came before the Close.
+            assert read_bytes < (time.monotonic() - begun) * 18e6 + 4e6
+            with Chat(server, "bob") as bob:
+                bob.settle()
 
     def test_the_window_of_abuse_ends(self, servers):
         server = servers.parlor(

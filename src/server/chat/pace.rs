@@ -218,7 +218,7 @@ impl<S: RecordStore> Chat<S> {
         self.counters.limited(too_soon.limit);
         if let Origin::Conn(conn, _) = origin {
             self.note_limited_on(net, *conn, too_soon.limit);
-            if self.is_over_rate_too_often(net.now(), *conn) {
+            if self.is_over_rate_too_often(net, *conn) {
                 self.counters.refused(RefusalCode::RateLimited.as_str());
                 return self.close_with(net, *conn, RATE, "you kept sending while limited");
             }
@@ -226,10 +226,13 @@ impl<S: RecordStore> Chat<S> {
         self.refuse(net, origin, too_soon.into());
     }
 
-    /// Counts a message that came too soon. Returns whether it was one too many.
-    pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
+    /// Counts a message that came too soon: what follows it is read later. Returns whether it was one too many.
+    pub(super) fn is_over_rate_too_often(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let (session, limits) = (self.sessions.get_mut(conn), &self.config.limits);
-        session.is_some_and(|session| session.over_rate(now, limits))
+        let is_one_too_many = session.is_some_and(|session| session.over_rate(net.now(), limits));
+        self.settle_pause(net, conn);
+        self.arm(net, conn);
+        is_one_too_many
     }
 
     /// Counts a call over HTTP; an error is why it is refused.
@@ -274,17 +277,17 @@ impl<S: RecordStore> Chat<S> {
         })
     }
 
-    /// Counts bytes that were read from a connection. After too many, or requests over the rate among them, it
-    /// is not read for a while. What was read by then is answered first, so that it takes no memory.
+    /// Counts bytes that were read from a connection. After too many it is not read for a while.
     pub(super) fn spend_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
         let limits = self.limits_on(conn);
         let (per_second, burst) = (limits.bytes_per_second, limits.bytes_burst);
+        if per_second == 0 {
+            return;
+        }
         let now = net.now();
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        if per_second > 0 && session.spend_bytes(now, bytes, per_second, burst) {
+        if session.spend_bytes(now, bytes, per_second, burst) {
             self.counters.limited("bytes_per_second");
-        }
-        if session.unread_until() > now {
             self.settle_pause(net, conn);
             self.arm(net, conn);
         }

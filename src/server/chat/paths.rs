@@ -177,7 +177,7 @@ impl<S: RecordStore> Chat<S> {
         let now = net.now();
         if let Err(too_soon) = self.take_message(now, conn) {
             self.counters.limited(too_soon.limit);
-            if self.is_over_rate_too_often(now, conn) {
+            if self.is_over_rate_too_often(net, conn) {
                 net.close(conn, CloseCode(RATE.code), RATE.name);
                 return;
             }
@@ -292,7 +292,7 @@ impl<S: RecordStore> Chat<S> {
         let Err(too_soon) = self.take_message(now, conn) else { return };
         self.counters.limited(too_soon.limit);
         self.note_limited_on(net, conn, too_soon.limit);
-        if self.is_over_rate_too_often(now, conn) {
+        if self.is_over_rate_too_often(net, conn) {
             net.close(conn, CloseCode(RATE.code), RATE.name);
         }
     }
