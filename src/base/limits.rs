@@ -166,6 +166,11 @@ pub const ACCEPT_BACKLOG: i32 = 4_096;
 /// How long at least a connection that is over its rate is not read: what it sends meanwhile stays in its sockets,
 /// and costs others no time. Timers have ticks of 32 ms.
 pub const LIMITED_PAUSE_MS: u64 = 20;
+/// Requests over HTTP in a row that are refused for a rate, the last of which ends their connection.
+pub const REFUSALS_IN_A_ROW_MAX: u8 = 100;
+/// Bytes that may come after the server's Close and are read as frames: the peer may not have seen it. With
+/// more, the connection ends without the peer's Close.
+pub const LATE_BYTES_MAX: u32 = 64 * 1024;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// Connections beyond the maximum that are being refused at once. More wait in the backlog.

@@ -4,7 +4,7 @@ use super::Application;
 use super::connection::{Stage, Web};
 use super::exchange::{AwaitedAnswer, Exchange, Step};
 use crate::base::date::http_date;
-use crate::base::limits::LIMITED_PAUSE_MS;
+use crate::base::limits::{LIMITED_PAUSE_MS, REFUSALS_IN_A_ROW_MAX};
 use crate::base::{Class, ConnId};
 use crate::http1::{HttpRefusal, Response, ResponseOptions, Status};
 use crate::reactor::Io;
@@ -56,6 +56,10 @@ impl<A: Application> Web<A> {
         // RFC 6455 §7.1.7: failures before the WebSocket opens are logged, too.
         log::debug!("{conn}: answered {}", response.status.line());
         self.sockets.counters.responses.count(response.status);
+        let Some((listener, peer)) = self.http(conn).map(|http| (http.listener, http.peer)) else {
+            return;
+        };
+        let is_shared = self.listeners.is_trusted(listener, peer);
         let Some(http) = self.http(conn) else { return };
         let owed = match http.step {
             Step::Answer(owed) => owed,
@@ -63,7 +67,11 @@ impl<A: Application> Web<A> {
                 AwaitedAnswer { is_head: false, ends: true }
             }
         };
-        let ends = owed.ends || response.ends;
+        // A trusted proxy has others' requests on its connection, too.
+        let is_limited = response.status == Status::TooManyRequests && !is_shared;
+        let refusals = if is_limited { http.refusals.saturating_add(1) } else { 0 };
+        http.refusals = refusals;
+        let ends = owed.ends || response.ends || refusals >= REFUSALS_IN_A_ROW_MAX;
         let date = http_date(io.timestamp());
         let options = ResponseOptions { is_head: owed.is_head, ends, date: Some(&date) };
         let (head, content) = response.pieces(options);
@@ -74,7 +82,7 @@ impl<A: Application> Web<A> {
         }
         (http.step, http.kept) = (Step::begin(), None);
         http.deadline = now.plus_millis(idle_timeout_ms);
-        if response.status == Status::TooManyRequests {
+        if refusals > 0 {
             http.unread_until = now.plus_millis(LIMITED_PAUSE_MS);
             io.set_deadline(conn, http.unread_until);
             io.pause(conn);

@@ -10,7 +10,8 @@ use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
 use super::{Application, SocketEnd, WebConfig};
 use crate::base::by_connection::ByConnection;
 use crate::base::limits::{
-    ANSWER_BYTES_PER_WORK, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
+    ANSWER_BYTES_PER_WORK, CONNECTIONS_RESERVED, EVENTS_PER_READ, LATE_BYTES_MAX,
+    MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -52,6 +53,8 @@ pub(super) struct Open {
     receive: Receive,
     /// Whether the application has been told that it is over.
     is_told: bool,
+    /// How many bytes were read since then.
+    late_bytes: u32,
     // Separate from `expected`, which would make the struct a word larger.
     pub(super) expected: ExpectedOfPeer,
     pub(super) since: Moment,
@@ -116,7 +119,8 @@ impl<A: Application> Web<A> {
         let Endpoint { receive, send } = endpoint;
         if let Some(stage) = self.stages.get_mut(conn) {
             let expected = ExpectedOfPeer::Nothing;
-            *stage = Stage::Open(Open { receive, is_told: false, expected, since: now });
+            *stage =
+                Stage::Open(Open { receive, is_told: false, late_bytes: 0, expected, since: now });
         }
         self.sockets.put(conn, Half::Frames(send), now);
         match self.sockets.address(conn) {
@@ -134,6 +138,12 @@ impl<A: Application> Web<A> {
 
     /// Reads frames, tells the application how many bytes they took, and returns that number.
     fn take_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        if let Some(Stage::Open(open)) = self.stages.get_mut(conn)
+            && open.is_told
+        {
+            let late = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            open.late_bytes = open.late_bytes.saturating_add(late);
+        }
         let used = self.read_frames(io, conn, bytes);
         if used > 0 {
             self.application.took_bytes(&mut Net { io, sockets: &mut self.sockets }, conn, used);
@@ -159,10 +169,13 @@ impl<A: Application> Web<A> {
                 break;
             };
             let over = match open.receive.next_event(half, &mut input, out) {
+                // The peer may not have seen our Close, unless it sends much.
                 Ok(Some(Event::Text(_) | Event::Binary(_) | Event::Ping(_) | Event::Pong(_)))
                     if open.is_told =>
                 {
-                    // The peer has not seen our Close, or does not heed it: what else it may send is bounded.
+                    if open.late_bytes <= LATE_BYTES_MAX {
+                        continue;
+                    }
                     Some(SocketEnd::Lost)
                 }
                 Ok(Some(event @ (Event::Text(_) | Event::Binary(_)))) => {

@@ -60,6 +60,8 @@ pub(super) struct Http {
     /// The head and the content of a request that the application wants to see again.
     pub(super) kept: Option<Box<(Vec<u8>, KeptBody)>>,
     pub(super) deadline: Moment,
+    /// How often in a row it was told that it asks too often.
+    pub(super) refusals: u8,
     /// It is not read before then, as it asked too often.
     pub(super) unread_until: Moment,
 }
@@ -100,8 +102,8 @@ impl Http {
     ) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
         let (is_by_proxy, count, kept) = (false, 0, None);
-        let unread_until = Moment::ZERO;
-        Http { peer, is_by_proxy, listener, count, step, kept, deadline, unread_until }
+        let (refusals, unread_until) = (0, Moment::ZERO);
+        Http { peer, is_by_proxy, listener, count, step, kept, deadline, refusals, unread_until }
     }
 
     /// Whether the request of this number waits for its answer.

@@ -231,7 +231,8 @@ impl<S: RecordStore> Chat<S> {
                 }
             },
         };
-        let unread_until = Some(session.unread_until()).filter(|until| *until > now);
+        // That time may have come, and the timer not yet.
+        let unread_until = Some(session.unread_until()).filter(|until| *until > Moment::ZERO);
         let deadline = of_phase.min(session.anonymous_deadline());
         let deadline = unread_until.map_or(deadline, |until| deadline.min(until));
         if deadline != Moment::NEVER {
@@ -324,6 +325,7 @@ impl<S: RecordStore> Application for Chat<S> {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
         let Some(session) = self.sessions.get_mut(conn) else { return };
+        session.is_read_again(now);
         let due = session.due_anonymous(now);
         let mut tells_expiry = None;
         match &mut session.phase {

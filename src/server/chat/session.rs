@@ -182,11 +182,22 @@ impl Session {
     ) -> bool {
         let seldom = self.seldom.get_or_insert_default();
         let wait_ms = seldom.bytes.spend(now, bytes as u64, per_second, burst);
-        seldom.unread_until = seldom.unread_until.max(now.plus_millis(wait_ms));
+        if wait_ms > 0 {
+            seldom.unread_until = seldom.unread_until.max(now.plus_millis(wait_ms));
+        }
         wait_ms > 0
     }
 
-    /// Until when it is not read, because it sent too much.
+    /// It may be read again, if that time has come.
+    pub(super) fn is_read_again(&mut self, now: Moment) {
+        if let Some(seldom) = &mut self.seldom
+            && seldom.unread_until <= now
+        {
+            seldom.unread_until = Moment::ZERO;
+        }
+    }
+
+    /// Until when it is not read, because it sent too much; it may be over. `ZERO` if it is read.
     pub(super) fn unread_until(&self) -> Moment {
         self.seldom.as_ref().map_or(Moment::ZERO, |seldom| seldom.unread_until)
     }
