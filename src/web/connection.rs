@@ -143,6 +143,11 @@ impl<A: Application> Web<A> {
         {
             let late = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             open.late_bytes = open.late_bytes.saturating_add(late);
+            // The peer may not have seen our Close yet, unless it sends much: then it is not waited for.
+            if open.late_bytes > LATE_BYTES_MAX {
+                io.end(conn);
+                return bytes.len();
+            }
         }
         let used = self.read_frames(io, conn, bytes);
         if used > 0 {
@@ -169,15 +174,6 @@ impl<A: Application> Web<A> {
                 break;
             };
             let over = match open.receive.next_event(half, &mut input, out) {
-                // The peer may not have seen our Close, unless it sends much.
-                Ok(Some(Event::Text(_) | Event::Binary(_) | Event::Ping(_) | Event::Pong(_)))
-                    if open.is_told =>
-                {
-                    if open.late_bytes <= LATE_BYTES_MAX {
-                        continue;
-                    }
-                    Some(SocketEnd::Lost)
-                }
                 Ok(Some(event @ (Event::Text(_) | Event::Binary(_)))) => {
                     let (message, bytes) = match event {
                         Event::Text(text) => (Message::Text(text), text.len()),
@@ -186,11 +182,13 @@ impl<A: Application> Web<A> {
                     };
                     message_bytes += bytes;
                     (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
-                    has_messages = true;
-                    health.received();
-                    self.sockets.counters.messages_received += 1;
-                    let mut net = Net { io, sockets: &mut self.sockets };
-                    self.application.message(&mut net, conn, message);
+                    if !open.is_told {
+                        has_messages = true;
+                        health.received();
+                        self.sockets.counters.messages_received += 1;
+                        let mut net = Net { io, sockets: &mut self.sockets };
+                        self.application.message(&mut net, conn, message);
+                    }
                     None
                 }
                 Ok(Some(event @ (Event::Ping(_) | Event::Pong(_)))) => {
