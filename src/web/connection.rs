@@ -145,7 +145,14 @@ impl<A: Application> Web<A> {
             open.late_bytes = open.late_bytes.saturating_add(late);
             // The peer may not have seen our Close yet, unless it sends much: then it is not waited for.
             if open.late_bytes > LATE_BYTES_MAX {
-                io.end(conn);
+                let deadline = match self.sockets.get(conn) {
+                    Some(Sending { half: Half::Frames(half), .. }) => half.closing().deadline(),
+                    Some(_) | None => None,
+                };
+                match deadline {
+                    Some(deadline) => io.end_by(conn, deadline),
+                    None => io.end(conn),
+                }
                 return bytes.len();
             }
         }
