@@ -94,6 +94,8 @@ class Others(threading.Thread):
     """Writes so many messages a second, each to the room of one of a few users."""
 
     USERS = 10
+    #: How many may be late when it ends.
+    LATE = 5
 
     def __init__(self, port, rate):
         super().__init__()
@@ -126,7 +128,8 @@ class Others(threading.Thread):
         self.clients.close()
         if self.fault is not None:
             raise SystemExit(f"the others: {self.fault}")
-        if self.sent < 0.9 * self.rate * self.took:
+        # Over a moment, one that is late says nothing of the rate.
+        if self.sent < 0.9 * self.rate * self.took - self.LATE:
             raise SystemExit(f"only {self.sent} others were written in {self.took:.1f} s")
 
 
