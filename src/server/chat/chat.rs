@@ -325,7 +325,7 @@ impl<S: RecordStore> Application for Chat<S> {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        session.is_read_again(now);
+        session.end_pause(now);
         let due = session.due_anonymous(now);
         let mut tells_expiry = None;
         match &mut session.phase {

@@ -149,7 +149,8 @@ impl Session {
     /// Counts a request over the rate: its connection is not read for a while. Returns whether it was one too
     /// many.
     pub(super) fn over_rate(&mut self, now: Moment, limits: &Limits) -> bool {
-        self.seldom.get_or_insert_default().unread_until = now.plus_millis(LIMITED_PAUSE_MS);
+        let seldom = self.seldom.get_or_insert_default();
+        seldom.unread_until = seldom.unread_until.max(now.plus_millis(LIMITED_PAUSE_MS));
         let abuse = self.abuse(now, limits);
         abuse.over_rate = abuse.over_rate.saturating_add(1);
         abuse.over_rate >= limits.limited_requests
@@ -188,8 +189,8 @@ impl Session {
         wait_ms > 0
     }
 
-    /// It may be read again, if that time has come.
-    pub(super) fn is_read_again(&mut self, now: Moment) {
+    /// Lets it be read again, if that time has come.
+    pub(super) fn end_pause(&mut self, now: Moment) {
         if let Some(seldom) = &mut self.seldom
             && seldom.unread_until <= now
         {
@@ -319,8 +320,10 @@ mod tests {
         assert_eq!(session.unread_until(), at(7 + LIMITED_PAUSE_MS));
         assert!(session.spend_bytes(at(7), 2_000, 1_000, 1_000));
         assert!(session.unread_until() > at(900));
+        assert!(!session.over_rate(at(8), &limits));
+        assert!(session.unread_until() > at(900), "the longer wait holds");
         let many: Vec<_> = (1..100).map(|_| session.over_rate(at(8), &limits)).collect();
-        assert_eq!(many.iter().position(|is_one_too_many| *is_one_too_many), Some(98));
+        assert_eq!(many.iter().position(|is_one_too_many| *is_one_too_many), Some(97));
     }
 
     #[test]
