@@ -145,14 +145,16 @@ impl Ends {
         }
     }
 
-    /// Whether an end has so much to take that no more is committed.
-    pub(super) fn is_full(&self) -> bool {
-        self.ends.iter().any(|end| {
-            let queue = locked(&end.queue);
-            let is_full =
-                queue.answers.len() >= TOLD_QUEUE_MAX || queue.bytes >= TOLD_QUEUE_BYTES_MAX;
-            is_full && !queue.is_closing
-        })
+    /// Whether one of several ends has so much to take that no more is committed.
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_alone = self.ends.len() == 1;
+        !is_alone
+            && self.ends.iter().any(|end| {
+                let queue = locked(&end.queue);
+                let is_full =
+                    queue.answers.len() >= TOLD_QUEUE_MAX || queue.bytes >= TOLD_QUEUE_BYTES_MAX;
+                is_full && !queue.is_closing
+            })
     }
 
     pub(super) fn counters(&self) -> StoreCounters {
@@ -181,4 +183,34 @@ impl fmt::Debug for Ends {
 // Whoever panics while they hold one of these leaves nothing half done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::UserId;
+
+    #[test]
+    fn an_end_that_takes_nothing_holds_up_the_others_and_nobody_else() {
+        let waker = || Box::new(|| {}) as Waker;
+        let came = News::Came { user: UserId::parse("ada").unwrap(), name: None };
+        let ends = Ends::new(vec![waker(), waker()]);
+        for _ in 1..TOLD_QUEUE_MAX {
+            ends.tell(0, None, &came);
+        }
+        assert!(!ends.is_held_up());
+        ends.tell(0, None, &came);
+        assert!(ends.is_held_up(), "also by what an end tells, not the store alone");
+        ends.begin_to_close(1);
+        assert!(!ends.is_held_up(), "nobody waits for an end that closes");
+        let alone = Ends::new(vec![waker()]);
+        for _ in 0..TOLD_QUEUE_MAX {
+            alone.tell(1, None, &came);
+        }
+        assert_eq!(alone.take(0).len(), TOLD_QUEUE_MAX);
+        for _ in 0..TOLD_QUEUE_MAX {
+            alone.tell(1, None, &came);
+        }
+        assert!(!alone.is_held_up(), "what one end alone is told holds up nobody");
+    }
 }

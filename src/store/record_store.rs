@@ -76,6 +76,12 @@ pub trait RecordStore {
         StoreCounters::default()
     }
 
+    /// Whether a hub has not taken so much of what it was told that nothing more is committed: then nobody
+    /// is to be let in, as every hub is told of them. By default it never is.
+    fn is_held_up(&self) -> bool {
+        false
+    }
+
     /// Whether its files are not where they were when it was opened. Nothing is stored until they
     /// are. A store without files loses none.
     fn has_lost_files(&self) -> bool {

@@ -360,6 +360,10 @@ impl RecordStore for Store {
         self.ends.counters()
     }
 
+    fn is_held_up(&self) -> bool {
+        self.ends.is_held_up()
+    }
+
     fn has_lost_files(&self) -> bool {
         self.seen.is_lost()
     }

@@ -144,7 +144,7 @@ impl Worker {
         });
         // Records first, answered at once, so that no message waits for others' pages. A page
         // shows what was committed of all that was asked for before it.
-        while self.ends.len() > 1 && self.ends.is_full() {
+        while self.ends.is_held_up() {
             std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
         }
         if !batch.is_empty() {
@@ -175,7 +175,7 @@ impl Worker {
     /// Carries out, on the thread of an end, which is `awake`, what waits, if that does not take long.
     /// Returns whether it has.
     pub(super) fn helps(&mut self, place: &Workplace, awake: usize) -> bool {
-        if self.is_due() || !self.reads.is_empty() || self.ends.is_full() {
+        if self.is_due() || !self.reads.is_empty() || self.ends.is_held_up() {
             return false;
         }
         let is_little = |command: &StoreCommand| match command {

@@ -32,6 +32,7 @@ impl World {
         let shelf = self.shelf.borrow();
         self.coverage.add("entries", shelf.ledger().entries);
         self.coverage.add("helped the store", shelf.helped);
+        self.coverage.add("nobody let in, as a hub is held up", shelf.held_up);
         self.coverage.add("acknowledged", self.checker.acked());
         self.coverage.add("repeats", self.checker.repeats);
         self.coverage.add("turns", self.turn);
@@ -45,7 +46,7 @@ impl World {
         self.is_quiet = true;
         {
             let shelf = &mut *self.shelf.borrow_mut();
-            (shelf.is_full, shelf.queue_max) = (false, usize::MAX);
+            (shelf.is_full, shelf.queue_max, shelf.told_max) = (false, usize::MAX, usize::MAX);
         }
         self.at(self.now, Event::Start);
         for index in 0..self.clients.len() {

@@ -68,6 +68,10 @@ pub(crate) struct Shelf {
     /// It takes no more than this.
     pub(crate) queue_max: usize,
     pub(crate) is_full: bool,
+    /// With so much that a hub has not taken, it says that it is held up.
+    pub(crate) told_max: usize,
+    /// How often it has said so.
+    pub(crate) held_up: u64,
     /// Its thread has taken commands, and has not answered them.
     pub(crate) is_at_work: bool,
     /// It is in memory: a hub carries out little things itself, and what may be so waits until its turn
@@ -91,6 +95,8 @@ impl Shelf {
             reads: VecDeque::new(),
             queue_max: usize::MAX,
             is_full: false,
+            told_max: usize::MAX,
+            held_up: 0,
             is_at_work: false,
             helps,
             is_called: false,
@@ -285,6 +291,13 @@ impl RecordStore for SimulatedStore {
         shelf.work(HELPED_MAX, false);
         shelf.ends[self.end].is_to_wake = is_to_wake;
         true
+    }
+
+    fn is_held_up(&self) -> bool {
+        let shelf = &mut *self.shelf.borrow_mut();
+        let is_held_up = shelf.ends.iter().any(|end| end.told.len() > shelf.told_max);
+        shelf.held_up += u64::from(is_held_up);
+        is_held_up
     }
 
     fn has_died(&self) -> bool {

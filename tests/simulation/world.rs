@@ -432,7 +432,10 @@ impl World {
                 self.coverage.add("slow disks", u64::from(begins));
                 self.is_store_slow = begins;
                 let is_short = begins && self.dice.one_in(3);
-                self.shelf.borrow_mut().queue_max = if is_short { 3 } else { usize::MAX };
+                let mut shelf = self.shelf.borrow_mut();
+                shelf.queue_max = if is_short { 3 } else { usize::MAX };
+                shelf.told_max = if is_short { 0 } else { usize::MAX };
+                drop(shelf);
                 self.coverage.add("short queues of the store", u64::from(is_short));
                 if begins {
                     let wait = self.dice.skewed(200, 8_000);

@@ -23,7 +23,7 @@ use crate::server::embed::{
 use crate::server::http::{ProgramCall, Visitor, known, shared_with};
 use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net, SocketEnd};
-use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
+use crate::wire::close_codes::{KICKED, OVERLOADED, RATE, SLOW, TOO_MANY};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::TYPES;
@@ -260,10 +260,15 @@ impl<S: RecordStore> Chat<S> {
         true
     }
 
-    /// Whether a connection's user may have one more. If so, it counts; if not, it is closed.
+    /// Whether a connection's user may have one more, and all hubs can be told of them. If so, it counts; if
+    /// not, it is closed.
     pub(super) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) else { return true };
         let (user, is_visitor) = (known.identity.user.clone(), known.visitor.is_some());
+        if !is_visitor && self.store_client.store.is_held_up() {
+            self.close_with(net, conn, OVERLOADED, "a thread of the server is held up");
+            return false;
+        }
         let visitors = self.sessions.visitors_of(&user);
         if !is_visitor && visitors == 0 {
             // The hub counts those that it knows.
