@@ -45,6 +45,9 @@ pub trait Handler {
         io.end(conn);
     }
 
+    /// [`Io::look`] was asked for, and there was something to read, or nothing.
+    fn looked(&mut self, io: &mut Io, conn: ConnId, has_come: bool) {}
+
     /// The outbox fell below its low mark, after it was above it or refused something.
     fn drained(&mut self, io: &mut Io, conn: ConnId) {}
 
@@ -89,6 +92,7 @@ pub struct Io {
     pub(super) flushes: VecDeque<ConnId>,
     pub(super) ends: Vec<ConnId>,
     pub(super) resumed: Vec<ConnId>,
+    pub(super) looks: Vec<ConnId>,
     pub(super) dials: Vec<(ConnId, SocketAddr)>,
     /// Connections whose directions end one by one.
     pub(super) halves: BTreeMap<ConnId, HalfEnds>,
@@ -135,6 +139,7 @@ impl Io {
             flushes: VecDeque::new(),
             ends: Vec::new(),
             resumed: Vec::new(),
+            looks: Vec::new(),
             dials: Vec::new(),
             halves: BTreeMap::new(),
             tick_at: Moment::NEVER,

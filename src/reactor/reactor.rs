@@ -302,6 +302,7 @@ impl<S: System> Reactor<S> {
             || !self.io.flushes.is_empty()
             || !self.io.ends.is_empty()
             || !self.io.resumed.is_empty()
+            || !self.io.looks.is_empty()
             || !self.io.dials.is_empty()
             || (!self.starved.is_empty() && !self.io.budget.is_spent())
     }

@@ -2,7 +2,7 @@
 //! bytes of a connection that may not be read stay in the kernel.
 
 use super::connection::UnreadBytes;
-use super::io::Handler;
+use super::io::{Handler, Io};
 use super::reactor::Reactor;
 use super::slot::{CloseCause, Phase};
 use super::system::{System, Transport};
@@ -24,6 +24,14 @@ pub(super) struct Drains {
     /// Before the moment `until`.
     pub(super) left: usize,
     pub(super) until: Moment,
+}
+
+impl Io {
+    /// Has a connection read once more in this turn, whatever the system has said of it so far. Then
+    /// [`Handler::looked`] is called.
+    pub fn look(&mut self, conn: ConnId) {
+        self.looks.push(conn);
+    }
 }
 
 impl<S: System> Reactor<S> {
@@ -52,6 +60,24 @@ impl<S: System> Reactor<S> {
                 self.read_one(handler, conn);
             }
         }
+        for conn in std::mem::take(&mut self.io.looks) {
+            self.look(handler, conn);
+        }
+    }
+
+    /// Reads a connection of which the handler wants to know whether something has come.
+    fn look(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        let Some(before) = self.io.slot(conn).map(|slot| slot.bytes_received) else { return };
+        let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
+        let is_known = socket.is_in_ready_list || socket.has_unread;
+        if !is_known {
+            self.read_one(handler, conn);
+        }
+        let Some(slot) = self.io.slot(conn).filter(|slot| slot.phase == Phase::Open) else {
+            return;
+        };
+        let has_come = is_known || slot.bytes_received > before;
+        self.guarded(handler, conn, |handler, io| handler.looked(io, conn, has_come));
     }
 
     pub(super) fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {

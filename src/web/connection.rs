@@ -376,6 +376,10 @@ impl<A: Application> Handler for Web<A> {
         }
     }
 
+    fn looked(&mut self, io: &mut Io, conn: ConnId, has_come: bool) {
+        self.looked_at_idle(io, conn, has_come);
+    }
+
     fn drained(&mut self, io: &mut Io, conn: ConnId) {
         self.application.drained(&mut Net { io, sockets: &mut self.sockets }, conn);
         self.settle(io);

@@ -45,10 +45,10 @@ impl Idle {
     }
 
     /// The longest idle connection of the address with the most.
-    fn longest_idle(&self) -> Option<(ConnId, Address)> {
+    fn longest_idle(&self) -> Option<ConnId> {
         let (address, _) = self.shares.largest()?;
         let (_, conn) = self.by_address.get(address)?.first()?;
-        Some((*conn, *address))
+        Some(*conn)
     }
 }
 
@@ -130,45 +130,47 @@ impl<A: Application> Web<A> {
         self.sockets.common.idle().with(group_of(io, conn), |idle| idle.leave(conn));
     }
 
-    /// Makes room for a new connection: if few places are free, one idle connection is ended.
+    /// Makes room for a new connection: if few places are free, one idle connection is ended, unless
+    /// it has sent something that is not read yet.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
         let (taken, max) = io.places_at(io.listener(newcomer));
         if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
         let group = group_of(io, newcomer);
-        let (conn, address) = loop {
+        loop {
             let first = self.sockets.common.idle().with(group, |idle| {
-                let first = idle.longest_idle().filter(|(conn, _)| *conn != newcomer)?;
-                idle.leave(first.0);
+                let first = idle.longest_idle().filter(|conn| *conn != newcomer)?;
+                idle.leave(first);
                 Some(first)
             });
             match first {
                 None => return,
-                Some((conn, _)) if conn.reactor() != newcomer.reactor() => {
+                Some(conn) if conn.reactor() != newcomer.reactor() => {
                     return self.sockets.common.idle().ask_to_end(conn);
                 }
-                Some((conn, _)) if is_busy(io, conn) => {}
-                Some(first) => break first,
-            }
-        };
-        self.end_idle_one(io, conn, address);
-    }
-
-    /// Ends those connections that other reactors have asked for and that are still idle.
-    pub(super) fn end_idle(&mut self, io: &mut Io) {
-        for conn in self.sockets.common.idle().take_asked(io.number()) {
-            // Who has asked for something since is in the table again.
-            let has_asked =
-                self.sockets.common.idle().with(group_of(io, conn), |idle| idle.has(conn));
-            let waits = !has_asked && self.waits_for_request(conn) && !is_busy(io, conn);
-            if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
-                self.end_idle_one(io, conn, address);
+                Some(conn) if is_busy(io, conn) => {}
+                Some(conn) => return io.look(conn),
             }
         }
     }
 
-    fn end_idle_one(&mut self, io: &mut Io, conn: ConnId, address: Address) {
+    /// Looks at those connections that other reactors have asked to end.
+    pub(super) fn end_idle(&mut self, io: &mut Io) {
+        for conn in self.sockets.common.idle().take_asked(io.number()) {
+            io.look(conn);
+        }
+    }
+
+    /// A connection that was to be ended is ended if it has sent nothing.
+    pub(super) fn looked_at_idle(&mut self, io: &mut Io, conn: ConnId, has_come: bool) {
+        if has_come {
+            return self.is_idle(io, conn);
+        }
+        // Who has asked for something since is in the table again.
+        let has_asked = self.sockets.common.idle().with(group_of(io, conn), |idle| idle.has(conn));
+        let waits = !has_asked && self.waits_for_request(conn) && !is_busy(io, conn);
+        let Some(address) = self.sockets.address(conn).filter(|_| waits) else { return };
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, &message, "ended");
@@ -198,14 +200,14 @@ mod tests {
         {
             idle.enter(conn(index), address, at(millis));
         }
-        assert_eq!(idle.longest_idle(), Some((conn(2), one)));
+        assert_eq!(idle.longest_idle(), Some(conn(2)));
         // It sent another request.
         idle.enter(conn(2), one, at(10));
-        assert_eq!(idle.longest_idle(), Some((conn(4), one)));
+        assert_eq!(idle.longest_idle(), Some(conn(4)));
         idle.leave(conn(4));
         idle.leave(conn(4));
         idle.leave(conn(1));
-        assert_eq!(idle.longest_idle(), Some((conn(0), other)));
+        assert_eq!(idle.longest_idle(), Some(conn(0)));
         for index in 0..5 {
             idle.leave(conn(index));
         }
@@ -234,7 +236,7 @@ mod tests {
                 let most = (0..6).map(count).max().unwrap();
                 let first = idle.longest_idle();
                 prop_assert_eq!(first.is_some(), !model.is_empty());
-                if let Some((conn, _)) = first {
+                if let Some(conn) = first {
                     let (who, since) = model[&conn];
                     prop_assert_eq!(count(who), most);
                     prop_assert!(model.values().all(|(one, other)| *one != who || *other >= since));

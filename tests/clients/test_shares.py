@@ -461,6 +461,21 @@ class TestIdleConnections:
         for _, one in kept:
             one.close()
 
+    def test_whoever_has_asked_is_not_idle_even_if_that_is_not_read_yet(self, start):
+        server = start(**{"limits.connections": 256, "limits.connections_per_address": 1_000})
+        request = request_head("/healthz", [("Host", HOST)])
+        asking = [Raw(server, open=False) for _ in range(200)]
+        until(lambda: read(server)["parlor_connections_accepted_total"] > 200)
+        # What they have asked waits for the server beside newcomers, of whom half come where few places are left.
+        os.kill(server.pid, signal.SIGSTOP)
+        newcomers = [Raw(server, open=False) for _ in range(50)]
+        for one in (*asking, *newcomers):
+            one.send(request)
+        os.kill(server.pid, signal.SIGCONT)
+        for one in (*asking, *newcomers):
+            assert raw_answer(one).status == 200
+            one.end()
+
     def test_whoever_still_reads_an_answer_is_not_idle(self, start):
         server = start(**{"limits.connections": 32})
         asked = [("Host", HOST)]
