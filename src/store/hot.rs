@@ -28,7 +28,10 @@ pub(super) struct HotRooms {
     /// The rooms with something that is in no table, and the commit since which they have it, the
     /// oldest first. A room that was brought to the tables meanwhile has none, or a later one.
     pub(super) queue: VecDeque<(u64, RoomId)>,
-    /// Those of them that have the most.
+    /// Those of them that are merged next, in the order of the tables: all that waited when the round
+    /// began.
+    pub(super) round: VecDeque<RoomId>,
+    /// Those that have the most.
     pub(super) large: Vec<RoomId>,
     /// What is in no table: entries, with their bytes in units of [`UNMERGED_UNIT_BYTES`], and
     /// marks.

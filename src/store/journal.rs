@@ -3,7 +3,7 @@
 //! A commit adds its number, and its messages and marks as JSON, to the end of the
 //! [tail](super::tail); if it changes tables, too, to the end of the table `journal`, in the same
 //! transaction. So it writes one or two pages, however many rooms and users it is about. Later
-//! [`HotRooms::write_oldest`](super::hot::HotRooms::write_oldest) brings many of them into the
+//! [`HotRooms::write_next`](super::hot::HotRooms::write_next) brings many of them into the
 //! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a commit
 //! again, after a part of it was merged, passes over what the tables have.
 

@@ -77,19 +77,28 @@ impl HotRoom {
 }
 
 impl HotRooms {
-    /// Writes rooms, those first that wait longest, while it may `go_on`. What is written is
-    /// [`merged`](HotRooms::merged) once it is committed.
+    /// Writes rooms in the order of the tables, those with most first, while it may `go_on`; when all have had
+    /// their turn, it begins again. So a page is changed for several rooms at once, where many rooms wait.
+    /// What is written is [`merged`](HotRooms::merged) once it is committed.
     ///
     /// # Errors
     /// Damage of a room, too; that one stays in memory and in the journal from then on.
-    pub(super) fn write_oldest(
+    pub(super) fn write_next(
         &mut self,
         db: &Connection,
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Vec<MergedPart>> {
+        if self.round.is_empty() {
+            let waiting = self.queue.iter().filter_map(|(n, room)| {
+                let hot = self.rooms.get(room).filter(|hot| hot.since == Some(*n))?;
+                Some((hot.row.id, room))
+            });
+            let mut waiting: Vec<_> = waiting.collect();
+            waiting.sort_unstable();
+            self.round.extend(waiting.into_iter().map(|(_, room)| room.clone()));
+        }
         let mut parts = Vec::new();
-        let waiting = self.queue.iter().filter(|(n, room)| self.since(room) == Some(*n));
-        let others = waiting.map(|(_, room)| room).filter(|room| !self.large.contains(room));
+        let others = self.round.iter().filter(|room| !self.large.contains(room));
         let mut damaged = None;
         for room in self.large.iter().chain(others) {
             let found = self.rooms.get(room).filter(|hot| hot.unmerged > 0 && !hot.is_stuck);
@@ -118,22 +127,21 @@ impl HotRooms {
         Err(error)
     }
 
-    /// Writes some rooms whole.
+    /// Writes some rooms whole, in the order of the tables, in which a page is read and changed once.
     pub(super) fn write_rooms<'a>(
         &self,
         db: &Connection,
         rooms: impl Iterator<Item = &'a RoomId>,
     ) -> Result<Vec<MergedPart>> {
-        let mut parts: Vec<MergedPart> = Vec::new();
-        let mut seen = HashSet::new();
-        for room in rooms {
-            let found = self.rooms.get(room).filter(|hot| hot.unmerged > 0);
-            if let Some(hot) = found.filter(|_| seen.insert(room)) {
-                let (entries, is_all) = hot.write(db, || true)?;
-                parts.push(MergedPart { room: room.clone(), entries, is_all });
-            }
-        }
-        Ok(parts)
+        let found = rooms.filter_map(|room| Some((room, self.rooms.get(room)?)));
+        let mut found: Vec<_> = found.filter(|(_, hot)| hot.unmerged > 0).collect();
+        found.sort_unstable_by_key(|(_, hot)| hot.row.id);
+        found.dedup_by_key(|(_, hot)| hot.row.id);
+        let written = found.into_iter().map(|(room, hot)| {
+            let (entries, is_all) = hot.write(db, || true)?;
+            Ok(MergedPart { room: room.clone(), entries, is_all })
+        });
+        written.collect()
     }
 
     /// Whether something of one of these rooms is in no table.
@@ -189,6 +197,8 @@ impl HotRooms {
             }
         }
         self.large.retain(|room| self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0));
+        let waits = |hot: &HotRoom| hot.unmerged > 0 && !hot.is_stuck;
+        while self.round.pop_front_if(|room| !self.rooms.get(room).is_some_and(waits)).is_some() {}
         self.forget_places();
     }
 
@@ -277,6 +287,11 @@ impl HotRooms {
         room.is_some_and(|room| self.since(&room).is_some())
     }
 
+    /// The ids of its rooms.
+    pub(super) fn ids(&self) -> impl Iterator<Item = i64> {
+        self.rooms.values().map(|hot| hot.row.id)
+    }
+
     fn since(&self, room: &RoomId) -> Option<u64> {
         self.rooms.get(room).and_then(|hot| hot.since)
     }
@@ -343,6 +358,7 @@ mod tests {
     use super::super::{rows, schema};
     use super::*;
     use crate::base::{Body, Timestamp, UserId};
+    use std::cell::Cell;
 
     /// All rows of the tables that are merged.
     fn rows(db: &Connection) -> Vec<String> {
@@ -405,7 +421,7 @@ mod tests {
         assert_ne!(rows(&db), expected);
         let mut slices = 0;
         while hot.is_waiting(n) {
-            let parts = hot.write_oldest(&db, || false).unwrap();
+            let parts = hot.write_next(&db, || false).unwrap();
             n += 1;
             let oldest = hot.count(&db, n, &parts).unwrap();
             hot.merged(n, &parts, oldest);
@@ -415,6 +431,46 @@ mod tests {
         assert!(slices > 300 / MERGE_CHUNK, "{slices} slices");
         assert_eq!((rows(&db), hot.unmerged, hot.queue.len()), (expected, 0, 0));
         assert!(merge_all(&db, &FoundTail::default()).unwrap().late.is_none());
+    }
+
+    #[test]
+    fn rooms_are_merged_in_the_order_of_the_tables_and_each_has_its_turn() {
+        let mut db = Connection::open_in_memory().unwrap();
+        add_row_sum(&db).unwrap();
+        schema::prepare(&mut db, "epoch").unwrap().unwrap();
+        let (mut hot, n) = (HotRooms::default(), Cell::new(0));
+        let next = || n.replace(n.get() + 1) + 1;
+        let user = UserId::parse("ada").unwrap();
+        let writer = RecordWriter { db: &db, now: Timestamp(1) };
+        let write = |hot: &mut HotRooms, record: &Record| {
+            let n = next();
+            writer.write(hot, record).unwrap();
+            journal::append(&db, n, &hot.added.take()).unwrap();
+            hot.committed(n);
+        };
+        let rooms = ["a", "b", "c", "d"].map(|name| RoomId::parse(name).unwrap());
+        for room in &rooms {
+            let (room, user) = (room.clone(), user.clone());
+            write(&mut hot, &Record::Join { room, user, by: None });
+        }
+        let say = |room: &RoomId| {
+            let body = Body { text: "x".into(), data: None, reply_to: None };
+            Record::Message { room: room.clone(), from: user.clone(), to: None, body, cid: None }
+        };
+        for room in [3, 1, 2, 0] {
+            write(&mut hot, &say(&rooms[room]));
+        }
+        let mut turns = String::new();
+        for turn in 0..6 {
+            // The first one has something new each time, and waits for the others all the same.
+            write(&mut hot, &say(&rooms[0]));
+            let (parts, n) = (hot.write_next(&db, || false).unwrap(), next());
+            turns += parts[0].room.as_str();
+            assert_eq!(parts.len(), 1, "turn {turn}");
+            let oldest = hot.count(&db, n, &parts).unwrap();
+            hot.merged(n, &parts, oldest);
+        }
+        assert_eq!(turns, "abcdaa");
     }
 
     #[test]
@@ -437,9 +493,9 @@ mod tests {
         let in_the_way = "INSERT INTO entries (room, seq, ts, kind, user, messages, sum) \
              VALUES (1, 2, 1, 'left', 'zoe', 0, 0)";
         db.execute(in_the_way, ()).unwrap();
-        hot.write_oldest(&db, || true).unwrap_err();
+        hot.write_next(&db, || true).unwrap_err();
         assert!(writer.write(&mut hot, &say).is_err(), "it takes nothing more");
-        assert!(hot.write_oldest(&db, || true).unwrap().is_empty());
+        assert!(hot.write_next(&db, || true).unwrap().is_empty());
         for (n, oldest) in [(3, 2), (2 + JOURNAL_ROWS_MAX, 2 + JOURNAL_ROWS_MAX)] {
             assert_eq!(hot.count(&db, n, &[]).unwrap(), oldest);
             hot.merged(n, &[], oldest);
@@ -518,8 +574,8 @@ mod tests {
         }
         db.execute_batch("DELETE FROM rooms").unwrap();
         // What cannot be merged is told once, and then left.
-        assert!(hot.write_oldest(&db, || true).is_err_and(|error| rows::is_damage(&error)));
+        assert!(hot.write_next(&db, || true).is_err_and(|error| rows::is_damage(&error)));
         assert_eq!((hot.stuck, hot.unmerged), (1, 0), "{hot:?}");
-        assert!(hot.write_oldest(&db, || true).is_ok_and(|parts| parts.is_empty()));
+        assert!(hot.write_next(&db, || true).is_ok_and(|parts| parts.is_empty()));
     }
 }

@@ -9,7 +9,8 @@ use super::rows::{
 use super::schema;
 use super::sums::check;
 use crate::base::{Invite, MemberState, Revocation, RoomId, Snapshot, UserId};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Result, Row};
+use rusqlite::{Connection, OpenFlags, Result, Row};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,8 +28,18 @@ const PIECE_ROOMS: i128 = if cfg!(test) { 1 } else { 2_000 };
 /// As many memberships are in one list at most.
 const LIST_MEMBERS: usize = 65_536;
 
-/// Other connections to the file, if it has so many rooms that several threads should read them.
-pub(super) fn readers(db: &Connection, file: &Path) -> Result<Vec<Connection>> {
+/// Other connections to the file, for threads that read it beside the one which opens it.
+#[derive(Debug, Default)]
+pub(super) struct StartReaders {
+    connections: Vec<Connection>,
+    /// The ids of rooms that the opening connection has changed and not committed: what the others see of
+    /// them does not count.
+    changed: HashSet<i64>,
+}
+
+/// Such connections, if the file has so many rooms that several threads should read them. `changed` are the
+/// rooms that differ from what is committed.
+pub(super) fn readers(db: &Connection, file: &Path, changed: HashSet<i64>) -> Result<StartReaders> {
     let rooms: u64 = meta(db, "rooms")?.parse().unwrap_or(0);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
     let others = if rooms < READERS_FROM_ROOMS { 0 } else { threads - 1 };
@@ -36,7 +47,7 @@ pub(super) fn readers(db: &Connection, file: &Path) -> Result<Vec<Connection>> {
         let told = |error: &_| log::warn!("one connection less reads the database: {error}");
         reader(file).inspect_err(told).ok()
     });
-    Ok(readers.collect())
+    Ok(StartReaders { connections: readers.collect(), changed })
 }
 
 fn reader(file: &Path) -> Result<Connection> {
@@ -49,22 +60,49 @@ fn reader(file: &Path) -> Result<Connection> {
 }
 
 /// Reads everything but the logs, and what is wanted of streams. Checks that the newest entries and
-/// events are there. Each of `readers`, which must see what `db` sees, gets a thread.
+/// events are there. Each of `readers`, which must see what `db` sees but for the rooms that are changed,
+/// gets a thread.
 pub(super) fn snapshot(
     db: &Connection,
-    readers: Vec<Connection>,
+    readers: StartReaders,
     wanted: &EventsWanted<'_>,
 ) -> Result<Snapshot> {
     let epoch = meta(db, "epoch")?;
-    let mut threads = Threads { db, others: readers };
-    let pieces = pieces(db)?;
-    let rooms: Vec<RoomRow> = threads.read(&pieces, rooms)?.into_iter().flatten().collect();
+    let StartReaders { connections, changed } = readers;
+    let mut threads = Threads { db, others: connections };
+    // What others see of a changed room does not count, so this connection reads it: a piece of its own.
+    let is_shared = !threads.others.is_empty() && !changed.is_empty();
+    let (pieces, mut own) = (pieces(db)?, Vec::new());
+    if is_shared {
+        own.extend(changed.iter().map(|id| (*id, *id)));
+        own.sort_unstable();
+    }
+    let is_read = |id: i64| !is_shared || !changed.contains(&id);
+    let read = threads.read(&pieces, |db, piece| rooms(db, piece, is_read))?;
+    let mut rooms: Vec<RoomRow> = read.into_iter().flatten().collect();
+    for piece in &own {
+        rooms.extend(self::rooms(db, *piece, |_| true)?);
+    }
+    rooms.sort_by_key(|row| row.id);
     are_all(db, "rooms", rooms.iter().map(|row| row.id))?;
     let counts = rooms.iter().map(|_| AtomicU64::new(0)).collect();
     let people = PeopleRows { rooms: &rooms, counts };
-    let members = threads.read(&pieces, |db, piece| people.members(db, piece))?;
-    let members = members.into_iter().flatten().collect();
+    let first = pieces.first();
+    let members = threads.read(&pieces, |db, piece| {
+        if Some(&piece) == first {
+            are_found_by_name(db, &rooms)?;
+        }
+        people.members(db, piece, is_read)
+    })?;
+    let mut members: Vec<MemberList> = members.into_iter().flatten().collect();
     drop(threads);
+    let mut of_changed = MemberList::new();
+    for piece in own {
+        of_changed.extend(people.members(db, piece, |_| true)?.into_iter().flatten());
+    }
+    if is_shared {
+        members.push(of_changed);
+    }
     let invites = people.read(
         db,
         "SELECT room, user, by, sum = row_sum('invites', room, user, by) FROM invites \
@@ -166,11 +204,18 @@ impl Threads<'_> {
     }
 }
 
-/// The rooms of a piece. Their newest entries, and their names, are where they should be.
-fn rooms(db: &Connection, (first, last): Piece) -> Result<Vec<RoomRow>> {
-    let mut statement = db.prepare_cached(ROOMS_BETWEEN)?;
-    let rooms: Vec<RoomRow> =
-        statement.query_map([first, last], room_row)?.collect::<Result<_>>()?;
+/// Those rooms of a piece that are to be read. Their newest entries are where they should be.
+fn rooms(
+    db: &Connection,
+    (first, last): Piece,
+    is_read: impl Fn(i64) -> bool,
+) -> Result<Vec<RoomRow>> {
+    let mut rooms = Vec::new();
+    each(db, ROOMS_BETWEEN, [first, last], |row| {
+        let row = room_row(row)?;
+        rooms.extend(is_read(row.id).then_some(row));
+        Ok(())
+    })?;
     let mut newest = db.prepare_cached("SELECT max(seq) FROM entries WHERE room = ?1")?;
     for row in rooms.iter().filter(|row| row.state.head >= row.state.first) {
         let found: Option<i64> = newest.query_row([row.id], |found| found.get(0))?;
@@ -179,16 +224,33 @@ fn rooms(db: &Connection, (first, last): Piece) -> Result<Vec<RoomRow>> {
             return Err(damaged(format!("the newest entries of room {name} are not there")));
         }
     }
-    // This uses an index, which may be damaged although the rooms are not.
-    let mut by_name = db.prepare_cached("SELECT id FROM rooms WHERE name = ?1")?;
-    for row in &rooms {
-        let name = row.state.room.as_str();
-        let found: Option<i64> = by_name.query_row([name], |found| found.get(0)).optional()?;
-        if found != Some(row.id) {
-            return Err(damaged(format!("room {name} is not found by its name")));
-        }
-    }
     Ok(rooms)
+}
+
+/// Checks the index of rooms' names, which may be damaged although the rooms are not. It is read in its
+/// order: looked up one by one, names in no order would need each of its pages many times.
+fn are_found_by_name(db: &Connection, rooms: &[RoomRow]) -> Result<()> {
+    const BY_NAME: &str =
+        "SELECT name, id FROM rooms INDEXED BY sqlite_autoindex_rooms_1 ORDER BY name";
+    let mut is_found = vec![false; rooms.len()];
+    let mut last: Option<&str> = None;
+    each(db, BY_NAME, (), |row| {
+        let (name, id) = (row.get_ref(0)?.as_str()?, row.get(1)?);
+        if let Ok(place) = rooms.binary_search_by_key(&id, |room| room.id)
+            && let of_room = rooms[place].state.room.as_str()
+            && of_room == name
+            && last < Some(of_room)
+        {
+            (is_found[place], last) = (true, Some(of_room));
+        }
+        Ok(())
+    })?;
+    match is_found.iter().position(|is_found| !is_found).and_then(|place| rooms.get(place)) {
+        Some(row) => {
+            Err(damaged(format!("room {} is not found by its name", row.state.room.as_str())))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Checks that a table has as many rows as it should, each once.
@@ -229,8 +291,13 @@ struct RoomBefore {
 }
 
 impl PeopleRows<'_> {
-    /// The members of a piece's rooms, in lists.
-    fn members(&self, db: &Connection, (first, last): Piece) -> Result<Vec<MemberList>> {
+    /// The members of those rooms of a piece that are to be read, in lists.
+    fn members(
+        &self,
+        db: &Connection,
+        (first, last): Piece,
+        is_read: impl Fn(i64) -> bool,
+    ) -> Result<Vec<MemberList>> {
         let (mut lists, mut list) = (Vec::new(), MemberList::new());
         let (mut of_last, mut before) = (None, RoomBefore::default());
         each(db, MEMBERS_BETWEEN, [first, last], |row| {
@@ -239,6 +306,9 @@ impl PeopleRows<'_> {
             let id = row.room()?;
             if !(first..=last).contains(&id) {
                 return Err(damaged(format!("{user} is in no room of the part")));
+            }
+            if !is_read(id) {
+                return Ok(());
             }
             let room = self.count(id, &user, of_last.as_ref(), &mut before)?;
             of_last = Some(user.clone());
@@ -338,8 +408,8 @@ mod tests {
 
     fn read(db: &Connection, others: usize) -> Result<Snapshot> {
         let file = db.path().unwrap().to_owned();
-        let readers = (0..others).map(|_| reader(Path::new(&file)).unwrap()).collect();
-        snapshot(db, readers, &EventsWanted::ALL)
+        let connections = (0..others).map(|_| reader(Path::new(&file)).unwrap()).collect();
+        snapshot(db, StartReaders { connections, changed: HashSet::new() }, &EventsWanted::ALL)
     }
 
     #[test]

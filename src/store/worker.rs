@@ -111,7 +111,7 @@ impl Worker {
         let go_on = || (self.clock)().saturating_sub(begun) < slice;
         let unsynced = Unsynced::begin(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        let parts = self.hot.write_oldest(&transaction, go_on)?;
+        let parts = self.hot.write_next(&transaction, go_on)?;
         let oldest = self.count_merge(&transaction, &parts)?;
         let committed = transaction.commit();
         drop(unsynced);

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-START_SECONDS = 10
+START_SECONDS = 30
 STOP_SECONDS = 10
 #: How long a client waits for what must come.
 PATIENCE = 20

@@ -29,10 +29,11 @@ LIMITS = ("limits.requests_per_second=1000000", "limits.burst=1000000")
 
 
 def write_lines(path, messages, rooms):
-    """Rooms of five members and as many messages each, as an export has them."""
+    """Rooms of five members and as many messages each, as an export has them. Returns who owns each room."""
     chance = random.Random(1)
     each, start_ms = messages // rooms, 1_763_600_000_000
     entries = members = 0
+    owners = []
     with path.open("w") as file:
 
         def put(kind, /, **what):
@@ -42,6 +43,7 @@ def write_lines(path, messages, rooms):
         for number in range(rooms):
             room, head = f"room{number}", each + 5
             users = sorted(f"user{one}" for one in chance.sample(range(1_000), 5))
+            owners.append(users[0])
             put(
                 "room",
                 room=room,
@@ -88,6 +90,7 @@ def write_lines(path, messages, rooms):
             entries, members = entries + each + 5, members + 5
         counts = {"users": 0, "revocations": 0, "rooms": rooms, "members": members}
         put("end", **counts, invites=0, bans=0, entries=entries)
+    return owners
 
 
 def timed(*arguments):
