@@ -134,6 +134,8 @@ pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// When less than one in this many places for connections is free, each new connection closes an
 /// idle one.
 pub const CONNECTIONS_KEPT_FREE_SHARE: usize = 8;
+/// How many idle connections are looked at for each new one, if those before have asked for something.
+pub const LOOKS_FOR_A_PLACE: usize = 8;
 /// Certificates of a server, beside the first.
 pub const CERTIFICATES_MAX: usize = 64;
 /// A file that proves a host to a certificate authority, in bytes; they have less than 200.
@@ -229,7 +231,7 @@ pub const UNMERGED_UNIT_BYTES: usize = 512;
 /// A room with more of them comes first, so that a request that needs it in the tables does not
 /// wait for long.
 pub const ROOM_UNMERGED_MAX: usize = 2_048;
-/// Commits of the journal: after so many the oldest are merged.
+/// Commits of the journal: after so many a slice is merged after each one, until the oldest are.
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
 /// Rows of the journal that nothing needs stay until there are so many, or the store merges.
 pub const ROWS_KEPT_MAX: u64 = 256;
@@ -285,6 +287,10 @@ pub const STREAM_INBOX_MAX: usize = 16_384;
 pub const STREAM_INBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the store looks whether it may go on then, in ms.
 pub const TOLD_LOOK_EVERY_MS: u64 = 1;
+/// After how long it logs which hub it waits for, and how often then, in ms.
+pub const HELD_UP_TOLD_MS: u64 = 1_000;
+/// See [`HELD_UP_TOLD_MS`].
+pub const HELD_UP_TOLD_EVERY_MS: u64 = 10_000;
 /// Requests of one connection that may wait for the store or a handler, before nothing more is read
 /// from it.
 pub const REQUESTS_IN_FLIGHT_MAX: u16 = 64;

@@ -27,8 +27,8 @@ pub(super) struct Drains {
 }
 
 impl Io {
-    /// Has a connection read once more in this turn, whatever the system has said of it so far. Then
-    /// [`Handler::looked`] is called.
+    /// Has a connection read once more when others have been read, whatever the system has said of it so
+    /// far. Then [`Handler::looked`] is called.
     pub fn look(&mut self, conn: ConnId) {
         self.looks.push(conn);
     }
@@ -68,16 +68,22 @@ impl<S: System> Reactor<S> {
     /// Reads a connection of which the handler wants to know whether something has come.
     fn look(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let Some(before) = self.io.slot(conn).map(|slot| slot.bytes_received) else { return };
-        let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
-        let is_known = socket.is_in_ready_list || socket.has_unread;
-        if !is_known {
+        if !self.is_to_be_read(conn) {
             self.read_one(handler, conn);
         }
+        let has_begun = self.is_to_be_read(conn)
+            || matches!(self.sockets.get(conn.index()), Some(Some(one)) if one.stream.awaits_rest());
         let Some(slot) = self.io.slot(conn).filter(|slot| slot.phase == Phase::Open) else {
             return;
         };
-        let has_come = is_known || slot.bytes_received > before;
+        let has_come = has_begun || slot.bytes_received > before;
         self.guarded(handler, conn, |handler, io| handler.looked(io, conn, has_come));
+    }
+
+    /// Whether a connection has its turn to be read soon.
+    fn is_to_be_read(&self, conn: ConnId) -> bool {
+        let socket = self.sockets.get(conn.index()).and_then(Option::as_ref);
+        socket.is_some_and(|socket| socket.is_in_ready_list || socket.has_unread)
     }
 
     pub(super) fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {

@@ -63,6 +63,12 @@ pub trait Transport: Read + Write + fmt::Debug {
         true
     }
 
+    /// Whether the peer has sent a part of something that gives no bytes before the rest has come, as of
+    /// a handshake or a record of TLS.
+    fn awaits_rest(&self) -> bool {
+        false
+    }
+
     /// Whether it holds bytes that the system has not accepted. [`Write::flush`] sends them.
     fn has_unsent(&self) -> bool {
         false

@@ -147,14 +147,18 @@ impl Ends {
 
     /// Whether one of several ends has so much to take that no more is committed.
     pub(super) fn is_held_up(&self) -> bool {
+        self.held_up_by().is_some()
+    }
+
+    /// The first such end.
+    pub(super) fn held_up_by(&self) -> Option<usize> {
         let is_alone = self.ends.len() == 1;
-        !is_alone
-            && self.ends.iter().any(|end| {
-                let queue = locked(&end.queue);
-                let is_full =
-                    queue.answers.len() >= TOLD_QUEUE_MAX || queue.bytes >= TOLD_QUEUE_BYTES_MAX;
-                is_full && !queue.is_closing
-            })
+        self.ends.iter().position(|end| {
+            let queue = locked(&end.queue);
+            let is_full =
+                queue.answers.len() >= TOLD_QUEUE_MAX || queue.bytes >= TOLD_QUEUE_BYTES_MAX;
+            is_full && !queue.is_closing && !is_alone
+        })
     }
 
     pub(super) fn counters(&self) -> StoreCounters {

@@ -312,19 +312,26 @@ mod tests {
 
     #[test]
     fn a_start_that_several_read_refuses_what_is_damaged_and_leaves_it_as_it_is() {
-        let (_folder, ended, _) = ended_and_killed();
-        let file = ended.join(FILE_NAME);
-        let db = Connection::open(&file).unwrap();
-        // As after a crash, the log stays.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-        db.execute_batch("DELETE FROM members WHERE room = 50 AND user = 'bob'").unwrap();
-        drop(db);
-        let files = || [fs::read(&file).unwrap(), fs::read(ended.join("parlor.db-wal")).unwrap()];
-        let before = files();
-        for _ in 0..2 {
-            let error = open(&ended).err().unwrap().to_string();
-            assert!(error.contains("a row of a member of room room49 is not there"), "{error}");
-            assert!(files() == before);
+        // After the kill, the journal changes room48, and not room49.
+        for (is_killed, room) in [(false, 48), (false, 49), (true, 48), (true, 49)] {
+            let (_folder, ended, killed) = ended_and_killed();
+            let folder = if is_killed { killed } else { ended };
+            let (file, log) = (folder.join(FILE_NAME), folder.join("parlor.db-wal"));
+            let db = Connection::open(&file).unwrap();
+            // As after a crash, the log stays.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            let harm = "DELETE FROM members WHERE user = 'bob' AND room = \
+                 (SELECT id FROM rooms WHERE name = 'room' || ?1)";
+            assert_eq!(db.execute(harm, [room]).unwrap(), 1);
+            drop(db);
+            let files = || [fs::read(&file).unwrap(), fs::read(&log).unwrap()];
+            let before = files();
+            for _ in 0..2 {
+                let error = open(&folder).err().unwrap().to_string();
+                let expected = format!("a row of a member of room room{room} is not there");
+                assert!(error.contains(&expected), "{error}");
+                assert!(files() == before);
+            }
         }
     }
 }

@@ -38,7 +38,8 @@ pub(super) struct StartReaders {
 }
 
 /// Such connections, if the file has so many rooms that several threads should read them. `changed` are the
-/// rooms that differ from what is committed.
+/// rooms that differ from what is committed: what `db` has not committed must be in its memory alone
+/// (`cache_spill` is off), and nobody else may commit before all have read.
 pub(super) fn readers(db: &Connection, file: &Path, changed: HashSet<i64>) -> Result<StartReaders> {
     let rooms: u64 = meta(db, "rooms")?.parse().unwrap_or(0);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(READERS_MAX);
@@ -96,12 +97,8 @@ pub(super) fn snapshot(
     })?;
     let mut members: Vec<MemberList> = members.into_iter().flatten().collect();
     drop(threads);
-    let mut of_changed = MemberList::new();
     for piece in own {
-        of_changed.extend(people.members(db, piece, |_| true)?.into_iter().flatten());
-    }
-    if is_shared {
-        members.push(of_changed);
+        members.extend(people.members(db, piece, |_| true)?);
     }
     let invites = people.read(
         db,
@@ -227,8 +224,9 @@ fn rooms(
     Ok(rooms)
 }
 
-/// Checks the index of rooms' names, which may be damaged although the rooms are not. It is read in its
-/// order: looked up one by one, names in no order would need each of its pages many times.
+/// Checks the index of rooms' names, which may be damaged although the rooms are not: it has each room
+/// once, in order. It is read in that order: looked up one by one, names in no order would need each of its
+/// pages many times.
 fn are_found_by_name(db: &Connection, rooms: &[RoomRow]) -> Result<()> {
     const BY_NAME: &str =
         "SELECT name, id FROM rooms INDEXED BY sqlite_autoindex_rooms_1 ORDER BY name";
@@ -236,13 +234,13 @@ fn are_found_by_name(db: &Connection, rooms: &[RoomRow]) -> Result<()> {
     let mut last: Option<&str> = None;
     each(db, BY_NAME, (), |row| {
         let (name, id) = (row.get_ref(0)?.as_str()?, row.get(1)?);
-        if let Ok(place) = rooms.binary_search_by_key(&id, |room| room.id)
-            && let of_room = rooms[place].state.room.as_str()
-            && of_room == name
-            && last < Some(of_room)
-        {
-            (is_found[place], last) = (true, Some(of_room));
-        }
+        let place = rooms.binary_search_by_key(&id, |room| room.id).ok();
+        let room = place.map(|place| (place, rooms[place].state.room.as_str()));
+        let Some((place, room)) = room.filter(|(_, room)| *room == name && last < Some(room))
+        else {
+            return Err(damaged("the names of the rooms, or their order".to_owned()));
+        };
+        (is_found[place], last) = (true, Some(room));
         Ok(())
     })?;
     match is_found.iter().position(|is_found| !is_found).and_then(|place| rooms.get(place)) {
@@ -463,6 +461,32 @@ mod tests {
             for others in [0, 1, 3] {
                 let error = read(&db, others).unwrap_err().to_string();
                 assert!(error.contains(told), "{harm}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_threads_notice_a_name_that_the_index_of_names_does_not_have() {
+        for (before, after) in [("room24", "rooz24"), ("room24", "aoom24")] {
+            let (folder, db) = file();
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).unwrap();
+            drop(db);
+            let path = folder.path().join("db");
+            let mut bytes = std::fs::read(&path).unwrap();
+            // Pages of indexes, but for the first: the tables have the name, too.
+            for page in bytes.chunks_mut(4_096).skip(1).filter(|page| page[0] == 10) {
+                let found = page.windows(6).position(|text| text == before.as_bytes());
+                if let Some(at) = found {
+                    page[at..at + 6].copy_from_slice(after.as_bytes());
+                }
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let db = Connection::open(&path).unwrap();
+            add_row_sum(&db).unwrap();
+            schema::configure(&db).unwrap();
+            for others in [0, 1, 3] {
+                let error = read(&db, others).unwrap_err().to_string();
+                assert!(error.contains("the names of the rooms, or their order"), "{error}");
             }
         }
     }

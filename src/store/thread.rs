@@ -5,8 +5,8 @@ use super::ends::Ends;
 use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FILES_CHECKED_MS, MERGE_IDLE_MS, POLLED_AFTER, POLLED_US, READS_PER_BATCH,
-    TOLD_LOOK_EVERY_MS,
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, MERGE_IDLE_MS,
+    POLLED_AFTER, POLLED_US, READS_PER_BATCH, TOLD_LOOK_EVERY_MS,
 };
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -144,9 +144,7 @@ impl Worker {
         });
         // Records first, answered at once, so that no message waits for others' pages. A page
         // shows what was committed of all that was asked for before it.
-        while self.ends.is_held_up() {
-            std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
-        }
+        self.wait_for_ends();
         if !batch.is_empty() {
             let answers = self.write(batch);
             self.ends.answer(answers, &self.counters, None);
@@ -163,6 +161,24 @@ impl Worker {
         }
         if self.is_due() {
             self.merge();
+        }
+    }
+
+    /// Waits until no end has too much to take.
+    fn wait_for_ends(&self) {
+        let mut next_told = None;
+        while let Some(thread) = self.ends.held_up_by() {
+            std::thread::sleep(Duration::from_millis(TOLD_LOOK_EVERY_MS));
+            let now = (self.clock)();
+            let told_at = *next_told.get_or_insert(now + Duration::from_millis(HELD_UP_TOLD_MS));
+            if now >= told_at {
+                log::error!(
+                    thread;
+                    "a thread has for long not taken what the others tell it: until it does, nothing is committed, \
+                    and nobody is let in"
+                );
+                next_told = Some(now + Duration::from_millis(HELD_UP_TOLD_EVERY_MS));
+            }
         }
     }
 

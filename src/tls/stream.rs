@@ -91,6 +91,10 @@ impl<T: Transport> Transport for TlsStream<T> {
         self.tls.as_ref().is_none_or(|tls| tls.is_ready())
     }
 
+    fn awaits_rest(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.awaits_rest())
+    }
+
     fn has_unsent(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
     }

@@ -35,6 +35,8 @@ pub struct Web<A> {
     pub(super) body_room: BodyRoom,
     pub(super) chance: Chance,
     pub(super) stop_is_asked: Arc<AtomicBool>,
+    /// How many idle connections may still be looked at for those that came.
+    pub(super) looks_left: usize,
 }
 
 /// How far a connection has come.
@@ -90,6 +92,7 @@ impl<A: Application> Web<A> {
             limits,
             chance,
             stop_is_asked: Arc::default(),
+            looks_left: 0,
         }
     }
 

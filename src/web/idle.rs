@@ -3,8 +3,8 @@
 
 use super::Application;
 use super::connection::Web;
-use super::exchange::Step;
-use crate::base::limits::CONNECTIONS_KEPT_FREE_SHARE;
+use super::exchange::{Http, Step};
+use crate::base::limits::{ACCEPTS_PER_TURN, CONNECTIONS_KEPT_FREE_SHARE, LOOKS_FOR_A_PLACE};
 use crate::base::{Address, ConnId, Moment, Shares};
 use crate::reactor::{Io, Wake};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     of: BTreeMap<ConnId, (Address, Moment)>,
+    /// All, the longest idle first.
+    by_time: BTreeSet<(Moment, ConnId)>,
     /// For each address, the longest idle first.
     by_address: BTreeMap<Address, BTreeSet<(Moment, ConnId)>>,
     shares: Shares<Address>,
@@ -24,6 +26,7 @@ impl Idle {
     pub(super) fn enter(&mut self, conn: ConnId, address: Address, now: Moment) {
         self.leave(conn);
         self.of.insert(conn, (address, now));
+        self.by_time.insert((now, conn));
         self.by_address.entry(address).or_default().insert((now, conn));
         self.shares.add(&address, 1);
     }
@@ -36,6 +39,7 @@ impl Idle {
     pub(super) fn leave(&mut self, conn: ConnId) {
         let Some((address, since)) = self.of.remove(&conn) else { return };
         self.shares.remove(&address, 1);
+        self.by_time.remove(&(since, conn));
         if let Some(of_address) = self.by_address.get_mut(&address) {
             of_address.remove(&(since, conn));
             if of_address.is_empty() {
@@ -44,11 +48,15 @@ impl Idle {
         }
     }
 
-    /// The longest idle connection of the address with the most.
-    fn longest_idle(&self) -> Option<ConnId> {
+    /// The longest idle connection of all, and since when it is.
+    fn longest_idle_of_all(&self) -> Option<(Moment, ConnId)> {
+        self.by_time.first().copied()
+    }
+
+    /// That of the address with the most.
+    fn longest_idle(&self) -> Option<(Moment, ConnId)> {
         let (address, _) = self.shares.largest()?;
-        let (_, conn) = self.by_address.get(address)?.first()?;
-        Some(*conn)
+        self.by_address.get(address)?.first().copied()
     }
 }
 
@@ -112,7 +120,8 @@ fn is_busy(io: &Io, conn: ConnId) -> bool {
 
 impl<A: Application> Web<A> {
     fn waits_for_request(&mut self, conn: ConnId) -> bool {
-        self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)))
+        let begun = |http: &mut Http| matches!(&http.step, Step::Head(_, kept) if kept.is_empty());
+        self.http(conn).is_some_and(begun)
     }
 
     /// Marks a connection as idle if it waits for its next request.
@@ -133,24 +142,40 @@ impl<A: Application> Web<A> {
     /// Makes room for a new connection: if few places are free, one idle connection is ended, unless
     /// it has sent something that is not read yet.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
-        let (taken, max) = io.places_at(io.listener(newcomer));
+        self.wants_place();
+        self.look_for_place(io, newcomer, true);
+    }
+
+    fn wants_place(&mut self) {
+        let most = LOOKS_FOR_A_PLACE * ACCEPTS_PER_TURN;
+        self.looks_left = (self.looks_left + LOOKS_FOR_A_PLACE).min(most);
+    }
+
+    /// Looks at a connection, if few places are free of those that this one has taken one of: the longest idle
+    /// one of whoever has most; and if that has asked for something, of all.
+    fn look_for_place(&mut self, io: &mut Io, conn: ConnId, is_first: bool) {
+        let (taken, max) = io.places_at(io.listener(conn));
         if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
+            self.looks_left = 0;
             return;
         }
-        let group = group_of(io, newcomer);
+        let (group, now) = (group_of(io, conn), io.now());
+        // Whoever came, or asked, in this turn has had no time to.
+        let is_old = |(since, _): &(Moment, ConnId)| *since < now;
         loop {
             let first = self.sockets.common.idle().with(group, |idle| {
-                let first = idle.longest_idle().filter(|conn| *conn != newcomer)?;
+                let of_most = idle.longest_idle().filter(|one| is_first && is_old(one));
+                let (_, first) = of_most.or_else(|| idle.longest_idle_of_all().filter(is_old))?;
                 idle.leave(first);
                 Some(first)
             });
             match first {
                 None => return,
-                Some(conn) if conn.reactor() != newcomer.reactor() => {
-                    return self.sockets.common.idle().ask_to_end(conn);
+                Some(first) if first.reactor() != conn.reactor() => {
+                    return self.sockets.common.idle().ask_to_end(first);
                 }
-                Some(conn) if is_busy(io, conn) => {}
-                Some(conn) => return io.look(conn),
+                Some(first) if is_busy(io, first) => {}
+                Some(first) => return io.look(first),
             }
         }
     }
@@ -158,19 +183,25 @@ impl<A: Application> Web<A> {
     /// Looks at those connections that other reactors have asked to end.
     pub(super) fn end_idle(&mut self, io: &mut Io) {
         for conn in self.sockets.common.idle().take_asked(io.number()) {
+            self.wants_place();
             io.look(conn);
         }
     }
 
-    /// A connection that was to be ended is ended if it has sent nothing.
+    /// A connection that was to be ended is ended if nothing has come from it. Otherwise another is looked at.
     pub(super) fn looked_at_idle(&mut self, io: &mut Io, conn: ConnId, has_come: bool) {
-        if has_come {
-            return self.is_idle(io, conn);
-        }
-        // Who has asked for something since is in the table again.
+        // Who has asked for something, and was answered, is in the table again.
         let has_asked = self.sockets.common.idle().with(group_of(io, conn), |idle| idle.has(conn));
-        let waits = !has_asked && self.waits_for_request(conn) && !is_busy(io, conn);
-        let Some(address) = self.sockets.address(conn).filter(|_| waits) else { return };
+        let waits = !has_come && !has_asked && self.waits_for_request(conn) && !is_busy(io, conn);
+        let Some(address) = self.sockets.address(conn).filter(|_| waits) else {
+            self.is_idle(io, conn);
+            self.looks_left = self.looks_left.saturating_sub(1);
+            if self.looks_left > 0 {
+                self.look_for_place(io, conn, false);
+            }
+            return;
+        };
+        self.looks_left = self.looks_left.saturating_sub(LOOKS_FOR_A_PLACE);
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, &message, "ended");
@@ -200,18 +231,23 @@ mod tests {
         {
             idle.enter(conn(index), address, at(millis));
         }
-        assert_eq!(idle.longest_idle(), Some(conn(2)));
+        assert_eq!(idle.longest_idle(), Some((at(5), conn(2))));
         // It sent another request.
         idle.enter(conn(2), one, at(10));
-        assert_eq!(idle.longest_idle(), Some(conn(4)));
+        assert_eq!(idle.longest_idle(), Some((at(6), conn(4))));
         idle.leave(conn(4));
         idle.leave(conn(4));
         idle.leave(conn(1));
-        assert_eq!(idle.longest_idle(), Some(conn(0)));
+        assert_eq!(idle.longest_idle(), Some((at(1), conn(0))));
         for index in 0..5 {
             idle.leave(conn(index));
         }
-        assert!(idle.of.is_empty() && idle.by_address.is_empty() && idle.shares.holders() == 0);
+        assert!(
+            idle.of.is_empty()
+                && idle.by_time.is_empty()
+                && idle.by_address.is_empty()
+                && idle.shares.holders() == 0
+        );
     }
 
     proptest! {
@@ -236,7 +272,10 @@ mod tests {
                 let most = (0..6).map(count).max().unwrap();
                 let first = idle.longest_idle();
                 prop_assert_eq!(first.is_some(), !model.is_empty());
-                if let Some(conn) = first {
+                let longest = model.iter().map(|(conn, (_, since))| (*since, *conn)).min();
+                let found = idle.longest_idle_of_all();
+                prop_assert_eq!(found.map(|(since, conn)| (since.as_millis(), conn)), longest);
+                if let Some((_, conn)) = first {
                     let (who, since) = model[&conn];
                     prop_assert_eq!(count(who), most);
                     prop_assert!(model.values().all(|(one, other)| *one != who || *other >= since));

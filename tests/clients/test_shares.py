@@ -1,6 +1,7 @@
 """Who pays for what: nobody takes what belongs to all, strangers least. Each attack was one that worked; `make
 measure-flood` times a quiet client beside each."""
 
+import contextlib
 import json
 import os
 import re
@@ -461,20 +462,64 @@ class TestIdleConnections:
         for _, one in kept:
             one.close()
 
-    def test_whoever_has_asked_is_not_idle_even_if_that_is_not_read_yet(self, start):
+    @pytest.mark.parametrize("piece", [1_000, 20])
+    def test_whoever_has_asked_is_not_idle_even_if_that_is_not_read_yet(self, start, piece):
         server = start(**{"limits.connections": 256, "limits.connections_per_address": 1_000})
         request = request_head("/healthz", [("Host", HOST)])
         asking = [Raw(server, open=False) for _ in range(200)]
         until(lambda: read(server)["parlor_connections_accepted_total"] > 200)
-        # What they have asked waits for the server beside newcomers, of whom half come where few places are left.
+        # What they have asked, or begun to, waits for the server beside newcomers, some of which come where few
+        # places are left.
         os.kill(server.pid, signal.SIGSTOP)
-        newcomers = [Raw(server, open=False) for _ in range(50)]
+        newcomers = [Raw(server, open=False) for _ in range(35)]
         for one in (*asking, *newcomers):
-            one.send(request)
+            one.send(request[:piece])
         os.kill(server.pid, signal.SIGCONT)
+        until(lambda: read(server)["parlor_connections_accepted_total"] > 235)
+        for _ in range(10):
+            newcomers.append(Raw(server, open=False))
+            newcomers[-1].send(request[:piece])
+        until(lambda: read(server)["parlor_connections_accepted_total"] > 245)
         for one in (*asking, *newcomers):
+            if request[piece:]:
+                one.send(request[piece:])
             assert raw_answer(one).status == 200
             one.end()
+
+    def test_newcomers_find_places_though_the_busiest_address_has_always_asked_for_something(self, start):
+        server = start(**{"limits.connections": 128})
+        request = request_head("/healthz", [("Host", HOST)])
+
+        def come(address):
+            one = socket.socket()
+            one.settimeout(PATIENCE)
+            one.bind((address, 0))
+            one.connect((HOST, server.port))
+            return one
+
+        def answered(one):
+            with contextlib.suppress(ConnectionError):
+                return one.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+        busy = [come("127.0.0.2") for _ in range(60)]
+        silent = [come("127.0.0.3") for _ in range(40)]
+        until(lambda: read(server)["parlor_connections_accepted_total"] > 100)
+        here = []
+        for _ in range(8):
+            os.kill(server.pid, signal.SIGSTOP)
+            newcomers = [come("127.0.0.4") for _ in range(5)]
+            for one in (*busy, *newcomers):
+                one.sendall(request)
+            os.kill(server.pid, signal.SIGCONT)
+            assert [one.recv(1 << 16)[:12] for one in newcomers] == [b"HTTP/1.1 200"] * 5
+            here += newcomers
+            # Whoever was answered is idle, and may have been ended.
+            busy = [one if answered(one) else come("127.0.0.2") for one in busy]
+        page = read(server)
+        assert page["parlor_idle_connections_ended_total"] >= 100 + 40 - 128
+        assert page["parlor_connections_refused_total", "reason", "limit"] == 0
+        for one in (*busy, *silent, *here):
+            one.close()
 
     def test_whoever_still_reads_an_answer_is_not_idle(self, start):
         server = start(**{"limits.connections": 32})

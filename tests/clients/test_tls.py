@@ -373,3 +373,31 @@ def client_hello(authority):
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     return outgoing.read()
+
+
+@pytest.mark.one_thread
+def test_whoever_has_begun_a_handshake_is_not_idle(servers, authority, files):
+    """Where few places are left, newcomers end idle connections."""
+    limits = {"limits.connections": 256, "limits.connections_per_address": 1_000}
+    server = serve(servers, authority, files, set=limits)
+    context = authority.context()
+
+    def come():
+        plain = socket.create_connection((HOST, server.port), PATIENCE)
+        return context.wrap_socket(plain, server_hostname=HOST, do_handshake_on_connect=False)
+
+    begun = [come() for _ in range(200)]
+    time.sleep(0.3)
+    server.signal(signal.SIGSTOP)
+    begun += [come() for _ in range(45)]
+    for tls in begun:
+        tls.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+    server.signal(signal.SIGCONT)
+    for tls in begun:
+        tls.settimeout(PATIENCE)
+        tls.do_handshake()
+    for tls in begun:
+        get(tls)
+        tls.close()
