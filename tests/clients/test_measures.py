@@ -63,3 +63,10 @@ def test_two_builds_are_compared_in_turns():
 def test_handshakes_are_of_the_kind_that_is_measured():
     said = measured("tls.py", "--connections", 20, seconds=25)
     assert len(re.findall(r"handshake and a request: \d+\.\d", said)) == 4 and said.count("idle connection: ") == 2
+
+
+@pytest.mark.seconds(60)
+def test_work_is_measured_against_what_it_may_grow_with():
+    said = measured("growth.py", "--online", 300, "--rooms", 1_000, seconds=55)
+    assert re.search(r"\| 300 online \| \d+\.\d+ \| \d+\.\d+ \|", said), said
+    assert re.search(r"\| 1,000 \| \d+ \| \d+\.\d \| \d+\.\d \| -?\d+ \| \d+\.\d+ s, ", said), said
