@@ -28,6 +28,7 @@ from store import opened, timed, write_lines
 LIMITS = ("requests_per_second=1000000", "burst=1000000", "connections_per_address=20000")
 #: Deliveries of the messages to an online room, of which each number of members has as many.
 DELIVERIES = 400_000
+MESSAGES_MAX = 4_000
 #: Of the thousand people of `store.py`, those who are connected and write.
 WRITERS = 100
 #: Requests of a writer under way.
@@ -109,7 +110,7 @@ def online(members):
         people = [crowd.come(f"user{number}") for number in range(members)]
         guest = crowd.come("guest")
         time.sleep(0.5)
-        rounds = max(20, DELIVERIES // members)
+        rounds = min(max(20, DELIVERIES // members), MESSAGES_MAX)
         before = cpu_seconds(process)
         for number in range(rounds):
             crowd.ask(people[0], "chat:send", room="hall", text=f"{number:060}")
