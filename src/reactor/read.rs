@@ -68,11 +68,15 @@ impl<S: System> Reactor<S> {
     /// Reads a connection of which the handler wants to know whether something has come.
     fn look(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let Some(before) = self.io.slot(conn).map(|slot| slot.bytes_received) else { return };
-        if !self.is_to_be_read(conn) {
+        if !self.is_to_be_read(conn)
+            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+        {
+            // Then it has its turn again if it cannot be read in this one.
+            socket.is_readable = true;
             self.read_one(handler, conn);
         }
         let has_begun = self.is_to_be_read(conn)
-            || matches!(self.sockets.get(conn.index()), Some(Some(one)) if one.stream.awaits_rest());
+            || matches!(self.sockets.get(conn.index()), Some(Some(one)) if one.stream.has_begun());
         let Some(slot) = self.io.slot(conn).filter(|slot| slot.phase == Phase::Open) else {
             return;
         };

@@ -63,9 +63,8 @@ pub trait Transport: Read + Write + fmt::Debug {
         true
     }
 
-    /// Whether the peer has sent a part of something that gives no bytes before the rest has come, as of
-    /// a handshake or a record of TLS.
-    fn awaits_rest(&self) -> bool {
+    /// Whether the peer has begun what comes before bytes can be read: the handshake of TLS.
+    fn has_begun(&self) -> bool {
         false
     }
 

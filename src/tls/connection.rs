@@ -76,11 +76,6 @@ impl TlsConnection {
         !self.tls.is_handshaking()
     }
 
-    /// Of a handshake, or of a record, a part has arrived.
-    pub(super) fn awaits_rest(&self) -> bool {
-        (self.has_begun && !self.is_ready()) || !self.arrived.is_empty()
-    }
-
     pub(super) fn may_have_more(&self) -> bool {
         self.may_have_more
     }

@@ -91,8 +91,8 @@ impl<T: Transport> Transport for TlsStream<T> {
         self.tls.as_ref().is_none_or(|tls| tls.is_ready())
     }
 
-    fn awaits_rest(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.awaits_rest())
+    fn has_begun(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_begun && !tls.is_ready())
     }
 
     fn has_unsent(&self) -> bool {

@@ -73,7 +73,8 @@ pub(super) struct IdleConnections {
 /// What other reactors ask of one: to end these connections. Each was idle, and is asked for once.
 #[derive(Debug)]
 struct IdleDesk {
-    to_end: Mutex<Vec<ConnId>>,
+    /// With each, at how many connections may still be looked for its newcomer.
+    to_end: Mutex<Vec<(ConnId, usize)>>,
     wake: Wake,
 }
 
@@ -94,14 +95,14 @@ impl IdleConnections {
     }
 
     /// Has another reactor end a connection.
-    fn ask_to_end(&self, conn: ConnId) {
+    fn ask_to_end(&self, conn: ConnId, looks: usize) {
         if let Some(desk) = self.desks.get(conn.reactor()) {
-            desk.to_end.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            desk.to_end.lock().unwrap_or_else(PoisonError::into_inner).push((conn, looks));
             desk.wake.wake();
         }
     }
 
-    fn take_asked(&self, reactor: usize) -> Vec<ConnId> {
+    fn take_asked(&self, reactor: usize) -> Vec<(ConnId, usize)> {
         let Some(desk) = self.desks.get(reactor) else { return Vec::new() };
         std::mem::take(&mut *desk.to_end.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -142,13 +143,20 @@ impl<A: Application> Web<A> {
     /// Makes room for a new connection: if few places are free, one idle connection is ended, unless
     /// it has sent something that is not read yet.
     pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
-        self.wants_place();
+        self.may_look(LOOKS_FOR_A_PLACE);
         self.look_for_place(io, newcomer, true);
     }
 
-    fn wants_place(&mut self) {
+    fn may_look(&mut self, looks: usize) {
         let most = LOOKS_FOR_A_PLACE * ACCEPTS_PER_TURN;
-        self.looks_left = (self.looks_left + LOOKS_FOR_A_PLACE).min(most);
+        self.looks_left = (self.looks_left + looks).min(most);
+    }
+
+    /// Takes what is left of the looks for one newcomer.
+    fn take_looks(&mut self) -> usize {
+        let looks = self.looks_left.min(LOOKS_FOR_A_PLACE);
+        self.looks_left -= looks;
+        looks
     }
 
     /// Looks at a connection, if few places are free of those that this one has taken one of: the longest idle
@@ -156,7 +164,7 @@ impl<A: Application> Web<A> {
     fn look_for_place(&mut self, io: &mut Io, conn: ConnId, is_first: bool) {
         let (taken, max) = io.places_at(io.listener(conn));
         if max.saturating_sub(taken) >= max / CONNECTIONS_KEPT_FREE_SHARE {
-            self.looks_left = 0;
+            self.take_looks();
             return;
         }
         let (group, now) = (group_of(io, conn), io.now());
@@ -172,7 +180,8 @@ impl<A: Application> Web<A> {
             match first {
                 None => return,
                 Some(first) if first.reactor() != conn.reactor() => {
-                    return self.sockets.common.idle().ask_to_end(first);
+                    let looks = self.take_looks();
+                    return self.sockets.common.idle().ask_to_end(first, looks);
                 }
                 Some(first) if is_busy(io, first) => {}
                 Some(first) => return io.look(first),
@@ -182,8 +191,8 @@ impl<A: Application> Web<A> {
 
     /// Looks at those connections that other reactors have asked to end.
     pub(super) fn end_idle(&mut self, io: &mut Io) {
-        for conn in self.sockets.common.idle().take_asked(io.number()) {
-            self.wants_place();
+        for (conn, looks) in self.sockets.common.idle().take_asked(io.number()) {
+            self.may_look(looks);
             io.look(conn);
         }
     }
@@ -201,7 +210,7 @@ impl<A: Application> Web<A> {
             }
             return;
         };
-        self.looks_left = self.looks_left.saturating_sub(LOOKS_FOR_A_PLACE);
+        self.take_looks();
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and few connections are left for others";
         self.sockets.note(io.now(), conn, &address, &message, "ended");

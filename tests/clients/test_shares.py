@@ -464,7 +464,8 @@ class TestIdleConnections:
 
     @pytest.mark.parametrize("piece", [1_000, 20])
     def test_whoever_has_asked_is_not_idle_even_if_that_is_not_read_yet(self, start, piece):
-        server = start(**{"limits.connections": 256, "limits.connections_per_address": 1_000})
+        limits = {"limits.connections": 256, "limits.connections_per_address": 1_000, "handshake.timeout_ms": 60_000}
+        server = start(**limits)
         request = request_head("/healthz", [("Host", HOST)])
         asking = [Raw(server, open=False) for _ in range(200)]
         until(lambda: read(server)["parlor_connections_accepted_total"] > 200)

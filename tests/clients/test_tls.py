@@ -378,7 +378,7 @@ def client_hello(authority):
 @pytest.mark.one_thread
 def test_whoever_has_begun_a_handshake_is_not_idle(servers, authority, files):
     """Where few places are left, newcomers end idle connections."""
-    limits = {"limits.connections": 256, "limits.connections_per_address": 1_000}
+    limits = {"limits.connections": 256, "limits.connections_per_address": 1_000, "handshake.timeout_ms": 60_000}
     server = serve(servers, authority, files, set=limits)
     context = authority.context()
 
@@ -398,6 +398,5 @@ def test_whoever_has_begun_a_handshake_is_not_idle(servers, authority, files):
     for tls in begun:
         tls.settimeout(PATIENCE)
         tls.do_handshake()
-    for tls in begun:
         get(tls)
         tls.close()
