@@ -276,7 +276,7 @@ pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.
 pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What the store has told one of several hubs that is not heard there, in number and in bytes of its
-/// records: beyond that, nothing is committed for any of them until it is heard, and nobody is let in.
+/// records: beyond that, nothing is committed for any of them until it is heard, and nobody new is let in.
 pub const TOLD_QUEUE_MAX: usize = 65_536;
 /// See [`TOLD_QUEUE_MAX`].
 pub const TOLD_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -77,7 +77,7 @@ pub trait RecordStore {
     }
 
     /// Whether a hub has not taken so much of what it was told that nothing more is committed: then nobody
-    /// is to be let in, as every hub is told of them. By default it never is.
+    /// new is to be let in, as every hub is told of them. By default it never is.
     fn is_held_up(&self) -> bool {
         false
     }

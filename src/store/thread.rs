@@ -175,7 +175,7 @@ impl Worker {
                 log::error!(
                     thread;
                     "a thread has for long not taken what the others tell it: until it does, nothing is committed, \
-                    and nobody is let in"
+                    and nobody new is let in"
                 );
                 next_told = Some(now + Duration::from_millis(HELD_UP_TOLD_EVERY_MS));
             }

@@ -262,7 +262,7 @@ mod tests {
     proptest! {
         /// For any sequence of arrivals and departures, the first to go belongs to an address with
         /// the most connections and is the longest idle there. So an address with no more than a
-        /// fair share loses none while another has more.
+        /// fair share loses none while another has more, unless those of the other have asked for something.
         #[test]
         fn the_first_to_go_is_of_whoever_has_most(
             steps in prop::collection::vec((0u8..4, 0u8..6, 0u32..40), 1..300),

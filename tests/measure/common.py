@@ -1,4 +1,4 @@
-"""What the two measuring scripts share: starting a server of our own, and WebSocket clients on bare
+"""What the measuring scripts share: starting a server of our own, and WebSocket clients on bare
 sockets. The standard library only."""
 
 import os
@@ -74,6 +74,12 @@ def stop(process, number=signal.SIGTERM):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def cpu_seconds(process):
+    """What a process has worked so far."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def frame(payload, rsv=0):

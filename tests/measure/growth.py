@@ -15,14 +15,14 @@ A tenth is measured beside each number.
 
 import argparse
 import json
-import os
 import select
 import signal
 import tempfile
 import time
 from pathlib import Path
 
-from common import HOST, PATIENCE, connect, environment, frame, free_port, machine, parlor_binary, start, stop
+from common import HOST, PATIENCE, connect, cpu_seconds, frame, free_port, machine, parlor_binary, start, stop
+from memory import resident
 from store import opened, timed, write_lines
 
 LIMITS = ("requests_per_second=1000000", "burst=1000000", "connections_per_address=20000")
@@ -42,16 +42,6 @@ def serve(data):
     # Nobody here answers pings.
     command += ["--set", "presence.scope=off", "--set", "heartbeat.interval_ms=600000"]
     return start(command, port), port
-
-
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory(process):
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
 
 
 class Crowd:
@@ -156,10 +146,10 @@ def spread(folder, rooms):
         names = sorted(ours)[:WRITERS]
         writers = [(crowd.come(name), ours[name]) for name in names]
         time.sleep(0.5)
-        resident = memory(process)
+        begin = resident(process)
         first, count = write_all(process, crowd, writers, "x" * 80)
         second, _ = write_all(process, crowd, writers, "y" * 80)
-        grown = (memory(process) - resident) / count
+        grown = (resident(process) - begin) / count
     finally:
         stop(process, signal.SIGKILL)
         crowd.end()

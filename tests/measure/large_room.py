@@ -14,9 +14,8 @@ import argparse
 import json
 import tempfile
 import time
-from pathlib import Path
 
-from common import HOST, connect, frame, free_port, machine, parlor_binary, start, stop
+from common import HOST, connect, cpu_seconds, frame, free_port, machine, parlor_binary, start, stop
 
 CONNECTED = 100
 SMALL = 200
@@ -64,17 +63,14 @@ class Client:
         self.socket.close()
 
 
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 def measure(members):
     """Microseconds of processor for a message, for a coming and going, and for a page of members."""
     port = free_port()
     command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", ":memory:"]
     command += ["--log", "warn"]
-    for limit in ("requests_per_second=1000000", "burst=1000000", "connections_per_address=20000"):
+    limits = ["connections_per_address=20000"]
+    limits += [f"{rate}=1000000000" for rate in ("requests_per_second", "burst", "user_work_per_second", "user_work_burst")]
+    for limit in limits:
         command += ["--set", f"limits.{limit}"]
     command += ["--set", "presence.scope=off"]
     process = start(command, port)

@@ -18,9 +18,8 @@ import socket
 import statistics
 import tempfile
 import time
-from pathlib import Path
 
-from common import HOST, PATIENCE, connect, frame, free_port, machine, parlor_binary, start, stop
+from common import HOST, PATIENCE, connect, cpu_seconds, frame, free_port, machine, parlor_binary, start, stop
 
 ROOM_MEMBERS = 50
 #: A server that is nearly full closes connections that have asked for nothing: those beyond connect when they ask.
@@ -89,11 +88,6 @@ class Watcher:
             self.bytes += len(payload)
             if kind == "user:count":
                 self.people = message["payload"]["online"]
-
-
-def cpu_seconds(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def serve(data, scope):

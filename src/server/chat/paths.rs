@@ -265,6 +265,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) else { return true };
         let (user, is_visitor) = (known.identity.user.clone(), known.visitor.is_some());
+        // The others are told of a user's first connection here alone.
         let is_new = !is_visitor && self.hub.connections_of(&user).is_empty();
         if is_new && self.store_client.store.is_held_up() {
             self.close_with(net, conn, OVERLOADED, "a thread of the server is held up");
