@@ -502,6 +502,36 @@ fn a_member_is_not_invited_any_more() {
 }
 
 #[test]
+fn on_a_disk_what_a_turn_brings_shares_a_commit_when_it_ends_or_when_it_is_much() {
+    const FEW: u64 = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(&Place::Directory(folder.path().join("data")));
+    opened.write(1, join("a", "ada"));
+    assert!(!opened.store.turn_ends() && !opened.store.answers_soon());
+    let batches = opened.store.counters().batches.count();
+    for n in 1..=FEW {
+        assert!(!opened.store.answers_soon(), "{n}");
+        opened.submit(2, say("a", "ada", "x", None));
+    }
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(opened.store.answers_soon(), processors > 1);
+    let woken = opened.woken.recv_timeout(Duration::from_millis(50));
+    assert!(woken.is_err(), "nobody has called the thread");
+    assert!(!opened.store.turn_ends(), "the thread does it");
+    opened.written(FEW as usize);
+    assert_eq!(opened.store.counters().batches.count(), batches + 1);
+    assert!(!opened.store.answers_soon());
+    // The thread begins before the end of a long turn.
+    for _ in 0..100 {
+        opened.submit(3, say("a", "ada", "x", None));
+    }
+    opened.woken.recv_timeout(Duration::from_secs(10)).unwrap();
+    opened.store.turn_ends();
+    let told = opened.store.told().len();
+    opened.written(100 - told);
+}
+
+#[test]
 fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woken() {
     const ENDS: usize = 3;
     const MESSAGES: usize = 400;

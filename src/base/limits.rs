@@ -218,6 +218,13 @@ pub const POLLED_US: u64 = 250;
 pub const POLLED_AFTER: u32 = 8;
 /// It looks no more often than this, even if its clock stands still.
 pub const POLLS_MAX: usize = 4_096;
+/// A reactor that waits for so many answers of a store on a disk looks for what comes next for a while
+/// before it sleeps.
+pub const AWAITED_MIN: usize = 8;
+/// For so long, in µs. To wake it costs whoever does so more than what they bring takes.
+pub const STAYS_AWAKE_US: u64 = 100;
+/// More records than these that wait for a store on a disk do not wait for the end of the reactor's turn.
+pub const UNCALLED_MAX: usize = 32;
 /// So many records that wait for a store in memory a reactor carries out itself, so that nobody is
 /// woken for them.
 pub const HELPED_MAX: usize = 8;

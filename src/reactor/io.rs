@@ -97,6 +97,8 @@ pub struct Io {
     /// Connections whose directions end one by one.
     pub(super) halves: BTreeMap<ConnId, HalfEnds>,
     pub(super) tick_at: Moment,
+    /// Something comes soon.
+    pub(super) stays_awake: bool,
     pub(super) is_accepting: bool,
     /// The listening sockets stay open when no more connections are accepted.
     pub(super) keeps_listening: bool,
@@ -143,6 +145,7 @@ impl Io {
             dials: Vec::new(),
             halves: BTreeMap::new(),
             tick_at: Moment::NEVER,
+            stays_awake: false,
             is_accepting: true,
             keeps_listening: false,
             stop_at: None,

@@ -23,6 +23,7 @@ pub mod simulated;
 mod slot;
 mod system;
 mod timers;
+mod wait;
 mod wake;
 
 pub use clock::Clock;

@@ -21,7 +21,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// That of the first listener; the others' follow, downwards.
@@ -171,7 +170,7 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         }
         loop {
             self.dial(handler);
-            match self.system.poll.poll(&mut events, self.timeout()) {
+            match self.wait(&mut events) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -204,19 +203,6 @@ impl<A: Acceptor> Reactor<Machine<A>> {
         if by_wall.saturating_sub(by_moment) > CLOCK_JUMP_MS {
             io.slept_ms = clock.slept_ms();
         }
-    }
-
-    /// How long to wait: not at all while work is left from the last turn.
-    fn timeout(&self) -> Option<Duration> {
-        let accepts = self.io.is_accepting && self.listeners.iter().any(OpenListener::accepts);
-        if accepts || self.has_work() {
-            return Some(Duration::ZERO);
-        }
-        let paused_until = self.listeners.iter().filter_map(|listener| listener.paused_until).min();
-        let paused_until = paused_until.filter(|_| self.io.is_accepting);
-        let next = self.next_due().min(paused_until.unwrap_or(Moment::NEVER));
-        // One millisecond longer than needed: waking early would mean waiting again.
-        (next != Moment::NEVER).then(|| next - self.clock.now() + Duration::from_millis(1))
     }
 
     /// Records the system's events, nothing more; returns whether a thread woke us.

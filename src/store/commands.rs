@@ -47,7 +47,7 @@ pub(super) enum ReadWanted {
 }
 
 impl StoreCommand {
-    /// Whether it may be little, so that it may wait for the end of the turn.
+    /// Whether it may wait for the end of the turn, with others.
     pub(super) fn may_wait(&self) -> bool {
         match self {
             StoreCommand::Write(write) => write.record.is_frequent(),

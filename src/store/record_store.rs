@@ -61,6 +61,11 @@ pub trait RecordStore {
         false
     }
 
+    /// Whether so many answers are on their way that it is not worth while to sleep until they come.
+    fn answers_soon(&self) -> bool {
+        false
+    }
+
     /// Tells another hub of the store, or all others, something, in one order with its changes. By
     /// default there are none.
     fn tell(&mut self, _hub: Option<usize>, _news: &News) {}

@@ -14,7 +14,9 @@ use super::record_store::RecordStore;
 use super::thread::Workplace;
 use super::worker::Worker;
 use super::{rows, schema};
-use crate::base::limits::{HELPED_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
+use crate::base::limits::{
+    AWAITED_MIN, HELPED_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX, UNCALLED_MAX,
+};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -140,6 +142,8 @@ struct OpenStore {
     ends_open: AtomicUsize,
     /// Whether it is in memory, where a reactor may carry out what it gives.
     is_in_memory: bool,
+    /// Whether whoever waits may look for what comes instead of sleeping.
+    may_poll: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
@@ -267,6 +271,7 @@ impl Store {
         let open = OpenStore {
             ends_open: AtomicUsize::new(ends.len()),
             is_in_memory: files.is_none(),
+            may_poll: place.may_poll,
             thread: Mutex::new(Some(thread)),
             _served: served,
             _lock: lock,
@@ -298,9 +303,13 @@ impl Store {
         if self.is_closed || self.ends.has_ended() {
             return Err(NotTaken::Unavailable);
         }
-        // In memory, a few little ones wait until the turn ends.
-        let waits = self.has_turns && self.open.is_in_memory && command.may_wait();
-        self.place.commands.push(command, if waits { HELPED_MAX } else { 0 });
+        // A few wait until the turn ends: to be carried out here, or so that they share a commit.
+        let uncalled = match self.has_turns && command.may_wait() {
+            true if self.open.is_in_memory => HELPED_MAX,
+            true => UNCALLED_MAX,
+            false => 0,
+        };
+        self.place.commands.push(command, uncalled);
         self.has_given = true;
         self.waiting += 1;
         self.waiting_bytes += weight;
@@ -379,7 +388,14 @@ impl RecordStore for Store {
     fn turn_ends(&mut self) -> bool {
         self.has_turns = true;
         let has_given = std::mem::take(&mut self.has_given);
+        if has_given && !self.open.is_in_memory {
+            self.place.commands.call();
+        }
         has_given && self.open.is_in_memory && self.place.help(self.end)
+    }
+
+    fn answers_soon(&self) -> bool {
+        self.open.may_poll && self.waiting >= AWAITED_MIN
     }
 
     fn close(&mut self) {

@@ -18,6 +18,9 @@ use std::{fmt, io};
 pub(super) struct Workplace {
     pub(super) commands: Commands,
     pub(super) ends: Arc<Ends>,
+    /// Whether it is worth while to look for what comes instead of sleeping: on a disk, and if there is a
+    /// processor for it that no reactor needs.
+    pub(super) may_poll: bool,
     /// `None` when the thread has ended.
     worker: Mutex<Option<Worker>>,
 }
@@ -32,7 +35,10 @@ impl Workplace {
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> io::Result<(Arc<Workplace>, JoinHandle<()>)> {
         let (commands, ends) = (Commands::default(), Arc::clone(&worker.ends));
-        let place = Arc::new(Workplace { commands, ends, worker: Mutex::new(Some(worker)) });
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let may_poll = worker.held.is_some() && processors > ends.len();
+        let worker = Mutex::new(Some(worker));
+        let place = Arc::new(Workplace { commands, ends, may_poll, worker });
         let at_place = Arc::clone(&place);
         let named = std::thread::Builder::new().name("parlor-store".into());
         let thread = named.spawn(move || at_place.run(clock))?;
@@ -48,15 +54,11 @@ impl Workplace {
         // How many in a row came alone, and soon after the one before. When several come at once, others
         // use the processor; and what comes by chance is not worth polling for.
         let mut soon = 0;
-        let is_on_disk = self.worker().as_ref().is_some_and(|worker| worker.held.is_some());
-        // Whoever polls needs a processor that no reactor needs.
-        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let may_poll = is_on_disk && processors > self.ends.len();
         loop {
             let wait = self.worker().as_mut().and_then(Worker::waits);
             let begun = clock();
             let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
-            if soon >= POLLED_AFTER && may_poll && wait != Some(Duration::ZERO) {
+            if soon >= POLLED_AFTER && self.may_poll && wait != Some(Duration::ZERO) {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);

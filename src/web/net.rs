@@ -226,6 +226,11 @@ impl Net<'_> {
         self.io.hold_accepting();
     }
 
+    /// As [`Io::stay_awake`].
+    pub fn stay_awake(&mut self) {
+        self.io.stay_awake();
+    }
+
     /// As [`Io::places`].
     #[must_use]
     pub fn places(&self) -> (usize, usize) {

@@ -396,6 +396,9 @@ impl<S: RecordStore> Application for Chat<S> {
             self.take_told(net);
             self.advance_stop(net);
         }
+        if self.store_client.store.answers_soon() {
+            net.stay_awake();
+        }
     }
 
     fn timer_fired(&mut self, net: &mut Net<'_>) {
