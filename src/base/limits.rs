@@ -114,6 +114,8 @@ pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
 pub const CERTIFICATE_WARNING_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Connections flushed in one turn. A fan-out to more continues in the next one, in order.
 pub const FLUSHES_PER_TURN: usize = 1_024;
+/// Room for as many, and eight times as many as there were last, in the queue of connections to flush is kept.
+pub const FLUSHES_KEPT: usize = 64;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is
 /// queued before the last turn's frames are sent, so a busy large room does not delay others.
 pub const DELIVERIES_PER_TURN: usize = 16_384;

@@ -157,9 +157,9 @@ impl AllRates {
         if self.rates.contains_key(&asker) {
             return Ok(asker);
         }
-        // Before the table grows, too: most who sent something once are at rest.
+        // Before the table grows, however soon: most who sent something once are at rest.
         if self.rates.len() == self.rates.capacity() {
-            self.sweep(now);
+            self.forget(now);
             if self.rates.len() > self.rates.capacity() / 4 * 3 {
                 self.rates.reserve(self.rates.len());
             }
@@ -177,9 +177,12 @@ impl AllRates {
 
     /// Forgets whoever is at rest, unless it did so a moment ago.
     fn sweep(&mut self, now: Moment) {
-        if now.millis_since(self.swept) < SWEEP_EVERY_MS {
-            return;
+        if now.millis_since(self.swept) >= SWEEP_EVERY_MS {
+            self.forget(now);
         }
+    }
+
+    fn forget(&mut self, now: Moment) {
         self.swept = now;
         self.rates.retain(|_, counted| !counted.is_at_rest(now));
         let is_stranger = |asker: &&Asker| !matches!(asker, Asker::User(_));
@@ -267,6 +270,18 @@ mod tests {
         let later = at.plus_millis(SWEEP_EVERY_MS);
         assert_eq!(rates.take(user("c"), later, 1, ONE), Ok(()));
         assert!(rates.lock().rates.len() <= 2);
+    }
+
+    #[test]
+    fn the_table_grows_by_those_who_are_not_at_rest_alone() {
+        let rates = Rates::new(100_000, 0);
+        // Each is at rest after 100 ms, in which 100 others come.
+        for ms in 0..20_000 {
+            let at = Moment::from_millis(10_000 + ms);
+            assert_eq!(rates.take(user(&format!("u{ms}")), at, 1, ONE_OF_TEN), Ok(()));
+        }
+        let capacity = rates.lock().rates.capacity();
+        assert!((100..1_000).contains(&capacity), "{capacity}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Hub {
             }
             StoreChange::Delivered { user, marks } => self.delivered(&user, marks, effects),
             StoreChange::Name { user, name } => {
-                if let Some(&ix) = self.user_by_id.get(&user) {
+                if let Some(ix) = self.users.ix(&user) {
                     self.users[ix].name_stored(name);
                 }
             }
@@ -131,7 +131,7 @@ impl Hub {
         let ids = name.as_str().strip_prefix(DM_PREFIX).and_then(|ids| ids.split_once(':'));
         for id in ids.map(|(one, other)| [one, other]).into_iter().flatten() {
             let Ok(id) = UserId::parse(id) else { continue };
-            let user = self.user_ix(&id);
+            let user = self.users.ix_or_new(&id);
             self.add_member(room, user, &MemberState::default());
             self.tell_of_newcomer(room, user, effects);
             for conn in self.connections_of(&id).to_vec() {
@@ -157,9 +157,7 @@ impl Hub {
                 of_room.append(&entry, &self.settings.limits);
                 let messages = of_room.messages;
                 if let Some(member) = of_room.members.get_mut(from) {
-                    member.read = entry.seq;
-                    member.read_messages = messages;
-                    member.deleted_unread = 0;
+                    member.has_read(entry.seq, messages, 0);
                     let is_first = !std::mem::replace(&mut member.has_written, true);
                     let user = member.user;
                     if is_first && entry.room.is_direct() {
@@ -175,12 +173,12 @@ impl Hub {
                 let of_room = &mut self.rooms[room];
                 of_room.append(&entry, &self.settings.limits);
                 for member in of_room.members.values_mut().filter(|member| member.read < *target) {
-                    member.deleted_unread += 1;
+                    member.misses_one();
                 }
             }
             EntryKind::Joined { user, by } => {
                 self.drop_invite(room, user);
-                let ix = self.user_ix(user);
+                let ix = self.users.ix_or_new(user);
                 let of_room = &mut self.rooms[room];
                 let member = MemberState {
                     joined: entry.seq,

@@ -74,7 +74,7 @@ impl Hub {
         let mut census = Census {
             subscriptions,
             of_subscriptions,
-            users: self.users.len().max(self.user_by_id.len()),
+            users: self.users.len(),
             rooms: self.rooms.len(),
             pending: self.pending.len(),
             reserved: self.common.lock().len(),

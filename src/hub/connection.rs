@@ -65,7 +65,7 @@ impl Hub {
         resumes: bool,
         effects: &mut Effects,
     ) {
-        let ix = self.user_ix(&id);
+        let ix = self.users.ix_or_new(&id);
         if !self.may_connect(&id, self.quotas_of(&id).connections) {
             self.forget_quotas(ix);
             self.forget_if_unneeded(ix);

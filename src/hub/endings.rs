@@ -140,7 +140,7 @@ impl Hub {
             self.no_member_of(room, &member);
         }
         for user in invited {
-            self.take_from(&user, |user| user.invites.retain(|one| *one != room));
+            self.take_from(&user, |user| user.drop_invite(room));
         }
         self.trim_later(room);
         self.forget_ended_room(room, effects);

@@ -14,6 +14,7 @@ use super::request::Requester;
 use super::room::{Ban, Life, Member, Room, RoomIx};
 use super::streams::{Publication, SharedStreams, StreamSettings, Streams, StreamsGuard};
 use super::user::{User, UserIx};
+use super::users::Users;
 use crate::base::by_connection::ByConnection;
 use crate::base::{
     Chance, ConnId, Effects, Limits, MemberState, Now, Origin, Refusal, RoomId, SeededHash,
@@ -82,8 +83,7 @@ pub struct Hub {
     pub(super) settings: Settings,
     pub(super) epoch: Arc<str>,
     pub(super) chance: Chance,
-    pub(super) users: Slab<User>,
-    pub(super) user_by_id: HashMap<UserId, UserIx, SeededHash>,
+    pub(super) users: Users,
     pub(super) rooms: Slab<Room>,
     pub(super) room_by_id: HashMap<RoomId, RoomIx, SeededHash>,
     /// Rooms that anybody may join, in the order of lists.
@@ -126,8 +126,7 @@ impl Hub {
             settings,
             epoch: snapshot.epoch.into(),
             chance,
-            users: Slab::new(),
-            user_by_id: HashMap::with_hasher(hash),
+            users: Users::new(hash),
             rooms: Slab::new(),
             room_by_id: HashMap::with_hasher(hash),
             open_rooms: BTreeMap::new(),
@@ -160,8 +159,8 @@ impl Hub {
         }
         hub.restore_members(snapshot.members);
         for (user, name) in snapshot.names {
-            if let Some(ix) = hub.user_by_id.get(&user) {
-                hub.users[*ix].name = Some(name);
+            if let Some(ix) = hub.users.ix(&user) {
+                hub.users[ix].name = Some(name);
             }
         }
         for invite in snapshot.invites {
@@ -202,7 +201,7 @@ impl Hub {
                 }
                 self.rooms[room].members.reserve(members.len());
                 for (_, user, state) in members {
-                    let user = self.user_ix(user);
+                    let user = self.users.ix_or_new(user);
                     self.add_member(room, user, state);
                 }
             }
@@ -390,23 +389,13 @@ impl Hub {
         }
     }
 
-    /// The index of a user, who is added if unknown.
-    pub(super) fn user_ix(&mut self, id: &UserId) -> UserIx {
-        if let Some(ix) = self.user_by_id.get(id) {
-            return *ix;
-        }
-        let ix = UserIx(self.users.insert(User::new(id.clone())) as u32);
-        self.user_by_id.insert(id.clone(), ix);
-        ix
-    }
-
     pub(super) fn user(&self, id: &UserId) -> Option<&User> {
-        self.user_by_id.get(id).map(|ix| &self.users[*ix])
+        self.users.get(id)
     }
 
     /// Takes something from a user, if known. They are forgotten if nothing is left.
     pub(super) fn take_from(&mut self, id: &UserId, take: impl FnOnce(&mut User)) {
-        if let Some(&ix) = self.user_by_id.get(id) {
+        if let Some(ix) = self.users.ix(id) {
             take(&mut self.users[ix]);
             self.forget_if_unneeded(ix);
         }
@@ -414,8 +403,7 @@ impl Hub {
 
     pub(super) fn forget_if_unneeded(&mut self, ix: UserIx) {
         if self.users[ix].is_forgettable() {
-            let user = self.users.remove(ix.0 as usize);
-            self.user_by_id.remove(&user.id);
+            self.users.remove(ix);
         }
     }
 }

@@ -195,9 +195,7 @@ impl Hub {
         of_room.first_ts = first_ts;
         of_room.first = of_room.first.max(first).max(kept_from);
         for member in of_room.members.values_mut().filter(|member| member.read < first - 1) {
-            member.read = first - 1;
-            member.read_messages = messages;
-            member.deleted_unread = deleted;
+            member.has_read(first - 1, messages, deleted);
         }
         match of_room.life {
             Life::Ended => {

@@ -5,6 +5,7 @@ use super::hub::Hub;
 use super::pending::Write;
 use super::request::Requester;
 use super::room::{Ban, Life, Room, RoomIx};
+use super::user::User;
 use crate::base::answer::InviteInfo;
 use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
@@ -77,7 +78,7 @@ impl Hub {
         user: &UserId,
     ) -> Result<(), Refusal> {
         let limit = self.settings.limits.invites as usize;
-        let rooms = self.user(user).map(|user| user.invites.as_slice()).unwrap_or_default();
+        let rooms = self.user(user).map(User::invites).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
             let permits = self.rooms[**room].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
@@ -111,19 +112,16 @@ impl Hub {
     }
 
     pub(super) fn add_invite(&mut self, room: RoomIx, user: &UserId, by: UserId) {
-        let ix = self.user_ix(user);
+        let ix = self.users.ix_or_new(user);
         self.rooms[room].permits().invites.insert(user.clone(), by);
-        let of_user = &mut self.users[ix].invites;
-        if !of_user.as_slice().contains(&room) {
-            of_user.push(room);
-        }
+        self.users[ix].add_invite(room);
     }
 
     pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         permits.invites.remove(user);
         self.rooms[room].drop_empty_permits();
-        self.take_from(user, |user| user.invites.retain(|one| *one != room));
+        self.take_from(user, |user| user.drop_invite(room));
     }
 
     fn uninvite(
@@ -160,7 +158,7 @@ impl Hub {
 
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
         let Some(of_user) = self.user(user) else { return Vec::new() };
-        let invites = of_user.invites.as_slice().iter();
+        let invites = of_user.invites().iter();
         let mut invites: Vec<InviteInfo> = invites
             .filter_map(|room| {
                 let of_room = &self.rooms[*room];

@@ -40,7 +40,7 @@ impl Hub {
         if seq <= member.read {
             return;
         }
-        (member.read, member.read_messages, member.deleted_unread) = (seq, messages, deleted);
+        member.has_read(seq, messages, deleted);
         let of_room = &self.rooms[room];
         // They may be leaving.
         let Some(member) = of_room.member(&user) else { return };

@@ -41,6 +41,7 @@ pub mod streams;
 mod typing;
 mod updates;
 mod user;
+mod users;
 
 pub use census::{Census, HubCounts};
 pub use common::Common;

@@ -230,7 +230,7 @@ impl Hub {
     pub(super) fn heard_news(&mut self, news: News, effects: &mut Effects) {
         match news {
             News::Came { user, name } => {
-                let ix = self.user_ix(&user);
+                let ix = self.users.ix_or_new(&user);
                 let user = &mut self.users[ix];
                 let was_online = user.is_online();
                 user.elsewhere += 1;
@@ -258,7 +258,7 @@ impl Hub {
     }
 
     fn went_elsewhere(&mut self, user: &UserId, effects: &mut Effects) {
-        let Some(&ix) = self.user_by_id.get(user) else { return };
+        let Some(ix) = self.users.ix(user) else { return };
         let user = &mut self.users[ix];
         user.elsewhere = user.elsewhere.saturating_sub(1);
         if !user.is_online() {

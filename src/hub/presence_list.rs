@@ -46,8 +46,8 @@ impl Hub {
     /// through all online users, or through the pages of each room (a user may share many rooms
     /// with the same people).
     fn known_people(&self, user: &UserId, after: Option<&UserId>, most: usize) -> Vec<UserIx> {
-        let Some(own) = self.user_by_id.get(user) else { return Vec::new() };
-        let of_user = self.users[*own].rooms.as_slice();
+        let Some(own) = self.users.ix(user) else { return Vec::new() };
+        let of_user = self.users[own].rooms.as_slice();
         let is_in = |room: &&super::room::RoomIx| self.rooms[**room].member(user).is_some();
         let rooms: BTreeSet<super::room::RoomIx> = of_user.iter().filter(is_in).copied().collect();
         let of_rooms: usize =
@@ -55,7 +55,7 @@ impl Hub {
         if of_rooms > self.presence.online.len() {
             let shares = |ix: &UserIx| {
                 let theirs = self.users[*ix].rooms.as_slice();
-                ix == own || theirs.iter().any(|room| rooms.contains(room))
+                *ix == own || theirs.iter().any(|room| rooms.contains(room))
             };
             let online = following(&self.presence.online, after).map(|(_, ix)| *ix);
             return online.filter(shares).take(most).collect();
@@ -67,7 +67,7 @@ impl Hub {
         }
         // A user in no room is still online.
         if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {
-            all.insert(&self.users[*own].id, *own);
+            all.insert(&self.users[own].id, own);
         }
         all.into_values().take(most).collect()
     }

@@ -60,7 +60,7 @@ impl Hub {
     /// A user who is online, or whom the hub knows as a member or by an invitation.
     #[must_use]
     pub fn known_user(&self, user: &UserId) -> Option<PresenceInfo> {
-        self.user_by_id.get(user).map(|ix| self.presence_of(*ix))
+        self.users.ix(user).map(|ix| self.presence_of(ix))
     }
 
     pub(super) fn presence_of(&self, ix: UserIx) -> PresenceInfo {

@@ -79,14 +79,31 @@ pub(super) struct Member {
     /// Messages up to `read`.
     pub(super) read_messages: u64,
     pub(super) has_written: bool,
-    /// Deleted messages after `read`.
-    pub(super) deleted_unread: u64,
+    /// Deleted messages after `read`; more than anybody writes.
+    deleted_unread: u32,
     pub(super) delivered: u64,
     /// They joined by themselves: the room counts towards their quota.
     pub(super) is_own: bool,
     /// Ends of the membership decided and not committed. Rights that narrow are in force from the
     /// decision.
     pub(super) endings: u32,
+}
+
+fn saturated(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl Member {
+    /// They have read up to an entry. Up to it there are `messages`, and after it `deleted` ones.
+    pub(super) fn has_read(&mut self, seq: u64, messages: u64, deleted: u64) {
+        (self.read, self.read_messages) = (seq, messages);
+        self.deleted_unread = saturated(deleted);
+    }
+
+    /// A message that they have not read is deleted.
+    pub(super) fn misses_one(&mut self) {
+        self.deleted_unread = self.deleted_unread.saturating_add(1);
+    }
 }
 
 impl Room {
@@ -122,7 +139,7 @@ impl Room {
             user,
             read: state.read,
             read_messages: state.read_messages,
-            deleted_unread: state.deleted_unread,
+            deleted_unread: saturated(state.deleted_unread),
             delivered: state.delivered,
             has_written: state.has_written,
             is_own: state.is_own,
@@ -254,7 +271,7 @@ impl Room {
     pub(super) fn unread(&self, member: &Member) -> u64 {
         let unread = self.messages.saturating_sub(member.read_messages);
         // Entries no longer kept are not unread, even while the store still has them.
-        unread.saturating_sub(member.deleted_unread).min(self.head + 1 - self.first)
+        unread.saturating_sub(member.deleted_unread.into()).min(self.head + 1 - self.first)
     }
 
     /// The last entry read; never before what is kept.

@@ -1,5 +1,6 @@
 //! A user: their connections, their rooms, and what was announced of them.
 
+use super::room::RoomIx;
 use crate::base::table::index_in_slab;
 use crate::base::{ConnId, Moment, SmallList, Timestamp, UserId};
 use std::sync::Arc;
@@ -12,19 +13,18 @@ pub(super) struct User {
     pub(super) id: UserId,
     /// Their display name, if it differs from their id.
     pub(super) name: Option<Arc<str>>,
-    /// If there are names of theirs that this hub has decided and that are in flight.
-    pub(super) pending_names: Option<Box<PendingNames>>,
     /// At how many other hubs they have connections.
     pub(super) elsewhere: u16,
     pub(super) conns: SmallList<ConnId>,
-    pub(super) rooms: SmallList<super::room::RoomIx>,
+    pub(super) rooms: SmallList<RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
     /// Direct rooms in which they wrote.
     pub(super) direct_rooms: u32,
     /// Rooms to which others added them, except direct rooms.
     pub(super) added_rooms: u32,
-    pub(super) invites: SmallList<super::room::RoomIx>,
+    /// Most users have none of it.
+    seldom: Option<Box<SeldomOfUser>>,
     /// When they came online.
     pub(super) since: Timestamp,
     /// What others were told last.
@@ -38,55 +38,79 @@ pub(super) struct User {
     pub(super) grace: Moment,
 }
 
-/// A user's names in flight.
 #[derive(Debug, Default)]
-pub(super) struct PendingNames {
-    count: u16,
+struct SeldomOfUser {
+    /// Closed rooms to which they are invited.
+    invites: SmallList<RoomIx>,
+    /// How many names of theirs this hub has decided that are in flight.
+    names_in_flight: u16,
     /// The one that was stored meanwhile.
-    stored: Option<Arc<str>>,
+    stored_name: Option<Arc<str>>,
 }
 
 impl User {
     /// Gives them another name, which goes to the store.
     pub(super) fn rename(&mut self, name: Arc<str>) {
         self.name = Some(name);
-        let pending = self.pending_names.get_or_insert_default();
-        pending.count = pending.count.saturating_add(1);
+        let seldom = self.seldom.get_or_insert_default();
+        seldom.names_in_flight = seldom.names_in_flight.saturating_add(1);
     }
 
     /// A name of theirs has come back from the store. If that was the last one, what was stored
     /// meanwhile holds.
     pub(super) fn name_returned(&mut self) {
-        let Some(pending) = &mut self.pending_names else { return };
-        pending.count = pending.count.saturating_sub(1);
-        if pending.count == 0 {
-            let pending = self.pending_names.take();
-            if let Some(stored) = pending.and_then(|pending| pending.stored) {
-                self.name = Some(stored);
-            }
+        let Some(seldom) = &mut self.seldom else { return };
+        seldom.names_in_flight = seldom.names_in_flight.saturating_sub(1);
+        if seldom.names_in_flight == 0 {
+            let stored = seldom.stored_name.take();
+            self.name = stored.or_else(|| self.name.take());
+            self.drop_empty_seldom();
         }
     }
 
     /// A name of theirs is stored. A newer one may be on its way.
     pub(super) fn name_stored(&mut self, name: Arc<str>) {
-        match &mut self.pending_names {
-            Some(pending) => pending.stored = Some(name),
+        match self.seldom.as_mut().filter(|seldom| seldom.names_in_flight > 0) {
+            Some(seldom) => seldom.stored_name = Some(name),
             None => self.name = Some(name),
         }
+    }
+
+    /// Closed rooms to which they are invited.
+    pub(super) fn invites(&self) -> &[RoomIx] {
+        self.seldom.as_ref().map_or(&[], |seldom| seldom.invites.as_slice())
+    }
+
+    pub(super) fn add_invite(&mut self, room: RoomIx) {
+        let invites = &mut self.seldom.get_or_insert_default().invites;
+        if !invites.as_slice().contains(&room) {
+            invites.push(room);
+        }
+    }
+
+    pub(super) fn drop_invite(&mut self, room: RoomIx) {
+        if let Some(seldom) = &mut self.seldom {
+            seldom.invites.retain(|one| *one != room);
+            self.drop_empty_seldom();
+        }
+    }
+
+    fn drop_empty_seldom(&mut self) {
+        self.seldom
+            .take_if(|seldom| seldom.invites.as_slice().is_empty() && seldom.names_in_flight == 0);
     }
 
     pub(super) fn new(id: UserId) -> User {
         User {
             id,
             name: None,
-            pending_names: None,
             elsewhere: 0,
             conns: SmallList::new(),
             rooms: SmallList::new(),
             own_rooms: 0,
             direct_rooms: 0,
             added_rooms: 0,
-            invites: SmallList::new(),
+            seldom: None,
             since: Timestamp(0),
             is_announced: false,
             is_changed: false,
@@ -103,7 +127,7 @@ impl User {
     pub(super) fn is_forgettable(&self) -> bool {
         !self.is_online()
             && self.rooms.as_slice().is_empty()
-            && self.invites.as_slice().is_empty()
+            && self.invites().is_empty()
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

@@ -6,7 +6,7 @@ use super::send::{send, send_bytes};
 use super::slot::{CloseCause, Phase, Stall};
 use super::system::{System, Transport};
 use crate::base::limits::{
-    ANSWERS_HELD_BYTES_MAX, BUFFER_BYTES_MIN, FLUSHES_PER_TURN, STALL_BYTES,
+    ANSWERS_HELD_BYTES_MAX, BUFFER_BYTES_MIN, FLUSHES_KEPT, FLUSHES_PER_TURN, STALL_BYTES,
 };
 use crate::base::{Buffer, ConnId};
 
@@ -36,9 +36,14 @@ impl<S: System> Reactor<S> {
     pub(super) fn flush(&mut self, handler: &mut impl Handler) {
         // First, since all other waiting bytes were queued later.
         self.send_answers(handler);
-        for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
+        let count = self.io.flushes.len();
+        for _ in 0..count.min(FLUSHES_PER_TURN) {
             let Some(conn) = self.io.flushes.pop_front() else { break };
             self.flush_one(handler, conn);
+        }
+        // The queue of a large fan-out goes again, by halves, so that several in a row share one.
+        if self.io.flushes.capacity() > 8 * count.max(FLUSHES_KEPT) {
+            self.io.flushes.shrink_to(self.io.flushes.capacity() / 2);
         }
         if let Some(buffer) = &mut self.send_buffer {
             buffer.clear();

@@ -96,6 +96,7 @@ pub(crate) struct World {
     order: u64,
     /// When the store is slow, a hub that has not heard all lets nobody in.
     is_held_up: bool,
+    hub_late_ms: u64,
     /// How many hubs the server has.
     pub(crate) hubs: usize,
     /// They all live, or none.
@@ -149,6 +150,8 @@ const RAW_ONE_IN: u64 = 4;
 
 /// A hub hears what others have told it no later than this, in ms, unless it has to know it sooner.
 const HUB_LATE_MS: u64 = 200;
+/// As much in a quarter of the seeds.
+const HUB_VERY_LATE_MS: u64 = 2_000;
 
 /// More than any run has.
 const EVENTS_MAX: u64 = 1_000_000;
@@ -177,6 +180,7 @@ impl World {
         // As hubs that hear late let nobody in then, most seeds are without: also those by which bugs of several
         // hubs are found.
         let is_held_up = seed / 8 % 4 == 2;
+        let hub_late_ms = if seed / 8 % 4 == 1 { HUB_VERY_LATE_MS } else { HUB_LATE_MS };
         let shelf = Rc::new(RefCell::new(Shelf::new("epoch", hubs, helps, is_tracing)));
         let mut clients = Vec::new();
         for (user, devices) in plan.devices.iter().enumerate() {
@@ -199,6 +203,7 @@ impl World {
             order: 0,
             hubs,
             is_held_up,
+            hub_late_ms,
             servers: Vec::new(),
             shelf,
             store_fails: 0,
@@ -549,7 +554,7 @@ impl World {
             let wait = match self.hubs > 1 && self.dice.one_in(2) {
                 true => {
                     self.coverage.count("hubs that hear late");
-                    self.dice.skewed(0, HUB_LATE_MS)
+                    self.dice.skewed(0, self.hub_late_ms)
                 }
                 false => 0,
             };
