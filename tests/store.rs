@@ -503,32 +503,34 @@ fn a_member_is_not_invited_any_more() {
 
 #[test]
 fn on_a_disk_what_a_turn_brings_shares_a_commit_when_it_ends_or_when_it_is_much() {
-    const FEW: u64 = 8;
+    const FEW: usize = 8;
+    /// Long after a commit, and long before the thread looks by itself.
+    const SOON: Duration = Duration::from_millis(500);
     let folder = tempfile::tempdir().unwrap();
     let mut opened = open(&Place::Directory(folder.path().join("data")));
     opened.write(1, join("a", "ada"));
-    assert!(!opened.store.turn_ends() && !opened.store.answers_soon());
-    let batches = opened.store.counters().batches.count();
-    for n in 1..=FEW {
-        assert!(!opened.store.answers_soon(), "{n}");
-        opened.submit(2, say("a", "ada", "x", None));
-    }
-    let processors = std::thread::available_parallelism().unwrap().get();
-    assert_eq!(opened.store.answers_soon(), processors > 1);
-    let woken = opened.woken.recv_timeout(Duration::from_millis(50));
-    assert!(woken.is_err(), "nobody has called the thread");
     assert!(!opened.store.turn_ends(), "the thread does it");
-    opened.written(FEW as usize);
-    assert_eq!(opened.store.counters().batches.count(), batches + 1);
-    assert!(!opened.store.answers_soon());
-    // The thread begins before the end of a long turn.
-    for _ in 0..100 {
-        opened.submit(3, say("a", "ada", "x", None));
-    }
-    opened.woken.recv_timeout(Duration::from_secs(10)).unwrap();
-    opened.store.turn_ends();
-    let told = opened.store.told().len();
-    opened.written(100 - told);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(opened.store.may_poll(), processors > 1);
+    // A machine that is busy for a moment may let the thread work without a call, or let it wait.
+    let is_so = |count: usize, ends: bool, opened: &mut Opened| {
+        std::thread::sleep(Duration::from_millis(50));
+        let batches = opened.store.counters().batches.count();
+        for _ in 0..count {
+            opened.submit(2, say("a", "ada", "x", None));
+        }
+        let waits = opened.woken.recv_timeout(Duration::from_millis(50)).is_err();
+        let begun = std::time::Instant::now();
+        if ends {
+            opened.store.turn_ends();
+        }
+        let told = opened.store.told().len();
+        let got = told + opened.written(count - told).len();
+        let is_one = opened.store.counters().batches.count() == batches + 1;
+        got == count && begun.elapsed() < SOON && waits == ends && (is_one || !ends)
+    };
+    assert!((0..5).any(|_| is_so(FEW, true, &mut opened)), "together, when the turn ends");
+    assert!((0..5).any(|_| is_so(100, false, &mut opened)), "the thread begins before that");
 }
 
 #[test]

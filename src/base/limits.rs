@@ -114,7 +114,7 @@ pub const CERTIFICATE_WARNING_DAYS: i64 = 30;
 pub const CERTIFICATE_WARNING_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Connections flushed in one turn. A fan-out to more continues in the next one, in order.
 pub const FLUSHES_PER_TURN: usize = 1_024;
-/// Room for as many, and eight times as many as there were last, in the queue of connections to flush is kept.
+/// The queue of connections to flush keeps room for eight times as many as there were last, or these.
 pub const FLUSHES_KEPT: usize = 64;
 /// Deliveries after which the store's further answers wait for the next turn. This bounds what is
 /// queued before the last turn's frames are sent, so a busy large room does not delay others.
@@ -221,11 +221,13 @@ pub const POLLED_AFTER: u32 = 8;
 /// It looks no more often than this, even if its clock stands still.
 pub const POLLS_MAX: usize = 4_096;
 /// A reactor that waits for so many answers of a store on a disk looks for what comes next for a while
-/// before it sleeps.
+/// before it sleeps,
 pub const AWAITED_MIN: usize = 8;
+/// unless it has waited for the oldest for longer than this, in ms: then the disk is slow.
+pub const AWAITED_MS_MAX: u64 = 3;
 /// For so long, in µs. To wake it costs whoever does so more than what they bring takes.
 pub const STAYS_AWAKE_US: u64 = 100;
-/// More records than these that wait for a store on a disk do not wait for the end of the reactor's turn.
+/// With more commands than these that wait for a store on a disk, its thread is called before the turn ends.
 pub const UNCALLED_MAX: usize = 32;
 /// So many records that wait for a store in memory a reactor carries out itself, so that nobody is
 /// woken for them.

@@ -11,7 +11,7 @@ use std::io;
 use std::time::Duration;
 
 impl Io {
-    /// Something comes soon: before the loop sleeps next, it looks for events for
+    /// Something comes soon: if the loop sleeps after this turn, it looks for events before that, for
     /// [`STAYS_AWAKE_US`].
     pub fn stay_awake(&mut self) {
         self.stays_awake = true;

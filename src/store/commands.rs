@@ -262,6 +262,25 @@ mod tests {
     }
 
     #[test]
+    fn the_thread_is_called_for_one_more_than_may_wait_or_when_somebody_says_so() {
+        let commands = Commands::default();
+        let is_called = || !std::mem::replace(&mut commands.queue().is_awaited, true);
+        commands.queue().is_awaited = true;
+        commands.push(delivered(1, 0), 2);
+        commands.push(delivered(2, 0), 2);
+        assert!(!is_called());
+        commands.push(delivered(3, 0), 2);
+        assert!(is_called());
+        commands.call();
+        assert!(is_called());
+        commands.take(9, |_| ());
+        commands.call();
+        assert!(!is_called(), "there is nothing");
+        commands.push(delivered(4, 0), 0);
+        assert!(is_called());
+    }
+
+    #[test]
     fn whoever_waits_is_called_again_after_a_call_for_what_another_one_took() {
         let commands = std::sync::Arc::new(Commands::default());
         let waiting = std::sync::Arc::clone(&commands);

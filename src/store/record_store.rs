@@ -61,8 +61,9 @@ pub trait RecordStore {
         false
     }
 
-    /// Whether so many answers are on their way that it is not worth while to sleep until they come.
-    fn answers_soon(&self) -> bool {
+    /// Whether it may be worth while to look for its answers instead of sleeping until they come: it writes
+    /// to a disk, and there is a processor for that.
+    fn may_poll(&self) -> bool {
         false
     }
 

@@ -14,9 +14,7 @@ use super::record_store::RecordStore;
 use super::thread::Workplace;
 use super::worker::Worker;
 use super::{rows, schema};
-use crate::base::limits::{
-    AWAITED_MIN, HELPED_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX, UNCALLED_MAX,
-};
+use crate::base::limits::{HELPED_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX, UNCALLED_MAX};
 use crate::base::{News, Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp, Told};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -120,7 +118,7 @@ pub struct Store {
     ends: Arc<Ends>,
     /// Something was given since the turn before ended.
     has_given: bool,
-    /// It is told when a turn ends: in memory, what is given may wait for that.
+    /// It is told when a turn ends: what is given may wait for that.
     has_turns: bool,
     is_closed: bool,
     /// Its number among them.
@@ -142,8 +140,6 @@ struct OpenStore {
     ends_open: AtomicUsize,
     /// Whether it is in memory, where a reactor may carry out what it gives.
     is_in_memory: bool,
-    /// Whether whoever waits may look for what comes instead of sleeping.
-    may_poll: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
@@ -271,7 +267,6 @@ impl Store {
         let open = OpenStore {
             ends_open: AtomicUsize::new(ends.len()),
             is_in_memory: files.is_none(),
-            may_poll: place.may_poll,
             thread: Mutex::new(Some(thread)),
             _served: served,
             _lock: lock,
@@ -394,8 +389,8 @@ impl RecordStore for Store {
         has_given && self.open.is_in_memory && self.place.help(self.end)
     }
 
-    fn answers_soon(&self) -> bool {
-        self.open.may_poll && self.waiting >= AWAITED_MIN
+    fn may_poll(&self) -> bool {
+        self.place.may_poll
     }
 
     fn close(&mut self) {

@@ -396,7 +396,7 @@ impl<S: RecordStore> Application for Chat<S> {
             self.take_told(net);
             self.advance_stop(net);
         }
-        if self.store_client.store.answers_soon() {
+        if self.store_client.answers_soon(net.now()) {
             net.stay_awake();
         }
     }

@@ -1,7 +1,7 @@
 //! The store, with what it was asked and has not answered, and what it has told and the hub has not
 //! been told.
 
-use crate::base::limits::{STORE_QUEUE_MAX, STORE_REFUSED_MS};
+use crate::base::limits::{AWAITED_MIN, AWAITED_MS_MAX, STORE_QUEUE_MAX, STORE_REFUSED_MS};
 use crate::base::{Moment, Outcome, Told};
 use crate::server::metrics::pools::Used;
 use crate::store::{NotTaken, RecordStore};
@@ -102,6 +102,14 @@ impl<S: RecordStore> StoreClient<S> {
 
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Whether so many answers are on their way that it is not worth while to sleep until they come.
+    pub(super) fn answers_soon(&self, now: Moment) -> bool {
+        let is_recent = |(_, turn): &(u64, Moment)| now.millis_since(*turn) <= AWAITED_MS_MAX;
+        self.waiting >= AWAITED_MIN
+            && self.written.front().is_some_and(is_recent)
+            && self.store.may_poll()
     }
 
     /// What waits, of what may.
