@@ -246,6 +246,11 @@ pub const ROOM_UNMERGED_MAX: usize = 2_048;
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
 /// Rows of the journal that nothing needs stay until there are so many, or the store merges.
 pub const ROWS_KEPT_MAX: u64 = 256;
+/// If so many commands came at once, the thread of a store on a disk merges while it waits for the next,
+/// until a quarter of as many are there: a slice after a commit has whoever sends wait for it.
+pub const MERGES_BETWEEN_MIN: usize = 8;
+/// So much stays in the journal then, as rooms that are written to again are merged together.
+pub const KEPT_UNMERGED: usize = 4_096;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.

@@ -193,12 +193,13 @@ impl Commands {
         }
     }
 
-    pub(super) fn has_one(&self) -> bool {
-        self.queue().commands.len() == 1
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue().commands.len()
     }
 
     pub(super) fn has_some(&self) -> bool {
-        !self.queue().commands.is_empty()
+        self.len() > 0
     }
 
     /// Takes the oldest ones.

@@ -5,8 +5,9 @@ use super::ends::Ends;
 use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, MERGE_IDLE_MS,
-    POLLED_AFTER, POLLED_US, READS_PER_BATCH, TOLD_LOOK_EVERY_MS,
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, KEPT_UNMERGED,
+    MERGE_IDLE_MS, MERGES_BETWEEN_MIN, POLLED_AFTER, POLLED_US, READS_PER_BATCH,
+    TOLD_LOOK_EVERY_MS,
 };
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -54,7 +55,12 @@ impl Workplace {
         // How many in a row came alone, and soon after the one before. When several come at once, others
         // use the processor; and what comes by chance is not worth polling for.
         let mut soon = 0;
+        // How many came last.
+        let mut came = 0;
         loop {
+            if let Some(worker) = self.worker().as_mut() {
+                worker.merges_between(&self.commands, came);
+            }
             let wait = self.worker().as_mut().and_then(Worker::waits);
             let begun = clock();
             let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
@@ -62,7 +68,8 @@ impl Workplace {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);
-            soon = if go_on() && self.commands.has_one() { soon.saturating_add(1) } else { 0 };
+            came = self.commands.len();
+            soon = if go_on() && came == 1 { soon.saturating_add(1) } else { 0 };
             let mut worker = self.worker();
             let Some(worker) = worker.as_mut() else { return };
             match ended {
@@ -162,7 +169,7 @@ impl Worker {
             self.ends.answer(pages, &self.counters, None);
         }
         if self.is_due() {
-            self.merge();
+            self.merge(|| true);
         }
     }
 
@@ -188,6 +195,20 @@ impl Worker {
     fn is_due(&self) -> bool {
         let is_long = self.journal.as_ref().is_some_and(JournalEnd::is_long);
         self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0)
+    }
+
+    /// Several commands came at once, and the next are not here: merges meanwhile.
+    fn merges_between(&mut self, commands: &Commands, came: usize) {
+        let is_to = came >= MERGES_BETWEEN_MIN && self.hot.unmerged > KEPT_UNMERGED;
+        let is_time = || commands.len() <= came / 4;
+        if is_to
+            && self.held.is_some()
+            && self.reads.is_empty()
+            && !self.has_failed_to_merge
+            && is_time()
+        {
+            self.merge(is_time);
+        }
     }
 
     /// Carries out, on the thread of an end, which is `awake`, what waits, if that does not take long.
@@ -229,7 +250,7 @@ impl Worker {
         // A slice that failed is tried again after a longer wait.
         self.has_failed_to_merge = self.is_lost();
         while merges && self.merges() {
-            self.merge();
+            self.merge(|| true);
             if commands.has_some() {
                 return;
             }
@@ -243,7 +264,7 @@ impl Worker {
             self.round(&Commands::default());
         }
         while self.merges() {
-            self.merge();
+            self.merge(|| true);
         }
         // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
         // database.

@@ -91,24 +91,24 @@ impl Worker {
         }
     }
 
-    /// Merges a slice of what the journal has.
-    pub(super) fn merge(&mut self) {
+    /// Merges a slice of what the journal has, while it may `go_on`.
+    pub(super) fn merge(&mut self, go_on: impl Fn() -> bool) {
         self.has_rested = false;
         if self.is_lost() {
             self.has_failed_to_merge = true;
             return;
         }
-        let merged = self.merge_slice();
+        let merged = self.merge_slice(go_on);
         self.has_failed_to_merge = merged.is_err();
         if let Err(error) = merged {
             self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
         }
     }
 
-    fn merge_slice(&mut self) -> rusqlite::Result<()> {
+    fn merge_slice(&mut self, may_go_on: impl Fn() -> bool) -> rusqlite::Result<()> {
         let begun = (self.clock)();
         let slice = Duration::from_millis(SLICE_MS);
-        let go_on = || (self.clock)().saturating_sub(begun) < slice;
+        let go_on = || may_go_on() && (self.clock)().saturating_sub(begun) < slice;
         let unsynced = Unsynced::begin(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let parts = self.hot.write_next(&transaction, go_on)?;
@@ -226,7 +226,7 @@ impl Worker {
             return self.nothing_of(batch);
         }
         while self.hot.is_full() && !self.has_failed_to_merge {
-            self.merge();
+            self.merge(|| true);
         }
         if self.hot.is_full() {
             return self.nothing_of(batch);
