@@ -239,8 +239,8 @@ pub const HELPED_BYTES_MAX: usize = 16 * 1024;
 pub const UNMERGED_MAX: usize = 16_384;
 /// Such an entry counts once more for so many bytes of its text and data.
 pub const UNMERGED_UNIT_BYTES: usize = 512;
-/// A room with more of them comes first, so that a request that needs it in the tables does not
-/// wait for long.
+/// A room with more of them has a slice merged, too, so that a request that needs it in the tables does
+/// not wait for long; with more than half of that it comes first.
 pub const ROOM_UNMERGED_MAX: usize = 2_048;
 /// Commits of the journal: after so many a slice is merged after each one, until the oldest are.
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;

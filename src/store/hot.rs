@@ -241,6 +241,11 @@ impl HotRoom {
 
     /// Whether it has got so much that it comes first.
     pub(super) fn is_large(&self) -> bool {
+        self.unmerged > ROOM_UNMERGED_MAX / 2 && !self.is_stuck
+    }
+
+    /// Whether it has got so much that it does not wait.
+    pub(super) fn is_too_large(&self) -> bool {
         self.unmerged > ROOM_UNMERGED_MAX && !self.is_stuck
     }
 

@@ -7,7 +7,9 @@ use super::loss;
 use super::replay::JournalReplay;
 use super::rows::{save_member, save_room};
 use super::tail::FoundTail;
-use crate::base::limits::{HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, MERGE_CHUNK, UNMERGED_MAX};
+use crate::base::limits::{
+    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, MERGE_CHUNK, UNMERGED_MAX,
+};
 use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
 use std::borrow::Cow;
@@ -230,7 +232,13 @@ impl HotRooms {
     /// Whether so much waits, after commit `n`, that it has to be merged before more comes.
     pub(super) fn is_due(&self, n: u64) -> bool {
         let has_many_rows = n - self.oldest > JOURNAL_ROWS_MAX;
-        self.unmerged > UNMERGED_MAX || has_many_rows || !self.large.is_empty()
+        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
+        self.unmerged > UNMERGED_MAX || has_many_rows || large.any(HotRoom::is_too_large)
+    }
+
+    /// Whether so much waits that it is better merged before it is due.
+    pub(super) fn is_much(&self) -> bool {
+        self.unmerged > KEPT_UNMERGED || !self.large.is_empty()
     }
 
     /// Whether so much waits that nothing more is taken.

@@ -47,7 +47,12 @@ pub(super) const ROOMS_BETWEEN: &str =
 /// A room, if one of this name exists or has ended.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
     let sql = concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1");
-    find_row(db, sql, [room.as_str()], room_row)
+    let mut found = find_row(db, sql, [room.as_str()], room_row)?;
+    if let Some(row) = &mut found {
+        // What is read goes into entries, which hubs keep: long after all that was read beside it.
+        row.state.room = room.clone();
+    }
+    Ok(found)
 }
 
 /// A room that has not ended.

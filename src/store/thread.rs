@@ -5,9 +5,8 @@ use super::ends::Ends;
 use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, KEPT_UNMERGED,
-    MERGE_IDLE_MS, MERGES_BETWEEN_MIN, POLLED_AFTER, POLLED_US, READS_PER_BATCH,
-    TOLD_LOOK_EVERY_MS,
+    BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, MERGE_IDLE_MS,
+    MERGES_BETWEEN_MIN, POLLED_AFTER, POLLED_US, READS_PER_BATCH, TOLD_LOOK_EVERY_MS,
 };
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -68,7 +67,7 @@ impl Workplace {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);
-            came = self.commands.len();
+            came = self.commands.len().min(BATCH_RECORDS_MAX);
             soon = if go_on() && came == 1 { soon.saturating_add(1) } else { 0 };
             let mut worker = self.worker();
             let Some(worker) = worker.as_mut() else { return };
@@ -197,17 +196,12 @@ impl Worker {
         self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0)
     }
 
-    /// Several commands came at once, and the next are not here: merges meanwhile.
+    /// So many commands came at once, and no others are here: merges meanwhile.
     fn merges_between(&mut self, commands: &Commands, came: usize) {
-        let is_to = came >= MERGES_BETWEEN_MIN && self.hot.unmerged > KEPT_UNMERGED;
-        let is_time = || commands.len() <= came / 4;
-        if is_to
-            && self.held.is_some()
-            && self.reads.is_empty()
-            && !self.has_failed_to_merge
-            && is_time()
-        {
-            self.merge(is_time);
+        let may_merge = self.held.is_some() && self.reads.is_empty() && !self.has_failed_to_merge;
+        let is_to = came >= MERGES_BETWEEN_MIN && self.hot.is_much();
+        if may_merge && is_to && !commands.has_some() {
+            self.merge(|| commands.len() <= came / 4);
         }
     }
 

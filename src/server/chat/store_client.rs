@@ -22,6 +22,8 @@ pub(super) struct StoreClient<S> {
     /// The first ticket of a record in each turn in which there was one, and the turn, as long as
     /// the store has not answered it; at most [`STORE_QUEUE_MAX`].
     written: VecDeque<(u64, Moment)>,
+    /// The ticket of the record that was answered last.
+    answered: u64,
     /// When the store last refused to write for any thread, in ms, if it has taken nothing since; else
     /// [`TAKES`].
     refused: Arc<AtomicU64>,
@@ -30,7 +32,7 @@ pub(super) struct StoreClient<S> {
 impl<S: RecordStore> StoreClient<S> {
     pub(super) fn new(store: S, refused: Arc<AtomicU64>) -> StoreClient<S> {
         let (told, written) = (VecDeque::new(), VecDeque::new());
-        StoreClient { store, waiting: 0, told, written, refused }
+        StoreClient { store, waiting: 0, told, written, answered: 0, refused }
     }
 
     /// Asks the store for something. If it takes that, it will answer it.
@@ -60,6 +62,7 @@ impl<S: RecordStore> StoreClient<S> {
         if let Told::Answer { outcome: Outcome::Page(_) | Outcome::Positions(_), .. } = told {
             return None;
         }
+        self.answered = ticket;
         while self.written.get(1).is_some_and(|(first, _)| *first <= ticket) {
             self.written.pop_front();
         }
@@ -106,10 +109,15 @@ impl<S: RecordStore> StoreClient<S> {
 
     /// Whether so many answers are on their way that it is not worth while to sleep until they come.
     pub(super) fn answers_soon(&self, now: Moment) -> bool {
-        let is_recent = |(_, turn): &(u64, Moment)| now.millis_since(*turn) <= AWAITED_MS_MAX;
-        self.waiting >= AWAITED_MIN
-            && self.written.front().is_some_and(is_recent)
-            && self.store.may_poll()
+        let is_recent = |turn| now.millis_since(turn) <= AWAITED_MS_MAX;
+        self.waiting >= AWAITED_MIN && self.oldest().is_some_and(is_recent) && self.store.may_poll()
+    }
+
+    /// The turn of the oldest record without an answer, or one before.
+    fn oldest(&self) -> Option<Moment> {
+        let is_due = |(first, _): &&(u64, Moment)| *first <= self.answered + 1;
+        let next = self.written.get(1).filter(is_due);
+        next.or(self.written.front()).map(|(_, turn)| *turn)
     }
 
     /// What waits, of what may.
@@ -121,5 +129,29 @@ impl<S: RecordStore> StoreClient<S> {
     pub(super) fn has_refused_lately(&self, now: Moment) -> bool {
         let refused = Moment::from_millis(self.refused.load(Ordering::Relaxed));
         refused <= now && now.millis_since(refused) < STORE_REFUSED_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Place, Store};
+
+    #[test]
+    fn the_oldest_record_that_waits_is_of_the_turn_whose_answers_are_not_all_there() {
+        let (store, _) = Store::open(&Place::Memory, "life", || {}).unwrap();
+        let mut client = StoreClient::new(store, Arc::default());
+        let at = Moment::from_millis;
+        assert_eq!(client.oldest(), None);
+        for (ticket, ms) in [(1, 10), (2, 10), (3, 20), (4, 20), (5, 90)] {
+            client.note_written(ticket, at(ms));
+        }
+        let mut answer = |ticket, now| {
+            let told = Told::Answer { ticket, outcome: Outcome::Done };
+            (client.took_ms(&told, at(now)), client.oldest())
+        };
+        assert_eq!(answer(1, 12), (Some(2), Some(at(10))));
+        assert_eq!(answer(2, 13), (Some(3), Some(at(20))));
+        assert_eq!(answer(4, 95), (Some(75), Some(at(90))), "of an idle time nothing is left");
     }
 }
