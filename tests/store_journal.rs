@@ -283,36 +283,40 @@ fn a_flood_is_merged_while_it_comes() {
     assert_eq!((messages, total), (30_000, 30_000));
 }
 
+/// Writes a message to each of some rooms again and again, until something is merged or `most` were written.
+/// Returns how many were, and how many of them are merged; `None` if the machine has stood still, so that
+/// the thread may have merged because nothing came.
+fn merged_by(rooms: usize, most: usize) -> Option<(usize, usize)> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = serve(folder.path());
+    let rooms: Vec<String> = (0..rooms).map(|number| format!("room{number}")).collect();
+    server.write(rooms.iter().map(|name| join(name, "ada")));
+    let db = Connection::open(folder.path().join("parlor.db")).unwrap();
+    let (mut sent, mut merged) = (0, 0);
+    while sent < most && merged == 0 {
+        let begun = std::time::Instant::now();
+        server.write(rooms.iter().map(|name| say(name, "ada", "x", None)));
+        sent += rooms.len();
+        let sql = "SELECT count(*) FROM entries WHERE kind = 'message'";
+        let found: i64 = db.query_row(sql, (), |row| row.get(0)).unwrap();
+        merged = usize::try_from(found).unwrap();
+        if begun.elapsed() > Duration::from_millis(900) {
+            return None;
+        }
+    }
+    Some((sent, merged))
+}
+
 /// Where many write, what waits is merged while the thread has nothing to commit, long before it is so much that
 /// each commit is followed by a slice, and some of it stays for those who go on.
 #[test]
-fn it_is_merged_between_commits_of_many() {
-    const ROOMS: usize = 32;
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = serve(folder.path());
-    let rooms: Vec<String> = (0..ROOMS).map(|number| format!("room{number}")).collect();
-    server.write(rooms.iter().map(|name| join(name, "ada")));
-    let db = Connection::open(folder.path().join("parlor.db")).unwrap();
-    let merged = || -> i64 {
-        let sql = "SELECT count(*) FROM entries WHERE kind = 'message'";
-        db.query_row(sql, (), |row| row.get(0)).unwrap()
-    };
-    let mut sent = 0;
-    let mut is_merged_by = |most: i64| {
-        while sent < most {
-            server.write(rooms.iter().map(|name| say(name, "ada", "x", None)));
-            sent += ROOMS as i64;
-            if merged() > 0 {
-                return true;
-            }
-        }
-        false
-    };
-    // As much as is kept in any case. If the machine stands still for a second, the thread merges it.
-    let begun = std::time::Instant::now();
-    assert!(!is_merged_by(4_000) || begun.elapsed() > Duration::from_secs(1));
-    assert!(is_merged_by(12_000), "long before 16,384");
-    assert!(merged() + 3_000 < sent || begun.elapsed() > Duration::from_secs(1), "not all of it");
+fn it_is_merged_between_commits_of_many_unless_of_many_rooms() {
+    let within = |rooms, most| (0..5).find_map(|_| merged_by(rooms, most)).expect("a free machine");
+    let (sent, merged) = within(32, 12_000);
+    assert!((4_000..12_000).contains(&sent), "{sent}");
+    assert!(merged > 0 && merged + 3_000 < sent, "{merged} of {sent}");
+    // Of 400 rooms a page is changed for more of them later.
+    assert_eq!(within(400, 6_000), (6_000, 0));
 }
 
 /// A row that is in a table's way keeps one room in the journal. The others go on, and what was

@@ -251,6 +251,9 @@ pub const ROWS_KEPT_MAX: u64 = 256;
 pub const MERGES_BETWEEN_MIN: usize = 8;
 /// So much stays in the journal then, as rooms that are written to again are merged together.
 pub const KEPT_UNMERGED: usize = 4_096;
+/// If the rooms have fewer each, on average, all wait until it is due: a page is then changed for more of
+/// them at once.
+pub const MERGED_PER_ROOM_MIN: usize = 16;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.

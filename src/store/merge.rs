@@ -8,7 +8,8 @@ use super::replay::JournalReplay;
 use super::rows::{save_member, save_room};
 use super::tail::FoundTail;
 use crate::base::limits::{
-    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, MERGE_CHUNK, UNMERGED_MAX,
+    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, MERGE_CHUNK, MERGED_PER_ROOM_MIN,
+    UNMERGED_MAX,
 };
 use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
@@ -238,7 +239,8 @@ impl HotRooms {
 
     /// Whether so much waits that it is better merged before it is due.
     pub(super) fn is_much(&self) -> bool {
-        self.unmerged > KEPT_UNMERGED || !self.large.is_empty()
+        let is_of_few = self.unmerged / MERGED_PER_ROOM_MIN >= self.queue.len();
+        (self.unmerged > KEPT_UNMERGED && is_of_few) || !self.large.is_empty()
     }
 
     /// Whether so much waits that nothing more is taken.
