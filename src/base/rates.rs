@@ -175,13 +175,14 @@ impl AllRates {
         }
     }
 
-    /// Forgets whoever is at rest, unless it did so a moment ago.
+    /// As [`AllRates::forget`], unless it did so a moment ago.
     fn sweep(&mut self, now: Moment) {
         if now.millis_since(self.swept) >= SWEEP_EVERY_MS {
             self.forget(now);
         }
     }
 
+    /// Forgets whoever is at rest.
     fn forget(&mut self, now: Moment) {
         self.swept = now;
         self.rates.retain(|_, counted| !counted.is_at_rest(now));

@@ -63,12 +63,11 @@ impl Hub {
                 }
             }
             What::Joined { entry, owner, is_own } => {
-                of_room.is_owned_by(owner);
-                let entry = of_room.sharing_name(entry);
+                of_room.set_owner(owner);
                 self.append(room, entry, is_own, effects);
             }
             What::Left { entry, owner, is_own } => {
-                of_room.is_owned_by(owner);
+                of_room.set_owner(owner);
                 let reason = if is_own { Reason::Left } else { Reason::Removed };
                 let EntryKind::Left { user, by } = entry.kind.clone() else { return };
                 self.halt_member(room, &user);
@@ -76,7 +75,7 @@ impl Hub {
                 self.membership_ended(room, &user, by, reason, effects);
             }
             What::Banned { user, by, entry, owner } => {
-                of_room.is_owned_by(owner);
+                of_room.set_owner(owner);
                 self.ban_stored(room, &user, true);
                 self.invite_ended(room, &user, Some(by.clone()), Reason::Banned, effects);
                 if let Some(entry) = entry {

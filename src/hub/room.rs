@@ -134,16 +134,11 @@ impl Room {
         }
     }
 
-    /// The same one stays where it is: what the store has read lies in memory among much that is freed.
-    pub(super) fn is_owned_by(&mut self, owner: Option<UserId>) {
+    /// The same one stays where it is in memory: what the store has read lies among much that is freed.
+    pub(super) fn set_owner(&mut self, owner: Option<UserId>) {
         if self.owner != owner {
             self.owner = owner;
         }
-    }
-
-    /// An entry that shares the memory of the room's name.
-    pub(super) fn sharing_name(&self, entry: Entry) -> Entry {
-        Entry { room: self.name.clone(), ..entry }
     }
 
     pub(super) fn add_member(&mut self, id: UserId, user: UserIx, state: &MemberState) {

@@ -235,7 +235,7 @@ def main():
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--others", type=int, default=100, help="messages a second to other rooms")
     arguments = parser.parse_args()
-    # Python's threads take turns of 5 ms, which whoever writes the others would be waited for.
+    # Python's threads take turns of 5 ms: so long nothing would be read while one writes the others.
     sys.setswitchinterval(0.0001)
     print(f"{machine()}; ms, with the ratio to the same of echo\n")
     print("| clients | what | p50 | p99 | echo p50 | echo p99 | ratio of p50 |")
