@@ -246,18 +246,19 @@ pub const ROOM_UNMERGED_MAX: usize = 2_048;
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
 /// Rows of the journal that nothing needs stay until there are so many, or the store merges.
 pub const ROWS_KEPT_MAX: u64 = 256;
-/// If so many commands came at once, the thread of a store on a disk merges while it waits for the next,
-/// until a quarter of as many are there: a slice after a commit has whoever sends wait for it.
-pub const MERGES_BETWEEN_MIN: usize = 8;
-/// So much stays in the journal then, as rooms that are written to again are merged together.
+/// With more of them than these, a store on a disk merges in a thread of its own, beside its commits.
 pub const KEPT_UNMERGED: usize = 4_096;
-/// If the rooms have fewer each, on average, all wait until it is due: a page is then changed for more of
-/// them at once.
+/// If the rooms have fewer each, on average, all wait until a slice is due: a page is then changed for more
+/// of them at once.
 pub const MERGED_PER_ROOM_MIN: usize = 16;
+/// Where all is to be merged, the last of them are left to a slice.
+pub const SLICE_UNMERGED: usize = 512;
+/// If a commit or a page has had that thread end early, no other begins for so long, in ms.
+pub const LENT_AGAIN_MS: u64 = 100;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.
-pub const MERGE_CHUNK: usize = 32;
+pub const MERGE_CHUNK: usize = 8;
 /// An idle store begins to merge after so long, in ms.
 pub const MERGE_IDLE_MS: u64 = 1_000;
 /// When the tail of the store's journal has so many bytes, all of it is merged, and it is written

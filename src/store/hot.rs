@@ -48,6 +48,8 @@ pub(super) struct HotRooms {
     pub(super) added: JournalText,
     /// What the batch has changed, to take it back.
     pub(super) undo: Vec<Undo>,
+    /// A [thread](super::merge_thread) merges some of them.
+    pub(super) are_lent: bool,
 }
 
 /// A room in memory.
@@ -58,7 +60,7 @@ pub(super) struct HotRoom {
     /// The newest entries, which are in no table.
     pub(super) entries: VecDeque<HotEntry>,
     /// Those of them that have a client's id.
-    cids: HashMap<(UserId, Arc<str>), u64>,
+    pub(super) cids: HashMap<(UserId, Arc<str>), u64>,
     /// What is in no table, as of all rooms.
     pub(super) unmerged: usize,
     /// The commit since which there is something.
@@ -76,7 +78,7 @@ pub(super) struct HotMember {
 }
 
 /// An entry in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HotEntry {
     pub(super) entry: Arc<Entry>,
     /// How many messages there are up to it.

@@ -190,7 +190,12 @@ impl Mark {
 
     /// Says within a transaction that a server writes, so that a log must be there.
     pub(super) fn call_for_log(&self, transaction: &Connection) -> rusqlite::Result<()> {
-        if self.is_log_called_for { Ok(()) } else { loss::call_for_log(transaction, true) }
+        if self.calls_for_log() { loss::call_for_log(transaction, true) } else { Ok(()) }
+    }
+
+    /// Whether each transaction says that.
+    pub(super) fn calls_for_log(&self) -> bool {
+        !self.is_log_called_for
     }
 
     /// Records that the store has so many commits, and the heads that the last one moved. Of which

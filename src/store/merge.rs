@@ -9,7 +9,7 @@ use super::rows::{save_member, save_room};
 use super::tail::FoundTail;
 use crate::base::limits::{
     HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, MERGE_CHUNK, MERGED_PER_ROOM_MIN,
-    UNMERGED_MAX,
+    SLICE_UNMERGED, UNMERGED_MAX,
 };
 use crate::base::{EntryKind, Record, RoomId};
 use rusqlite::{Connection, ErrorCode, Result};
@@ -28,7 +28,11 @@ pub(super) struct MergedPart {
 
 impl HotRoom {
     /// Writes its entries, the oldest first, while it may `go_on`, and with the last one the rest.
-    fn write(&self, db: &Connection, mut go_on: impl FnMut() -> bool) -> Result<(usize, bool)> {
+    pub(super) fn write(
+        &self,
+        db: &Connection,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<(usize, bool)> {
         let mut count = 0usize;
         for HotEntry { entry, messages } in &self.entries {
             insert_entry(db, self.row.id, entry, *messages)?;
@@ -92,13 +96,7 @@ impl HotRooms {
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Vec<MergedPart>> {
         if self.round.is_empty() {
-            let waiting = self.queue.iter().filter_map(|(n, room)| {
-                let hot = self.rooms.get(room).filter(|hot| hot.since == Some(*n))?;
-                Some((hot.row.id, room))
-            });
-            let mut waiting: Vec<_> = waiting.collect();
-            waiting.sort_unstable();
-            self.round.extend(waiting.into_iter().map(|(_, room)| room.clone()));
+            self.round = self.waiting().into_iter().map(|(_, room)| room.clone()).collect();
         }
         let mut parts = Vec::new();
         let others = self.round.iter().filter(|room| !self.large.contains(room));
@@ -120,14 +118,36 @@ impl HotRooms {
             }
         }
         let Some((room, error)) = damaged else { return Ok(parts) };
-        if !is_for_now(&error)
-            && let Some(hot) = self.rooms.get_mut(&room)
-        {
-            hot.is_stuck = true;
-            (self.unmerged, self.stuck) = (self.unmerged - hot.unmerged, self.stuck + hot.unmerged);
-            self.large.retain(|one| *one != room);
-        }
+        self.has_failed(&room, &error);
         Err(error)
+    }
+
+    /// The rooms that wait, in the order of the tables.
+    fn waiting(&self) -> Vec<(i64, &RoomId)> {
+        let waiting = self.queue.iter().filter_map(|(n, room)| {
+            let hot = self.rooms.get(room).filter(|hot| hot.since == Some(*n))?;
+            Some((hot.row.id, room))
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_unstable();
+        waiting
+    }
+
+    /// The rooms that are merged in a thread.
+    pub(super) fn to_lend(&self) -> Vec<&HotRoom> {
+        let names: Vec<&RoomId> = match self.are_few() {
+            true => self.waiting().into_iter().map(|(_, room)| room).collect(),
+            false => self.large.iter().collect(),
+        };
+        names.into_iter().filter_map(|room| self.rooms.get(room)).collect()
+    }
+
+    /// A room could not be written. If that is because of the room, it is stuck.
+    pub(super) fn has_failed(&mut self, room: &RoomId, error: &rusqlite::Error) {
+        let Some(hot) = self.rooms.get_mut(room).filter(|_| !is_for_now(error)) else { return };
+        hot.is_stuck = true;
+        (self.unmerged, self.stuck) = (self.unmerged - hot.unmerged, self.stuck + hot.unmerged);
+        self.large.retain(|one| one != room);
     }
 
     /// Writes some rooms whole, in the order of the tables, in which a page is read and changed once.
@@ -149,7 +169,7 @@ impl HotRooms {
 
     /// Whether something of one of these rooms is in no table.
     pub(super) fn has_unmerged<'a>(&self, mut rooms: impl Iterator<Item = &'a RoomId>) -> bool {
-        rooms.any(|room| self.since(room).is_some())
+        rooms.any(|room| self.has_some_of(room))
     }
 
     /// Counts the transaction that has written these parts as commit `n`, and removes the rows of
@@ -169,9 +189,7 @@ impl HotRooms {
             !is_to_go && !merged.contains(room)
         });
         let oldest = oldest.map_or(n, |(oldest, _)| *oldest);
-        journal::append(db, n, &again.take())?;
-        journal::remove_before(db, oldest)?;
-        loss::note_commits(db, n, oldest)?;
+        note_merge(db, n, oldest, &again.take())?;
         Ok(oldest)
     }
 
@@ -199,10 +217,15 @@ impl HotRooms {
                 self.queue.push_back((n, room));
             }
         }
-        self.large.retain(|room| self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0));
+        self.forget_turns();
+        self.forget_places();
+    }
+
+    /// Forgets whose turn is over.
+    pub(super) fn forget_turns(&mut self) {
+        self.large.retain(|room| self.rooms.get(room).is_some_and(HotRoom::is_large));
         let waits = |hot: &HotRoom| hot.unmerged > 0 && !hot.is_stuck;
         while self.round.pop_front_if(|room| !self.rooms.get(room).is_some_and(waits)).is_some() {}
-        self.forget_places();
     }
 
     /// Forgets places in the queue of rooms that have left it.
@@ -234,13 +257,21 @@ impl HotRooms {
     pub(super) fn is_due(&self, n: u64) -> bool {
         let has_many_rows = n - self.oldest > JOURNAL_ROWS_MAX;
         let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        self.unmerged > UNMERGED_MAX || has_many_rows || large.any(HotRoom::is_too_large)
+        let has_too_large = !self.are_lent && large.any(HotRoom::is_too_large);
+        self.unmerged > UNMERGED_MAX || has_many_rows || has_too_large
     }
 
-    /// Whether so much waits that it is better merged before it is due.
-    pub(super) fn is_much(&self) -> bool {
-        let is_of_few = self.unmerged / MERGED_PER_ROOM_MIN >= self.queue.len();
-        (self.unmerged > KEPT_UNMERGED && is_of_few) || !self.large.is_empty()
+    /// Whether so much waits that a thread is to merge it, or `all` is to be merged. What is stuck
+    /// [`count`](HotRooms::count) alone looks after.
+    pub(super) fn is_for_thread(&self, all: bool) -> bool {
+        let kept = if all { SLICE_UNMERGED } else { KEPT_UNMERGED };
+        let is_much = (self.unmerged > kept && self.are_few()) || !self.large.is_empty();
+        is_much && self.stuck == 0
+    }
+
+    /// Whether what waits is of few rooms.
+    fn are_few(&self) -> bool {
+        self.unmerged.max(KEPT_UNMERGED) / MERGED_PER_ROOM_MIN >= self.queue.len()
     }
 
     /// Whether so much waits that nothing more is taken.
@@ -255,7 +286,8 @@ impl HotRooms {
 
     /// Forgets what was only looked up, when that may be much.
     pub(super) fn forget(&mut self) {
-        if self.lookups < HOT_LOOKUPS_MAX {
+        // Of a room that is lent, a member may be written that no table has yet.
+        if self.lookups < HOT_LOOKUPS_MAX || self.are_lent {
             return;
         }
         self.lookups = 0;
@@ -294,7 +326,7 @@ impl HotRooms {
     /// Whether something of a log, by its name in the mark, is in no table.
     pub(super) fn is_late(&self, log: &str) -> bool {
         let room = log.strip_prefix("room:").and_then(|name| RoomId::parse(name).ok());
-        room.is_some_and(|room| self.since(&room).is_some())
+        room.is_some_and(|room| self.has_some_of(&room))
     }
 
     /// The ids of its rooms.
@@ -302,9 +334,16 @@ impl HotRooms {
         self.rooms.values().map(|hot| hot.row.id)
     }
 
-    fn since(&self, room: &RoomId) -> Option<u64> {
-        self.rooms.get(room).and_then(|hot| hot.since)
+    fn has_some_of(&self, room: &RoomId) -> bool {
+        self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0)
     }
+}
+
+/// Notes that commit `n` merges, and adds these records; nothing before the `oldest` is needed then.
+pub(super) fn note_merge(db: &Connection, n: u64, oldest: u64, records: &str) -> Result<()> {
+    journal::append(db, n, records)?;
+    journal::remove_before(db, oldest)?;
+    loss::note_commits(db, n, oldest)
 }
 
 /// Whether an error is none of the room that meets it, and may be over soon.
@@ -353,15 +392,13 @@ pub(super) fn merge_all(db: &Connection, tail: &FoundTail) -> Result<WholeJourna
     let hot = replay.hot;
     hot.write_rooms(db, hot.rooms.keys())?;
     let n = extent.newest + 1;
-    journal::append(db, n, journal::NO_RECORDS)?;
-    journal::remove_before(db, n)?;
-    loss::note_commits(db, n, n)?;
+    note_merge(db, n, n, journal::NO_RECORDS)?;
     loss::note_no_tail(db)?;
     Ok(WholeJournal { extent, late: Some(hot) })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::hot::HotPoint;
     use super::super::sums::add_row_sum;
     use super::super::write::RecordWriter;
@@ -371,7 +408,7 @@ mod tests {
     use std::cell::Cell;
 
     /// All rows of the tables that are merged.
-    fn rows(db: &Connection) -> Vec<String> {
+    pub(in crate::store) fn rows(db: &Connection) -> Vec<String> {
         let mut rows = Vec::new();
         for (table, columns) in [
             ("rooms", "name, head, messages, ts, first, first_ts, people, sum"),

@@ -19,6 +19,7 @@ mod loss;
 mod mark;
 mod marks;
 mod merge;
+mod merge_thread;
 mod messages;
 mod open_files;
 mod opening;

@@ -149,6 +149,11 @@ impl OpenFiles {
         held
     }
 
+    /// The database.
+    pub(super) fn database(&self) -> &Path {
+        &self.file.path
+    }
+
     /// Looks how much space the disk has. If the system cannot tell, nothing changes.
     fn measure_space(&self) {
         if let Some(Space { free, total }) = Space::of(&self.file.path) {

@@ -283,6 +283,14 @@ pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Statements that a connection keeps: all of one fit, so that none is prepared twice.
+const STATEMENTS_KEPT: usize = 32;
+
+/// Has a connection keep the statements that it prepares.
+pub(super) fn keep_statements(db: &Connection) {
+    db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+}
+
 /// Sets whether a commit waits until it is on disk.
 pub(super) fn set_synced(db: &Connection, is_synced: bool) -> rusqlite::Result<()> {
     // With a write-ahead log, FULL means that each commit waits until the log is on disk, and NORMAL

@@ -229,8 +229,7 @@ impl Store {
                 (_, other) => other,
             })?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        // All statements of a connection fit, so that none is prepared twice.
-        db.set_prepared_statement_cache_capacity(32);
+        schema::keep_statements(&db);
 
         let ends = Arc::new(Ends::new(wakers));
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
@@ -262,6 +261,9 @@ impl Store {
             ends: Arc::clone(&ends),
             reads: VecDeque::new(),
             has_worked: false,
+            merge_thread: None,
+            merge_db: None,
+            merges_alone_until: Duration::ZERO,
         };
         let (place, thread) = Workplace::start(worker, clock).map_err(OpenError::Thread)?;
         let open = OpenStore {

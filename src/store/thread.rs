@@ -2,11 +2,10 @@
 
 use super::commands::{Commands, ReadCommand, StoreCommand, WaitEnd};
 use super::ends::Ends;
-use super::journal_end::JournalEnd;
 use super::worker::Worker;
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FILES_CHECKED_MS, HELD_UP_TOLD_EVERY_MS, HELD_UP_TOLD_MS, MERGE_IDLE_MS,
-    MERGES_BETWEEN_MIN, POLLED_AFTER, POLLED_US, READS_PER_BATCH, TOLD_LOOK_EVERY_MS,
+    POLLED_AFTER, POLLED_US, READS_PER_BATCH, TOLD_LOOK_EVERY_MS,
 };
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -54,12 +53,7 @@ impl Workplace {
         // How many in a row came alone, and soon after the one before. When several come at once, others
         // use the processor; and what comes by chance is not worth polling for.
         let mut soon = 0;
-        // How many came last.
-        let mut came = 0;
         loop {
-            if let Some(worker) = self.worker().as_mut() {
-                worker.merges_between(&self.commands, came);
-            }
             let wait = self.worker().as_mut().and_then(Worker::waits);
             let begun = clock();
             let go_on = || clock().saturating_sub(begun) < Duration::from_micros(POLLED_US);
@@ -67,8 +61,7 @@ impl Workplace {
                 self.commands.poll(go_on);
             }
             let ended = self.commands.wait(wait);
-            came = self.commands.len().min(BATCH_RECORDS_MAX);
-            soon = if go_on() && came == 1 { soon.saturating_add(1) } else { 0 };
+            soon = if go_on() && self.commands.len() == 1 { soon.saturating_add(1) } else { 0 };
             let mut worker = self.worker();
             let Some(worker) = worker.as_mut() else { return };
             match ended {
@@ -167,9 +160,11 @@ impl Worker {
             }
             self.ends.answer(pages, &self.counters, None);
         }
+        self.take_merged();
         if self.is_due() {
-            self.merge(|| true);
+            self.merge();
         }
+        self.merge_beside();
     }
 
     /// Waits until no end has too much to take.
@@ -187,21 +182,6 @@ impl Worker {
                 );
                 next_told = Some(now + Duration::from_millis(HELD_UP_TOLD_EVERY_MS));
             }
-        }
-    }
-
-    /// Whether so much waits that a slice of it is merged after each commit.
-    fn is_due(&self) -> bool {
-        let is_long = self.journal.as_ref().is_some_and(JournalEnd::is_long);
-        self.hot.is_due(self.commits) || (is_long && self.hot.unmerged > 0)
-    }
-
-    /// So many commands came at once, and no others are here: merges meanwhile.
-    fn merges_between(&mut self, commands: &Commands, came: usize) {
-        let may_merge = self.held.is_some() && self.reads.is_empty() && !self.has_failed_to_merge;
-        let is_to = came >= MERGES_BETWEEN_MIN && self.hot.is_much();
-        if may_merge && is_to && !commands.has_some() {
-            self.merge(|| commands.len() <= came / 4);
         }
     }
 
@@ -240,11 +220,12 @@ impl Worker {
         if self.has_worked {
             return;
         }
+        self.end_merge();
         let merges = self.merges();
         // A slice that failed is tried again after a longer wait.
         self.has_failed_to_merge = self.is_lost();
         while merges && self.merges() {
-            self.merge(|| true);
+            self.merge();
             if commands.has_some() {
                 return;
             }
@@ -257,9 +238,11 @@ impl Worker {
         while !self.reads.is_empty() {
             self.round(&Commands::default());
         }
+        self.end_merge();
         while self.merges() {
-            self.merge(|| true);
+            self.merge();
         }
+        self.merge_db = None;
         // A clean end leaves one file: the tail is not needed, and the write-ahead log goes into the
         // database.
         if !self.hot.needs_rows() && !self.is_lost() {

@@ -6,6 +6,7 @@ use super::hot::{HotPoint, HotRooms};
 use super::journal_end::JournalEnd;
 use super::mark::{Mark, heads_of};
 use super::merge::MergedPart;
+use super::merge_thread::MergeThread;
 use super::open_files::OpenFiles;
 use super::write::RecordWriter;
 use super::{rows, schema};
@@ -50,6 +51,12 @@ pub(super) struct Worker {
     pub(super) reads: VecDeque<ReadCommand>,
     /// It has carried out something since the thread began to wait.
     pub(super) has_worked: bool,
+    /// Merges beside its commits.
+    pub(super) merge_thread: Option<MergeThread>,
+    /// What that had a connection for, and the next one has.
+    pub(super) merge_db: Option<Connection>,
+    /// Until then there is none.
+    pub(super) merges_alone_until: Duration,
 }
 
 impl Worker {
@@ -62,6 +69,13 @@ impl Worker {
     fn is_for_tail(&self, batch: &[WriteCommand]) -> bool {
         self.journal.as_ref().is_some_and(JournalEnd::takes_records)
             && batch.iter().all(|write| self.hot.is_for(&write.record))
+    }
+
+    /// Whether there is surely space in the tail for what a batch adds.
+    fn fits_tail(&self, batch: &[WriteCommand]) -> bool {
+        // A byte takes six where JSON has it as a number.
+        let bytes: usize = batch.iter().map(|write| 6 * write.record.weight()).sum();
+        self.journal.as_ref().is_some_and(|journal| journal.has_space(bytes))
     }
 
     /// As [`Worker::is_lost`], before something that goes to the tail alone.
@@ -78,6 +92,7 @@ impl Worker {
 
     /// Nothing comes for now: frees what is only kept to be quick.
     pub(super) fn rest(&mut self) {
+        self.merge_db = None;
         self.hot.rest();
         if !std::mem::replace(&mut self.has_rested, true) {
             // That it frees less is no harm.
@@ -91,24 +106,30 @@ impl Worker {
         }
     }
 
-    /// Merges a slice of what the journal has, while it may `go_on`.
-    pub(super) fn merge(&mut self, go_on: impl Fn() -> bool) {
+    /// Merges a slice of what the journal has.
+    pub(super) fn merge(&mut self) {
         self.has_rested = false;
+        self.end_merge();
         if self.is_lost() {
             self.has_failed_to_merge = true;
             return;
         }
-        let merged = self.merge_slice(go_on);
-        self.has_failed_to_merge = merged.is_err();
-        if let Err(error) = merged {
-            self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
+        match self.merge_slice() {
+            Ok(()) => self.has_failed_to_merge = false,
+            Err(error) => self.failed_to_merge(&error.to_string()),
         }
     }
 
-    fn merge_slice(&mut self, may_go_on: impl Fn() -> bool) -> rusqlite::Result<()> {
+    /// It could not merge, because of this.
+    pub(super) fn failed_to_merge(&mut self, error: &str) {
+        self.has_failed_to_merge = true;
+        self.log_failure(self.newest, &format!("cannot merge its journal: {error}"));
+    }
+
+    fn merge_slice(&mut self) -> rusqlite::Result<()> {
         let begun = (self.clock)();
         let slice = Duration::from_millis(SLICE_MS);
-        let go_on = || may_go_on() && (self.clock)().saturating_sub(begun) < slice;
+        let go_on = || (self.clock)().saturating_sub(begun) < slice;
         let unsynced = Unsynced::begin(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let parts = self.hot.write_next(&transaction, go_on)?;
@@ -128,6 +149,7 @@ impl Worker {
         if !self.hot.has_unmerged(wanted.rooms()) {
             return wanted.read(&self.db);
         }
+        self.end_merge_early();
         let is_lost = self.is_lost();
         let unsynced = Unsynced::begin(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
@@ -164,6 +186,11 @@ impl Worker {
     fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
         self.commits += 1;
         self.hot.merged(self.commits, parts, oldest);
+        self.has_merged(oldest);
+    }
+
+    /// All commits before the `oldest` are in the tables.
+    pub(super) fn has_merged(&mut self, oldest: u64) {
         if let Some(journal) = &mut self.journal {
             journal.merged(oldest, self.hot.unmerged == 0);
         }
@@ -222,11 +249,14 @@ impl Worker {
     fn written(&mut self, batch: &[WriteCommand]) -> Vec<Written> {
         let Some(first) = batch.first() else { return Vec::new() };
         let is_for_tail = self.is_for_tail(batch);
+        if !is_for_tail || !self.fits_tail(batch) {
+            self.end_merge_early();
+        }
         if is_for_tail && self.is_tail_lost() || !is_for_tail && self.is_lost() {
             return self.nothing_of(batch);
         }
         while self.hot.is_full() && !self.has_failed_to_merge {
-            self.merge(|| true);
+            self.merge();
         }
         if self.hot.is_full() {
             return self.nothing_of(batch);
@@ -433,6 +463,9 @@ mod tests {
             ends: Arc::new(Ends::new(vec![Box::new(|| {})])),
             reads: VecDeque::new(),
             has_worked: false,
+            merge_thread: None,
+            merge_db: None,
+            merges_alone_until: Duration::ZERO,
         };
         let mut write = |record| {
             let (end, ticket, now) = (0, 1, Timestamp(1));
