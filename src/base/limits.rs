@@ -253,6 +253,9 @@ pub const KEPT_UNMERGED: usize = 4_096;
 pub const MERGED_PER_ROOM_MIN: usize = 16;
 /// Where all is to be merged, the last of them are left to a slice.
 pub const SLICE_UNMERGED: usize = 512;
+/// So many are lent to that thread at once, with the rest of the last room: of the rooms that have most,
+/// and as many of others.
+pub const LENT_MAX: usize = 1_024;
 /// If a commit or a page has had that thread end early, no other begins for so long, in ms.
 pub const LENT_AGAIN_MS: u64 = 100;
 /// How long a slice takes, in ms, during which no commit begins.

@@ -109,7 +109,8 @@ impl JournalEnd {
         }
         self.is_in_doubt = true;
         transaction.commit()?;
-        self.is_in_doubt = false;
+        // If a merge has failed beside it, a record that is in doubt has a later number.
+        self.is_in_doubt = self.tail.as_ref().is_some_and(|tail| tail.newest() > n);
         if is_earlier_done {
             self.earlier = 0;
         }
@@ -161,6 +162,11 @@ impl JournalEnd {
         if let Some(tail) = self.tail.as_mut().filter(|tail| is_all && tail.is_long()) {
             tail.goes_on();
         }
+    }
+
+    /// As [`JournalEnd::merged`], by a thread: what has come meanwhile waits.
+    pub(super) fn merged_beside(&mut self, oldest: u64) {
+        self.noted = oldest;
     }
 
     /// Nothing comes for now. What was said leaves the tail, if all of it is in the tables.

@@ -237,11 +237,12 @@ impl Mark {
             MarkState::Mark(MarkContent { heads, .. }) => content.heads = heads,
             MarkState::Nothing | MarkState::Damaged => content.begun = content.commits,
         });
+        // Before the log is brought there, as a thread may add to it meanwhile.
+        let count = loss::count(db);
         if is_log_in_file(db) {
             content.begun = content.commits;
             content.heads.retain(|name, _| is_late(name));
-            let count = loss::count(db).map_err(io::Error::other);
-            found = count.map(|count| content.in_file = count.noted);
+            found = count.map_err(io::Error::other).map(|count| content.in_file = count.noted);
         }
         match found.and_then(|()| Mark::begin(&self.of, content, self.is_log_called_for)) {
             Ok(mark) => *self = mark,
@@ -280,6 +281,7 @@ fn is_log_in_file(db: &Connection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     fn marked(commits: u64, heads: &[(&str, u64)]) -> MarkContent {
         let heads = heads.iter().map(|(name, head)| ((*name).to_owned(), *head)).collect();
@@ -401,5 +403,40 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT * FROM x").unwrap();
         db.execute_batch("INSERT INTO x VALUES (1)").unwrap();
         assert_eq!(fill(&mut mark).in_file, begun.in_file);
+    }
+
+    #[test]
+    fn it_never_says_of_the_file_what_only_the_log_has_whoever_adds_to_that_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = folder.path().join("parlor.db");
+        let open = || {
+            let db = Connection::open(&of).unwrap();
+            sums::add_row_sum(&db).unwrap();
+            db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+            db
+        };
+        let mut db = open();
+        crate::store::schema::prepare(&mut db, "life").unwrap().unwrap();
+        let (other, is_over) = (open(), &AtomicBool::new(false));
+        let mut mark = mark(&of);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for n in 1.. {
+                    loss::note_commits(&other, n, n).unwrap();
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            for _ in 0..100 {
+                mark.rewrite(&db, |_| false);
+                let in_file = loss::StoreTraces::read(&of).unwrap().in_file.unwrap().noted;
+                let said = mark.content.in_file;
+                is_over.store(said > in_file, Ordering::Relaxed);
+                assert!(said <= in_file, "it says {said}, and the file has {in_file}");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert!(mark.content.in_file > 3);
     }
 }

@@ -8,7 +8,7 @@ use super::replay::JournalReplay;
 use super::rows::{save_member, save_room};
 use super::tail::FoundTail;
 use crate::base::limits::{
-    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, MERGE_CHUNK, MERGED_PER_ROOM_MIN,
+    HOT_LOOKUPS_MAX, JOURNAL_ROWS_MAX, KEPT_UNMERGED, LENT_MAX, MERGE_CHUNK, MERGED_PER_ROOM_MIN,
     SLICE_UNMERGED, UNMERGED_MAX,
 };
 use crate::base::{EntryKind, Record, RoomId};
@@ -96,7 +96,10 @@ impl HotRooms {
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Vec<MergedPart>> {
         if self.round.is_empty() {
-            self.round = self.waiting().into_iter().map(|(_, room)| room.clone()).collect();
+            let mut waiting: Vec<_> =
+                self.waiting().map(|(room, hot)| (hot.row.id, room)).collect();
+            waiting.sort_unstable();
+            self.round = waiting.into_iter().map(|(_, room)| room.clone()).collect();
         }
         let mut parts = Vec::new();
         let others = self.round.iter().filter(|room| !self.large.contains(room));
@@ -122,24 +125,25 @@ impl HotRooms {
         Err(error)
     }
 
-    /// The rooms that wait, in the order of the tables.
-    fn waiting(&self) -> Vec<(i64, &RoomId)> {
-        let waiting = self.queue.iter().filter_map(|(n, room)| {
+    /// The rooms that wait, those that do so for longest first.
+    fn waiting(&self) -> impl Iterator<Item = (&RoomId, &HotRoom)> {
+        self.queue.iter().filter_map(|(n, room)| {
             let hot = self.rooms.get(room).filter(|hot| hot.since == Some(*n))?;
-            Some((hot.row.id, room))
-        });
-        let mut waiting: Vec<_> = waiting.collect();
-        waiting.sort_unstable();
-        waiting
+            Some((room, hot))
+        })
     }
 
-    /// The rooms that are merged in a thread.
+    /// The rooms that are to be merged in a thread, in the order of the tables: those that have most, and if
+    /// what waits is of few rooms, some that have waited for longest.
     pub(super) fn to_lend(&self) -> Vec<&HotRoom> {
-        let names: Vec<&RoomId> = match self.are_few() {
-            true => self.waiting().into_iter().map(|(_, room)| room).collect(),
-            false => self.large.iter().collect(),
-        };
-        names.into_iter().filter_map(|room| self.rooms.get(room)).collect()
+        let large = self.large.iter().filter_map(|room| self.rooms.get(room));
+        let mut rooms = some(large.filter(|hot| hot.unmerged > 0));
+        if self.are_few() {
+            let others = self.waiting().filter(|(room, _)| !self.large.contains(room));
+            rooms.extend(some(others.map(|(_, hot)| hot)));
+        }
+        rooms.sort_unstable_by_key(|hot| hot.row.id);
+        rooms
     }
 
     /// A room could not be written. If that is because of the room, it is stuck.
@@ -231,13 +235,19 @@ impl HotRooms {
     /// Forgets places in the queue of rooms that have left it.
     pub(super) fn forget_places(&mut self) {
         // Those in the middle go when they are more than the others.
-        let is_waiting = |(n, room): &(u64, RoomId)| {
-            self.rooms.get(room).is_some_and(|hot| hot.since == Some(*n))
-        };
         if self.queue.len() > 2 * self.rooms.len() {
-            self.queue.retain(is_waiting);
+            self.forget_all_places();
         }
-        while self.queue.pop_front_if(|first| !is_waiting(first)).is_some() {}
+        let is_left = |(n, room): &mut (u64, RoomId)| {
+            self.rooms.get(room).is_none_or(|hot| hot.since != Some(*n))
+        };
+        while self.queue.pop_front_if(is_left).is_some() {}
+    }
+
+    /// As [`HotRooms::forget_places`], and none of them stays.
+    pub(super) fn forget_all_places(&mut self) {
+        self.queue
+            .retain(|(n, room)| self.rooms.get(room).is_some_and(|hot| hot.since == Some(*n)));
     }
 
     /// Brings a room into the tables, because something is about to change it there. It leaves
@@ -257,8 +267,7 @@ impl HotRooms {
     pub(super) fn is_due(&self, n: u64) -> bool {
         let has_many_rows = n - self.oldest > JOURNAL_ROWS_MAX;
         let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        let has_too_large = !self.are_lent && large.any(HotRoom::is_too_large);
-        self.unmerged > UNMERGED_MAX || has_many_rows || has_too_large
+        self.unmerged > UNMERGED_MAX || has_many_rows || large.any(HotRoom::is_too_large)
     }
 
     /// Whether so much waits that a thread is to merge it, or `all` is to be merged. What is stuck
@@ -337,6 +346,17 @@ impl HotRooms {
     fn has_some_of(&self, room: &RoomId) -> bool {
         self.rooms.get(room).is_some_and(|hot| hot.unmerged > 0)
     }
+}
+
+/// The first of these rooms that have [`LENT_MAX`] together.
+fn some<'a>(rooms: impl Iterator<Item = &'a HotRoom>) -> Vec<&'a HotRoom> {
+    let mut sum = 0;
+    let is_more = |hot: &&HotRoom| {
+        let is_more = sum < LENT_MAX;
+        sum += hot.unmerged;
+        is_more
+    };
+    rooms.take_while(is_more).collect()
 }
 
 /// Notes that commit `n` merges, and adds these records; nothing before the `oldest` is needed then.

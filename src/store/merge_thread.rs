@@ -12,11 +12,12 @@ use super::hot::{HotRoom, HotRooms};
 use super::journal_end::JournalEnd;
 use super::mark::Mark;
 use super::merge::note_merge;
+use super::open_files::OpenFiles;
 use super::worker::Worker;
 use super::{journal, loss, schema, sums};
 use crate::base::RoomId;
 use crate::base::limits::{LENT_AGAIN_MS, UNMERGED_MAX};
-use rusqlite::{Connection, Result, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Result, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -111,6 +112,13 @@ impl MergeThread {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Has it hurry, if so much waits that more comes than it merges.
+    fn hurry(&self, unmerged: usize) {
+        if unmerged > UNMERGED_MAX / 2 {
+            self.told.is_to_hurry.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Has it end soon, and waits for that.
     fn join(&mut self) -> Option<std::thread::Result<MergeEnd>> {
         self.told.is_to_end.store(true, Ordering::Relaxed);
@@ -128,14 +136,16 @@ impl Drop for MergeThread {
 impl Worker {
     /// Whether a thread may begin to merge.
     fn may_lend(&self) -> bool {
-        let is_alone = self.merge_thread.is_none() && self.held.is_some();
-        is_alone && !self.has_failed_to_merge && (self.clock)() >= self.merges_alone_until
+        let is_alone = self.merge_thread.is_none() && self.reads.is_empty();
+        is_alone
+            && self.held.is_some()
+            && !self.has_failed_to_merge
+            && (self.clock)() >= self.merges_alone_until
     }
 
-    /// Whether so much waits that a slice of it is merged after each commit.
+    /// Whether so much waits that a slice of it is merged after each commit, if no thread does it.
     pub(super) fn is_due(&self) -> bool {
-        self.hot.is_due(self.commits)
-            || (self.is_tail_long() && self.merge_thread.is_none() && !self.is_for_thread())
+        self.hot.is_due(self.commits) || self.is_tail_long()
     }
 
     /// Whether all is to be merged, so that the tail is written from its start again.
@@ -147,21 +157,23 @@ impl Worker {
         self.hot.is_for_thread(self.is_tail_long()) && self.may_lend()
     }
 
-    /// Begins to merge in a thread, if it is to.
-    pub(super) fn merge_beside(&mut self) {
+    /// Begins to merge in a thread, if it is to. Returns whether one merges now.
+    pub(super) fn merge_beside(&mut self) -> bool {
         if !self.is_for_thread() {
-            return;
+            return false;
         }
-        let Some(held) = &self.held else { return };
-        let connected = self.merge_db.take().map_or_else(|| connect(held.database()), Ok);
-        // Its file is the one that is looked at now.
+        let Some(held) = &self.held else { return false };
+        let opened = self.merge_db.take().map_or_else(|| open(held.database()), Ok);
+        // Nothing is read of a file before it is known to be the one that is served.
         if self.is_lost() {
             self.has_failed_to_merge = true;
-            return;
+            return false;
         }
         let calls_for_log = self.mark.as_ref().is_some_and(Mark::calls_for_log);
-        let started = connected.map_err(|error| error.to_string()).and_then(|db| {
-            let job = Arc::new(self.hot.lend(self.commits + 1, calls_for_log));
+        let started = opened.and_then(configured).map_err(|error| error.to_string());
+        let started = started.and_then(|db| {
+            let rooms = self.hot.to_lend().into_iter().map(HotRoom::copy).collect();
+            let job = Arc::new(self.hot.lend(rooms, self.commits + 1, calls_for_log));
             let started = MergeThread::start(db, &job);
             if started.is_err() {
                 self.hot.take_back(&job.rooms, &[]);
@@ -171,9 +183,14 @@ impl Worker {
         match started {
             Ok(thread) => {
                 self.commits += 1;
+                thread.hurry(self.hot.unmerged);
                 self.merge_thread = Some(thread);
+                true
             }
-            Err(error) => self.failed_to_merge(&error),
+            Err(error) => {
+                self.failed_to_merge(&error);
+                false
+            }
         }
     }
 
@@ -182,8 +199,8 @@ impl Worker {
         let Some(thread) = &self.merge_thread else { return };
         if thread.has_ended() {
             self.end_merge();
-        } else if self.hot.unmerged > UNMERGED_MAX / 2 {
-            thread.told.is_to_hurry.store(true, Ordering::Relaxed);
+        } else {
+            thread.hurry(self.hot.unmerged);
         }
     }
 
@@ -209,7 +226,8 @@ impl Worker {
             Ok(MergedRooms { written, oldest }) => {
                 self.hot.oldest = oldest;
                 self.hot.take_back(rooms, &written);
-                self.has_merged(oldest);
+                self.journal.iter_mut().for_each(|journal| journal.merged_beside(oldest));
+                self.held.iter_mut().for_each(OpenFiles::committed);
             }
             Err(FailedMerge { room, error }) => {
                 self.hot.take_back(rooms, &[]);
@@ -224,12 +242,18 @@ impl Worker {
                 self.failed_to_merge(&error.to_string());
             }
         }
+        self.hot.forget();
     }
 }
 
-/// A connection to merge by.
-fn connect(file: &Path) -> Result<Connection> {
-    let db = Connection::open(file)?;
+/// Opens a database to merge. Nothing is created, and nothing read yet.
+fn open(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags)
+}
+
+/// Makes a connection ready to merge.
+fn configured(db: Connection) -> Result<Connection> {
     sums::add_row_sum(&db)?;
     schema::configure(&db)?;
     // What is merged stays in the journal until that is synced.
@@ -269,7 +293,7 @@ impl MergeJob {
 
 impl HotRoom {
     /// What of it is in no table, to be written by another thread.
-    fn lend(&self) -> HotRoom {
+    fn copy(&self) -> HotRoom {
         let changed = self.members.iter().filter(|(_, member)| member.is_changed);
         HotRoom {
             row: self.row.clone(),
@@ -282,9 +306,8 @@ impl HotRoom {
 }
 
 impl HotRooms {
-    /// Lends rooms, to be merged by commit `n`.
-    fn lend(&mut self, n: u64, calls_for_log: bool) -> MergeJob {
-        let rooms: Vec<HotRoom> = self.to_lend().into_iter().map(HotRoom::lend).collect();
+    /// Lends rooms, of which these are copies, to be merged by commit `n`.
+    fn lend(&mut self, rooms: Vec<HotRoom>, n: u64, calls_for_log: bool) -> MergeJob {
         for lent in &rooms {
             let Some(hot) = self.rooms.get_mut(&lent.row.state.room) else { continue };
             // What comes now has a place in the queue of its own.
@@ -292,7 +315,8 @@ impl HotRooms {
             hot.members.values_mut().for_each(|member| member.is_changed = false);
         }
         self.are_lent = true;
-        self.forget_places();
+        // A place that stayed would be there twice if they come back with it.
+        self.forget_all_places();
         let oldest = self.queue.front().map_or(n, |(oldest, _)| *oldest);
         MergeJob { rooms, n, oldest, calls_for_log }
     }
@@ -334,12 +358,14 @@ impl HotRooms {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hot::HotPoint;
     use super::super::journal::JournalExtent;
     use super::super::merge::{merge_all, tests::rows};
     use super::super::tail::{FoundTail, JournalPlace, TailRecord};
     use super::super::write::RecordWriter;
     use super::super::{rows as tables, sums::add_row_sum};
     use super::*;
+    use crate::base::limits::HOT_LOOKUPS_MAX;
     use crate::base::{Body, Record, Timestamp, UserId, Written};
     use proptest::prelude::*;
     use std::cell::Cell;
@@ -416,7 +442,12 @@ mod tests {
         Say(usize, usize),
         Read(usize, usize, u64),
         Delivered(usize, usize, u64),
-        Lend,
+        /// The message is not committed.
+        Fail(usize, usize),
+        /// Those of the rooms that have something, by bits.
+        Lend(u8),
+        /// What was only looked up.
+        Forget,
         /// The thread looks so often whether it may go on.
         Merge(u32),
         TakeBack,
@@ -427,7 +458,9 @@ mod tests {
             8 => (0..3usize, 0..3usize).prop_map(|(room, user)| Step::Say(room, user)),
             2 => (0..3usize, 0..3usize, 0..30u64).prop_map(|(a, b, c)| Step::Read(a, b, c)),
             2 => (0..3usize, 0..3usize, 0..30u64).prop_map(|(a, b, c)| Step::Delivered(a, b, c)),
-            2 => Just(Step::Lend),
+            1 => (0..3usize, 0..3usize).prop_map(|(room, user)| Step::Fail(room, user)),
+            2 => (1..8u8).prop_map(Step::Lend),
+            1 => Just(Step::Forget),
             2 => (0..4u32).prop_map(Step::Merge),
             2 => Just(Step::TakeBack),
         ]
@@ -443,22 +476,39 @@ mod tests {
             let (mut bench, mut slow) = (Bench::new(), Bench::new());
             let (mut job, mut merged, mut said) = (None, None, 0);
             for step in steps.into_iter().chain([Step::Merge(9), Step::TakeBack]) {
+                let mut say = |room, user| {
+                    said += 1;
+                    let body = Body { text: said.to_string().into(), data: None, reply_to: None };
+                    let (room, from, cid) = (names(room).0, names(user).1, Some(said.to_string().into()));
+                    Record::Message { room, from, to: None, body, cid }
+                };
                 let record = match step {
-                    Step::Say(room, user) => {
-                        said += 1;
-                        let body = Body { text: said.to_string().into(), data: None, reply_to: None };
-                        let (room, from, cid) = (names(room).0, names(user).1, Some(said.to_string().into()));
-                        Some(Record::Message { room, from, to: None, body, cid })
-                    }
+                    Step::Say(room, user) => Some(say(room, user)),
                     Step::Read(room, user, seq) => {
                         Some(Record::Read { room: names(room).0, user: names(user).1, seq })
                     }
                     Step::Delivered(room, user, seq) => {
                         Some(Record::Delivered { user: names(user).1, marks: vec![(names(room).0, seq)] })
                     }
-                    Step::Lend if job.is_none() && bench.hot.unmerged > 0 => {
-                        job = Some(bench.hot.lend(bench.commits + 1, false));
-                        bench.commits += 1;
+                    Step::Fail(room, user) => {
+                        let writer = RecordWriter { db: &bench.db, now: Timestamp(0) };
+                        writer.write(&mut bench.hot, &say(room, user)).unwrap();
+                        bench.hot.back_to(HotPoint::default());
+                        None
+                    }
+                    Step::Forget => {
+                        bench.hot.lookups = HOT_LOOKUPS_MAX;
+                        bench.hot.forget();
+                        None
+                    }
+                    Step::Lend(which) if job.is_none() => {
+                        let is_one = |at: usize| which & (1 << at) != 0;
+                        let found = (0..3).filter(|at| is_one(*at)).filter_map(|at| bench.hot.rooms.get(&names(at).0));
+                        let rooms: Vec<_> = found.filter(|hot| hot.unmerged > 0).map(HotRoom::copy).collect();
+                        if !rooms.is_empty() {
+                            job = Some(bench.hot.lend(rooms, bench.commits + 1, false));
+                            bench.commits += 1;
+                        }
                         None
                     }
                     Step::Merge(looks) if merged.is_none() => {
@@ -484,7 +534,7 @@ mod tests {
                         }
                         None
                     }
-                    Step::Lend | Step::Merge(_) => None,
+                    Step::Lend(_) | Step::Merge(_) => None,
                 };
                 if let Some(record) = record {
                     // The same time, and so the same number.
@@ -495,10 +545,14 @@ mod tests {
                 prop_assert_eq!(bench.after_start(), slow.after_start());
                 let weights = bench.hot.rooms.values().map(|hot| hot.unmerged);
                 prop_assert_eq!(bench.hot.unmerged, weights.sum::<usize>());
+                // Whatever waits has one place in the queue, in order.
+                prop_assert!(bench.hot.queue.iter().map(|(n, _)| *n).is_sorted());
+                for hot in bench.hot.rooms.values() {
+                    let is_its = |(n, room): &&(u64, RoomId)| *room == hot.row.state.room && hot.since == Some(*n);
+                    let places = bench.hot.queue.iter().filter(is_its).count();
+                    prop_assert_eq!(places, usize::from(hot.since.is_some()));
+                }
             }
-            // Whatever is left has a place in the queue, in order.
-            let waiting: Vec<u64> = bench.hot.queue.iter().map(|(n, _)| *n).collect();
-            prop_assert!(waiting.is_sorted());
             if bench.hot.unmerged > 0 {
                 let n = bench.commits + 1;
                 let parts = bench.hot.write_next(&bench.db, || true).unwrap();

@@ -161,10 +161,9 @@ impl Worker {
             self.ends.answer(pages, &self.counters, None);
         }
         self.take_merged();
-        if self.is_due() {
+        if self.merge_thread.is_none() && !self.merge_beside() && self.is_due() {
             self.merge();
         }
-        self.merge_beside();
     }
 
     /// Waits until no end has too much to take.

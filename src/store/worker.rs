@@ -186,11 +186,6 @@ impl Worker {
     fn merged(&mut self, parts: &[MergedPart], oldest: u64) {
         self.commits += 1;
         self.hot.merged(self.commits, parts, oldest);
-        self.has_merged(oldest);
-    }
-
-    /// All commits before the `oldest` are in the tables.
-    pub(super) fn has_merged(&mut self, oldest: u64) {
         if let Some(journal) = &mut self.journal {
             journal.merged(oldest, self.hot.unmerged == 0);
         }
