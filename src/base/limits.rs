@@ -246,7 +246,10 @@ pub const ROOM_UNMERGED_MAX: usize = 2_048;
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
 /// Rows of the journal that nothing needs stay until there are so many, or the store merges.
 pub const ROWS_KEPT_MAX: u64 = 256;
-/// With more of them than these, a store on a disk merges in a thread of its own, beside its commits.
+/// If a commit has so many records, a store on a disk merges in a thread of its
+/// own, beside its commits. Where fewer write at once, they have the processors for themselves.
+pub const MERGES_BESIDE_MIN: usize = 8;
+/// It does so if more of these entries and marks wait.
 pub const KEPT_UNMERGED: usize = 4_096;
 /// If the rooms have fewer each, on average, all wait until a slice is due: a page is then changed for more
 /// of them at once.

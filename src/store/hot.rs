@@ -2,8 +2,9 @@
 //! the tables yet.
 //!
 //! Messages and marks change rooms here, and add to the journal. Every other record changes the
-//! tables, so the room is brought there first, and leaves memory. Only the worker writes, so a room
-//! that is here is as the tables and the journal together say.
+//! tables, so the room is brought there first, and leaves memory. Only the worker writes, and a
+//! [thread](super::merge_thread) to which it lends rooms, so a room that is here is as the tables and the
+//! journal together say.
 
 use super::journal::{JournalRecord, JournalText};
 use super::marks::deleted_after;

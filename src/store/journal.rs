@@ -3,8 +3,9 @@
 //! A commit adds its number, and its messages and marks as JSON, to the end of the
 //! [tail](super::tail); if it changes tables, too, to the end of the table `journal`, in the same
 //! transaction. So it writes one or two pages, however many rooms and users it is about. Later
-//! [`HotRooms::write_next`](super::hot::HotRooms::write_next) brings many of them into the
-//! tables at once, room by room, and the rows are removed. Numbers are absolute: who reads a commit
+//! [`HotRooms::write_next`](super::hot::HotRooms::write_next) or a
+//! [thread](super::merge_thread) brings many of them into the tables at once, room by room, and the rows
+//! are removed. Numbers are absolute: who reads a commit
 //! again, after a part of it was merged, passes over what the tables have.
 
 use super::loss;

@@ -16,7 +16,7 @@ use super::open_files::OpenFiles;
 use super::worker::Worker;
 use super::{journal, loss, schema, sums};
 use crate::base::RoomId;
-use crate::base::limits::{LENT_AGAIN_MS, UNMERGED_MAX};
+use crate::base::limits::{LENT_AGAIN_MS, MERGES_BESIDE_MIN, UNMERGED_MAX};
 use rusqlite::{Connection, OpenFlags, Result, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
@@ -157,9 +157,10 @@ impl Worker {
         self.hot.is_for_thread(self.is_tail_long()) && self.may_lend()
     }
 
-    /// Begins to merge in a thread, if it is to. Returns whether one merges now.
-    pub(super) fn merge_beside(&mut self) -> bool {
-        if !self.is_for_thread() {
+    /// Begins to merge in a thread, if it is to after a commit of so many records. Returns whether one
+    /// merges now.
+    pub(super) fn merge_beside(&mut self, came: usize) -> bool {
+        if came < MERGES_BESIDE_MIN || !self.is_for_thread() {
             return false;
         }
         let Some(held) = &self.held else { return false };

@@ -146,6 +146,7 @@ impl Worker {
         // Records first, answered at once, so that no message waits for others' pages. A page
         // shows what was committed of all that was asked for before it.
         self.wait_for_ends();
+        let came = batch.len();
         if !batch.is_empty() {
             let answers = self.write(batch);
             self.ends.answer(answers, &self.counters, None);
@@ -161,7 +162,7 @@ impl Worker {
             self.ends.answer(pages, &self.counters, None);
         }
         self.take_merged();
-        if self.merge_thread.is_none() && !self.merge_beside() && self.is_due() {
+        if self.merge_thread.is_none() && !self.merge_beside(came) && self.is_due() {
             self.merge();
         }
     }
