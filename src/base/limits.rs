@@ -235,7 +235,7 @@ pub const HELPED_MAX: usize = 8;
 /// As much as they may weigh together, in bytes: 256 for each, texts and data, and 80 for each mark.
 pub const HELPED_BYTES_MAX: usize = 16 * 1024;
 /// Entries and marks that are in the store's journal and in no table of rooms. When there are more,
-/// a slice of them is merged after each commit; with twice as many nothing more is taken.
+/// a slice of them is merged after each commit, if no thread merges; with twice as many nothing more is taken.
 pub const UNMERGED_MAX: usize = 16_384;
 /// Such an entry counts once more for so many bytes of its text and data.
 pub const UNMERGED_UNIT_BYTES: usize = 512;
@@ -257,10 +257,12 @@ pub const MERGED_PER_ROOM_MIN: usize = 16;
 /// Where all is to be merged, the last of them are left to a slice.
 pub const SLICE_UNMERGED: usize = 512;
 /// So many are lent to that thread at once, with the rest of the last room: of the rooms that have most,
-/// and as many of others.
+/// and as many of others. If all is to be merged, all are.
 pub const LENT_MAX: usize = 1_024;
 /// If a commit or a page has had that thread end early, no other begins for so long, in ms.
 pub const LENT_AGAIN_MS: u64 = 100;
+/// How long that thread waits for another process that writes to the database, in ms.
+pub const MERGE_BUSY_MS: u64 = 100;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
 /// Entries that are merged between two looks at the clock.
@@ -270,6 +272,8 @@ pub const MERGE_IDLE_MS: u64 = 1_000;
 /// When the tail of the store's journal has so many bytes, all of it is merged, and it is written
 /// from its start again.
 pub const TAIL_BYTES: u64 = 8 * 1024 * 1024;
+/// With so many more slices do that, during which no commit begins, and no thread beside them.
+pub const TAIL_OVER_BYTES: u64 = TAIL_BYTES / 8;
 /// With so many, as while it is read for a long backup, commits go to the database.
 pub const TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// By how many bytes it is lengthened at once.

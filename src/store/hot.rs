@@ -26,8 +26,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct HotRooms {
     pub(super) rooms: HashMap<RoomId, HotRoom>,
-    /// The rooms with something that is in no table, and the commit since which they have it, the
-    /// oldest first. A room that was brought to the tables meanwhile has none, or a later one.
+    /// The rooms with something that is in no table and not lent, and the commit since which they have it,
+    /// the oldest first. A room that was brought to the tables meanwhile has none, or a later one.
     pub(super) queue: VecDeque<(u64, RoomId)>,
     /// Those of them that are merged next, in the order of the tables: all that waited when the round
     /// began.
@@ -64,7 +64,7 @@ pub(super) struct HotRoom {
     pub(super) cids: HashMap<(UserId, Arc<str>), u64>,
     /// What is in no table, as of all rooms.
     pub(super) unmerged: usize,
-    /// The commit since which there is something.
+    /// The commit since which there is something that is not lent.
     pub(super) since: Option<u64>,
     /// Its rows in the tables are damaged, so it stays in the journal.
     pub(super) is_stuck: bool,
@@ -74,7 +74,7 @@ pub(super) struct HotRoom {
 #[derive(Clone, Debug)]
 pub(super) struct HotMember {
     pub(super) state: MemberState,
-    /// The row in the table has another state.
+    /// The row in the table has another state, and is not lent with that.
     pub(super) is_changed: bool,
 }
 

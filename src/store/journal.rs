@@ -159,8 +159,8 @@ pub(super) fn copy_tail(copy: &Connection, tail: &FoundTail) -> Result<Option<St
     let transaction = copy.unchecked_transaction()?;
     let mut next = None;
     for (n, list) in all {
-        // What is lost stays a hole. A number that is in neither is of a merge that a power loss has
-        // undone.
+        // What is lost stays a hole. A number that is in neither is of a merge that is under way, has failed,
+        // or was undone by a power loss.
         let first = next.filter(|_| list.is_some()).unwrap_or(n);
         next = n.checked_add(1);
         for n in first..n {

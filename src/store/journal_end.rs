@@ -26,7 +26,7 @@ pub(super) struct JournalEnd {
     /// The oldest commit that the journal has, as the database says since there is a tail.
     noted: u64,
     /// A row or a record may be there although its commit has failed, so the next commit is a row
-    /// with its number.
+    /// with its number, or has one with it.
     is_in_doubt: bool,
     /// Until this commit no tail is made, as that has failed.
     made_from: u64,
@@ -60,6 +60,16 @@ impl JournalEnd {
     /// Whether there is space for records of so many bytes.
     pub(super) fn has_space(&self, bytes: usize) -> bool {
         self.tail.as_ref().is_some_and(|tail| tail.has_space(bytes))
+    }
+
+    /// The number of the newest commit that does not merge.
+    pub(super) fn newest(&self) -> u64 {
+        self.last.n
+    }
+
+    /// Whether the tail is longer than it should be, as what it has is not merged fast enough.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.tail.as_ref().is_some_and(TailWriter::is_too_long)
     }
 
     /// Whether what the tail has is to be merged, so that it does not grow.
@@ -107,10 +117,14 @@ impl JournalEnd {
         if self.tail.is_some() && stays != self.noted {
             loss::note_oldest(&transaction, stays)?;
         }
+        // If a merge has failed beside it, a record that is in doubt has a later number.
+        let newest = self.tail.as_ref().map_or(n, |tail| tail.newest().max(n));
+        for doubtful in n + 1..=newest {
+            journal::append(&transaction, doubtful, journal::NO_RECORDS)?;
+        }
         self.is_in_doubt = true;
         transaction.commit()?;
-        // If a merge has failed beside it, a record that is in doubt has a later number.
-        self.is_in_doubt = self.tail.as_ref().is_some_and(|tail| tail.newest() > n);
+        self.is_in_doubt = false;
         if is_earlier_done {
             self.earlier = 0;
         }
@@ -120,7 +134,7 @@ impl JournalEnd {
         if self.tail.is_some() {
             self.noted = stays;
         }
-        self.last = JournalPlace { n, is_record: false };
+        self.last = JournalPlace { n: newest, is_record: false };
         Ok(stays)
     }
 
@@ -256,6 +270,30 @@ mod tests {
         assert!(!end.takes_records(), "what merges is not synced");
         commit(&db, &mut end, 3, 3).unwrap();
         assert!(end.takes_records());
+    }
+
+    #[test]
+    fn a_record_that_failed_while_a_merge_did_is_hidden_by_a_row_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, mut end) = database(folder.path());
+        commit(&db, &mut end, 1, 1).unwrap();
+        end.append(2, "[1]").unwrap();
+        // A merge is commit 3, and a record fails as commit 4, and is there; then the merge fails.
+        end.tail.as_mut().unwrap().append(4, end.last, "[2]").unwrap();
+        end.is_in_doubt = true;
+        end.failed_to_merge();
+        commit(&db, &mut end, 3, 1).unwrap();
+        assert_eq!((rows(&db), end.newest(), end.takes_records()), (vec![1, 3, 4], 4, true));
+        let found = tail::HeldTail::take(&folder.path().join("x.db")).unwrap().read(&db).unwrap();
+        assert_eq!(found.records.keys().copied().collect::<Vec<_>>(), [2, 4]);
+        let mut shown = Vec::new();
+        let read = journal::copy_tail(&db, &found);
+        assert_eq!(read.unwrap(), None);
+        let mut statement = db.prepare("SELECT n, records FROM journal ORDER BY n").unwrap();
+        let all = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        shown.extend(all.map(|row| row.unwrap()));
+        let expected = [(1, "[]"), (2, "[1]"), (3, "[]"), (4, "[]")];
+        assert_eq!(shown, expected.map(|(n, list)| (n, list.to_owned())));
     }
 
     #[test]

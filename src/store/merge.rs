@@ -133,14 +133,15 @@ impl HotRooms {
         })
     }
 
-    /// The rooms that are to be merged in a thread, in the order of the tables: those that have most, and if
-    /// what waits is of few rooms, some that have waited for longest.
-    pub(super) fn to_lend(&self) -> Vec<&HotRoom> {
+    /// The rooms that are to be merged in a thread, or `all`, in the order of the tables: those that have most,
+    /// and if what waits is of few rooms, those that have waited for longest.
+    pub(super) fn to_lend(&self, all: bool) -> Vec<&HotRoom> {
+        let most = if all { usize::MAX } else { LENT_MAX };
         let large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        let mut rooms = some(large.filter(|hot| hot.unmerged > 0));
+        let mut rooms = first(large.filter(|hot| hot.unmerged > 0), most);
         if self.are_few() {
             let others = self.waiting().filter(|(room, _)| !self.large.contains(room));
-            rooms.extend(some(others.map(|(_, hot)| hot)));
+            rooms.extend(first(others.map(|(_, hot)| hot), most));
         }
         rooms.sort_unstable_by_key(|hot| hot.row.id);
         rooms
@@ -274,7 +275,13 @@ impl HotRooms {
     /// [`count`](HotRooms::count) alone looks after.
     pub(super) fn is_for_thread(&self, all: bool) -> bool {
         let kept = if all { SLICE_UNMERGED } else { KEPT_UNMERGED };
-        let is_much = (self.unmerged > kept && self.are_few()) || !self.large.is_empty();
+        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
+        let has_large = large.any(HotRoom::is_large);
+        // Of many rooms a thread has the large ones alone, and the others must have their turn.
+        let is_much = match self.are_few() {
+            true => self.unmerged > kept || has_large,
+            false => has_large && !all && self.unmerged <= UNMERGED_MAX,
+        };
         is_much && self.stuck == 0
     }
 
@@ -348,11 +355,11 @@ impl HotRooms {
     }
 }
 
-/// The first of these rooms that have [`LENT_MAX`] together.
-fn some<'a>(rooms: impl Iterator<Item = &'a HotRoom>) -> Vec<&'a HotRoom> {
+/// The first of some rooms, until they have so much.
+fn first<'a>(rooms: impl Iterator<Item = &'a HotRoom>, most: usize) -> Vec<&'a HotRoom> {
     let mut sum = 0;
     let is_more = |hot: &&HotRoom| {
-        let is_more = sum < LENT_MAX;
+        let is_more = sum < most;
         sum += hot.unmerged;
         is_more
     };
@@ -418,7 +425,7 @@ pub(super) fn merge_all(db: &Connection, tail: &FoundTail) -> Result<WholeJourna
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::hot::HotPoint;
     use super::super::sums::add_row_sum;
     use super::super::write::RecordWriter;
@@ -428,7 +435,7 @@ pub(super) mod tests {
     use std::cell::Cell;
 
     /// All rows of the tables that are merged.
-    pub(in crate::store) fn rows(db: &Connection) -> Vec<String> {
+    fn rows(db: &Connection) -> Vec<String> {
         let mut rows = Vec::new();
         for (table, columns) in [
             ("rooms", "name, head, messages, ts, first, first_ts, people, sum"),

@@ -16,7 +16,7 @@ use super::open_files::OpenFiles;
 use super::worker::Worker;
 use super::{journal, loss, schema, sums};
 use crate::base::RoomId;
-use crate::base::limits::{LENT_AGAIN_MS, MERGES_BESIDE_MIN, UNMERGED_MAX};
+use crate::base::limits::{LENT_AGAIN_MS, MERGE_BUSY_MS, MERGES_BESIDE_MIN, UNMERGED_MAX};
 use rusqlite::{Connection, OpenFlags, Result, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
@@ -148,6 +148,11 @@ impl Worker {
         self.hot.is_due(self.commits) || self.is_tail_long()
     }
 
+    /// Whether slices are to bring the tail to its start, as they hold up what comes.
+    pub(super) fn is_tail_too_long(&self) -> bool {
+        self.journal.as_ref().is_some_and(JournalEnd::is_too_long)
+    }
+
     /// Whether all is to be merged, so that the tail is written from its start again.
     fn is_tail_long(&self) -> bool {
         self.journal.as_ref().is_some_and(JournalEnd::is_long) && self.hot.unmerged > 0
@@ -164,16 +169,20 @@ impl Worker {
             return false;
         }
         let Some(held) = &self.held else { return false };
-        let opened = self.merge_db.take().map_or_else(|| open(held.database()), Ok);
+        let kept = self.merge_db.take();
+        let is_new = kept.is_none();
+        let opened = kept.map_or_else(|| open(held.database()), Ok);
         // Nothing is read of a file before it is known to be the one that is served.
         if self.is_lost() {
             self.has_failed_to_merge = true;
             return false;
         }
         let calls_for_log = self.mark.as_ref().is_some_and(Mark::calls_for_log);
-        let started = opened.and_then(configured).map_err(|error| error.to_string());
+        let ready = opened.and_then(|db| if is_new { configured(db) } else { Ok(db) });
+        let started = ready.map_err(|error| error.to_string());
         let started = started.and_then(|db| {
-            let rooms = self.hot.to_lend().into_iter().map(HotRoom::copy).collect();
+            let rooms = self.hot.to_lend(self.is_tail_long());
+            let rooms = rooms.into_iter().map(HotRoom::copy).collect();
             let job = Arc::new(self.hot.lend(rooms, self.commits + 1, calls_for_log));
             let started = MergeThread::start(db, &job);
             if started.is_err() {
@@ -227,7 +236,10 @@ impl Worker {
             Ok(MergedRooms { written, oldest }) => {
                 self.hot.oldest = oldest;
                 self.hot.take_back(rooms, &written);
-                self.journal.iter_mut().for_each(|journal| journal.merged_beside(oldest));
+                // What is in a log that has lost its name stays in the tail.
+                if !self.is_lost() {
+                    self.journal.iter_mut().for_each(|journal| journal.merged_beside(oldest));
+                }
                 self.held.iter_mut().for_each(OpenFiles::committed);
             }
             Err(FailedMerge { room, error }) => {
@@ -260,6 +272,7 @@ fn configured(db: Connection) -> Result<Connection> {
     // What is merged stays in the journal until that is synced.
     schema::set_synced(&db, false)?;
     schema::keep_statements(&db);
+    db.busy_timeout(Duration::from_millis(MERGE_BUSY_MS))?;
     Ok(db)
 }
 
@@ -361,7 +374,7 @@ impl HotRooms {
 mod tests {
     use super::super::hot::HotPoint;
     use super::super::journal::JournalExtent;
-    use super::super::merge::{merge_all, tests::rows};
+    use super::super::merge::merge_all;
     use super::super::tail::{FoundTail, JournalPlace, TailRecord};
     use super::super::write::RecordWriter;
     use super::super::{rows as tables, sums::add_row_sum};
@@ -382,6 +395,18 @@ mod tests {
         add_row_sum(&db).unwrap();
         schema::prepare(&mut db, "epoch").unwrap().unwrap();
         db
+    }
+
+    /// All rows of the tables that are merged.
+    fn rows(db: &Connection) -> Vec<String> {
+        let read = |(table, columns)| -> Vec<String> {
+            let sql = format!("SELECT json_array({columns}, sum) FROM {table} ORDER BY 1");
+            let mut rows = db.prepare(&sql).unwrap();
+            let found = rows.query_map((), |row| row.get(0)).unwrap();
+            found.map(Result::unwrap).collect()
+        };
+        let tables = [("rooms", "name"), ("members", "room, user"), ("entries", "room, seq, text")];
+        tables.into_iter().flat_map(read).collect()
     }
 
     /// A store's rooms and journal, without its files and threads.

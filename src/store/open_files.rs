@@ -2,7 +2,8 @@
 //!
 //! If somebody moves, removes or replaces the directory of a running server, SQLite goes on writing
 //! into files without a name, and what it acknowledges is gone with the process. So the names are
-//! checked before each commit that writes to the log, and once a second. This uses `statx`: to open the
+//! checked before each commit that writes to the log (before a thread begins one that merges), and once a
+//! second. This uses `statx`: to open the
 //! database's file a second time, and close it, would release SQLite's locks on it (fcntl(2)).
 //!
 //! Before a commit to the tail alone, the tail and the directory are: as long as that has not changed, its

@@ -26,7 +26,7 @@ use super::disk::{self, FileIdentity, if_there, real};
 use super::integrity::{TAIL, with};
 use super::rows::{damaged, meta};
 use super::{loss, schema, sums};
-use crate::base::limits::{TAIL_AHEAD_BYTES, TAIL_BYTES, TAIL_BYTES_MAX};
+use crate::base::limits::{TAIL_AHEAD_BYTES, TAIL_BYTES, TAIL_BYTES_MAX, TAIL_OVER_BYTES};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result};
 use std::collections::BTreeMap;
@@ -304,6 +304,11 @@ impl TailWriter {
     /// Whether it is to be written from its start again.
     pub(super) fn is_long(&self) -> bool {
         self.at >= self.is_long_at
+    }
+
+    /// Whether that should have been done.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.at >= self.is_long_at + TAIL_OVER_BYTES
     }
 
     /// It cannot be written from its start for now.

@@ -162,7 +162,8 @@ impl Worker {
             self.ends.answer(pages, &self.counters, None);
         }
         self.take_merged();
-        if self.merge_thread.is_none() && !self.merge_beside(came) && self.is_due() {
+        let is_merged_beside = self.merge_thread.is_some() || self.merge_beside(came);
+        if self.is_due() && (!is_merged_beside || self.is_tail_too_long()) {
             self.merge();
         }
     }

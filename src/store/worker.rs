@@ -31,7 +31,7 @@ pub(super) struct Worker {
     pub(super) hot: HotRooms,
     /// How many commits there were, as the journal counts them.
     pub(super) commits: u64,
-    /// The last slice could not be merged.
+    /// The last slice, or what a thread was to merge, could not be merged.
     pub(super) has_failed_to_merge: bool,
     /// It has freed memory since it did something.
     pub(super) has_rested: bool,
@@ -250,6 +250,9 @@ impl Worker {
         if is_for_tail && self.is_tail_lost() || !is_for_tail && self.is_lost() {
             return self.nothing_of(batch);
         }
+        if self.hot.is_full() {
+            self.end_merge_early();
+        }
         while self.hot.is_full() && !self.has_failed_to_merge {
             self.merge();
         }
@@ -385,7 +388,7 @@ impl Worker {
 
     /// What was written is committed: with this number, to the tail or not.
     fn committed(&mut self, n: u64, is_record: bool, all_written: &mut [Written]) {
-        self.commits = n;
+        self.commits = self.journal.as_ref().map_or(n, |journal| journal.newest().max(n));
         if let Some(held) = &mut self.held {
             if !is_record {
                 held.committed();
