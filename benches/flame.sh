@@ -33,7 +33,8 @@ wait "$bench"
 # The names of what every thread begins with say nothing.
 perf script --input "$folder/data" 2> "$folder/told" | inferno-collapse-perf --quiet |
     sed -e 's/^parlor;.*;parlor::reactor::reactor::Reactor<[^;]*::run/reactor;Reactor::run/' -e 's/^parlor;/reactor;/' \
-        -e 's/^parlor-store;.*;parlor::store::worker::Worker::run/store;Worker::run/' -e 's/^parlor-store;/store;/' \
+        -e 's/^parlor-store;.*;parlor::store::thread::Workplace::run/store;Workplace::run/' -e 's/^parlor-store;/store;/' \
+        -e 's/^parlor-merge;.*;parlor::store::merge_thread::MergeJob::merge/merge;MergeJob::merge/' -e 's/^parlor-merge;/merge;/' \
         -e 's/;__send;/;send(2);/' -e 's/;__libc_recv;/;recv(2);/' \
         -e 's/\[unknown\];//g' -e 's/parlor:://g' |
     inferno-flamegraph --quiet --deterministic --minwidth 0.3 --width 1200 \

@@ -136,10 +136,11 @@ impl Drop for MergeThread {
 impl Worker {
     /// Whether a thread may begin to merge.
     fn may_lend(&self) -> bool {
-        let is_alone = self.merge_thread.is_none() && self.reads.is_empty();
-        is_alone
+        let is_free = self.merge_thread.is_none() && self.reads.is_empty();
+        is_free
             && self.held.is_some()
             && !self.has_failed_to_merge
+            && !self.is_tail_too_long()
             && (self.clock)() >= self.merges_alone_until
     }
 
