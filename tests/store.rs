@@ -534,44 +534,6 @@ fn on_a_disk_what_a_turn_brings_shares_a_commit_when_it_ends_or_when_it_is_much(
 }
 
 #[test]
-fn what_many_write_is_merged_before_a_commit_has_to_wait_for_it() {
-    const ROOMS: usize = 20;
-    // A slice after a commit is due later, by what all rooms have and by what one has.
-    let (most, turn) = (15_000, 200);
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let mut opened = open(&Place::Directory(data.clone()));
-    for number in 0..ROOMS {
-        opened.write(1, join(&format!("r{number}"), "ada"));
-    }
-    let tables = rusqlite::Connection::open(data.join("parlor.db")).unwrap();
-    let merged = || -> usize {
-        let sql = "SELECT count(*) FROM entries WHERE kind = 'message'";
-        tables.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
-    };
-    let mut sent = 0;
-    while merged() == 0 {
-        assert!(sent < most, "nothing was merged");
-        for _ in 0..turn {
-            opened.submit(2, say(&format!("r{}", sent % ROOMS), "ada", &sent.to_string(), None));
-            sent += 1;
-        }
-        opened.store.turn_ends();
-        assert!(opened.written(turn).iter().all(is_changed));
-    }
-    // What needs the tables has the thread end, and finds all of it there.
-    for number in 0..ROOMS {
-        let (of, count) = (format!("r{number}"), (sent - number).div_ceil(ROOMS) as u64);
-        let query = Query { room: room(&of), ..page(1, count + 1, 1_000, false) };
-        assert_eq!(opened.read(query), (1..=count + 1).collect::<Vec<u64>>());
-        let (seq, ..) = message(&opened.write(3, say(&of, "ada", "and on", None)));
-        assert_eq!(seq, count + 2);
-    }
-    drop(opened);
-    assert_eq!(merged(), sent + ROOMS);
-}
-
-#[test]
 fn in_memory_whoever_ends_its_turn_stores_what_is_little_and_the_others_are_woken() {
     const ENDS: usize = 3;
     const MESSAGES: usize = 400;

@@ -304,13 +304,21 @@ fn merged_by(rooms: usize, most: usize) -> Option<(usize, usize)> {
             return None;
         }
     }
+    // What needs the tables has the thread end, and finds all of it there.
+    let each = sent / rooms.len();
+    for name in &rooms {
+        assert_eq!(server.texts(name).unwrap().len(), each);
+        assert_eq!(seq(&server.write([say(name, "ada", "x", None)])[0]), (each as u64 + 2, false));
+    }
+    drop(server);
+    assert_eq!(faults(folder.path()), [""; 0]);
     Some((sent, merged))
 }
 
-/// Where many write, what waits is merged while the thread has nothing to commit, long before it is so much that
-/// each commit is followed by a slice, and some of it stays for those who go on.
+/// Where many write, a thread merges what waits, long before it is so much that each commit is followed by a
+/// slice, and some of it stays for those who go on.
 #[test]
-fn it_is_merged_between_commits_of_many_unless_of_many_rooms() {
+fn it_is_merged_beside_the_commits_of_many_unless_of_many_rooms() {
     let within = |rooms, most| (0..5).find_map(|_| merged_by(rooms, most)).expect("a free machine");
     let (sent, merged) = within(32, 12_000);
     assert!((4_000..12_000).contains(&sent), "{sent}");

@@ -246,8 +246,8 @@ pub const ROOM_UNMERGED_MAX: usize = 2_048;
 pub const JOURNAL_ROWS_MAX: u64 = 65_536;
 /// Rows of the journal that nothing needs stay until there are so many, or the store merges.
 pub const ROWS_KEPT_MAX: u64 = 256;
-/// If a commit has so many records, a store on a disk merges in a thread of its
-/// own, beside its commits. Where fewer write at once, they have the processors for themselves.
+/// If a commit has so many records, a store on a disk merges in a thread of its own, beside its commits.
+/// Where fewer write at once, they have the processors for themselves.
 pub const MERGES_BESIDE_MIN: usize = 8;
 /// It does so if more of these entries and marks wait.
 pub const KEPT_UNMERGED: usize = 4_096;
@@ -265,7 +265,7 @@ pub const LENT_AGAIN_MS: u64 = 100;
 pub const MERGE_BUSY_MS: u64 = 100;
 /// How long a slice takes, in ms, during which no commit begins.
 pub const SLICE_MS: u64 = 2;
-/// Entries that are merged between two looks at the clock.
+/// Entries that are merged between two looks at the clock, or two times that a thread lets others run.
 pub const MERGE_CHUNK: usize = 8;
 /// An idle store begins to merge after so long, in ms.
 pub const MERGE_IDLE_MS: u64 = 1_000;

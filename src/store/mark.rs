@@ -229,8 +229,8 @@ impl Mark {
     }
 
     /// Begins the mark anew, so that it does not grow. It keeps what the log has beyond the file,
-    /// which is nothing unless somebody reads the file or brings it there; and what is in no table yet, as the names of
-    /// logs tell.
+    /// which is nothing unless somebody reads the file or brings it there; and what is in no table
+    /// yet, as the names of logs tell.
     fn rewrite(&mut self, db: &Connection, is_late: impl Fn(&str) -> bool) {
         let mut content = self.content.clone();
         let mut found = read(&self.of).map(|found| match found {

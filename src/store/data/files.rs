@@ -215,7 +215,7 @@ fn write_alone<T>(file: &Path, write: impl FnOnce(&mut Connection) -> Result<T>)
     // A journal that is merged may have texts that were deleted since.
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "cache_size", -64 * 1024)?;
-    db.set_prepared_statement_cache_capacity(32);
+    schema::keep_statements(&db);
     let written = write(&mut db)?;
     db.close().map_err(|(_, error)| error)?;
     Ok(written)

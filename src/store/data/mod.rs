@@ -195,7 +195,7 @@ fn open_untouched(file: &Path) -> Result<Connection> {
 fn set_up(db: &Connection) -> rusqlite::Result<()> {
     sums::add_row_sum(db)?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    db.set_prepared_statement_cache_capacity(32);
+    schema::keep_statements(db);
     Ok(())
 }
 
