@@ -41,6 +41,7 @@ impl Frame {
     }
 
     /// The bytes.
+    #[inline]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -145,6 +146,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
+    #[inline]
     pub(super) fn of(frame: &Frame) -> Cost {
         let len = frame.bytes().len();
         let shared = if matches!(frame, Frame::Shared(_)) { len } else { 0 };
@@ -154,5 +156,15 @@ impl Cost {
     pub(super) fn add(&mut self, other: Cost) {
         self.waiting += other.waiting;
         self.shared += other.shared;
+    }
+
+    pub(super) fn subtract(&mut self, other: Cost) {
+        self.waiting -= other.waiting;
+        self.shared -= other.shared;
+    }
+
+    /// What counts towards the budget of all.
+    pub(super) fn own(self) -> usize {
+        self.waiting - self.shared
     }
 }

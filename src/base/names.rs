@@ -1,9 +1,9 @@
 //! Names of users, rooms and streams, checked once on entry.
 
 use super::ConnId;
+use arcstr::{ArcStr, literal};
 use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 /// Longest user id, stream name and name of a room that is not direct, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -45,16 +45,16 @@ impl std::error::Error for NameError {}
 
 /// A user's id: 1–64 of `A–Z a–z 0–9 _ . @ -`, not only dots. Ids are case-sensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(Arc<str>);
+pub struct UserId(ArcStr);
 
 /// A room's name: as a user's id, and `:`. Names that begin with `dm:` belong to direct rooms and
 /// may have 132 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomId(Arc<str>);
+pub struct RoomId(ArcStr);
 
 /// A stream's name: as a user's id, and `:`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(Arc<str>);
+pub struct StreamId(ArcStr);
 
 impl StreamId {
     /// Parses a stream's name.
@@ -68,19 +68,19 @@ impl UserId {
     /// The embedding program, where it acts in no user's name.
     #[must_use]
     pub fn program() -> UserId {
-        UserId(":program".into())
+        UserId(literal!(":program"))
     }
 
     /// The holder of the admin token, where no user is named.
     #[must_use]
     pub fn admin() -> UserId {
-        UserId(":admin".into())
+        UserId(literal!(":admin"))
     }
 
     /// The guest on a connection, or all guests without one.
     #[must_use]
     pub fn guest(conn: Option<ConnId>) -> UserId {
-        UserId(conn.map_or(":guest".into(), |conn| format!("{GUEST_PREFIX}{conn}").into()))
+        UserId(conn.map_or(literal!(":guest"), |conn| format!("{GUEST_PREFIX}{conn}").into()))
     }
 
     /// Whether it is one of the server's own ids, which begin with `:`. No user's id does. Such ids

@@ -39,6 +39,8 @@ struct Item {
 #[derive(Debug, Default)]
 pub struct Storage {
     items: VecDeque<Item>,
+    /// What they count together.
+    cost: Cost,
     front_sent: usize,
     /// How many frames have ever left the front. A frame's index in the queue is its number less
     /// this.
@@ -61,14 +63,10 @@ enum Queue {
     Many(Box<Storage>),
 }
 
-/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads, without
-/// the lent buffer, which goes before the queue.
+/// The queue of one connection. A lent buffer goes before the queue, and its bytes are not counted.
 #[derive(Debug)]
 pub struct Outbox {
     queue: Queue,
-    waiting: usize,
-    /// The part of `waiting` that is shared bytes.
-    shared: usize,
     budget: Rc<Budget>,
     limit: u32,
 }
@@ -77,7 +75,7 @@ impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox { queue: Queue::Empty, waiting: 0, shared: 0, budget, limit }
+        Outbox { queue: Queue::Empty, budget, limit }
     }
 
     /// An outbox with its own limit and no shared budget.
@@ -105,9 +103,12 @@ impl Outbox {
                 frame.count_bytes_in(&self.budget);
                 let storage = self.storage();
                 if let Some(waiting) = storage.waiting_pong() {
-                    let old = std::mem::replace(waiting, frame);
-                    self.count_out(Cost::of(&old));
-                    self.count_in(cost);
+                    let old = Cost::of(waiting);
+                    *waiting = frame;
+                    storage.cost.subtract(old);
+                    storage.cost.add(cost);
+                    self.budget.count_out(old.own());
+                    self.budget.count_in(cost.own());
                     return Ok(());
                 }
                 storage.pong = Some(storage.popped + storage.items.len() as u64);
@@ -119,15 +120,15 @@ impl Outbox {
         };
         // If nothing else waits, a frame passes. Otherwise one larger than its share, such as an
         // image, never would, and fast readers would pay for slow ones.
-        let passes = self.waiting == 0 && class != Class::Ephemeral;
+        let passes = self.is_queue_empty() && class != Class::Ephemeral;
         if let Some(share) = share
             && !passes
-            && (self.waiting + cost.waiting > share || self.budget.is_spent())
+            && (self.cost().waiting + cost.waiting > share || self.budget.is_spent())
         {
             return Err(OutboxFull);
         }
         frame.count_bytes_in(&self.budget);
-        self.count_in(cost);
+        self.budget.count_in(cost.own());
         let item = Item { frame, class, source };
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
@@ -144,7 +145,7 @@ impl Outbox {
         debug_assert!(matches!(class, Class::Control | Class::Pong | Class::Reply));
         let lent = match &mut self.queue {
             Queue::Lent(lent) => Some(lent),
-            Queue::Many(storage) if self.waiting == 0 => storage.lent.as_mut(),
+            Queue::Many(storage) if storage.items.is_empty() => storage.lent.as_mut(),
             Queue::Many(_) | Queue::Empty | Queue::One(_) => None,
         };
         if let Some(lent) = lent.filter(|lent| lent.room() >= len) {
@@ -197,39 +198,59 @@ impl Outbox {
             return;
         }
         let frame = Frame::Own(unsent.into());
-        self.count_in(Cost::of(&frame));
+        let cost = Cost::of(&frame);
+        self.budget.count_in(cost.own());
         let item = Item { frame, class: Class::Reply, source: NO_SOURCE };
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
             return;
         }
         let storage = self.storage();
+        storage.cost.add(cost);
         storage.items.push_front(item);
         storage.pong = storage.pong.map(|number| number + 1);
     }
 
     /// Whether nothing is queued, regardless of a lent buffer.
+    #[inline]
     #[must_use]
     pub fn is_queue_empty(&self) -> bool {
-        self.waiting == 0
+        match &self.queue {
+            Queue::Empty | Queue::Lent(_) => true,
+            Queue::One(_) => false,
+            Queue::Many(storage) => storage.items.is_empty(),
+        }
+    }
+
+    /// What waits counts, without a lent buffer.
+    #[inline]
+    fn cost(&self) -> Cost {
+        match &self.queue {
+            Queue::Empty | Queue::Lent(_) => Cost::default(),
+            Queue::One(item) => Cost::of(&item.frame),
+            Queue::Many(storage) => storage.cost,
+        }
     }
 
     /// Whether so much waits that nothing more should be read from this connection.
+    #[inline]
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.waiting >= self.limit as usize || (self.waiting > 0 && self.budget.is_spent())
+        let waiting = self.cost().waiting;
+        waiting >= self.limit as usize || (waiting > 0 && self.budget.is_spent())
     }
 
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0 && self.lent().is_none_or(|lent| lent.marked().is_empty())
+        self.is_queue_empty() && self.lent().is_none_or(|lent| lent.marked().is_empty())
     }
 
     /// Bytes that wait, including each frame's overhead.
+    #[inline]
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting + self.lent().map_or(0, |lent| lent.marked().len())
+        self.cost().waiting + self.lent().map_or(0, |lent| lent.marked().len())
     }
 
     /// The memory that waiting frames take, in bytes; of shared frames, their part.
@@ -275,7 +296,7 @@ impl Outbox {
             Queue::One(item) => item.frame.bytes().len() == sent,
             Queue::Many(storage) => {
                 let overheads = storage.items.len() * FRAME_OVERHEAD_BYTES;
-                storage.front_sent + sent + overheads == self.waiting
+                storage.front_sent + sent + overheads == storage.cost.waiting
             }
         };
         if is_all {
@@ -284,7 +305,7 @@ impl Outbox {
         }
         if sent > 0 {
             let freed = self.storage().advance(sent);
-            self.count_out(freed);
+            self.budget.count_out(freed.own());
         }
     }
 
@@ -319,7 +340,7 @@ impl Outbox {
 
     /// Drops everything, even a frame that has begun to leave.
     pub fn clear(&mut self) {
-        self.count_out(Cost { waiting: self.waiting, shared: self.shared });
+        self.budget.count_out(self.cost().own());
         match &mut self.queue {
             Queue::Lent(lent) => lent.clear_marked(),
             Queue::Many(storage) => storage.clear(),
@@ -380,6 +401,7 @@ impl Outbox {
                 if item.class == Class::Pong {
                     storage.pong = Some(storage.popped);
                 }
+                storage.cost.add(Cost::of(&item.frame));
                 storage.items.push_back(item);
             }
             Queue::Lent(lent) => storage.lent = Some(lent),
@@ -404,25 +426,14 @@ impl Outbox {
         });
         let pong = storage.items.iter().rposition(|item| item.class == Class::Pong);
         storage.pong = pong.map(|place| storage.popped + place as u64);
-        self.count_out(freed);
-    }
-
-    fn count_in(&mut self, cost: Cost) {
-        self.waiting += cost.waiting;
-        self.shared += cost.shared;
-        self.budget.count_in(cost.waiting - cost.shared);
-    }
-
-    fn count_out(&mut self, cost: Cost) {
-        self.waiting -= cost.waiting;
-        self.shared -= cost.shared;
-        self.budget.count_out(cost.waiting - cost.shared);
+        storage.cost.subtract(freed);
+        self.budget.count_out(freed.own());
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.budget.count_out(self.waiting - self.shared);
+        self.budget.count_out(self.cost().own());
     }
 }
 
@@ -442,11 +453,13 @@ impl Storage {
                 place -= 1;
             }
         }
+        self.cost.add(Cost::of(&item.frame));
         self.items.insert(place, item);
     }
 
     fn clear(&mut self) {
         self.items.clear();
+        self.cost = Cost::default();
         self.front_sent = 0;
         self.pong = None;
         if let Some(lent) = &mut self.lent {
@@ -474,6 +487,7 @@ impl Storage {
             self.items.pop_front();
             self.popped += 1;
         }
+        self.cost.subtract(freed);
         freed
     }
 

@@ -118,7 +118,7 @@ impl Hub {
         user.since = effects.now.timestamp;
         self.presence.online.insert(user.id.clone(), ix);
         for room in user.rooms.as_slice() {
-            self.rooms[*room].online.insert(user.id.clone(), ix);
+            self.rooms[*room].online.insert(user.id.clone(), ());
         }
         if user.grace != Moment::NEVER {
             self.presence.graced.remove(&(user.grace, ix));
@@ -155,7 +155,7 @@ impl Hub {
         let user = &self.users[ix];
         let of_room = &mut self.rooms[room];
         if user.is_online() {
-            of_room.online.insert(user.id.clone(), ix);
+            of_room.online.insert(user.id.clone(), ());
         }
         if user.is_announced {
             of_room.tally.count(true);

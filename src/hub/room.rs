@@ -37,8 +37,9 @@ pub(super) struct Room {
     pub(super) members: SmallMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
     pub(super) followers: SmallMap<ConnId, Cursor>,
-    /// Members who are online, in the order of lists, and how many were announced.
-    pub(super) online: SmallMap<UserId, UserIx>,
+    /// Members who are online, in the order of lists, and how many were announced. A list looks their
+    /// indexes up: here they would take as much memory as the ids.
+    pub(super) online: SmallMap<UserId, ()>,
     pub(super) tally: Tally,
     /// The newest entries, without a gap up to `head`.
     tail: VecDeque<Arc<Entry>>,

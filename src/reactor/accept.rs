@@ -1,6 +1,6 @@
 //! Accepts new connections, a bounded number per turn.
 
-use super::connection::OpenSocket;
+use super::connection::{OpenSocket, SocketMark};
 use super::io::Handler;
 use super::listener::AcceptResult;
 use super::reactor::Reactor;
@@ -93,8 +93,8 @@ impl<S: System> Reactor<S> {
     /// Called when the system accepts no more bytes: asks for an event when it does again.
     pub(super) fn watch_for_writing(&mut self, conn: ConnId) {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        socket.is_writable = false;
-        if std::mem::replace(&mut socket.is_watched_for_writing, true) {
+        socket.set(SocketMark::IsWritable, false);
+        if socket.set(SocketMark::IsWatchedForWriting, true) {
             return;
         }
         if let Err(error) = self.system.watch_writing(&mut socket.stream, conn) {

@@ -4,51 +4,59 @@
 #[derive(Debug)]
 pub(super) struct OpenSocket<T> {
     pub(super) stream: T,
+    /// Those that it has, as bits.
+    marks: u16,
+}
+
+/// What is known of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SocketMark {
     /// It was dialled, and the system has not said yet what became of it.
-    pub(super) is_connecting: bool,
+    IsConnecting,
     /// The handler has not used up all bytes read: the rest is in the reactor's map.
-    pub(super) has_unread: bool,
+    HasUnread,
     /// An event reported input, and no short read has shown since that it is used up.
-    pub(super) is_readable: bool,
+    IsReadable,
     /// The system accepts bytes, as far as known.
-    pub(super) is_writable: bool,
+    IsWritable,
     /// The system reports when it accepts bytes again; requested the first time it does not.
-    pub(super) is_watched_for_writing: bool,
+    IsWatchedForWriting,
     /// The peer has ended its direction: after a short read the end of the stream is still to be
     /// read.
-    pub(super) is_read_closed: bool,
+    IsReadClosed,
     /// Both directions have ended.
-    pub(super) is_hung_up: bool,
+    IsHungUp,
     /// The connection is in the list of those to be read.
-    pub(super) is_in_ready_list: bool,
+    IsInReadyList,
     /// The connection waits for the budget of all outboxes.
-    pub(super) is_in_starved_list: bool,
+    IsInStarvedList,
 }
 
 impl<T> OpenSocket<T> {
     pub(super) fn new(stream: T) -> OpenSocket<T> {
-        OpenSocket {
-            stream,
-            is_connecting: false,
-            has_unread: false,
-            is_readable: false,
-            is_writable: true,
-            is_watched_for_writing: false,
-            is_read_closed: false,
-            is_hung_up: false,
-            is_in_ready_list: false,
-            is_in_starved_list: false,
-        }
+        let mut socket = OpenSocket { stream, marks: 0 };
+        socket.set(SocketMark::IsWritable, true);
+        socket
     }
 
     /// One that is being connected: the system says when it accepts bytes.
     pub(super) fn dialled(stream: T) -> OpenSocket<T> {
-        OpenSocket {
-            is_connecting: true,
-            is_writable: false,
-            is_watched_for_writing: true,
-            ..OpenSocket::new(stream)
-        }
+        let mut socket = OpenSocket { stream, marks: 0 };
+        socket.set(SocketMark::IsConnecting, true);
+        socket.set(SocketMark::IsWatchedForWriting, true);
+        socket
+    }
+
+    pub(super) fn has(&self, mark: SocketMark) -> bool {
+        self.marks & (1 << mark as u16) != 0
+    }
+
+    /// Returns whether it had the mark before.
+    pub(super) fn set(&mut self, mark: SocketMark, has: bool) -> bool {
+        let had = self.has(mark);
+        let bit = 1 << mark as u16;
+        self.marks = if has { self.marks | bit } else { self.marks & !bit };
+        had
     }
 }
 

@@ -1,7 +1,7 @@
 //! Connects to others. A connection that was dialled is like an accepted one from then on, but takes no place of a
 //! listener's.
 
-use super::connection::OpenSocket;
+use super::connection::{OpenSocket, SocketMark};
 use super::io::{Handler, Io};
 use super::reactor::Reactor;
 use super::slot::CloseCause;
@@ -54,12 +54,12 @@ impl<S: System> Reactor<S> {
         match self.system.is_connected(&mut socket.stream) {
             Ok(false) => return false,
             Ok(true) => {
-                socket.is_connecting = false;
+                socket.set(SocketMark::IsConnecting, false);
                 self.dialled.push((conn, None));
             }
             Err(error) => self.dialled.push((conn, Some(error.kind()))),
         }
-        !socket.is_connecting
+        !socket.has(SocketMark::IsConnecting)
     }
 
     /// Tells the handler what has become of what it dialled.

@@ -1,5 +1,6 @@
 //! Sends waiting bytes, once per connection at the end of a turn, and watches slow connections.
 
+use super::connection::SocketMark;
 use super::io::Handler;
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
@@ -22,7 +23,7 @@ impl<S: System> Reactor<S> {
 
     pub(super) fn writable(&mut self, conn: ConnId) {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        socket.is_writable = true;
+        socket.set(SocketMark::IsWritable, true);
         if let Some(slot) = self.io.slot(conn)
             && !slot.is_flush_queued
             && (!slot.outbox.is_empty() || socket.stream.has_unsent())
@@ -54,7 +55,7 @@ impl<S: System> Reactor<S> {
                 if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
                     && self.io.slot(conn).is_some()
                 {
-                    socket.is_in_starved_list = false;
+                    socket.set(SocketMark::IsInStarvedList, false);
                     self.make_ready(conn);
                     self.drained(handler, conn);
                 }
@@ -70,7 +71,7 @@ impl<S: System> Reactor<S> {
         let was_full = slot.outbox.is_full();
         slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
         let (mut is_blocked, mut sent_bytes) = (false, 0);
-        if socket.is_writable {
+        if socket.has(SocketMark::IsWritable) {
             // The buffer is lent out only while input is handled.
             let Some(joined) = &mut self.send_buffer else { return };
             match send(&mut socket.stream, &mut slot.outbox, joined) {
@@ -78,7 +79,7 @@ impl<S: System> Reactor<S> {
                     is_blocked = sent.is_blocked;
                     sent_bytes = sent.bytes as u64;
                     slot.bytes_sent += sent_bytes;
-                    if let Some(stall) = &mut slot.stall {
+                    if let Some(Phase::Stalling(stall)) = slot.phase.as_deref_mut() {
                         stall.moved += sent_bytes;
                     }
                 }
@@ -100,9 +101,11 @@ impl<S: System> Reactor<S> {
             self.make_ready(conn);
         }
         let keeps_halves = self.io.keeps_halves(conn);
-        if self.io.slot(conn).is_some_and(|slot| {
-            (slot.phase != Phase::Open || keeps_halves) && slot.outbox.is_empty()
-        }) {
+        if self
+            .io
+            .slot(conn)
+            .is_some_and(|slot| (!slot.is_open() || keeps_halves) && slot.outbox.is_empty())
+        {
             self.io.ends.push(conn);
         }
         self.drained(handler, conn);
@@ -146,10 +149,13 @@ impl<S: System> Reactor<S> {
     fn send_answer(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &[u8]) {
         if let Some(slot) = self.io.slot(conn)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && !matches!(slot.phase, Phase::Cut(_))
+            && !slot.is_cut()
         {
-            let sent =
-                if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };
+            let sent = if socket.has(SocketMark::IsWritable) {
+                send_bytes(&mut socket.stream, bytes)
+            } else {
+                Ok(0)
+            };
             match sent {
                 Ok(sent) => {
                     slot.bytes_sent += sent as u64;
@@ -177,11 +183,17 @@ impl<S: System> Reactor<S> {
         let (now, stall_timeout_ms) = (self.io.now, self.io.stall_timeout_ms);
         let Some(slot) = self.io.slot(conn) else { return };
         let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
+        // The end of one that is ending has a deadline of its own.
+        let is_moving = match slot.phase.as_deref() {
+            None => true,
+            Some(Phase::Stalling(stall)) => stall.moved >= STALL_BYTES,
+            Some(Phase::Ending(_) | Phase::Cut(_)) => return,
+        };
         if slot.outbox.is_empty() && !socket.stream.has_unsent() {
-            slot.stall = None;
-        } else if slot.stall.as_ref().is_none_or(|stall| stall.moved >= STALL_BYTES) {
+            slot.phase = None;
+        } else if is_moving {
             let deadline = now.plus_millis(stall_timeout_ms);
-            slot.stall = Some(Box::new(Stall { deadline, moved: 0 }));
+            slot.phase = Some(Box::new(Phase::Stalling(Stall { deadline, moved: 0 })));
             self.io.arm(conn, deadline);
         }
     }
@@ -192,7 +204,7 @@ impl<S: System> Reactor<S> {
         let is_spent = self.io.budget.is_spent();
         let Some(slot) = self.io.slot(conn) else { return };
         let low = low.min(slot.refused_at as usize);
-        if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
+        if !slot.is_open() || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
             return;
         }
         // A connection whose outbox is empty continues, one frame at a time, even if the budget is

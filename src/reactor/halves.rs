@@ -1,9 +1,10 @@
 //! Connections whose two directions end one by one, as a proxy's must: the peer may have sent its
 //! last byte and still read.
 
+use super::connection::SocketMark;
 use super::io::{Handler, Io};
 use super::reactor::Reactor;
-use super::slot::{CloseCause, Phase};
+use super::slot::CloseCause;
 use super::system::{System, Transport};
 use crate::base::ConnId;
 use std::io;
@@ -52,7 +53,7 @@ impl Io {
 impl<S: System> Reactor<S> {
     /// The peer has ended its direction; whether the other one goes on.
     pub(super) fn keep_other_half(&mut self, handler: &mut impl Handler, conn: ConnId) -> bool {
-        if self.io.slot(conn).is_none_or(|slot| slot.phase != Phase::Open) {
+        if self.io.slot(conn).is_none_or(|slot| !slot.is_open()) {
             return false;
         }
         let Some(halves) = self.io.halves.get_mut(&conn) else { return false };
@@ -74,7 +75,7 @@ impl<S: System> Reactor<S> {
         let is_flushed = self.io.slot(conn).is_some_and(|slot| slot.outbox.is_empty());
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         // Comes here again when the last waiting bytes have been sent.
-        if !is_flushed || socket.stream.has_unsent() || socket.is_connecting {
+        if !is_flushed || socket.stream.has_unsent() || socket.has(SocketMark::IsConnecting) {
             return;
         }
         let is_blocked = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;

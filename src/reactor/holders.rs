@@ -1,7 +1,7 @@
 //! When all outboxes together are full, the holder of the most bytes loses a connection.
 
 use super::io::Io;
-use super::slot::{CloseCause, Phase};
+use super::slot::CloseCause;
 use crate::base::ConnId;
 use crate::base::limits::{FULL_LOGGED_EVERY_MS, OUTBOXES_FULL_MS};
 use std::collections::{BTreeMap, BinaryHeap};
@@ -48,7 +48,7 @@ impl Io {
         for (index, slot) in &self.table {
             let conn = self.id(index, slot.generation);
             let held = slot.outbox.held_bytes();
-            if held > 0 && !matches!(slot.phase, Phase::Cut(_)) {
+            if held > 0 && !slot.is_cut() {
                 let holder = slot
                     .holder
                     .map_or(ConnectionHolder::One(conn.to_u64()), ConnectionHolder::Many);

@@ -216,7 +216,7 @@ impl Io {
             self.make_room();
         }
         let slot = self.table.get_mut(conn.index())?;
-        if slot.generation != conn.generation() || slot.phase != Phase::Open {
+        if slot.generation != conn.generation() || !slot.is_open() {
             return None;
         }
         if !slot.is_flush_queued && self.reading != Some(conn) {
@@ -253,7 +253,7 @@ impl Io {
     /// Whether a connection exists and is not ending.
     #[must_use]
     pub fn is_open(&self, conn: ConnId) -> bool {
-        self.known(conn).is_some_and(|slot| slot.phase == Phase::Open)
+        self.known(conn).is_some_and(|slot| slot.is_open())
     }
 
     /// Whether more should be read from this connection now: it is open, not paused, and its
@@ -375,11 +375,11 @@ impl Io {
 
     fn begin_end(&mut self, conn: ConnId, deadline: Moment, drains: bool) {
         if let Some(slot) = self.slot(conn)
-            && slot.phase == Phase::Open
+            && slot.is_open()
         {
             let ending =
                 Ending { deadline, is_shut_down: false, drains, drained: 0, resumes: Moment::ZERO };
-            slot.phase = Phase::Ending(Box::new(ending));
+            slot.phase = Some(Box::new(Phase::Ending(ending)));
             self.ends.push(conn);
             self.arm(conn, deadline);
         }
@@ -399,8 +399,8 @@ impl Io {
 
     pub(super) fn cut_for(&mut self, conn: ConnId, cause: CloseCause) {
         if let Some(slot) = self.slot(conn) {
-            slot.phase = Phase::Cut(cause);
             slot.outbox.clear();
+            slot.phase = Some(Box::new(Phase::Cut(cause)));
             self.ends.push(conn);
         }
     }
@@ -434,14 +434,13 @@ impl Io {
         let index = self.table.insert(Slot {
             outbox: Outbox::new(self.outbox_bytes, Rc::clone(&self.budget)),
             generation: self.generation,
-            phase: Phase::Open,
+            phase: None,
             is_flush_queued: false,
             is_paused: false,
             marks: SlotMarks::new(listener),
             tells_drained: false,
             refused_at: u32::MAX,
             deadline: Moment::NEVER,
-            stall: None,
             armed: Moment::NEVER,
             holder: None,
             bytes_received: 0,
@@ -519,14 +518,14 @@ impl Io {
             return Due::default();
         }
         slot.armed = Moment::NEVER;
-        let (end, resumes) = match &slot.phase {
-            Phase::Ending(ending) => (ending.deadline, ending.resumes),
-            Phase::Open | Phase::Cut(_) => (Moment::NEVER, Moment::ZERO),
+        let (stall, end, resumes) = match slot.phase.as_deref() {
+            Some(Phase::Stalling(stall)) => (stall.deadline, Moment::NEVER, Moment::ZERO),
+            Some(Phase::Ending(ending)) => (Moment::NEVER, ending.deadline, ending.resumes),
+            None | Some(Phase::Cut(_)) => (Moment::NEVER, Moment::NEVER, Moment::ZERO),
         };
-        let stall = slot.stall.as_ref().map_or(Moment::NEVER, |stall| stall.deadline);
         let due = Due {
-            handler: slot.phase == Phase::Open && slot.deadline <= now,
-            stalled: slot.phase == Phase::Open && stall <= now,
+            handler: slot.is_open() && slot.deadline <= now,
+            stalled: stall <= now,
             ended: end <= now,
             resumes: resumes != Moment::ZERO && resumes <= now,
         };

@@ -2,7 +2,7 @@
 //! is bounded, so that none starves the others, and short enough to read on one screen.
 
 use super::clock::Clock;
-use super::connection::{OpenSocket, UnreadBytes};
+use super::connection::{OpenSocket, SocketMark, UnreadBytes};
 use super::io::{Handler, Io};
 use super::listener::OpenListener;
 use super::listening_socket::ListeningSocket;
@@ -306,19 +306,23 @@ impl<S: System> Reactor<S> {
             return;
         }
         let Some(Some(socket)) = self.sockets.get(conn.index()) else { return };
-        if socket.is_connecting && !self.note_dialled(conn) {
+        if socket.has(SocketMark::IsConnecting) && !self.note_dialled(conn) {
             return;
         }
         let keeps_halves = self.io.keeps_halves(conn);
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let IoReadiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
             readiness;
-        socket.is_read_closed |= is_read_closed;
+        if is_read_closed {
+            socket.set(SocketMark::IsReadClosed, true);
+        }
         // Both have ended, and what the peer has sent before may not have been read.
         let has_ended = is_read_closed && is_write_closed && !keeps_halves;
-        socket.is_hung_up |= is_error || has_ended;
+        if is_error || has_ended {
+            socket.set(SocketMark::IsHungUp, true);
+        }
         if is_readable || is_read_closed || is_error {
-            socket.is_readable = true;
+            socket.set(SocketMark::IsReadable, true);
             self.make_ready(conn);
         }
         if is_writable || is_write_closed {
@@ -347,8 +351,8 @@ impl<S: System> Reactor<S> {
                 self.guarded(handler, conn, |handler, io| handler.deadline(io, conn));
             }
             if what.stalled {
-                if let Some(slot) = self.io.slot(conn) {
-                    slot.stall = None;
+                if let Some(slot) = self.io.slot(conn).filter(|slot| slot.is_open()) {
+                    slot.phase = None;
                 }
                 self.guarded(handler, conn, |handler, io| handler.stalled(io, conn));
             }
@@ -360,13 +364,13 @@ impl<S: System> Reactor<S> {
     fn finish(&mut self, handler: &mut impl Handler) {
         for conn in std::mem::take(&mut self.io.ends) {
             let Some(slot) = self.io.slot(conn) else { continue };
-            match &mut slot.phase {
-                Phase::Open => self.finish_half(handler, conn),
-                Phase::Cut(cause) => {
+            match slot.phase.as_deref_mut() {
+                None | Some(Phase::Stalling(_)) => self.finish_half(handler, conn),
+                Some(Phase::Cut(cause)) => {
                     let cause = *cause;
                     self.over(handler, conn, cause);
                 }
-                Phase::Ending(ending) => {
+                Some(Phase::Ending(ending)) => {
                     let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
                     // Handled again when the last waiting bytes have been sent, or at its deadline.
                     let is_flushed = slot.outbox.is_empty() && !socket.stream.has_unsent();
@@ -379,13 +383,14 @@ impl<S: System> Reactor<S> {
                         continue;
                     }
                     // Closing with unread input would cause a reset.
-                    let is_read = !socket.is_readable && !socket.has_unread;
+                    let is_read =
+                        !socket.has(SocketMark::IsReadable) && !socket.has(SocketMark::HasUnread);
                     if !ending.drains && is_read {
                         self.over(handler, conn, CloseCause::Ended);
                         continue;
                     }
                     ending.is_shut_down = true;
-                    socket.has_unread = false;
+                    socket.set(SocketMark::HasUnread, false);
                     self.unread.remove(&conn);
                     let is_told = slot.marks.is_told();
                     if socket.stream.end().is_err() || is_told {
@@ -393,7 +398,7 @@ impl<S: System> Reactor<S> {
                     } else {
                         // Read until the peer's end; input that has already arrived causes no new
                         // event.
-                        socket.is_readable = true;
+                        socket.set(SocketMark::IsReadable, true);
                         self.make_ready(conn);
                     }
                 }
@@ -411,7 +416,7 @@ impl<S: System> Reactor<S> {
             socket.stream.discard_unsent();
         }
         if let Some(socket) = self.sockets.get_mut(conn.index())
-            && socket.take().is_some_and(|socket| socket.has_unread)
+            && socket.take().is_some_and(|socket| socket.has(SocketMark::HasUnread))
         {
             self.unread.remove(&conn);
         }

@@ -1,7 +1,7 @@
 //! Fair reading: each ready connection gets one read per turn, and unread input is remembered. The
 //! bytes of a connection that may not be read stay in the kernel.
 
-use super::connection::UnreadBytes;
+use super::connection::{SocketMark, UnreadBytes};
 use super::io::{Handler, Io};
 use super::reactor::Reactor;
 use super::slot::{CloseCause, Phase};
@@ -37,10 +37,10 @@ impl Io {
 impl<S: System> Reactor<S> {
     pub(super) fn make_ready(&mut self, conn: ConnId) {
         if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && (socket.is_readable || socket.has_unread)
-            && !socket.is_in_ready_list
+            && (socket.has(SocketMark::IsReadable) || socket.has(SocketMark::HasUnread))
+            && !socket.has(SocketMark::IsInReadyList)
         {
-            socket.is_in_ready_list = true;
+            socket.set(SocketMark::IsInReadyList, true);
             self.ready.push_back(conn);
         }
     }
@@ -54,7 +54,7 @@ impl<S: System> Reactor<S> {
         for _ in 0..self.ready.len() {
             let Some(conn) = self.ready.pop_front() else { break };
             if let Some(Some(socket)) = self.sockets.get_mut(conn.index()) {
-                socket.is_in_ready_list = false;
+                socket.set(SocketMark::IsInReadyList, false);
             }
             if self.io.slot(conn).is_some() {
                 self.read_one(handler, conn);
@@ -72,12 +72,12 @@ impl<S: System> Reactor<S> {
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
             // Then it has its turn again if it cannot be read in this one.
-            socket.is_readable = true;
+            socket.set(SocketMark::IsReadable, true);
             self.read_one(handler, conn);
         }
         let has_begun = self.is_to_be_read(conn)
             || matches!(self.sockets.get(conn.index()), Some(Some(one)) if one.stream.has_begun());
-        let Some(slot) = self.io.slot(conn).filter(|slot| slot.phase == Phase::Open) else {
+        let Some(slot) = self.io.slot(conn).filter(|slot| slot.is_open()) else {
             return;
         };
         let has_come = has_begun || slot.bytes_received > before;
@@ -87,7 +87,9 @@ impl<S: System> Reactor<S> {
     /// Whether a connection has its turn to be read soon.
     fn is_to_be_read(&self, conn: ConnId) -> bool {
         let socket = self.sockets.get(conn.index()).and_then(Option::as_ref);
-        socket.is_some_and(|socket| socket.is_in_ready_list || socket.has_unread)
+        socket.is_some_and(|socket| {
+            socket.has(SocketMark::IsInReadyList) || socket.has(SocketMark::HasUnread)
+        })
     }
 
     pub(super) fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
@@ -96,9 +98,9 @@ impl<S: System> Reactor<S> {
         }
         let may_read = self.io.may_read(conn);
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        let is_open = self.io.table[conn.index()].phase == Phase::Open;
+        let is_open = self.io.table[conn.index()].is_open();
         if is_open && !may_read {
-            if socket.is_hung_up {
+            if socket.has(SocketMark::IsHungUp) {
                 // The peer is gone and cannot read what waits: end at once.
                 self.over(handler, conn, CloseCause::Failed);
             } else {
@@ -106,7 +108,7 @@ impl<S: System> Reactor<S> {
             }
             return;
         }
-        if is_open && std::mem::take(&mut socket.has_unread) {
+        if is_open && socket.set(SocketMark::HasUnread, false) {
             if let Some(mut unread) = self.unread.remove(&conn) {
                 let UnreadBytes { bytes, start } = &mut unread;
                 *start += self.hand_over(handler, conn, &mut bytes[*start..]);
@@ -128,10 +130,11 @@ impl<S: System> Reactor<S> {
                 self.io.table[conn.index()].bytes_received += len as u64;
                 // A short read means that the socket is drained, unless the end of the stream is
                 // still to be read.
-                socket.is_readable =
-                    socket.stream.may_have_more(len, most) || socket.is_read_closed;
-                match &mut self.io.table[conn.index()].phase {
-                    Phase::Open => {
+                let may_have_more =
+                    socket.stream.may_have_more(len, most) || socket.has(SocketMark::IsReadClosed);
+                socket.set(SocketMark::IsReadable, may_have_more);
+                match self.io.table[conn.index()].phase.as_deref_mut() {
+                    None | Some(Phase::Stalling(_)) => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);
                         let used = self.hand_over(handler, conn, &mut buffer[..len]);
                         if used < len {
@@ -141,7 +144,7 @@ impl<S: System> Reactor<S> {
                         self.read_buffer = buffer;
                         self.read_again_later(conn);
                     }
-                    Phase::Ending(ending) => {
+                    Some(Phase::Ending(ending)) => {
                         ending.drained += len;
                         self.drains.in_turn = self.drains.in_turn.saturating_sub(len);
                         self.drains.left = self.drains.left.saturating_sub(len);
@@ -151,11 +154,13 @@ impl<S: System> Reactor<S> {
                             self.make_ready(conn);
                         }
                     }
-                    Phase::Cut(_) => {}
+                    Some(Phase::Cut(_)) => {}
                 }
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => socket.is_readable = false,
+                io::ErrorKind::WouldBlock => {
+                    socket.set(SocketMark::IsReadable, false);
+                }
                 io::ErrorKind::Interrupted => self.make_ready(conn),
                 _ => self.over(handler, conn, CloseCause::Failed),
             },
@@ -181,7 +186,8 @@ impl<S: System> Reactor<S> {
     /// Whether an ending connection may not be read yet; it is scheduled for later then.
     fn drain_pauses(&mut self, conn: ConnId) -> bool {
         let now = self.io.now;
-        let Phase::Ending(ending) = &mut self.io.table[conn.index()].phase else { return false };
+        let slot = &mut self.io.table[conn.index()];
+        let Some(Phase::Ending(ending)) = slot.phase.as_deref_mut() else { return false };
         if ending.resumes > now {
             return true;
         }
@@ -221,17 +227,17 @@ impl<S: System> Reactor<S> {
 
     /// Keeps bytes that were not used up, while the connection is open.
     fn keep_unread(&mut self, conn: ConnId, unread: UnreadBytes) {
-        if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
+        if self.io.slot(conn).is_some_and(|slot| slot.is_open())
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
-            socket.has_unread = true;
+            socket.set(SocketMark::HasUnread, true);
             self.unread.insert(conn, unread);
         }
     }
 
     /// Gives a connection its next turn if it has input left.
     fn read_again_later(&mut self, conn: ConnId) {
-        let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
+        let is_open = self.io.slot(conn).is_some_and(|slot| slot.is_open());
         if self.io.may_read(conn) || !is_open {
             self.make_ready(conn);
         } else {
@@ -244,9 +250,9 @@ impl<S: System> Reactor<S> {
     pub(super) fn starve(&mut self, conn: ConnId) {
         if self.io.budget.is_spent()
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && !socket.is_in_starved_list
+            && !socket.has(SocketMark::IsInStarvedList)
         {
-            socket.is_in_starved_list = true;
+            socket.set(SocketMark::IsInStarvedList, true);
             self.starved.push(conn);
             // Removes connections that are gone before they become many.
             if self.starved.len() > 2 * self.io.table.len() + STARVED_SLACK {
@@ -259,21 +265,23 @@ impl<S: System> Reactor<S> {
     /// The peer has ended its direction. What waits for it is still sent.
     pub(super) fn peer_closed(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        socket.is_readable = false;
+        socket.set(SocketMark::IsReadable, false);
         if self.io.keeps_halves(conn) && self.keep_other_half(handler, conn) {
             return;
         }
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let slot = &self.io.table[conn.index()];
         let is_flushed = slot.outbox.is_empty() && !socket.stream.has_unsent();
-        match slot.phase {
-            Phase::Open if is_flushed => self.over(handler, conn, CloseCause::PeerClosed),
-            Phase::Open => {
+        match slot.phase.as_deref() {
+            None | Some(Phase::Stalling(_)) if is_flushed => {
+                self.over(handler, conn, CloseCause::PeerClosed);
+            }
+            None | Some(Phase::Stalling(_)) => {
                 self.io.end(conn);
                 self.tell(handler, conn, CloseCause::PeerClosed);
             }
-            Phase::Ending(_) if is_flushed => self.over(handler, conn, CloseCause::Ended),
-            Phase::Ending(_) | Phase::Cut(_) => {}
+            Some(Phase::Ending(_)) if is_flushed => self.over(handler, conn, CloseCause::Ended),
+            Some(Phase::Ending(_) | Phase::Cut(_)) => {}
         }
     }
 }

@@ -30,7 +30,8 @@ pub enum CloseCause {
 pub(super) struct Slot {
     pub(super) outbox: Outbox,
     pub(super) generation: u32,
-    pub(super) phase: Phase,
+    /// While it is open and nothing waits, `None`.
+    pub(super) phase: Option<Box<Phase>>,
     pub(super) is_flush_queued: bool,
     pub(super) is_paused: bool,
     pub(super) marks: SlotMarks,
@@ -41,8 +42,6 @@ pub(super) struct Slot {
     pub(super) refused_at: u32,
     /// The handler's deadline.
     pub(super) deadline: Moment,
-    /// While something waits: when it must have advanced.
-    pub(super) stall: Option<Box<Stall>>,
     /// The earliest check that the timers have scheduled.
     pub(super) armed: Moment,
     /// The holder, if the connection counts together with others.
@@ -52,7 +51,7 @@ pub(super) struct Slot {
     pub(super) bytes_sent: u64,
 }
 
-/// What seldom matters of a connection, in a byte: a slot has 128 bytes, and one more would be
+/// What seldom matters of a connection, in a byte: a slot has 96 bytes, and one more would be
 /// eight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotMarks(u8);
@@ -93,20 +92,21 @@ impl SlotMarks {
 
 /// Waiting bytes must have advanced by [`STALL_BYTES`](crate::base::limits::STALL_BYTES), or all be
 /// sent, by this deadline.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stall {
     pub(super) deadline: Moment,
     pub(super) moved: u64,
 }
 
-/// How far a connection's end has progressed.
+/// What a connection waits for, and how far its end has progressed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    Open,
+    /// It is open, and something waits.
+    Stalling(Stall),
     /// What waits is sent, then this end is shut down, then input is discarded until the peer ends
     /// too. Closing at once would turn unread input into a reset, and the peer would lose the last
     /// frames.
-    Ending(Box<Ending>),
+    Ending(Ending),
     /// To be dropped at once.
     Cut(CloseCause),
 }
@@ -123,8 +123,16 @@ pub(super) struct Ending {
 }
 
 impl Slot {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase.as_deref(), None | Some(Phase::Stalling(_)))
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self.phase.as_deref(), Some(Phase::Cut(_)))
+    }
+
     pub(super) fn may_read(&self) -> bool {
-        self.phase == Phase::Open && !self.is_paused && !self.outbox.is_full()
+        self.is_open() && !self.is_paused && !self.outbox.is_full()
     }
 }
 
@@ -157,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_slot_costs_what_it_did() {
-        assert!(size_of::<Slot>() <= 128, "{} bytes", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 96, "{} bytes", size_of::<Slot>());
     }
 
     #[test]

@@ -161,8 +161,8 @@ fn shown<'a>(net: &mut Net<'_>, conn: ConnId, known: &'a SignedIn) -> Connection
     };
     ConnectionInfo {
         conn,
-        user: &known.identity.user,
-        is_admin: known.identity.admin,
+        user: &known.user,
+        is_admin: known.is_admin,
         is_events: net.is_endless(conn),
         stream,
         address: net.address(conn).map(|address| address.to_string()),

@@ -357,7 +357,7 @@ impl<S: RecordStore> Chat<S> {
     fn index_arrival(&mut self, conn: ConnId) {
         let user = self.sessions.get_mut(conn).and_then(|session| {
             session.is_counted = true;
-            session.signed_in().map(|known| known.identity.user.clone())
+            session.signed_in().map(|known| known.user.clone())
         });
         if let Some(user) = user.filter(|_| self.shared.has_handles()) {
             *self.shared.online().entry(user).or_insert(0) += 1;

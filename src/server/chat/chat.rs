@@ -222,7 +222,7 @@ impl<S: RecordStore> Chat<S> {
         let of_phase = match &session.phase {
             SessionPhase::Anonymous { deadline, .. } => *deadline,
             SessionPhase::Arriving(_) => Moment::NEVER,
-            SessionPhase::Known(known) => match known.identity.expires() {
+            SessionPhase::Known(known) => match known.expires() {
                 None => Moment::NEVER,
                 Some(expires) => {
                     let last = if known.is_expiry_told { leeway_ms } else { -EXPIRY_NOTICE_MS };
@@ -281,12 +281,12 @@ impl<S: RecordStore> Application for Chat<S> {
             self.arm(net, conn);
             return;
         };
-        let listen_target = arriving.listen_target.take();
+        let (name, listen_target) = (arriving.name.take(), arriving.listen_target.take());
         session.phase = SessionPhase::Known(arriving.known.clone());
         self.arrived(net, conn);
         match listen_target {
-            None => self.let_in(net, conn, resumes),
-            Some(what) => self.begin_events(net, conn, what),
+            None => self.let_in(net, conn, name, resumes),
+            Some(what) => self.begin_events(net, conn, name, what),
         }
     }
 
@@ -314,7 +314,7 @@ impl<S: RecordStore> Application for Chat<S> {
         }
         let counted = session.filter(|session| session.is_counted);
         if let Some(known) = counted.as_ref().and_then(Session::signed_in) {
-            self.index_departure(&known.identity.user);
+            self.index_departure(&known.user);
         }
         self.team.remotes().forget(conn);
         self.scan_queue.forget(conn);
@@ -335,7 +335,7 @@ impl<S: RecordStore> Application for Chat<S> {
             }
             SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => {}
             SessionPhase::Known(known) => {
-                if let Some(expires) = known.identity.expires() {
+                if let Some(expires) = known.expires() {
                     if timestamp.0 >= expires.0.saturating_add(leeway_ms) {
                         self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
                         return;

@@ -2,8 +2,9 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::session::SignedIn;
 use super::storing::stored_bytes;
-use crate::auth::{Access, Denied, Identity, Person};
+use crate::auth::{Access, Denied, Person};
 use crate::base::answer::{InviteInfo, RoomPage};
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request, Rights};
@@ -89,9 +90,8 @@ impl<S: RecordStore> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.sessions.get(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
-                let Identity { user, admin, is_named, rights: streams, .. } = &known.identity;
-                let (user, streams, is_guest) = (user.clone(), streams.clone(), known.is_guest);
-                let (is_admin, is_named) = (*admin, *is_named);
+                let SignedIn { is_admin, is_guest, is_named, .. } = *known;
+                let (user, streams) = (known.user.clone(), known.rights.clone());
                 Some(Person { user, is_admin, is_guest, is_named, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(*call)? {

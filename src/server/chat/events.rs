@@ -22,6 +22,7 @@ use crate::store::RecordStore;
 use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
+use std::sync::Arc;
 
 /// Spreads the times that connections are told, by their index, so that neighbours get different
 /// ones.
@@ -101,8 +102,9 @@ impl<S: RecordStore> Chat<S> {
             None => self.take_guest(conn)?,
         };
         let response = if is_public { public(response) } else { response };
-        let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
-        let arriving = Arrival { known, listen_target: Some(target) };
+        let (known, name) = SignedIn::of(identity);
+        let known = SignedIn { is_guest, visitor, ..known };
+        let arriving = Arrival { known, name, listen_target: Some(target) };
         self.sessions.put(conn, Session::new(SessionPhase::Arriving(Box::new(arriving))));
         Ok(HttpAnswer::Endless(response))
     }
@@ -151,12 +153,16 @@ impl<S: RecordStore> Chat<S> {
     }
 
     /// The head was sent: greets the client, and begins.
-    pub(super) fn begin_events(&mut self, net: &mut Net<'_>, conn: ConnId, target: ListenTarget) {
+    pub(super) fn begin_events(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        name: Option<Arc<str>>,
+        target: ListenTarget,
+    ) {
         self.arm(net, conn);
-        let Some(SignedIn { identity, is_guest, .. }) = self.signed_in(conn).cloned() else {
-            return;
-        };
-        let Identity { user, name, admin, rights, .. } = identity;
+        let Some(known) = self.signed_in(conn).cloned() else { return };
+        let SignedIn { user, rights, is_admin, is_guest, .. } = known;
         let origin = Origin::Conn(conn, None);
         let by = (conn, None);
         match target {
@@ -200,7 +206,7 @@ impl<S: RecordStore> Chat<S> {
                 if let Some(LastSeen { epoch, time: since, .. }) = last.filter(|_| !is_guest) {
                     let request = Request::ResumeAt { epoch, since };
                     let id = None;
-                    self.decide(net, Input::Request { conn, is_admin: admin, id, request });
+                    self.decide(net, Input::Request { conn, is_admin, id, request });
                 }
                 if !streams.is_empty() && net.is_open(conn) {
                     if let Some(places) = self.places_mut(conn) {

@@ -122,8 +122,10 @@ impl<S: RecordStore> Chat<S> {
                 let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
                 let phase = match identity {
                     Some(identity) => {
-                        let known = SignedIn { is_guest, visitor, ..SignedIn::from(identity) };
-                        SessionPhase::Arriving(Box::new(Arrival { known, listen_target: None }))
+                        let (known, name) = SignedIn::of(identity);
+                        let known = SignedIn { is_guest, visitor, ..known };
+                        let arriving = Arrival { known, name, listen_target: None };
+                        SessionPhase::Arriving(Box::new(arriving))
                     }
                     None => SessionPhase::Anonymous { deadline, visitor },
                 };

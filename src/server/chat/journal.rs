@@ -102,7 +102,7 @@ impl<S: RecordStore> Chat<S> {
         note_left_out(left_out, "connections that came");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let Some(known) = self.signed_in(conn) else { return };
-        log::info!(connection:% = conn, user = known.identity.user.as_str(), kind, address = address.as_deref();
+        log::info!(connection:% = conn, user = known.user.as_str(), kind, address = address.as_deref();
             "connected");
     }
 
@@ -114,7 +114,7 @@ impl<S: RecordStore> Chat<S> {
         let Some(left_out) = self.team.journal.departures.take(net.now()) else { return };
         note_left_out(left_out, "connections that went");
         let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
-        let user = self.signed_in(conn).map(|known| known.identity.user.as_str());
+        let user = self.signed_in(conn).map(|known| known.user.as_str());
         let (by, code) = match over {
             SocketEnd::ClosedByPeer(code) => ("client", code.map_or(1005, |code| code.0)),
             SocketEnd::ClosedByUs(code) => ("server", code.0),
@@ -165,7 +165,7 @@ impl<S: RecordStore> Chat<S> {
 
     /// As [`Chat::note_limited`], for a connection.
     pub(super) fn note_limited_on(&mut self, net: &Net<'_>, conn: ConnId, limit: &str) {
-        let user = self.signed_in(conn).map(|known| known.identity.user.clone());
+        let user = self.signed_in(conn).map(|known| known.user.clone());
         let who = Limited { conn: Some(conn), user: user.as_ref(), address: None };
         self.note_limited(net.now(), limit, who);
     }

@@ -172,7 +172,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn settle_limits(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let Some(known) = session.signed_in().filter(|known| !known.is_guest) else { return };
-        let (user, asked) = (&known.identity.user, known.identity.limits());
+        let (user, asked) = (&known.user, known.limits());
         let Config { limits, exceptions, .. } = &self.config;
         let own = exceptions.limits_of(limits, user, asked);
         if known.visitor.is_none() {
@@ -185,10 +185,7 @@ impl<S: RecordStore> Chat<S> {
     pub(super) fn arrived(&mut self, net: &mut Net<'_>, conn: ConnId) {
         self.settle_limits(conn);
         if let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) {
-            net.set_holder(
-                conn,
-                self.team.budgets.number_of(&Asker::User(known.identity.user.clone())),
-            );
+            net.set_holder(conn, self.team.budgets.number_of(&Asker::User(known.user.clone())));
         }
         self.note_arrival(net, conn);
     }
@@ -209,7 +206,7 @@ impl<S: RecordStore> Chat<S> {
             .map_err(|retry_after_ms| TooSoon { limit, retry_after_ms })?;
         session.take_message(now, per_minute).map_err(TooSoon::of_a_minute)?;
         let known = session.signed_in().filter(|known| !known.is_guest);
-        let asker = known.map(|known| Asker::User(known.identity.user.clone()));
+        let asker = known.map(|known| Asker::User(known.user.clone()));
         asker.map_or(Ok(()), |asker| self.take_of_user(now, asker, of_all))
     }
 
@@ -317,7 +314,7 @@ impl<S: RecordStore> Chat<S> {
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
         match self.signed_in(conn).filter(|known| !known.is_guest) {
-            Some(known) => Asker::User(known.identity.user.clone()),
+            Some(known) => Asker::User(known.user.clone()),
             None => Asker::Address(net.address(conn).unwrap_or(Address::UNKNOWN)),
         }
     }

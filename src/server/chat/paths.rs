@@ -242,7 +242,7 @@ impl<S: RecordStore> Chat<S> {
     /// watch a stream, and guests. Returns whether it is one of them.
     pub(super) fn let_in_visitor(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).cloned() else { return false };
-        let SignedIn { identity, visitor, is_guest, .. } = known;
+        let SignedIn { rights, visitor, is_guest, .. } = known;
         if visitor.is_some() && !self.admit(net, conn) {
             return true;
         }
@@ -250,7 +250,7 @@ impl<S: RecordStore> Chat<S> {
             self.own_opened(net, conn);
         } else if let Some(Visitor::Watch(watch)) = visitor.map(|visitor| *visitor) {
             let asks = vec![Ask::whole(watch.stream)];
-            self.subscribe(net, (conn, None), identity.rights, Form::Plain, asks);
+            self.subscribe(net, (conn, None), rights, Form::Plain, asks);
         } else if is_guest {
             let origin = Origin::Conn(conn, None);
             self.greet(net, &origin, &RoomPage::default(), &[]);
@@ -264,7 +264,7 @@ impl<S: RecordStore> Chat<S> {
     /// not, it is closed.
     pub(super) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) else { return true };
-        let (user, is_visitor) = (known.identity.user.clone(), known.visitor.is_some());
+        let (user, is_visitor) = (known.user.clone(), known.visitor.is_some());
         // The others are told of a user's first connection here alone.
         let is_new = !is_visitor && self.hub.connections_of(&user).is_empty();
         if is_new && self.store_client.store.is_held_up() {

@@ -60,7 +60,7 @@ impl<S: RecordStore> Chat<S> {
     /// subscriptions that are not allowed any more end.
     pub(super) fn judge_rights(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(known) = self.signed_in(conn) else { return };
-        let rights = known.identity.rights.clone();
+        let rights = known.rights.clone();
         self.widen(net, conn);
         let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
         self.decide(net, Input::RightsChanged { conn, rights, holder });

@@ -1,9 +1,9 @@
 //! What the server remembers of a WebSocket or an endless answer: who it is, how much it may ask,
 //! and what it did wrong.
 
-use crate::auth::Identity;
+use crate::auth::{Identity, TokenFacts};
 use crate::base::limits::{ANONYMOUS_ERROR_EVERY_MS, LIMITED_PAUSE_MS};
-use crate::base::{Limits, Moment, PerMinute, Rate};
+use crate::base::{Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits};
 use crate::server::events::Places;
 use crate::server::http::{ListenTarget, Visitor};
 use crate::wire::error::ErrorReply;
@@ -41,6 +41,8 @@ pub(super) enum SessionPhase {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) known: SignedIn,
+    /// Their display name.
+    pub(super) name: Option<Arc<str>>,
     /// What it asked for, if that is events.
     pub(super) listen_target: Option<ListenTarget>,
 }
@@ -48,8 +50,15 @@ pub(super) struct Arrival {
 /// A user, or a guest. Their display name is the hub's.
 #[derive(Clone, Debug)]
 pub(super) struct SignedIn {
-    pub(super) identity: Identity,
-    /// A guest, whom the hub does not know. The identity is made up.
+    pub(super) user: UserId,
+    /// As [`Identity::rights`].
+    pub(super) rights: StreamRights,
+    /// As [`Identity::token`].
+    pub(super) token: Option<Arc<TokenFacts>>,
+    pub(super) is_admin: bool,
+    /// As [`Identity::is_named`].
+    pub(super) is_named: bool,
+    /// A guest, whom the hub does not know. The user is made up.
     pub(super) is_guest: bool,
     /// What it is for, if not for the chat; then the hub does not know it.
     pub(super) visitor: Option<Box<Visitor>>,
@@ -59,10 +68,33 @@ pub(super) struct SignedIn {
     pub(super) is_expiry_told: bool,
 }
 
-impl From<Identity> for SignedIn {
-    fn from(identity: Identity) -> SignedIn {
+impl SignedIn {
+    /// Somebody with this identity, and their display name.
+    pub(super) fn of(identity: Identity) -> (SignedIn, Option<Arc<str>>) {
+        let Identity { user, name, admin: is_admin, is_named, rights, token } = identity;
         let (is_guest, visitor, widened_to, is_expiry_told) = (false, None, 0, false);
-        SignedIn { identity, is_guest, visitor, widened_to, is_expiry_told }
+        let known = SignedIn {
+            user,
+            rights,
+            token,
+            is_admin,
+            is_named,
+            is_guest,
+            visitor,
+            widened_to,
+            is_expiry_told,
+        };
+        (known, name)
+    }
+
+    /// The limits that their token asks for.
+    pub(super) fn limits(&self) -> Option<&UserLimits> {
+        self.token.as_ref()?.limits.as_deref()
+    }
+
+    /// When their token expires.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.token.as_ref()?.expires
     }
 }
 

@@ -62,10 +62,10 @@ impl Sessions {
         }
         if let Some(known) = session.signed_in().filter(|_| session.is_counted_visitor) {
             let visitors = &mut self.counted().visitors;
-            if let Some(count) = visitors.get_mut(&known.identity.user) {
+            if let Some(count) = visitors.get_mut(&known.user) {
                 *count -= 1;
                 if *count == 0 {
-                    visitors.remove(&known.identity.user);
+                    visitors.remove(&known.user);
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::chat::Chat;
 use super::journal::Limited;
 use super::session::{SessionPhase, SignedIn};
 use super::surveys::{Survey, SurveyReader};
-use crate::auth::{Identity, TokenError, TokenFacts};
+use crate::auth::{TokenError, TokenFacts};
 use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
 use crate::server::http::admit;
@@ -14,10 +14,17 @@ use crate::web::Net;
 use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
 use crate::wire::server_encode;
+use std::sync::Arc;
 
 impl<S: RecordStore> Chat<S> {
     /// Admits somebody whose identity is known.
-    pub(super) fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, resumes: bool) {
+    pub(super) fn let_in(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        name: Option<Arc<str>>,
+        resumes: bool,
+    ) {
         self.arm(net, conn);
         self.widen(net, conn);
         if self.let_in_visitor(net, conn) {
@@ -27,12 +34,12 @@ impl<S: RecordStore> Chat<S> {
             return;
         }
         let phase = self.sessions.get_mut(conn).map(|session| &mut session.phase);
-        let Some(SessionPhase::Known(SignedIn { identity, .. })) = phase else { return };
+        let Some(SessionPhase::Known(known)) = phase else { return };
         // All connections of a user share the memory of one id.
-        if let Some(id) = self.hub.id_of(&identity.user) {
-            identity.user = id.clone();
+        if let Some(id) = self.hub.id_of(&known.user) {
+            known.user = id.clone();
         }
-        let (user, name) = (identity.user.clone(), identity.name.clone());
+        let user = known.user.clone();
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
 
@@ -60,14 +67,14 @@ impl<S: RecordStore> Chat<S> {
             return self.refuse(net, origin, error.retry_after(wait_ms));
         }
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let known = session.signed_in().map(|known| known.identity.user.clone());
+        let known = session.signed_in().map(|known| known.user.clone());
         match (verified, known) {
             (Ok(mut identity), Some(known)) if identity.user == known => {
                 identity.user = known;
                 // The new token's rights replace the old ones, even if they are fewer.
                 let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
-                session.phase =
-                    SessionPhase::Known(SignedIn { widened_to, ..SignedIn::from(identity) });
+                let (known, _) = SignedIn::of(identity);
+                session.phase = SessionPhase::Known(SignedIn { widened_to, ..known });
                 self.settle_limits(conn);
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, origin);
@@ -85,11 +92,11 @@ impl<S: RecordStore> Chat<S> {
                 let announced = session.is_announcing_resume;
                 let SessionPhase::Anonymous { visitor, .. } = &mut session.phase else { return };
                 let visitor = visitor.take();
-                session.phase =
-                    SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(identity) });
+                let (known, name) = SignedIn::of(identity);
+                session.phase = SessionPhase::Known(SignedIn { visitor, ..known });
                 self.arrived(net, conn);
                 self.reply_to_auth(net, conn, origin);
-                self.let_in(net, conn, resumes || announced);
+                self.let_in(net, conn, name, resumes || announced);
             }
             (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, error.to_string()),
         }
@@ -97,7 +104,7 @@ impl<S: RecordStore> Chat<S> {
 
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, origin: &Origin) {
         let Some(known) = self.signed_in(conn) else { return };
-        let (user, expires) = (known.identity.user.clone(), known.identity.expires());
+        let (user, expires) = (known.user.clone(), known.expires());
         self.reply(net, origin, |w| server_encode::signed_in(w, &user, expires));
     }
 
@@ -134,11 +141,10 @@ impl<S: RecordStore> Chat<S> {
         let stands_on_it = |(_, known): &(ConnId, &SignedIn)| {
             // Otherwise there is no token: in open mode, for guests, and for some whom the
             // application vouches for.
-            let Identity { user, token, .. } = &known.identity;
-            token.as_ref().is_some_and(|token| {
+            known.token.as_ref().is_some_and(|token| {
                 let TokenFacts { expires, jti, issued, .. } = &**token;
                 let is_token = expires.is_some() || issued.is_some() || jti.is_some();
-                is_token && revocations.is_revoked(user, jti.as_deref(), *issued)
+                is_token && revocations.is_revoked(&known.user, jti.as_deref(), *issued)
             })
         };
         let sessions = self.sessions.signed_in(None);

@@ -121,7 +121,7 @@ impl<S: RecordStore> Chat<S> {
         conn: ConnId,
         message: &[u8],
     ) -> bool {
-        let Some(rights) = self.signed_in(conn).map(|known| known.identity.rights.clone()) else {
+        let Some(rights) = self.signed_in(conn).map(|known| known.rights.clone()) else {
             return false;
         };
         let Some((stream, data)) = named(message) else { return false };
@@ -134,7 +134,7 @@ impl<S: RecordStore> Chat<S> {
     /// that take more.
     pub(super) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let usual = self.config.limits.message_bytes;
-        let Some(rights) = self.signed_in(conn).map(|known| known.identity.rights.clone()) else {
+        let Some(rights) = self.signed_in(conn).map(|known| known.rights.clone()) else {
             return;
         };
         let own = |one: &&Declaration| one.binary && rights.may_publish_to_one(one);

@@ -317,7 +317,7 @@ impl<S: RecordStore> Chat<S> {
             }
             EndedConnections::Of(user) => {
                 let here = self.sessions.signed_in(None);
-                let of_user = here.filter(|(_, known)| known.identity.user == *user);
+                let of_user = here.filter(|(_, known)| known.user == *user);
                 of_user.map(|(conn, _)| conn).collect()
             }
         }
