@@ -249,7 +249,7 @@ pub const ROWS_KEPT_MAX: u64 = 256;
 /// If a commit has so many records, a store on a disk merges in a thread of its own, beside its commits.
 /// Where fewer write at once, they have the processors for themselves.
 pub const MERGES_BESIDE_MIN: usize = 8;
-/// It does so if more of these entries and marks wait.
+/// It does so if more of these entries and marks wait. Of a room it writes as much at once.
 pub const KEPT_UNMERGED: usize = 4_096;
 /// If the rooms have fewer each, on average, all wait until a slice is due: a page is then changed for more
 /// of them at once.
@@ -257,7 +257,7 @@ pub const MERGED_PER_ROOM_MIN: usize = 16;
 /// Where all is to be merged, the last of them are left to a slice.
 pub const SLICE_UNMERGED: usize = 512;
 /// So many are lent to that thread at once, with the rest of the last room: of the rooms that have most,
-/// and as many of others. If all is to be merged, all are.
+/// and as many of others. If all is to be merged, it is [`KEPT_UNMERGED`] of each.
 pub const LENT_MAX: usize = 1_024;
 /// If a commit or a page has had that thread end early, no other begins for so long, in ms.
 pub const LENT_AGAIN_MS: u64 = 100;

@@ -32,7 +32,7 @@ pub(super) struct HotRooms {
     /// Those of them that are merged next, in the order of the tables: all that waited when the round
     /// began.
     pub(super) round: VecDeque<RoomId>,
-    /// Those that have the most.
+    /// Those that have the most, whose turn it is first.
     pub(super) large: Vec<RoomId>,
     /// What is in no table: entries, with their bytes in units of [`UNMERGED_UNIT_BYTES`], and
     /// marks.
@@ -274,7 +274,7 @@ impl HotMember {
 }
 
 /// What an entry counts while it is in no table.
-fn weight(entry: &Entry) -> usize {
+pub(super) fn weight(entry: &Entry) -> usize {
     let EntryKind::Message { body, .. } = &entry.kind else { return 1 };
     let bytes = body.text.len() + body.data.as_ref().map_or(0, |data| data.len());
     1 + bytes / UNMERGED_UNIT_BYTES

@@ -1,7 +1,7 @@
 //! Brings rooms from memory into the tables.
 
 use super::append::insert_entry;
-use super::hot::{HotEntry, HotRoom, HotRooms, Undo};
+use super::hot::{HotEntry, HotRoom, HotRooms, Undo, weight};
 use super::journal::{self, JournalExtent, JournalRecord, JournalText};
 use super::loss;
 use super::replay::JournalReplay;
@@ -27,17 +27,21 @@ pub(super) struct MergedPart {
 }
 
 impl HotRoom {
-    /// Writes its entries, the oldest first, while it may `go_on`, and with the last one the rest.
+    /// Writes its entries, the oldest first, until they weigh `most` and while it may `go_on`, and with the
+    /// last one the rest.
     pub(super) fn write(
         &self,
         db: &Connection,
+        most: usize,
         mut go_on: impl FnMut() -> bool,
     ) -> Result<(usize, bool)> {
-        let mut count = 0usize;
+        let (mut count, mut sum) = (0usize, 0);
         for HotEntry { entry, messages } in &self.entries {
             insert_entry(db, self.row.id, entry, *messages)?;
             count += 1;
-            if count.is_multiple_of(MERGE_CHUNK) && count < self.entries.len() && !go_on() {
+            sum += weight(entry);
+            let is_between = count.is_multiple_of(MERGE_CHUNK) && count < self.entries.len();
+            if is_between && (sum >= most || !go_on()) {
                 let mut row = self.row.clone();
                 let state = &mut row.state;
                 (state.head, state.ts, state.messages) = (entry.seq, entry.ts, *messages);
@@ -107,7 +111,7 @@ impl HotRooms {
         for room in self.large.iter().chain(others) {
             let found = self.rooms.get(room).filter(|hot| hot.unmerged > 0 && !hot.is_stuck);
             let Some(hot) = found else { continue };
-            match hot.write(db, &mut go_on) {
+            match hot.write(db, usize::MAX, &mut go_on) {
                 Ok((entries, is_all)) => {
                     parts.push(MergedPart { room: room.clone(), entries, is_all });
                 }
@@ -133,10 +137,10 @@ impl HotRooms {
         })
     }
 
-    /// The rooms that are to be merged in a thread, or `all`, in the order of the tables: those that have most,
-    /// and if what waits is of few rooms, those that have waited for longest.
+    /// The rooms that are to be merged in a thread, in the order of the tables: those that have most, and if
+    /// what waits is of few rooms, those that have waited for longest; more of them if `all` is to be merged.
     pub(super) fn to_lend(&self, all: bool) -> Vec<&HotRoom> {
-        let most = if all { usize::MAX } else { LENT_MAX };
+        let most = if all { KEPT_UNMERGED } else { LENT_MAX };
         let large = self.large.iter().filter_map(|room| self.rooms.get(room));
         let mut rooms = first(large.filter(|hot| hot.unmerged > 0), most);
         if self.are_few() {
@@ -166,7 +170,7 @@ impl HotRooms {
         found.sort_unstable_by_key(|(_, hot)| hot.row.id);
         found.dedup_by_key(|(_, hot)| hot.row.id);
         let written = found.into_iter().map(|(room, hot)| {
-            let (entries, is_all) = hot.write(db, || true)?;
+            let (entries, is_all) = hot.write(db, usize::MAX, || true)?;
             Ok(MergedPart { room: room.clone(), entries, is_all })
         });
         written.collect()
@@ -211,6 +215,7 @@ impl HotRooms {
                 hot.forget_entries(*entries);
             }
             *counted -= before - hot.unmerged;
+            self.has_had_turn(room);
         }
         // What is stuck and was in rows that are gone is in the newest one.
         while let Some((_, room)) = self.queue.pop_front_if(|(since, room)| {
@@ -224,6 +229,13 @@ impl HotRooms {
         }
         self.forget_turns();
         self.forget_places();
+    }
+
+    /// A room was written. Other large ones have their turn before it, however much has come to it.
+    pub(super) fn has_had_turn(&mut self, room: &RoomId) {
+        if let Some(at) = self.large.iter().position(|large| large == room) {
+            self.large[at..].rotate_left(1);
+        }
     }
 
     /// Forgets whose turn is over.
@@ -256,7 +268,7 @@ impl HotRooms {
     pub(super) fn evict(&mut self, db: &Connection, room: &RoomId) -> Result<()> {
         if let Some(hot) = self.rooms.get(room).filter(|hot| hot.unmerged > 0) {
             hot.must_be_sound()?;
-            hot.write(db, || true)?;
+            hot.write(db, usize::MAX, || true)?;
         }
         let left = self.rooms.remove(room);
         self.unmerged -= left.as_ref().map_or(0, |hot| hot.unmerged);
@@ -288,6 +300,12 @@ impl HotRooms {
     /// Whether what waits is of few rooms.
     fn are_few(&self) -> bool {
         self.unmerged.max(KEPT_UNMERGED) / MERGED_PER_ROOM_MIN >= self.queue.len()
+    }
+
+    /// Whether so much waits that a thread is to merge it before others run.
+    pub(super) fn is_urgent(&self) -> bool {
+        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
+        self.unmerged > UNMERGED_MAX / 2 || large.any(HotRoom::is_too_large)
     }
 
     /// Whether so much waits that nothing more is taken.

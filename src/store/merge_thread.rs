@@ -16,7 +16,7 @@ use super::open_files::OpenFiles;
 use super::worker::Worker;
 use super::{journal, loss, schema, sums};
 use crate::base::RoomId;
-use crate::base::limits::{LENT_AGAIN_MS, MERGE_BUSY_MS, MERGES_BESIDE_MIN, UNMERGED_MAX};
+use crate::base::limits::{KEPT_UNMERGED, LENT_AGAIN_MS, MERGE_BUSY_MS, MERGES_BESIDE_MIN};
 use rusqlite::{Connection, OpenFlags, Result, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, panic};
+
+/// Pages that its connection keeps in memory between merges, in KiB: those that have the newest entries.
+const CACHE_KIB: i64 = 1024;
 
 /// What a thread is to merge.
 #[derive(Debug)]
@@ -102,7 +105,7 @@ impl MergeThread {
         let (own_job, own_told) = (Arc::clone(job), Arc::clone(&told));
         let named = std::thread::Builder::new().name("parlor-merge".into());
         let thread = named.spawn(move || {
-            let merged = own_job.merge(&db, || own_told.may_go_on());
+            let merged = own_job.merge(&db, KEPT_UNMERGED, || own_told.may_go_on());
             (db, merged)
         })?;
         Ok(MergeThread { job: Arc::clone(job), told, thread: Some(thread) })
@@ -112,11 +115,9 @@ impl MergeThread {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Has it hurry, if so much waits that more comes than it merges.
-    fn hurry(&self, unmerged: usize) {
-        if unmerged > UNMERGED_MAX / 2 {
-            self.told.is_to_hurry.store(true, Ordering::Relaxed);
-        }
+    /// From now on it does not wait for others, as more comes than it merges.
+    fn hurry(&self) {
+        self.told.is_to_hurry.store(true, Ordering::Relaxed);
     }
 
     /// Has it end soon, and waits for that.
@@ -194,7 +195,9 @@ impl Worker {
         match started {
             Ok(thread) => {
                 self.commits += 1;
-                thread.hurry(self.hot.unmerged);
+                if self.hot.is_urgent() {
+                    thread.hurry();
+                }
                 self.merge_thread = Some(thread);
                 true
             }
@@ -210,8 +213,8 @@ impl Worker {
         let Some(thread) = &self.merge_thread else { return };
         if thread.has_ended() {
             self.end_merge();
-        } else {
-            thread.hurry(self.hot.unmerged);
+        } else if self.hot.is_urgent() {
+            thread.hurry();
         }
     }
 
@@ -273,22 +276,25 @@ fn configured(db: Connection) -> Result<Connection> {
     // What is merged stays in the journal until that is synced.
     schema::set_synced(&db, false)?;
     schema::keep_statements(&db);
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     db.busy_timeout(Duration::from_millis(MERGE_BUSY_MS))?;
     Ok(db)
 }
 
 impl MergeJob {
-    /// Writes rooms while it may `go_on`, at least some entries of the first, and commits that.
+    /// Writes rooms while it may `go_on`, so much of each and at least some entries of the first, and commits
+    /// that.
     fn merge(
         &self,
         db: &Connection,
+        most: usize,
         mut go_on: impl FnMut() -> bool,
     ) -> Result<MergedRooms, FailedMerge> {
         let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
         let mut written = Vec::with_capacity(self.rooms.len());
         for hot in &self.rooms {
             let room = || Some(hot.row.state.room.clone());
-            let part = hot.write(&transaction, &mut go_on);
+            let part = hot.write(&transaction, most, &mut go_on);
             written.push(part.map_err(|error| FailedMerge { room: room(), error })?);
             if !go_on() {
                 break;
@@ -361,6 +367,7 @@ impl HotRooms {
                 hot.is_merged();
             }
             self.unmerged -= before - hot.unmerged;
+            self.has_had_turn(room);
         }
         if !waiting.is_empty() {
             self.queue.extend(waiting);
@@ -380,7 +387,7 @@ mod tests {
     use super::super::write::RecordWriter;
     use super::super::{rows as tables, sums::add_row_sum};
     use super::*;
-    use crate::base::limits::HOT_LOOKUPS_MAX;
+    use crate::base::limits::{HOT_LOOKUPS_MAX, ROOM_UNMERGED_MAX, UNMERGED_UNIT_BYTES};
     use crate::base::{Body, Record, Timestamp, UserId, Written};
     use proptest::prelude::*;
     use std::cell::Cell;
@@ -475,8 +482,8 @@ mod tests {
         Lend(u8),
         /// What was only looked up.
         Forget,
-        /// The thread looks so often whether it may go on.
-        Merge(u32),
+        /// The thread looks so often whether it may go on, and writes so much of a room.
+        Merge(u32, usize),
         TakeBack,
     }
 
@@ -488,9 +495,36 @@ mod tests {
             1 => (0..3usize, 0..3usize).prop_map(|(room, user)| Step::Fail(room, user)),
             2 => (1..8u8).prop_map(Step::Lend),
             1 => Just(Step::Forget),
-            2 => (0..4u32).prop_map(Step::Merge),
+            2 => (0..4u32, 1..30usize).prop_map(|(looks, most)| Step::Merge(looks, most)),
             2 => Just(Step::TakeBack),
         ]
+    }
+
+    #[test]
+    fn a_room_to_which_much_comes_leaves_others_their_turn() {
+        let mut bench = Bench::new();
+        let much = "x".repeat(UNMERGED_UNIT_BYTES * ROOM_UNMERGED_MAX);
+        let say = |room| {
+            let body = Body { text: (*much).into(), data: None, reply_to: None };
+            let (room, from) = (names(room).0, names(0).1);
+            Record::Message { room, from, to: None, body, cid: None }
+        };
+        bench.commit(&say(0));
+        bench.commit(&say(1));
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            let rooms: Vec<_> = bench.hot.to_lend(false).into_iter().map(HotRoom::copy).collect();
+            assert_eq!(rooms.len(), 1, "{rooms:?}");
+            let room = rooms[0].row.state.room.clone();
+            let job = bench.hot.lend(rooms, bench.commits + 1, false);
+            bench.commits += 1;
+            // As much comes again.
+            bench.commit(&say(NAMES.iter().position(|name| *name == room.as_str()).unwrap()));
+            let merged = job.merge(&bench.db, usize::MAX, || true).unwrap();
+            bench.hot.take_back(&job.rooms, &merged.written);
+            turns.push(room);
+        }
+        assert_eq!(turns, [0, 1, 0, 1].map(|room| names(room).0));
     }
 
     proptest! {
@@ -502,7 +536,7 @@ mod tests {
             // In one of them nothing is merged.
             let (mut bench, mut slow) = (Bench::new(), Bench::new());
             let (mut job, mut merged, mut said) = (None, None, 0);
-            for step in steps.into_iter().chain([Step::Merge(9), Step::TakeBack]) {
+            for step in steps.into_iter().chain([Step::Merge(9, 30), Step::TakeBack]) {
                 let mut say = |room, user| {
                     said += 1;
                     let body = Body { text: said.to_string().into(), data: None, reply_to: None };
@@ -538,10 +572,11 @@ mod tests {
                         }
                         None
                     }
-                    Step::Merge(looks) if merged.is_none() => {
+                    Step::Merge(looks, most) if merged.is_none() => {
                         let left = Cell::new(looks);
                         let go_on = || left.replace(left.get().saturating_sub(1)) > 0;
-                        merged = job.as_ref().map(|job: &MergeJob| job.merge(&bench.db, go_on).unwrap());
+                        let merge = |job: &MergeJob| job.merge(&bench.db, most, go_on).unwrap();
+                        merged = job.as_ref().map(merge);
                         None
                     }
                     Step::TakeBack => {
@@ -561,7 +596,7 @@ mod tests {
                         }
                         None
                     }
-                    Step::Lend(_) | Step::Merge(_) => None,
+                    Step::Lend(_) | Step::Merge(..) => None,
                 };
                 if let Some(record) = record {
                     // The same time, and so the same number.

@@ -972,11 +972,11 @@ class TestSlowReader:
     def test_it_is_fed_from_the_log_on_the_same_socket_without_a_hole_or_a_repeat(self, servers):
         """20 MB are said while one of the members does not read: far more than its outbox holds."""
         server = servers.parlor()
-        count = 2_500
+        few, count = 1_000, 3_500
 
-        def say_much(connection, room):
+        def say_much(connection, room, numbers):
             waiting = []
-            for number in range(count):
+            for number in numbers:
                 waiting.append(
                     connection.send("chat:send", room=room, text=f"{number} " + "x" * 8_000)
                 )
@@ -988,15 +988,24 @@ class TestSlowReader:
         with Chat(server, "slow") as slow:
             slow.join("lobby")
         with Chat(server, "ada") as ada:
-            # The store's cache fills without anybody being slow, too.
+            # The store's caches fill without anybody being slow, too: by merging, and by reading.
             ada.join("elsewhere")
-            say_much(ada, "elsewhere")
-            before = server.memory()
+            say_much(ada, "elsewhere", range(count))
+            for after in range(0, count, 20):
+                ada.history("elsewhere", after=after, limit=20)
+            fresh = server.memory()
             with Pipe(server, "slow", receive_buffer=8_192) as slow:
                 ada.join("lobby")
-                say_much(ada, "lobby")
+                seen = []
+                for some in range(0, few, 200):
+                    say_much(ada, "lobby", range(some, some + 200))
+                    seen.append(server.memory())
+                before = max(seen)
+                say_much(ada, "lobby", range(few, count))
                 grown = server.memory() - before
                 assert grown < 4 * 1024 * 1024, f"{grown} bytes: what waits does not pile up"
+                grown = server.memory() - fresh
+                assert grown < 8 * 1024 * 1024, f"{grown} bytes: and 8 MB were enough to see it"
                 slow.raw.socket.settimeout(PATIENCE)
                 expected = 2
                 while expected <= count + 2:
