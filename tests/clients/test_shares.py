@@ -1049,6 +1049,8 @@ class TestStore:
             server.signal(signal.SIGHUP)
             until(lambda: server.http("/readyz")[0] == 503)
             assert "the disk is nearly full" in server.http("/readyz")[2].decode()
+            # Each thread hears of it in its own time.
+            until(lambda: not self.stores(ada))
             refusal = ada.refusal("chat:send", room="lobby", text="more")
             assert (refusal["code"], refusal["retry_after_ms"]) == ("unavailable", 60_000)
             assert ada.refused("room:create", room="den") == "unavailable"
@@ -1061,7 +1063,18 @@ class TestStore:
             path.write_text("")
             server.signal(signal.SIGHUP)
             until(lambda: server.http("/readyz")[0] == 200)
+            until(lambda: self.stores(ada))
             assert ada.say("lobby", "after")["seq"] > said
+
+    @staticmethod
+    def stores(connection):
+        """Whether it may store something: another room."""
+        try:
+            connection.request("room:create", room=f"r{time.monotonic_ns()}")
+            return True
+        except Refused as refused:
+            assert refused.code == "unavailable"
+            return False
 
 
 class TestOutboxes:
