@@ -141,8 +141,7 @@ impl HotRooms {
     /// what waits is of few rooms, those that have waited for longest; more of them if `all` is to be merged.
     pub(super) fn to_lend(&self, all: bool) -> Vec<&HotRoom> {
         let most = if all { KEPT_UNMERGED } else { LENT_MAX };
-        let large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        let mut rooms = first(large.filter(|hot| hot.unmerged > 0), most);
+        let mut rooms = first(self.large_rooms().filter(|hot| hot.unmerged > 0), most);
         if self.are_few() {
             let others = self.waiting().filter(|(room, _)| !self.large.contains(room));
             rooms.extend(first(others.map(|(_, hot)| hot), most));
@@ -276,19 +275,24 @@ impl HotRooms {
         Ok(())
     }
 
+    /// Those that have the most.
+    fn large_rooms(&self) -> impl Iterator<Item = &HotRoom> {
+        self.large.iter().filter_map(|room| self.rooms.get(room))
+    }
+
     /// Whether so much waits, after commit `n`, that it has to be merged before more comes.
     pub(super) fn is_due(&self, n: u64) -> bool {
         let has_many_rows = n - self.oldest > JOURNAL_ROWS_MAX;
-        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        self.unmerged > UNMERGED_MAX || has_many_rows || large.any(HotRoom::is_too_large)
+        self.unmerged > UNMERGED_MAX
+            || has_many_rows
+            || self.large_rooms().any(HotRoom::is_too_large)
     }
 
     /// Whether so much waits that a thread is to merge it, or `all` is to be merged. What is stuck
     /// [`count`](HotRooms::count) alone looks after.
     pub(super) fn is_for_thread(&self, all: bool) -> bool {
         let kept = if all { SLICE_UNMERGED } else { KEPT_UNMERGED };
-        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        let has_large = large.any(HotRoom::is_large);
+        let has_large = self.large_rooms().any(HotRoom::is_large);
         // Of many rooms a thread has the large ones alone, and the others must have their turn.
         let is_much = match self.are_few() {
             true => self.unmerged > kept || has_large,
@@ -304,8 +308,7 @@ impl HotRooms {
 
     /// Whether so much waits that a thread is to merge it before others run.
     pub(super) fn is_urgent(&self) -> bool {
-        let mut large = self.large.iter().filter_map(|room| self.rooms.get(room));
-        self.unmerged > UNMERGED_MAX / 2 || large.any(HotRoom::is_too_large)
+        self.unmerged > UNMERGED_MAX / 2 || self.large_rooms().any(HotRoom::is_too_large)
     }
 
     /// Whether so much waits that nothing more is taken.
